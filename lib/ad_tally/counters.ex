@@ -1,0 +1,316 @@
+defmodule AdTally.Counters do
+  @moduledoc """
+  Keyed 64-bit counters: several metrics a key, added to by any number of
+  processes at once.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions, :clicks, :spend_micros])
+      iex> AdTally.Counters.add(counters, {42, "creative-7"}, :impressions)
+      :ok
+      iex> AdTally.Counters.add(counters, {42, "creative-7"}, :spend_micros, 1_250)
+      :ok
+      iex> AdTally.Counters.get(counters, {42, "creative-7"})
+      %{clicks: 0, impressions: 1, spend_micros: 1_250}
+      iex> AdTally.Counters.drain(counters)
+      [{{42, "creative-7"}, %{clicks: 0, impressions: 1, spend_micros: 1_250}}]
+      iex> AdTally.Counters.get(counters, {42, "creative-7"})
+      nil
+
+  A table is a reference. It belongs to no process: pass it around, or keep it in
+  `:persistent_term`. It is freed when nobody refers to it any more.
+
+  ## Keys
+
+  A key is a signed 64-bit integer, a binary of at most 65,536 bytes, an atom, or
+  a flat tuple of one to eight of those. `1`, `"1"`, `:"1"` and `{1}` are four
+  keys. A key comes back as the term that went in.
+
+  ## Totals
+
+  Amounts are signed 64-bit integers, so a correction can be negative. Totals are
+  exact and never wrap: an add that would take a key's total out of the signed
+  64-bit range goes to the overflow row of its metric instead.
+
+  ## Overflow
+
+  `max_keys` is a budget. Once that many keys have a row, an add to a new key
+  returns `:overflow` and its amount goes to the overflow row of its metric;
+  known keys are counted as before. `info/1` shows what has gone there since the
+  table was made, and `drain_with_overflow/1` what has gone there since the last
+  drain, so that rows and overflow together are always all that was added.
+
+  ## What is guaranteed
+
+  An add is one call into native code that takes no lock and sends no message. No
+  add is lost and none is counted twice: each is in exactly one drain. A process
+  that has added sees its adds in what it reads next. Reading a row while others
+  add shows each metric at some moment during the call, not all of them at the
+  same one.
+
+  No call holds a scheduler for longer than a millisecond, however long the list
+  or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
+  """
+
+  alias AdTally.Native
+
+  @typedoc "A table of counters."
+  @opaque t :: reference()
+
+  @typedoc "What is counted."
+  @type key :: key_element() | tuple()
+
+  @typedoc "A bare key, or an element of a tuple of one to eight."
+  @type key_element :: integer() | binary() | atom()
+
+  @typedoc "The name of a metric, one of those the table was made with."
+  @type metric :: atom()
+
+  @typedoc "An amount to add, from -2^63 to 2^63 - 1."
+  @type amount :: integer()
+
+  @typedoc "The totals of a key by metric."
+  @type totals :: %{metric() => integer()}
+
+  @default_max_keys 1_000_000
+
+  @doc """
+  Makes a table.
+
+  ## Options
+
+    * `:metrics` (required) - the names of the metrics: one to sixteen distinct
+      atoms.
+
+    * `:max_keys` - how many keys may have a row at the same time, from 1 to
+      1,000,000,000. Default: #{@default_max_keys}. Memory is taken as keys
+      come, about 100 bytes for a key of an integer and a short binary with three
+      metrics, see `info/1`.
+
+  Raises `ArgumentError` for an option that is missing, unknown or out of range.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions], max_keys: 10_000)
+      iex> AdTally.Counters.info(counters).max_keys
+      10_000
+  """
+  @spec new(metrics: [metric(), ...], max_keys: pos_integer()) :: t()
+  def new(options) do
+    options = validate_options!(options)
+    metrics = validate_metrics!(options[:metrics])
+    max_keys = validate_max_keys!(Keyword.get(options, :max_keys, @default_max_keys))
+    Native.counters_new(metrics, max_keys)
+  end
+
+  @doc """
+  Adds 1 to a metric of a key.
+
+  Returns `:overflow` if the amount went to the overflow row of the metric, see
+  the module's documentation. Raises `ArgumentError` for a bad key, an unknown
+  metric, or something that is not a table; nothing is counted then.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions], max_keys: 1)
+      iex> AdTally.Counters.add(counters, "spring-sale", :impressions)
+      :ok
+      iex> AdTally.Counters.add(counters, "summer-sale", :impressions)
+      :overflow
+  """
+  @spec add(t(), key(), metric()) :: :ok | :overflow
+  # A tail call without a match on the result: waiting for it costs 5 ns an event,
+  # so bad arguments are raised for on the other side.
+  def add(counters, key, metric), do: Native.counters_add(counters, key, metric)
+
+  @doc """
+  Adds an amount to a metric of a key. As `add/3` otherwise.
+
+      iex> counters = AdTally.Counters.new(metrics: [:spend_micros])
+      iex> AdTally.Counters.add(counters, {42, :us}, :spend_micros, 1_250)
+      :ok
+      iex> AdTally.Counters.add(counters, {42, :us}, :spend_micros, -250)
+      :ok
+      iex> AdTally.Counters.get(counters, {42, :us}, :spend_micros)
+      1_000
+  """
+  @spec add(t(), key(), metric(), amount()) :: :ok | :overflow
+  def add(counters, key, metric, amount),
+    do: Native.counters_add(counters, key, metric, amount)
+
+  @doc """
+  Adds a list of `{key, metric, amount}`, faster than one by one.
+
+  Returns `{:overflow, count}` if `count` of them went to overflow rows. All items
+  are looked at before the first is added: one bad item raises `ArgumentError` and
+  nothing is counted. A reader or a drain in between may see some of the items
+  added and others not yet.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions, :clicks])
+      iex> AdTally.Counters.add_many(counters, [{42, :impressions, 3}, {42, :clicks, 1}])
+      :ok
+      iex> AdTally.Counters.get(counters, 42)
+      %{clicks: 1, impressions: 3}
+  """
+  @spec add_many(t(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
+  def add_many(counters, items) do
+    case Native.counters_add_many(counters, items) do
+      :ok -> :ok
+      :many -> add_long_list(counters, items)
+      overflowed -> {:overflow, overflowed}
+    end
+  end
+
+  @doc """
+  The totals of a key, or `nil` if it was not seen since the last drain.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions])
+      iex> AdTally.Counters.get(counters, 42)
+      nil
+  """
+  @spec get(t(), key()) :: totals() | nil
+  def get(counters, key), do: Native.counters_get(counters, key)
+
+  @doc """
+  The total of one metric of a key, 0 if the key was not seen since the last
+  drain.
+
+      iex> counters = AdTally.Counters.new(metrics: [:impressions])
+      iex> AdTally.Counters.get(counters, 42, :impressions)
+      0
+  """
+  @spec get(t(), key(), metric()) :: integer()
+  def get(counters, key, metric), do: Native.counters_get(counters, key, metric)
+
+  @doc """
+  All keys with their totals, in no particular order.
+
+  Adds go on meanwhile. A row shows its totals at the time it is reached, and a
+  key that is new since the call may be missing.
+
+      iex> counters = AdTally.Counters.new(metrics: [:clicks])
+      iex> AdTally.Counters.add_many(counters, [{1, :clicks, 1}, {2, :clicks, 2}])
+      iex> counters |> AdTally.Counters.to_list() |> Enum.sort()
+      [{1, %{clicks: 1}}, {2, %{clicks: 2}}]
+  """
+  @spec to_list(t()) :: [{key(), totals()}]
+  def to_list(counters), do: counters |> Native.counters_walk() |> collect([])
+
+  @doc """
+  Takes all keys with their totals out of the table, in no particular order.
+
+  The table is empty afterwards and goes on counting. Each add is in exactly one
+  drain, whatever runs at the same time. If the calling process is killed during
+  the call, what it has taken out is gone with it.
+
+      iex> counters = AdTally.Counters.new(metrics: [:clicks])
+      iex> AdTally.Counters.add(counters, 1, :clicks)
+      iex> AdTally.Counters.drain(counters)
+      [{1, %{clicks: 1}}]
+      iex> AdTally.Counters.drain(counters)
+      []
+  """
+  @spec drain(t()) :: [{key(), totals()}]
+  def drain(counters), do: counters |> drain_with_overflow() |> elem(0)
+
+  @doc """
+  As `drain/1`, with the totals of the overflow rows since the last drain.
+
+  The rows and the overflow together are all that was added between two drains.
+
+      iex> counters = AdTally.Counters.new(metrics: [:clicks], max_keys: 1)
+      iex> AdTally.Counters.add_many(counters, [{1, :clicks, 1}, {2, :clicks, 2}])
+      {:overflow, 1}
+      iex> AdTally.Counters.drain_with_overflow(counters)
+      {[{1, %{clicks: 1}}], %{clicks: 2}}
+  """
+  @spec drain_with_overflow(t()) :: {[{key(), totals()}], totals()}
+  def drain_with_overflow(counters) do
+    {walk, overflow} = Native.counters_drain(counters)
+    {collect(walk, []), overflow}
+  end
+
+  @doc """
+  The table's numbers.
+
+    * `:keys` - keys that have a row
+    * `:max_keys` - the budget of keys
+    * `:striped_keys` - keys so hot that they have a cell for every scheduler, at
+      most 1,024
+    * `:memory_bytes` - native memory of the table, without what a drain that is
+      under way still holds
+    * `:overflow` - what has gone to the overflow rows since the table was made;
+      drains do not reset it
+
+  ## Example
+
+      iex> counters = AdTally.Counters.new(metrics: [:clicks], max_keys: 10)
+      iex> AdTally.Counters.add(counters, 1, :clicks)
+      iex> info = AdTally.Counters.info(counters)
+      iex> {info.keys, info.max_keys, info.overflow}
+      {1, 10, %{clicks: 0}}
+  """
+  @spec info(t()) :: %{
+          keys: non_neg_integer(),
+          max_keys: pos_integer(),
+          striped_keys: non_neg_integer(),
+          memory_bytes: non_neg_integer(),
+          overflow: totals()
+        }
+  def info(counters), do: Native.counters_info(counters)
+
+  defp add_long_list(counters, items) do
+    check(counters, items)
+    add_rest(counters, items, 0)
+  end
+
+  defp check(_counters, []), do: :ok
+  defp check(counters, items), do: check(counters, Native.counters_check_some(counters, items))
+
+  defp add_rest(_counters, [], 0), do: :ok
+  defp add_rest(_counters, [], overflowed), do: {:overflow, overflowed}
+
+  defp add_rest(counters, items, overflowed) do
+    {rest, more} = Native.counters_add_some(counters, items)
+    add_rest(counters, rest, overflowed + more)
+  end
+
+  defp collect(walk, rows) do
+    case Native.counters_rows(walk, rows) do
+      {:more, rows} -> collect(walk, rows)
+      {:done, rows} -> rows
+    end
+  end
+
+  defp validate_options!(options) do
+    unless Keyword.keyword?(options) do
+      raise ArgumentError, "expected a keyword list of options, got: #{inspect(options)}"
+    end
+
+    case Keyword.keys(options) -- [:metrics, :max_keys] do
+      [] ->
+        options
+
+      unknown ->
+        raise ArgumentError,
+              "unknown or repeated options #{inspect(unknown)}, " <>
+                "known are :metrics and :max_keys, once each"
+    end
+  end
+
+  defp validate_metrics!(metrics) do
+    valid? =
+      is_list(metrics) and metrics != [] and List.improper?(metrics) == false and
+        length(metrics) <= 16 and Enum.all?(metrics, &is_atom/1) and Enum.uniq(metrics) == metrics
+
+    if valid? do
+      metrics
+    else
+      raise ArgumentError,
+            "expected :metrics to be a list of one to sixteen distinct atoms, " <>
+              "got: #{inspect(metrics)}"
+    end
+  end
+
+  defp validate_max_keys!(max_keys) when is_integer(max_keys) and max_keys in 1..1_000_000_000,
+    do: max_keys
+
+  defp validate_max_keys!(max_keys) do
+    raise ArgumentError,
+          "expected :max_keys to be an integer from 1 to 1000000000, got: #{inspect(max_keys)}"
+  end
+end

@@ -1,0 +1,66 @@
+defmodule AdTally.Native do
+  @moduledoc false
+  # The functions of native/ad_tally_nif, one stub each, in the order of its
+  # modules. Arguments arrive there as they are given here: the public modules
+  # check them and turn what comes back into what they promise.
+
+  # Compiling this module must not load it: the compiling VM would go on with
+  # the library of that moment.
+  @compile {:autoload, false}
+  @on_load :load
+
+  # Never fails. A module whose @on_load fails is unloaded, and its callers are
+  # told of an undefined function, or a release does not boot, with no word of
+  # the library. This way every call tells the reason.
+  def load do
+    path = library()
+
+    with {:error, {_kind, reason}} <- :erlang.load_nif(path, 0) do
+      :persistent_term.put({__MODULE__, :refused}, {path, reason})
+    end
+
+    :ok
+  end
+
+  # Without the extension, which :erlang.load_nif/2 adds.
+  defp library do
+    case :code.priv_dir(:ad_tally) do
+      {:error, :bad_name} -> ~c"priv/native/ad_tally_nif"
+      directory -> :filename.join(directory, ~c"native/ad_tally_nif")
+    end
+  end
+
+  # macOS has .so as well.
+  defp extension, do: if(match?({:win32, _}, :os.type()), do: ".dll", else: ".so")
+
+  # Every function of a NIF module must be there before the library is loaded.
+  # :erlang.nif_error/1, not raise, tells Dialyzer that this is not what they do.
+  defp not_loaded do
+    {path, reason} = :persistent_term.get({__MODULE__, :refused})
+
+    :erlang.nif_error(
+      AdTally.NotLoadedError.exception(
+        path: List.to_string(path) <> extension(),
+        reason: List.to_string(reason)
+      )
+    )
+  end
+
+  # Written with hot!, so that they may be called for every event.
+  def floor, do: not_loaded()
+  def counters_add(_table, _key, _metric), do: not_loaded()
+  def counters_add(_table, _key, _metric, _amount), do: not_loaded()
+  def counters_add_many(_table, _items), do: not_loaded()
+  def counters_check_some(_table, _items), do: not_loaded()
+  def counters_add_some(_table, _items), do: not_loaded()
+  def counters_get(_table, _key), do: not_loaded()
+  def counters_get(_table, _key, _metric), do: not_loaded()
+  def counters_panic(_table), do: not_loaded()
+
+  def counters_new(_metrics, _max_keys), do: not_loaded()
+  def counters_metrics(_table), do: not_loaded()
+  def counters_info(_table), do: not_loaded()
+  def counters_walk(_table), do: not_loaded()
+  def counters_drain(_table), do: not_loaded()
+  def counters_rows(_walk, _list), do: not_loaded()
+end

@@ -1,0 +1,42 @@
+//! Where rows lie: chunks that are filled from the front and freed together.
+
+use std::ptr::NonNull;
+
+use super::line::{Line, WORDS, lines};
+use crate::sync::AtomicU64;
+
+/// Lines of the first chunk, 512 bytes: a shard of a small table has a handful of keys.
+const FIRST: usize = 8;
+/// Lines of the largest chunk, 16 KiB: what a shard has allocated and not yet used stays below that.
+const LARGEST: usize = 256;
+/// A bump allocator of words whose addresses stay put.
+pub(super) struct Arena {
+    chunks: Vec<Box<[Line]>>,
+    /// Words of the last chunk that are taken.
+    used: usize,
+    lines: usize,
+}
+
+impl Arena {
+    pub(super) const fn new() -> Self {
+        Self { chunks: Vec::new(), used: 0, lines: 0 }
+    }
+
+    /// `length` zeroed words that nobody else has, and by how many bytes the arena had to grow.
+    pub(super) fn allocate(&mut self, length: usize) -> (NonNull<AtomicU64>, usize) {
+        let mut grown = 0;
+        if self.chunks.last().is_none_or(|chunk| chunk.len() * WORDS < self.used + length) {
+            // A quarter of what there is, so that little is allocated ahead at any size.
+            let size = (self.lines / 4).clamp(FIRST, LARGEST).max(length.div_ceil(WORDS));
+            self.chunks.push(lines(size));
+            self.lines += size;
+            self.used = 0;
+            grown = size * size_of::<Line>();
+        }
+        let chunk = self.chunks.last().unwrap_or_else(|| unreachable!("pushed above if there was none"));
+        // SAFETY: the chunk has room for the row, checked above. A pointer to its first line may reach all of it.
+        let row = unsafe { NonNull::from(&**chunk).cast::<AtomicU64>().add(self.used) };
+        self.used += length;
+        (row, grown)
+    }
+}

@@ -1,0 +1,187 @@
+//! Keyed 64-bit counters, several metrics a key, that any number of threads add to.
+//!
+//! ```text
+//! Counters ── current ──> Table ── shards ──> Shard: index ──> row, row, row
+//!                                                    (arena the rows lie in, lock for new keys)
+//! ```
+//!
+//! An add to a known key takes no lock: it pins the current table, finds the row and adds in place. A new key takes
+//! the lock of its shard. `drain` puts a fresh table in place and waits for the pins on the old one to end, so what
+//! the old table holds is final, and every add is in exactly one drain.
+
+mod arena;
+mod batch;
+mod index;
+mod line;
+mod rows;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+pub use batch::Batch;
+pub use rows::Rows;
+use table::Table;
+
+use crate::error::Error;
+use crate::key::{HashedKey, Seed};
+use crate::pin::{Current, REGISTRY};
+use crate::row::MAX_METRICS;
+
+/// The most keys a table can be asked to hold.
+pub const MAX_KEYS: usize = 1_000_000_000;
+
+/// Where an amount went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// Into the key's own row.
+    Row,
+    /// Into the overflow row of its metric: the key is new and the budget is used up, or the key's total would have
+    /// left the signed 64-bit range.
+    Overflow,
+}
+
+/// A table's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Keys that have a row.
+    pub keys: usize,
+    /// The budget of keys.
+    pub max_keys: usize,
+    /// Rows that have a lane for every thread, because threads met on them.
+    pub striped_rows: usize,
+    /// Memory of the current table.
+    pub memory_bytes: usize,
+    /// What went into the overflow rows since the counters were made, by metric.
+    pub overflow: Vec<i128>,
+}
+
+/// Keyed counters.
+pub struct Counters {
+    current: Current<Table>,
+    seed: Seed,
+    metrics: usize,
+    max_keys: usize,
+    /// The overflow of the tables that were drained.
+    drained_overflow: Mutex<Vec<i128>>,
+}
+
+/// What a drain took out.
+pub struct Drained {
+    /// Every row, each once.
+    pub rows: Rows,
+    /// What had gone into the overflow rows instead, by metric.
+    pub overflow: Vec<i128>,
+}
+
+impl Counters {
+    /// Counters of `metrics` metrics a key, for at most `max_keys` keys between two drains.
+    ///
+    /// # Errors
+    /// [`Error::Metrics`] unless there are 1 to 16, [`Error::MaxKeys`] unless it is 1 to [`MAX_KEYS`].
+    pub fn new(metrics: usize, max_keys: usize) -> Result<Self, Error> {
+        if metrics == 0 || metrics > MAX_METRICS {
+            return Err(Error::Metrics(metrics));
+        }
+        if max_keys == 0 || max_keys > MAX_KEYS {
+            return Err(Error::MaxKeys(max_keys));
+        }
+        let seed = Seed::random();
+        Ok(Self {
+            current: Current::new(Arc::new(Table::new(metrics, max_keys, seed.clone()))),
+            seed,
+            metrics,
+            max_keys,
+            drained_overflow: Mutex::new(vec![0; metrics]),
+        })
+    }
+
+    /// The seed its keys are hashed under.
+    #[inline]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// How many metrics a key has.
+    #[inline]
+    pub fn metrics(&self) -> usize {
+        self.metrics
+    }
+
+    /// Adds `amount` to a metric of a key.
+    ///
+    /// # Panics
+    /// If `metric` is not below [`Counters::metrics`].
+    #[inline]
+    pub fn add(&self, key: HashedKey<'_>, metric: usize, amount: i64) -> Added {
+        let table = self.current.pin();
+        // SAFETY: it is the id of the slot this thread has pinned the table in.
+        unsafe { table.add(key, metric, amount, table.slot().id()) }
+    }
+
+    /// The totals of a key, by metric; `None` for a key that was never seen.
+    #[must_use]
+    pub fn get(&self, key: HashedKey<'_>) -> Option<Vec<i128>> {
+        let table = self.current.pin();
+        let row = table.row(table.find(key)?, key.words.len());
+        Some((0..self.metrics).map(|metric| row.total(metric)).collect())
+    }
+
+    /// The total of one metric of a key, 0 for a key that was never seen.
+    ///
+    /// # Panics
+    /// If `metric` is not below [`Counters::metrics`].
+    #[must_use]
+    pub fn get_metric(&self, key: HashedKey<'_>, metric: usize) -> i128 {
+        assert!(metric < self.metrics);
+        let table = self.current.pin();
+        table.find(key).map_or(0, |found| table.row(found, key.words.len()).total(metric))
+    }
+
+    /// The rows there are now. Adds go on meanwhile: a row shows its totals at the time it is reached, and a key
+    /// that is new since the call may be missing.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        Rows::new(self.current.pin().to_arc())
+    }
+
+    /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
+    #[must_use]
+    pub fn drain(&self) -> Drained {
+        let fresh = Arc::new(Table::new(self.metrics, self.max_keys, self.seed.clone()));
+        // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
+        let mut drained = self.drained_overflow.lock();
+        let old = self.current.replace(fresh, &REGISTRY);
+        let overflow = old.overflow();
+        for (sum, amount) in drained.iter_mut().zip(&overflow) {
+            *sum += amount;
+        }
+        drop(drained);
+        Drained { rows: Rows::new(old), overflow }
+    }
+
+    /// Does something while the current table is pinned. A drain waits until it is done: it is there to try what a
+    /// panic in the middle of an add leaves behind.
+    #[doc(hidden)]
+    pub fn while_pinned<R>(&self, act: impl FnOnce() -> R) -> R {
+        let _table = self.current.pin();
+        act()
+    }
+
+    /// The table's numbers now.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let drained = self.drained_overflow.lock();
+        let table = self.current.pin();
+        let overflow = table.overflow().iter().zip(drained.iter()).map(|(a, b)| a + b).collect();
+        Info {
+            keys: table.keys.load(Relaxed).min(self.max_keys),
+            max_keys: self.max_keys,
+            striped_rows: table.stripes.rows(),
+            memory_bytes: size_of::<Self>() + table.bytes(),
+            overflow,
+        }
+    }
+}

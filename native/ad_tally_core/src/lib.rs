@@ -1,0 +1,31 @@
+//! The structures behind AdTally, in plain Rust: nothing in this crate knows of the BEAM.
+//!
+//! * [`key`]: what is counted, as canonical words and their hash
+//! * [`pin`]: how a structure is swapped for a fresh one while other threads write to it
+//! * [`counters`]: keyed 64-bit counters that any number of threads add to
+//! * [`row`]: one key's counters, the part that a model checker exercises
+//!
+//! Under `--cfg loom` only `pin` and `row` are built, on loom's atomics: they hold every line whose correctness
+//! depends on the order in which threads see each other's writes.
+
+// An index entry packs a pointer and a tag into 64 bits, and a key's bytes are compared as little-endian words.
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+compile_error!("AdTally needs a 64-bit little-endian target");
+
+pub mod pin;
+pub mod row;
+mod sync;
+
+#[cfg(not(loom))]
+pub mod counters;
+#[cfg(not(loom))]
+pub mod error;
+#[cfg(not(loom))]
+pub mod key;
+
+#[cfg(not(loom))]
+pub use counters::{Added, Batch, Counters, Info, Rows};
+#[cfg(not(loom))]
+pub use error::Error;
+#[cfg(not(loom))]
+pub use key::{Element, HashedKey, KeyRef, KeyWriter, Seed};

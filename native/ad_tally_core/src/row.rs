@@ -1,0 +1,199 @@
+//! One key's counters: cells that one thread writes to plainly, cells for all others, and once threads collide on
+//! those, a lane for every thread.
+//!
+//! ```text
+//! head       owner (16 bits: the slot whose thread made the row) << 48
+//!            | lost races so far (at most RACES), or the address of the row's stripes (48 bits)
+//! own        one cell a metric, a signed 64-bit total, written by the owner only
+//! shared     one cell a metric, for everyone else
+//!
+//! stripes    lane 0 | lane 1 | ...   128 bytes each: sixteen cells, written by one thread only
+//! ```
+//!
+//! The thread that owns the cells adds with a plain load and store. That is worth far more than the 8 ns of a locked
+//! instruction: with nothing in its way the processor goes on with the caller's next work while the row is still on
+//! its way from memory, and an add to one of 10,000 keys takes 30 ns less. Everyone else adds by compare-and-swap.
+//! One that fails has met another thread; after `RACES` of those the row gets a lane for every thread that has a slot
+//! (see `pin`), and from then on all add plainly. A total is the sum of the two cells and the lanes. A key that is
+//! seen once pays for no scheduler but its own and the shared one.
+//!
+//! Why compare-and-swap and not `fetch_add`: its failure is the signal, and it lets an add that would leave the
+//! 64-bit range be refused before anything has changed.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use parking_lot::Mutex;
+
+use crate::sync::{AtomicU64, AtomicUsize};
+
+/// The most metrics a row has, and a lane has room for.
+pub const MAX_METRICS: usize = 16;
+
+/// Lost races after which a row gets stripes. Two threads on one key lose one in two to ten adds, so a hot key is
+/// striped within microseconds; keys that meet by chance a few times in a window are not.
+const RACES: u64 = 16;
+
+/// A cell would leave the signed 64-bit range; nothing was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfRange;
+
+const OWNER_SHIFT: u32 = 48;
+const LINK_MASK: u64 = (1 << OWNER_SHIFT) - 1;
+/// The owner of a row that nobody owns. Threads whose slot has this number or a higher one own none.
+const NOBODY: u64 = 0xFFFF;
+
+/// The head of a new row of the thread whose slot has this id.
+#[inline]
+pub fn head_of(slot: usize) -> u64 {
+    (slot as u64).min(NOBODY) << OWNER_SHIFT
+}
+
+/// A view of one row.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// See [`head_of`].
+    pub head: &'a AtomicU64,
+    /// The owner's cells.
+    pub own: &'a [AtomicU64],
+    /// The cells for everyone else.
+    pub shared: &'a [AtomicU64],
+}
+
+/// Adds to a cell that no other thread writes to.
+#[inline(always)]
+fn add_plainly(cell: &AtomicU64, amount: i64) -> Result<(), OutOfRange> {
+    // What is loaded is what this thread stored, or the slot's former owner before it released the slot.
+    let new = (cell.load(Relaxed) as i64).checked_add(amount).ok_or(OutOfRange)?;
+    cell.store(new as u64, Relaxed);
+    Ok(())
+}
+
+impl Row<'_> {
+    /// Adds `amount` to a metric on behalf of the thread that has the slot of number `slot`.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] when the cell that would take it cannot.
+    ///
+    /// # Safety
+    /// `slot` is the id of a slot that the calling thread has claimed, `stripes` is where this row's stripes come
+    /// from, and it outlives the row's use.
+    #[inline]
+    pub unsafe fn add(self, metric: usize, amount: i64, slot: usize, stripes: &Stripes) -> Result<(), OutOfRange> {
+        let head = self.head.load(Acquire);
+        if head >> OWNER_SHIFT == slot as u64 && (slot as u64) < NOBODY {
+            return add_plainly(&self.own[metric], amount);
+        }
+        let link = head & LINK_MASK;
+        let cell = &self.shared[metric];
+        if link > RACES {
+            // SAFETY: a link above RACES is an address that `Stripes::give` wrote.
+            if let Some(Lane(cells)) = unsafe { lanes(link) }.get(slot) {
+                return add_plainly(&cells[metric], amount);
+            }
+        }
+        let old = cell.load(Relaxed);
+        let new = (old as i64).checked_add(amount).ok_or(OutOfRange)?;
+        if cell.compare_exchange(old, new as u64, Relaxed, Relaxed).is_ok() {
+            return Ok(());
+        }
+        self.add_after_a_race(cell, amount, stripes)
+    }
+
+    /// The cell's loop, for a thread that lost a race or came after the lanes were handed out.
+    #[cold]
+    fn add_after_a_race(self, cell: &AtomicU64, amount: i64, stripes: &Stripes) -> Result<(), OutOfRange> {
+        let mut races = 1;
+        let mut old = cell.load(Relaxed);
+        loop {
+            let new = (old as i64).checked_add(amount).ok_or(OutOfRange)?;
+            match cell.compare_exchange(old, new as u64, Relaxed, Relaxed) {
+                Ok(_) => break,
+                Err(now) => {
+                    old = now;
+                    races += 1;
+                }
+            }
+        }
+        let head = self.head.load(Relaxed);
+        let link = head & LINK_MASK;
+        if link < RACES {
+            let counted = (link + races).min(RACES);
+            // A lost update loses a hint. It must not be an addition: the link may have become an address.
+            let _ = self.head.compare_exchange(head, head - link + counted, Relaxed, Relaxed);
+            if counted == RACES {
+                stripes.give(self.head);
+            }
+        }
+        Ok(())
+    }
+
+    /// The total of a metric, everybody's adds taken together.
+    pub fn total(self, metric: usize) -> i128 {
+        let value = |cell: &AtomicU64| i128::from(cell.load(Relaxed) as i64);
+        let mut total = value(&self.own[metric]) + value(&self.shared[metric]);
+        let link = self.head.load(Acquire) & LINK_MASK;
+        if link > RACES {
+            // SAFETY: as in `add`.
+            total += unsafe { lanes(link) }.iter().map(|Lane(cells)| value(&cells[metric])).sum::<i128>();
+        }
+        total
+    }
+}
+
+/// One thread's cells of a row: a pair of cache lines, which is what the prefetcher moves.
+#[repr(align(128))]
+struct Lane([AtomicU64; MAX_METRICS]);
+
+type Lanes = Box<[Lane]>;
+
+/// # Safety
+/// `address` was linked to a row by `Stripes::give`, and that `Stripes` is alive.
+unsafe fn lanes<'a>(address: u64) -> &'a [Lane] {
+    // SAFETY: it is the address of a `Lanes` that its `Stripes` keeps boxed until it is dropped.
+    unsafe { &*std::ptr::with_exposed_provenance::<Lanes>(address as usize) }
+}
+
+/// The stripes of a table's hot rows, a limited number of them.
+pub struct Stripes {
+    // Boxed twice: a row's head has room for a thin address only.
+    #[expect(clippy::vec_box, reason = "a row's head holds the address of the inner box")]
+    owned: Mutex<Vec<Box<Lanes>>>,
+    limit: usize,
+    threads: fn() -> usize,
+    bytes: AtomicUsize,
+}
+
+impl Stripes {
+    /// Stripes for at most `limit` rows, with as many lanes as `threads` says when a row gets its own.
+    pub fn new(limit: usize, threads: fn() -> usize) -> Self {
+        Self { owned: Mutex::new(Vec::new()), limit, threads, bytes: AtomicUsize::new(0) }
+    }
+
+    /// How many rows are striped.
+    pub fn rows(&self) -> usize {
+        self.owned.lock().len()
+    }
+
+    /// The memory all stripes take.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    #[cold]
+    fn give(&self, head: &AtomicU64) {
+        let mut owned = self.owned.lock();
+        let before = head.load(Relaxed);
+        if before & LINK_MASK > RACES || owned.len() >= self.limit {
+            return;
+        }
+        let lanes: Box<Lanes> =
+            Box::new((0..(self.threads)()).map(|_| Lane(std::array::from_fn(|_| AtomicU64::new(0)))).collect());
+        self.bytes.fetch_add(size_of::<Lanes>() + size_of_val::<[Lane]>(&lanes), Relaxed);
+        let address = std::ptr::from_ref::<Lanes>(&lanes).expose_provenance() as u64;
+        assert_eq!(address & !LINK_MASK, 0, "addresses have 48 bits");
+        owned.push(lanes);
+        // The lanes' zeros are visible to whoever sees the address. The owner never changes, and nobody else writes an
+        // address: the lock is held.
+        head.store(before & !LINK_MASK | address, Release);
+    }
+}

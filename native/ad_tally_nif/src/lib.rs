@@ -1,0 +1,22 @@
+//! The NIF of AdTally: decodes arguments, calls `ad_tally_core`, encodes results. There is no algorithm in it.
+//!
+//! * `hot`: the one way a per-event function is declared
+//! * `args`: terms to Rust and back
+//! * `resource`: Rust values that Elixir holds a reference to
+//! * `refusal`: what is raised for bad arguments
+//! * `counters`: the functions of `AdTally.Counters`
+
+mod args;
+mod atoms;
+mod counters;
+mod diagnostics;
+mod hot;
+mod refusal;
+mod resource;
+
+fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
+    args::calibrate(env);
+    resource::register::<counters::Table>(env) && resource::register::<counters::Walk>(env)
+}
+
+rustler::init!("Elixir.AdTally.Native", load = load);

