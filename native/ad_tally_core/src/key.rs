@@ -43,13 +43,19 @@ const LONG: usize = 31;
 
 /// The secret under which a table hashes its keys, so that nobody can choose keys that collide.
 #[derive(Debug, Clone)]
-pub struct Seed(ahash::RandomState);
+pub struct Seed {
+    state: ahash::RandomState,
+    header_secret: u64,
+}
 
 impl Seed {
     /// A seed of fresh random numbers.
     #[must_use]
     pub fn random() -> Self {
-        Self(ahash::RandomState::new())
+        let state = ahash::RandomState::new();
+        // Odd, so that multiplying by it loses nothing.
+        let header_secret = state.hash_one("header") | 1;
+        Self { state, header_secret }
     }
 }
 
@@ -289,36 +295,30 @@ pub(crate) fn length_in_words(word: impl Fn(usize) -> u64) -> usize {
     length
 }
 
-/// The hash of a key's words, two at a time as they come: two words a step because the steps' multiplications then run
-/// side by side, and as they come because reading two words back together waits for both to leave the store buffer.
+/// The hash of a key's words as they come: reading them back later would wait for them to leave the store buffer, and
+/// this way an element is decoded while the one before it is hashed. The header is known last and goes in with the
+/// last word, multiplied by a secret, so that the lookup that waits for the hash waits for no further step.
 struct Hash {
     hasher: ahash::AHasher,
-    waiting: Option<u64>,
+    last: u64,
+    secret: u64,
 }
 
 impl Hash {
     #[inline(always)]
     fn new(seed: &Seed) -> Self {
-        Self { hasher: seed.0.build_hasher(), waiting: None }
+        Self { hasher: seed.state.build_hasher(), last: 0, secret: seed.header_secret }
     }
 
     #[inline(always)]
     fn word(&mut self, word: u64) {
-        match self.waiting.take() {
-            None => self.waiting = Some(word),
-            Some(first) => self.pair(first, word),
-        }
-    }
-
-    #[inline(always)]
-    fn pair(&mut self, first: u64, second: u64) {
-        self.hasher.write_u128(u128::from(first) | u128::from(second) << 64);
+        self.hasher.write_u64(self.last);
+        self.last = word;
     }
 
     #[inline(always)]
     fn finish(mut self, header: u64) -> u64 {
-        // The header tells how many words there were, so a missing one cannot be mistaken for a zero.
-        self.pair(self.waiting.unwrap_or(0), header);
+        self.hasher.write_u64(self.last ^ header.wrapping_mul(self.secret));
         self.hasher.finish()
     }
 }

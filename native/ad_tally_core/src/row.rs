@@ -1,24 +1,20 @@
-//! One key's counters: cells that one thread writes to plainly, cells for all others, and once threads collide on
-//! those, a lane for every thread.
+//! One key's counters: a cell a metric, and once threads collide on them, a lane for every thread.
 //!
 //! ```text
-//! head       owner (16 bits: the slot whose thread made the row) << 48
-//!            | lost races so far (at most RACES), or the address of the row's stripes (48 bits)
-//! own        one cell a metric, a signed 64-bit total, written by the owner only
-//! shared     one cell a metric, for everyone else
+//! head       lost races so far (at most RACES), or the address of the row's stripes
+//! cells      one a metric, a signed 64-bit total
 //!
 //! stripes    lane 0 | lane 1 | ...   128 bytes each: sixteen cells, written by one thread only
 //! ```
 //!
-//! The thread that owns the cells adds with a plain load and store. That is worth far more than the 8 ns of a locked
-//! instruction: with nothing in its way the processor goes on with the caller's next work while the row is still on
-//! its way from memory, and an add to one of 10,000 keys takes 30 ns less. Everyone else adds by compare-and-swap.
-//! One that fails has met another thread; after `RACES` of those the row gets a lane for every thread that has a slot
-//! (see `pin`), and from then on all add plainly. A total is the sum of the two cells and the lanes. A key that is
-//! seen once pays for no scheduler but its own and the shared one.
+//! A row begins without stripes: an add is one compare-and-swap on its cell, and a key that is seen once pays for no
+//! scheduler but its own. A compare-and-swap that fails has met another thread. After `RACES` of those the row gets
+//! a lane for every thread that has a slot (see `pin`), and from then on a thread adds with a plain load and store
+//! in its lane: no other thread writes there. A total is the sum of the cell and the lanes.
 //!
 //! Why compare-and-swap and not `fetch_add`: its failure is the signal, and it lets an add that would leave the
-//! 64-bit range be refused before anything has changed.
+//! 64-bit range be refused before anything has changed. Why no plain cells for the thread that made the row: it was
+//! tried, and an add took as long as before, because it waits for memory and not for the locked instruction.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -37,35 +33,13 @@ const RACES: u64 = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfRange;
 
-const OWNER_SHIFT: u32 = 48;
-const LINK_MASK: u64 = (1 << OWNER_SHIFT) - 1;
-/// The owner of a row that nobody owns. Threads whose slot has this number or a higher one own none.
-const NOBODY: u64 = 0xFFFF;
-
-/// The head of a new row of the thread whose slot has this id.
-#[inline]
-pub fn head_of(slot: usize) -> u64 {
-    (slot as u64).min(NOBODY) << OWNER_SHIFT
-}
-
 /// A view of one row.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
-    /// See [`head_of`].
+    /// 0 in a new row.
     pub head: &'a AtomicU64,
-    /// The owner's cells.
-    pub own: &'a [AtomicU64],
-    /// The cells for everyone else.
-    pub shared: &'a [AtomicU64],
-}
-
-/// Adds to a cell that no other thread writes to.
-#[inline(always)]
-fn add_plainly(cell: &AtomicU64, amount: i64) -> Result<(), OutOfRange> {
-    // What is loaded is what this thread stored, or the slot's former owner before it released the slot.
-    let new = (cell.load(Relaxed) as i64).checked_add(amount).ok_or(OutOfRange)?;
-    cell.store(new as u64, Relaxed);
-    Ok(())
+    /// The metrics' cells.
+    pub cells: &'a [AtomicU64],
 }
 
 impl Row<'_> {
@@ -80,15 +54,15 @@ impl Row<'_> {
     #[inline]
     pub unsafe fn add(self, metric: usize, amount: i64, slot: usize, stripes: &Stripes) -> Result<(), OutOfRange> {
         let head = self.head.load(Acquire);
-        if head >> OWNER_SHIFT == slot as u64 && (slot as u64) < NOBODY {
-            return add_plainly(&self.own[metric], amount);
-        }
-        let link = head & LINK_MASK;
-        let cell = &self.shared[metric];
-        if link > RACES {
-            // SAFETY: a link above RACES is an address that `Stripes::give` wrote.
-            if let Some(Lane(cells)) = unsafe { lanes(link) }.get(slot) {
-                return add_plainly(&cells[metric], amount);
+        let cell = &self.cells[metric];
+        if head > RACES {
+            // SAFETY: a head above RACES is an address that `Stripes::give` wrote.
+            if let Some(Lane(cells)) = unsafe { lanes(head) }.get(slot) {
+                let cell = &cells[metric];
+                // What is loaded is what this thread stored, or the slot's former owner before it released the slot.
+                let new = (cell.load(Relaxed) as i64).checked_add(amount).ok_or(OutOfRange)?;
+                cell.store(new as u64, Relaxed);
+                return Ok(());
             }
         }
         let old = cell.load(Relaxed);
@@ -115,11 +89,10 @@ impl Row<'_> {
             }
         }
         let head = self.head.load(Relaxed);
-        let link = head & LINK_MASK;
-        if link < RACES {
-            let counted = (link + races).min(RACES);
-            // A lost update loses a hint. It must not be an addition: the link may have become an address.
-            let _ = self.head.compare_exchange(head, head - link + counted, Relaxed, Relaxed);
+        if head < RACES {
+            let counted = (head + races).min(RACES);
+            // A lost update loses a hint. It must not be an addition: the head may have become an address.
+            let _ = self.head.compare_exchange(head, counted, Relaxed, Relaxed);
             if counted == RACES {
                 stripes.give(self.head);
             }
@@ -130,11 +103,11 @@ impl Row<'_> {
     /// The total of a metric, everybody's adds taken together.
     pub fn total(self, metric: usize) -> i128 {
         let value = |cell: &AtomicU64| i128::from(cell.load(Relaxed) as i64);
-        let mut total = value(&self.own[metric]) + value(&self.shared[metric]);
-        let link = self.head.load(Acquire) & LINK_MASK;
-        if link > RACES {
+        let head = self.head.load(Acquire);
+        let mut total = value(&self.cells[metric]);
+        if head > RACES {
             // SAFETY: as in `add`.
-            total += unsafe { lanes(link) }.iter().map(|Lane(cells)| value(&cells[metric])).sum::<i128>();
+            total += unsafe { lanes(head) }.iter().map(|Lane(cells)| value(&cells[metric])).sum::<i128>();
         }
         total
     }
@@ -182,18 +155,15 @@ impl Stripes {
     #[cold]
     fn give(&self, head: &AtomicU64) {
         let mut owned = self.owned.lock();
-        let before = head.load(Relaxed);
-        if before & LINK_MASK > RACES || owned.len() >= self.limit {
+        if head.load(Relaxed) > RACES || owned.len() >= self.limit {
             return;
         }
         let lanes: Box<Lanes> =
             Box::new((0..(self.threads)()).map(|_| Lane(std::array::from_fn(|_| AtomicU64::new(0)))).collect());
         self.bytes.fetch_add(size_of::<Lanes>() + size_of_val::<[Lane]>(&lanes), Relaxed);
-        let address = std::ptr::from_ref::<Lanes>(&lanes).expose_provenance() as u64;
-        assert_eq!(address & !LINK_MASK, 0, "addresses have 48 bits");
+        let address = std::ptr::from_ref::<Lanes>(&lanes).expose_provenance();
         owned.push(lanes);
-        // The lanes' zeros are visible to whoever sees the address. The owner never changes, and nobody else writes an
-        // address: the lock is held.
-        head.store(before & !LINK_MASK | address, Release);
+        // The lanes' zeros are visible to whoever sees the address. Nobody else writes an address: the lock is held.
+        head.store(address as u64, Release);
     }
 }

@@ -167,8 +167,8 @@ fn with_batch<R>(act: impl FnOnce(&mut Batch) -> R) -> R {
 impl Table {
     /// Reads items into the batch until it is full: the rest of the list, or `None` at its end.
     fn read_batch<'a>(&self, mut items: Term<'a>, batch: &mut Batch) -> Result<Option<Term<'a>>, Refusal> {
-        /// Enough to hide the latency of lookups, and a few microseconds of work.
-        const MOST_ITEMS: usize = 128;
+        /// Tens of microseconds of work. A list that fits is read once only: the batch is complete before it is added.
+        const MOST_ITEMS: usize = 1_024;
         /// A megabyte: long binaries fill a batch before it has many items.
         const MOST_WORDS: usize = 1 << 17;
         batch.clear();

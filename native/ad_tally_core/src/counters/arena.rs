@@ -2,13 +2,24 @@
 
 use std::ptr::NonNull;
 
-use super::line::{Line, WORDS, lines};
 use crate::sync::AtomicU64;
+
+/// Words in a cache line.
+const WORDS: usize = 8;
+
+/// A cache line, which begins where one does.
+#[repr(align(64))]
+#[expect(dead_code, reason = "its words are reached through pointers to rows")]
+struct Line([AtomicU64; WORDS]);
 
 /// Lines of the first chunk, 512 bytes: a shard of a small table has a handful of keys.
 const FIRST: usize = 8;
 /// Lines of the largest chunk, 16 KiB: what a shard has allocated and not yet used stays below that.
 const LARGEST: usize = 256;
+/// Words that are left empty at most so that a row lies in one line, where it fits one. An add to a row in two lines
+/// waits for both.
+const MOST_PADDING: usize = 2;
+
 /// A bump allocator of words whose addresses stay put.
 pub(super) struct Arena {
     chunks: Vec<Box<[Line]>>,
@@ -24,11 +35,15 @@ impl Arena {
 
     /// `length` zeroed words that nobody else has, and by how many bytes the arena had to grow.
     pub(super) fn allocate(&mut self, length: usize) -> (NonNull<AtomicU64>, usize) {
+        let left = WORDS - self.used % WORDS;
+        if left < length && length <= WORDS && left <= MOST_PADDING {
+            self.used += left;
+        }
         let mut grown = 0;
         if self.chunks.last().is_none_or(|chunk| chunk.len() * WORDS < self.used + length) {
             // A quarter of what there is, so that little is allocated ahead at any size.
             let size = (self.lines / 4).clamp(FIRST, LARGEST).max(length.div_ceil(WORDS));
-            self.chunks.push(lines(size));
+            self.chunks.push((0..size).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect());
             self.lines += size;
             self.used = 0;
             grown = size * size_of::<Line>();

@@ -123,7 +123,7 @@ impl Line {
         // A tag that is equal is zero after the exclusive or, and only then does taking one from it borrow into its top
         // bit. (A tag just above an equal one may be shown as well if it differs in the lowest bit alone: the keys tell.)
         let equal = |tags: u64| {
-            let difference = tags ^ tag * EACH;
+            let difference = tags ^ (tag * EACH);
             difference.wrapping_sub(EACH) & !difference & (EACH << (TAG_BITS - 1))
         };
         let last = SLOTS - 1 - TAGS_A_WORD;
@@ -178,6 +178,12 @@ impl<'a> Entries<'a> {
         let at = at & (self.lines.len() - 1);
         // SAFETY: the number of lines is a power of two, so the masked number is below it.
         unsafe { self.lines.get_unchecked(at) }
+    }
+
+    /// Reads from the hash's line.
+    #[inline(always)]
+    pub(super) fn touch(self, hash: u64) -> u64 {
+        self.line(hash as usize).tags[0].load(Relaxed)
     }
 
     /// The first row with the hash's tag that is wanted.

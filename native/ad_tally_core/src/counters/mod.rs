@@ -12,7 +12,6 @@
 mod arena;
 mod batch;
 mod index;
-mod line;
 mod rows;
 mod table;
 
@@ -125,7 +124,7 @@ impl Counters {
     #[must_use]
     pub fn get(&self, key: HashedKey<'_>) -> Option<Vec<i128>> {
         let table = self.current.pin();
-        let row = table.row(table.find(key)?, key.words.len());
+        let row = table.row(table.find(key)?);
         Some((0..self.metrics).map(|metric| row.total(metric)).collect())
     }
 
@@ -137,7 +136,7 @@ impl Counters {
     pub fn get_metric(&self, key: HashedKey<'_>, metric: usize) -> i128 {
         assert!(metric < self.metrics);
         let table = self.current.pin();
-        table.find(key).map_or(0, |found| table.row(found, key.words.len()).total(metric))
+        table.find(key).map_or(0, |found| table.row(found).total(metric))
     }
 
     /// The rows there are now. Adds go on meanwhile: a row shows its totals at the time it is reached, and a key

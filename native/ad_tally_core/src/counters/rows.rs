@@ -35,7 +35,8 @@ impl Rows {
                     let found = table.row_at(entries, *at);
                     *at += 1;
                     let Some(found) = found else { continue };
-                    let row = table.row(found, table.copy_key(found, key));
+                    table.copy_key(found, key);
+                    let row = table.row(found);
                     for (metric, total) in totals.iter_mut().enumerate() {
                         *total = row.total(metric);
                     }

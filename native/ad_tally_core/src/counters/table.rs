@@ -15,7 +15,7 @@ use super::arena::Arena;
 use super::index::{Entries, Index, Memory};
 use crate::key::{self, HashedKey, Seed};
 use crate::pin::REGISTRY;
-use crate::row::{Row, Stripes, head_of};
+use crate::row::{Row, Stripes};
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Keys that a shard is meant to hold when the budget is used up. Growing past half of it copies 2,048 entries,
@@ -52,19 +52,18 @@ struct Writer {
 /// What has no row of its own, by metric.
 struct Overflow {
     head: AtomicU64,
-    own: Box<[AtomicU64]>,
-    shared: Box<[AtomicU64]>,
+    cells: Box<[AtomicU64]>,
     /// What the cells had no room for.
     carry: Mutex<Vec<i128>>,
 }
 
 impl Overflow {
     fn row(&self) -> Row<'_> {
-        Row { head: &self.head, own: &self.own, shared: &self.shared }
+        Row { head: &self.head, cells: &self.cells }
     }
 }
 
-/// Where a row of a table lies (head, the owner's cells, the key, the shared cells): a complete one, in an arena that neither moves nor frees it during `'a`. One word, so
+/// Where a row of a table lies (head, a cell a metric, the key): a complete one, in an arena that neither moves nor frees it during `'a`. One word, so
 /// that it stays in a register between lookup and add.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
@@ -85,9 +84,8 @@ impl Table {
             keys: AtomicUsize::new(0),
             allocated: AtomicUsize::new(0),
             overflow: Overflow {
-                head: AtomicU64::new(head_of(usize::MAX)),
-                own: (0..metrics).map(|_| AtomicU64::new(0)).collect(),
-                shared: (0..metrics).map(|_| AtomicU64::new(0)).collect(),
+                head: AtomicU64::new(0),
+                cells: (0..metrics).map(|_| AtomicU64::new(0)).collect(),
                 carry: Mutex::new(vec![0; metrics]),
             },
         }
@@ -123,20 +121,25 @@ impl Table {
         self.find_in(self.entries(self.shard(key.hash))?, key)
     }
 
+    /// Reads from the line of the index where a hash belongs, so that it is near when it is looked at.
+    #[inline(always)]
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.entries(self.shard(hash)).map_or(0, |entries| entries.touch(hash))
+    }
+
     #[inline]
     fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<Found<'a>> {
         let found = |words| Found { words, table: PhantomData };
         entries.find(key.hash, |words| self.has_key(found(words), key.words)).map(found)
     }
 
-    /// The cells of a row whose key has that many words.
+    /// The cells of a row.
     #[inline(always)]
-    pub(super) fn row<'a>(&'a self, found: Found<'a>, key_length: usize) -> Row<'a> {
-        let metrics = self.metrics;
+    pub(super) fn row<'a>(&'a self, found: Found<'a>) -> Row<'a> {
         // SAFETY: this is how `insert` lays a row out.
         unsafe {
-            let cells = |at| std::slice::from_raw_parts(found.words.add(at).as_ptr(), metrics);
-            Row { head: found.words.as_ref(), own: cells(1), shared: cells(1 + metrics + key_length) }
+            let cells = found.words.add(1).as_ptr();
+            Row { head: found.words.as_ref(), cells: std::slice::from_raw_parts(cells, self.metrics) }
         }
     }
 
@@ -162,13 +165,11 @@ impl Table {
         key::length_in_words(|at| unsafe { self.key_word(found, at) })
     }
 
-    /// Copies the words of a row's key, and says how many there are.
-    pub(super) fn copy_key(&self, found: Found<'_>, into: &mut Vec<u64>) -> usize {
-        let length = self.key_length(found);
+    /// Copies the words of a row's key.
+    pub(super) fn copy_key(&self, found: Found<'_>, into: &mut Vec<u64>) {
         into.clear();
         // SAFETY: these are the words that the key has.
-        into.extend((0..length).map(|at| unsafe { self.key_word(found, at) }));
-        length
+        into.extend((0..self.key_length(found)).map(|at| unsafe { self.key_word(found, at) }));
     }
 
     /// Adds to a key, new or not.
@@ -195,12 +196,12 @@ impl Table {
         amount: i64,
         slot: usize,
     ) -> Added {
-        let Some(found) = found.or_else(|| self.insert(key, slot)) else {
+        let Some(found) = found.or_else(|| self.insert(key)) else {
             self.add_to_overflow(metric, amount, slot);
             return Added::Overflow;
         };
         // SAFETY: this function's contract, and the stripes live as long as the rows.
-        match unsafe { self.row(found, key.words.len()).add(metric, amount, slot, &self.stripes) } {
+        match unsafe { self.row(found).add(metric, amount, slot, &self.stripes) } {
             Ok(()) => Added::Row,
             Err(_) => {
                 self.add_to_overflow(metric, amount, slot);
@@ -227,7 +228,7 @@ impl Table {
 
     /// Gives a key a row, unless it has one by now; `None` when the budget is used up.
     #[cold]
-    fn insert(&self, key: HashedKey<'_>, slot: usize) -> Option<Found<'_>> {
+    fn insert(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
         let shard = self.shard(key.hash);
         if self.keys.load(Relaxed) >= self.max_keys {
             // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none.
@@ -242,11 +243,9 @@ impl Table {
             return None;
         }
         let entries = self.entries_with_room(shard, &mut writer);
-        let (words, grown) = writer.arena.allocate(1 + 2 * self.metrics + key.words.len());
-        // SAFETY: the row was allocated just now, and nobody else has it.
-        unsafe { words.as_ref() }.store(head_of(slot), Relaxed);
+        let (words, grown) = writer.arena.allocate(1 + self.metrics + key.words.len());
         for (at, word) in key.words.iter().enumerate() {
-            // SAFETY: as above, with this many words after its head and the owner's cells.
+            // SAFETY: the row was allocated with this many words after its head and cells, and nobody else has it.
             unsafe { words.add(1 + self.metrics + at).as_ref() }.store(*word, Relaxed);
         }
         writer.keys += 1;
@@ -255,11 +254,12 @@ impl Table {
         Some(Found { words, table: PhantomData })
     }
 
-    /// The shard's array, with a place for one more key. At most three in four places are taken.
+    /// The shard's array, with a place for one more key. At most seven in eight slots are taken: with six to a line,
+    /// nearly every key is still found in its own.
     fn entries_with_room(&self, shard: usize, writer: &mut Writer) -> Entries<'_> {
         let old = self.entries(shard);
         if let Some(old) = old
-            && (writer.keys + 1) * 4 <= old.len() * 3
+            && (writer.keys + 1) * 8 <= old.len() * 7
         {
             return old;
         }
