@@ -18,9 +18,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use parking_lot::Mutex;
-
-use crate::sync::{AtomicU64, AtomicUsize};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 
 /// The most metrics a row has, and a lane has room for.
 pub const MAX_METRICS: usize = 16;

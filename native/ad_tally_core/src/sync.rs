@@ -7,9 +7,27 @@ pub(crate) use std::{
     thread::yield_now,
 };
 
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+
 #[cfg(loom)]
 pub(crate) use loom::{
     hint::spin_loop,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence},
     thread::yield_now,
 };
+
+/// loom's lock with the face of `parking_lot`'s: a thread that waits for a real one would stop the whole model.
+#[cfg(loom)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().expect("no thread of a model panics with the lock held")
+    }
+}
