@@ -8,8 +8,8 @@
 //! ```text
 //! writer                                    closer
 //!   p = current                               old = current.swap(fresh)
-//!   slot = p                                  heavy fence
-//!   light fence                               for every slot: wait while slot == old
+//!   slot = p                                  fence
+//!   fence                                     for every slot: wait while slot == old
 //!   current == p ?  no: again with the new    old is final
 //!   write to *p
 //!   slot = null
@@ -19,9 +19,8 @@
 //! forbid that both miss. A slot is written by one thread only and read by closers only, so pinning moves no
 //! cache line between cores.
 //!
-//! The light fence is a compiler fence where the kernel can make every running thread of the process pass a full
-//! one on the closer's request (`membarrier`, Linux); elsewhere both fences are `SeqCst` fences. A pinned add takes
-//! about 3 ns less that way, and drains are a million times rarer than adds.
+//! Both fences are `SeqCst`. Letting the kernel run the writers' fence on the closer's request (`membarrier`) was tried:
+//! an add took 0.3 ns less, which is not worth a second protocol.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -116,7 +115,7 @@ impl Registry {
 
     /// Returns once no slot names `pointer`, which must no longer be anyone's current one.
     fn wait_until_unpinned(&self, pointer: *mut ()) {
-        heavy_fence();
+        fence(SeqCst);
         let mut next = self.head.load(Acquire).cast_const();
         // SAFETY: as in `claim`.
         while let Some(slot) = unsafe { next.as_ref() } {
@@ -146,7 +145,6 @@ pub struct Current<T> {
 impl<T: Send + Sync> Current<T> {
     /// Begins with `first`.
     pub fn new(first: Arc<T>) -> Self {
-        prepare_fences();
         Self { pointer: AtomicPtr::new(Arc::into_raw(first).cast_mut()), owner: PhantomData }
     }
 
@@ -159,7 +157,7 @@ impl<T: Send + Sync> Current<T> {
         let mut pointer = self.pointer.load(Acquire);
         loop {
             slot.pinned.store(pointer.cast(), Release);
-            light_fence();
+            fence(SeqCst);
             let now = self.pointer.load(Acquire);
             if now == pointer {
                 return Pinned { pointer, slot, temporary: false, owner: PhantomData };
@@ -234,90 +232,15 @@ impl<T> Drop for Pinned<'_, T> {
     }
 }
 
-#[cfg(loom)]
-fn prepare_fences() {}
-#[cfg(loom)]
-fn light_fence() {
-    fence(SeqCst);
-}
-#[cfg(loom)]
-fn heavy_fence() {
-    fence(SeqCst);
-}
+#[cfg(not(loom))]
+pub use thread_slots::REGISTRY;
 
 #[cfg(not(loom))]
-pub use native::{REGISTRY, can_ask_the_kernel};
-#[cfg(not(loom))]
-use native::{heavy_fence, light_fence, prepare_fences};
-
-#[cfg(not(loom))]
-mod native {
+mod thread_slots {
     use super::*;
-    use std::sync::OnceLock;
-    use std::sync::atomic::compiler_fence;
 
     /// The slots of this program's threads.
     pub static REGISTRY: Registry = Registry::new();
-
-    /// Whether the kernel runs the fences of other threads for a closer. Set before the first `Current` exists.
-    static KERNEL_FENCES: AtomicBool = AtomicBool::new(false);
-
-    /// Whether pins take a compiler fence only, because the kernel makes up for it when a structure is replaced.
-    pub fn can_ask_the_kernel() -> bool {
-        prepare_fences();
-        KERNEL_FENCES.load(Relaxed)
-    }
-
-    pub(super) fn prepare_fences() {
-        static READY: OnceLock<()> = OnceLock::new();
-        READY.get_or_init(|| KERNEL_FENCES.store(membarrier::register(), Release));
-    }
-
-    #[inline]
-    pub(super) fn light_fence() {
-        if KERNEL_FENCES.load(Relaxed) { compiler_fence(SeqCst) } else { fence(SeqCst) }
-    }
-
-    pub(super) fn heavy_fence() {
-        fence(SeqCst);
-        if KERNEL_FENCES.load(Relaxed) {
-            membarrier::run();
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    mod membarrier {
-        // include/uapi/linux/membarrier.h
-        const QUERY: libc::c_int = 0;
-        const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
-        const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-
-        fn call(command: libc::c_int) -> libc::c_long {
-            // SAFETY: the call takes three integers and touches no memory of ours.
-            unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
-        }
-
-        pub(super) fn register() -> bool {
-            let needed = libc::c_long::from(PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED);
-            let known = call(QUERY);
-            known >= 0 && known & needed == needed && call(REGISTER_PRIVATE_EXPEDITED) == 0
-        }
-
-        pub(super) fn run() {
-            let result = call(PRIVATE_EXPEDITED);
-            // After a registration that succeeded the kernel has no reason to refuse; going on would lose events.
-            assert_eq!(result, 0, "membarrier failed after it was registered");
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    mod membarrier {
-        pub(super) fn register() -> bool {
-            false
-        }
-
-        pub(super) fn run() {}
-    }
 
     struct ThreadSlot(&'static Slot);
 

@@ -88,7 +88,7 @@ proptest! {
     ) {
         let counters = Counters::new(METRICS, max_keys).expect("three metrics");
         let mut model = Model::new();
-        let mut lifetime_overflow = vec![0; METRICS];
+        let mut lifetime_overflow = [0; METRICS];
         for step in steps {
             match step {
                 Step::Add(key, metric, amount) => {

@@ -8,7 +8,8 @@
 //!
 //! A key belongs to the line that the low bits of its hash name, or when that is full to the next one with room. All
 //! tags of a line are compared in a dozen instructions without a branch: where in its line a key lies is as good as
-//! random, and with one entry after the other two lookups in three waited for a mispredicted branch.
+//! random, and with one entry after the other a branch was mispredicted in two lookups of three (cachegrind, 10,000
+//! keys).
 //!
 //! Readers take no lock. A writer (one at a time: it holds the shard's lock) publishes a row by storing its tag. An
 //! array that has become too full is copied into one of twice the size; the old array stays until the table is
