@@ -9,7 +9,7 @@ use rustler::{Encoder, Env, Term};
 use crate::args::KeyFault;
 use crate::atoms;
 
-/// A message, or rarely the whole reason why a call was refused.
+/// Why a call was refused: the message of the error.
 pub struct Refusal(String);
 
 /// What is raised by a function that `#[rustler::nif]` declares.
@@ -116,7 +116,7 @@ fn inspect(term: Term<'_>) -> String {
 }
 
 fn write(text: &mut String, term: Term<'_>, depth: usize) {
-    use rustler::TermType::{Atom, Binary, List, Tuple};
+    use rustler::TermType::{Atom, Binary, Float, List, Tuple};
     const DEEPEST: usize = 4;
     const MOST: usize = 10;
     match term.get_type() {
@@ -132,6 +132,10 @@ fn write(text: &mut String, term: Term<'_>, depth: usize) {
         },
         Binary => match term.decode::<&str>() {
             Ok(string) => text.push_str(&format!("{string:?}")),
+            Err(_) => text.push_str(&format!("{term:?}")),
+        },
+        Float => match term.decode::<f64>() {
+            Ok(float) => text.push_str(&format!("{float:?}")),
             Err(_) => text.push_str(&format!("{term:?}")),
         },
         Tuple if depth < DEEPEST => {

@@ -1,0 +1,37 @@
+defmodule AdTally.Demo.Log do
+  @moduledoc """
+  The impressions of demo/data, as a stream of small maps.
+  """
+
+  @type impression :: %{
+          policy: String.t(),
+          campaign: String.t(),
+          item: integer(),
+          position: integer(),
+          clicked?: boolean()
+        }
+
+  @spec impressions(Path.t()) :: [impression()]
+  def impressions(path \\ default_path()) do
+    path
+    |> File.stream!([:compressed])
+    |> Stream.drop(1)
+    |> Enum.map(&parse/1)
+  end
+
+  @spec default_path() :: Path.t()
+  def default_path, do: Path.expand("../data/open_bandit_60k.csv.gz", __DIR__)
+
+  defp parse(line) do
+    [_at, policy, campaign, item, position, click, _segment] =
+      line |> String.trim_trailing() |> String.split(",")
+
+    %{
+      policy: policy,
+      campaign: campaign,
+      item: String.to_integer(item),
+      position: String.to_integer(position),
+      clicked?: click == "1"
+    }
+  end
+end
