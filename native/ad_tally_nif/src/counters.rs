@@ -250,8 +250,7 @@ fn counters_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     Ok((walk(env, table, drained.rows), row(env, &table.metrics, &drained.overflow)).encode(env))
 }
 
-/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`. The call that reaches the end
-/// also frees a drained table, which takes some milliseconds for a large one: hence the dirty scheduler.
+/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
     let walk: &Walk = resource::get(walk).ok_or_else(|| refusal::not_a(Walk::DESCRIPTION, walk))?;

@@ -1,0 +1,13 @@
+defmodule AdTally do
+  @moduledoc """
+  Measures paid promotions inside an Elixir service.
+
+  The state lives in Rust behind a NIF, and any process calls it directly: there
+  is no server process that events have to pass through.
+
+    * `AdTally.Counters` - keyed 64-bit counters, several metrics a key: add, read,
+      drain
+
+  How it is built, and why: the guide [Architecture](architecture.html).
+  """
+end
