@@ -151,7 +151,7 @@ defmodule AdTally.Counters do
     case Native.counters_add_many(counters, items) do
       :ok -> :ok
       :many -> add_long_list(counters, items)
-      overflowed -> {:overflow, overflowed}
+      {rest, overflowed} -> add_rest(counters, rest, overflowed)
     end
   end
 

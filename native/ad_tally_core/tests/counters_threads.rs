@@ -141,10 +141,32 @@ fn batches_count_as_single_adds_do() {
     }
     // Keys 100 to 149 come first at at = 100 to 149, when the budget is used up.
     let overflowed = (0..1_000).filter(|at| at % 150 >= 100).count();
-    assert_eq!(counters.add_batch(&batch), overflowed);
+    assert_eq!(counters.add_batch(&batch, || true), (1_000, overflowed));
     let expected: i128 = (0..1_000).filter(|at| at % 150 == 7).sum();
     let row = Key::Bare(Part::Integer(7)).with(counters.seed(), |key| counters.get(key)).expect("key 7 was added");
     assert_eq!(row.iter().sum::<i128>(), expected);
+}
+
+#[test]
+fn a_batch_that_is_stopped_says_how_far_it_came() {
+    let counters = Counters::new(1, 1_000).expect("one metric");
+    let mut batch = Batch::default();
+    let seed = counters.seed().clone();
+    for at in 0..100 {
+        let mut writer = KeyWriter::bare(batch.room(0), &seed);
+        writer.integer(at);
+        let key = writer.finish();
+        let (hash, length) = (key.hash, key.words.len());
+        // SAFETY: the key was finished at the start of the room just now.
+        unsafe { batch.push(hash, length, 0, 1) };
+    }
+    let mut asked = 0;
+    let (applied, overflowed) = counters.add_batch(&batch, || {
+        asked += 1;
+        asked < 2
+    });
+    assert_eq!((applied, overflowed), (64, 0));
+    assert_eq!(counters.info().keys, 64);
 }
 
 #[test]

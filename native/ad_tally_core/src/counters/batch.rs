@@ -74,15 +74,16 @@ impl Batch {
 }
 
 impl Counters {
-    /// Applies every add of the batch and says how many went into the overflow rows.
+    /// Applies the adds of the batch in turn, for as long as `go_on` says so, which is asked every 32 adds. How many
+    /// were applied, and how many of those went into the overflow rows.
     ///
     /// # Panics
     /// If a metric is not below [`Counters::metrics`].
-    pub fn add_batch(&self, batch: &Batch) -> usize {
+    pub fn add_batch(&self, batch: &Batch, mut go_on: impl FnMut() -> bool) -> (usize, usize) {
         const TOGETHER: usize = 32;
         let table = self.current.pin();
         let slot = table.slot().id();
-        let mut overflowed = 0;
+        let (mut applied, mut overflowed) = (0, 0);
         for entries in batch.entries.chunks(TOGETHER) {
             let looked = entries.iter().map(|entry| table.touch(entry.hash)).fold(0, |all, tags| all | tags);
             std::hint::black_box(looked);
@@ -96,8 +97,12 @@ impl Counters {
                 let added = unsafe { table.add_to(*found, key, metric, entry.amount, slot) };
                 overflowed += usize::from(added == Added::Overflow);
             }
+            applied += entries.len();
+            if !go_on() {
+                break;
+            }
         }
-        overflowed
+        (applied, overflowed)
     }
 }
 

@@ -1,0 +1,61 @@
+defmodule AdTally.DemoTest do
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureIO
+
+  for file <- ~w(text log progress replay generated),
+      do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
+
+  alias AdTally.Demo.{Generated, Log, Replay, Text}
+
+  setup_all do
+    impressions = Log.impressions()
+    %{impressions: impressions, counted: Replay.count(impressions, 8)}
+  end
+
+  test "the log is what its description says", %{impressions: impressions} do
+    assert length(impressions) == 60_000
+    assert Enum.count(impressions, & &1.clicked?) == 287
+  end
+
+  test "impressions and clicks by policy and campaign are those of the description",
+       %{counted: counted} do
+    clicks = %{
+      {"bts", "all"} => 42,
+      {"bts", "men"} => 69,
+      {"bts", "women"} => 46,
+      {"random", "all"} => 38,
+      {"random", "men"} => 46,
+      {"random", "women"} => 46
+    }
+
+    for {key, clicks} <- clicks,
+        do: assert(counted[key] == %{impressions: 10_000, clicks: clicks})
+  end
+
+  test "every row equals the count with plain maps", %{impressions: log, counted: counted} do
+    assert Replay.differences(counted, Replay.expected(log)) == []
+  end
+
+  test "a row that is off by one, missing or too much is named", %{counted: counted} do
+    key = {"bts", "men"}
+    off = put_in(counted[key].clicks, 70)
+    assert Replay.differences(off, counted) == [{key, off[key], counted[key]}]
+    assert [{^key, nil, _row}] = Replay.differences(Map.delete(counted, key), counted)
+    assert [{:extra, _row, nil}] = Replay.differences(Map.put(counted, :extra, %{}), counted)
+  end
+
+  test "generated events are counted exactly, by both ways" do
+    capture_io(fn -> send(self(), {:run, Generated.run(120_001)}) end)
+    assert_received {:run, run}
+    assert run.expected.impressions == 120_001
+    assert run.ours.sums == run.expected
+    assert run.ets.sums == run.expected
+    assert Generated.table(run) =~ "AdTally.Counters"
+  end
+
+  test "numbers have separators" do
+    assert Enum.map([0, 999, 1_000, -1_234_567], &Text.integer/1) ==
+             ["0", "999", "1,000", "-1,234,567"]
+  end
+end

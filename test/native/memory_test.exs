@@ -1,0 +1,16 @@
+defmodule AdTally.Native.MemoryTest do
+  use ExUnit.Case, async: true
+
+  alias AdTally.Test.{FreshVM, KeysInMemory, ResidentMemory}
+
+  unless ResidentMemory.known?(), do: @moduletag(skip: "the system has no /proc/self/status")
+
+  @keys 1_000_000
+
+  test "a million keys with three metrics take at most 150 bytes each, and info says how many" do
+    %{grown: grown, told: told} = FreshVM.call(KeysInMemory, :measure, [@keys])
+
+    assert grown / @keys <= 150
+    assert_in_delta told / grown, 1, 0.2
+  end
+end

@@ -1,0 +1,41 @@
+defmodule AdTally.Test.FreshVM do
+  @moduledoc """
+  Calls functions in another VM, an operating system process of its own: one whose
+  memory no other test has used, or whose standard error can be read.
+  """
+
+  @doc """
+  Calls a function of a compiled module and returns its result.
+
+  With `:stderr`, what the VM writes to its standard error goes to the file of that
+  name, which takes a POSIX shell.
+  """
+  def call(module, function, arguments, options \\ []) do
+    {:ok, peer, _node} = :peer.start_link(Map.merge(vm(), stderr(options[:stderr])))
+
+    try do
+      {:ok, _} = :peer.call(peer, :application, :ensure_all_started, [:elixir])
+      :peer.call(peer, module, function, arguments, :infinity)
+    after
+      :peer.stop(peer)
+    end
+  end
+
+  # Without distribution: it needs no name, no cookie and no port.
+  defp vm do
+    paths = for application <- [:elixir, :ad_tally], do: :code.lib_dir(application, :ebin)
+    %{connection: :standard_io, args: Enum.flat_map(paths, &[~c"-pa", &1])}
+  end
+
+  defp stderr(nil), do: %{}
+
+  defp stderr(file) do
+    erl = :os.find_executable(~c"erl")
+    script = ~c"exec \"$0\" \"$@\" 2>\"$STDERR_FILE\""
+
+    %{
+      exec: {:os.find_executable(~c"sh"), [~c"-c", script, erl]},
+      env: [{~c"STDERR_FILE", String.to_charlist(file)}]
+    }
+  end
+end
