@@ -27,8 +27,11 @@ defmodule AdTally.Counters do
   ## Totals
 
   Amounts are signed 64-bit integers, so a correction can be negative. Totals are
-  exact and never wrap: an add that would take a key's total out of the signed
-  64-bit range goes to the overflow row of its metric instead.
+  exact and never wrap: an add that would take the cell it goes to out of the
+  signed 64-bit range returns `:overflow` and goes to the overflow row of its metric
+  instead. A key has one such cell a metric until schedulers collide on it, and one
+  for each scheduler from then on; a total read from several cells is their exact
+  sum, of whatever size.
 
   ## Overflow
 
