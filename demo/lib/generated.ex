@@ -3,21 +3,16 @@ defmodule AdTally.Demo.Generated do
   Counts generated events from one process a scheduler, once through
   `AdTally.Counters` and once with `:ets.update_counter`, and checks both sums.
 
-  Campaigns and creatives follow Zipf's law: a few get most of the events. Every
-  process draws its events before the clock starts and goes through them again and
-  again, so that the time is that of counting.
+  The clock starts when every process has its events and ends when the last one
+  has counted its share: the time is that of the counting loop alone.
   """
 
   alias AdTally.Counters
-  alias AdTally.Demo.{Progress, Text}
+  alias AdTally.Demo.{Events, Progress, Text}
 
-  @campaigns 1_000
-  @creatives 20
-  @drawn 50_000
   # Events between two steps of the progress line.
   @step 10_000
   @metrics [:impressions, :clicks, :spend_micros]
-  @seed 20_191_124
 
   @type result :: %{
           label: String.t(),
@@ -37,7 +32,7 @@ defmodule AdTally.Demo.Generated do
   def run(events) do
     processes = System.schedulers_online()
     shares = shares(events, processes)
-    drawn = for process <- 1..processes, do: draw(process)
+    drawn = for process <- 1..processes, do: Events.draw(process)
     work = Enum.zip(drawn, shares)
 
     %{
@@ -88,13 +83,20 @@ defmodule AdTally.Demo.Generated do
 
   defp measure(work, events, label, count) do
     done = :counters.new(1, [:write_concurrency])
+
+    # Starting a task copies its events to it, so all are started before the clock.
+    tasks =
+      for {drawn, share} <- work do
+        Task.async(fn ->
+          receive do: (:begin -> cycle(drawn, share, count, done))
+          System.monotonic_time(:microsecond)
+        end)
+      end
+
     begin = System.monotonic_time(:microsecond)
-
-    work
-    |> Enum.map(fn {drawn, share} -> Task.async(fn -> cycle(drawn, share, count, done) end) end)
-    |> Progress.await(done, events, label)
-
-    System.monotonic_time(:microsecond) - begin
+    Enum.each(tasks, &send(&1.pid, :begin))
+    ends = Progress.await(tasks, done, events, label)
+    Enum.max(ends) - begin
   end
 
   defp cycle(drawn, share, count, done), do: cycle(drawn, drawn, share, @step, count, done)
@@ -112,25 +114,11 @@ defmodule AdTally.Demo.Generated do
     cycle(all, rest, share - 1, left - 1, count, done)
   end
 
-  # What the first `share` events of an endless repetition of `drawn` add up to.
   defp expected(work) do
     for {drawn, share} <- work, reduce: sum([]) do
       sums ->
-        whole = div(share, @drawn)
-        part = Enum.take(drawn, rem(share, @drawn))
-
-        sums
-        |> Map.merge(totals(drawn), fn _metric, sum, total -> sum + whole * total end)
-        |> Map.merge(totals(part), fn _metric, sum, total -> sum + total end)
+        drawn |> Events.totals(share) |> Map.merge(sums, fn _metric, one, sum -> one + sum end)
     end
-  end
-
-  defp totals(events) do
-    %{
-      impressions: length(events),
-      clicks: Enum.count(events, fn {_key, clicked?, _spend} -> clicked? end),
-      spend_micros: events |> Enum.map(&elem(&1, 2)) |> Enum.sum()
-    }
   end
 
   defp sum(rows) do
@@ -142,34 +130,15 @@ defmodule AdTally.Demo.Generated do
         do: div(events, processes) + if(process <= rem(events, processes), do: 1, else: 0)
   end
 
-  defp draw(process) do
-    :rand.seed(:exsss, {@seed, process, 0})
-    campaigns = zipf(@campaigns)
-    creatives = zipf(@creatives)
-
-    for _event <- 1..@drawn do
-      creative = "creative-#{pick(creatives)}"
-      {{pick(campaigns), creative}, :rand.uniform(100) == 1, 500 + :rand.uniform(2_000)}
-    end
-  end
-
-  # The cumulated shares of ranks 1 to n, the k-th of which is as frequent as 1 / k.
-  defp zipf(ranks) do
-    weights = for rank <- 1..ranks, do: 1 / rank
-    total = Enum.sum(weights)
-    weights |> Enum.scan(&(&1 + &2)) |> Enum.map(&(&1 / total)) |> List.to_tuple()
-  end
-
-  defp pick(cumulated), do: search(cumulated, :rand.uniform(), 1, tuple_size(cumulated))
-
-  defp search(_cumulated, _at, rank, rank), do: rank
-
-  defp search(cumulated, at, low, high) do
-    middle = div(low + high, 2)
-
-    if elem(cumulated, middle - 1) >= at,
-      do: search(cumulated, at, low, middle),
-      else: search(cumulated, at, middle + 1, high)
+  @doc "The sums that are not those of the generated events, a sentence each."
+  @spec differences(map()) :: [String.t()]
+  def differences(run) do
+    for result <- [run.ours, run.ets],
+        metric <- @metrics,
+        result.sums[metric] != run.expected[metric],
+        do:
+          "#{result.label} counted #{Text.integer(result.sums[metric])} #{metric}, " <>
+            "generated were #{Text.integer(run.expected[metric])}"
   end
 
   @doc "A table of both."

@@ -1,6 +1,6 @@
 defmodule AdTally.Demo.Log do
   @moduledoc """
-  The impressions of demo/data, as a stream of small maps.
+  The impressions of demo/data, as small maps in order of time.
   """
 
   @type impression :: %{

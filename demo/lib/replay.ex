@@ -30,24 +30,22 @@ defmodule AdTally.Demo.Replay do
     end
   end
 
-  @doc "The same counts, as plainly as they can be written."
-  @spec expected([Log.impression()]) :: %{tuple() => Counters.totals()}
-  def expected(impressions) do
-    for event <- impressions, key <- keys(event), reduce: %{} do
-      counts ->
-        click = if event.clicked?, do: 1, else: 0
-
-        Map.update(counts, key, %{impressions: 1, clicks: click}, fn row ->
-          %{impressions: row.impressions + 1, clicks: row.clicks + click}
-        end)
-    end
-  end
-
   defp keys(event) do
     [
       {event.policy, event.campaign},
       {event.policy, event.campaign, event.item, event.position}
     ]
+  end
+
+  @doc "The same counts, as plainly as they can be written, sharing nothing with `count/2`."
+  @spec expected([Log.impression()]) :: %{tuple() => Counters.totals()}
+  def expected(impressions) do
+    groups = Enum.group_by(impressions, &{&1.policy, &1.campaign})
+    items = Enum.group_by(impressions, &{&1.policy, &1.campaign, &1.item, &1.position})
+
+    for {key, events} <- Map.merge(groups, items), into: %{} do
+      {key, %{impressions: length(events), clicks: Enum.count(events, & &1.clicked?)}}
+    end
   end
 
   @doc "The keys whose figures differ, with both."
@@ -56,6 +54,20 @@ defmodule AdTally.Demo.Replay do
     for key <- Enum.uniq(Map.keys(counted) ++ Map.keys(expected)),
         counted[key] != expected[key],
         do: {key, counted[key], expected[key]}
+  end
+
+  # Enough to see a pattern, few enough for a screen.
+  @shown 10
+
+  @doc "Says for people what `differences/2` found, a line a key and at most #{@shown} keys."
+  @spec explain([{tuple(), map() | nil, map() | nil}]) :: String.t()
+  def explain(differences) do
+    lines =
+      for {key, counted, expected} <- Enum.take(differences, @shown),
+          do: "  #{inspect(key)}: counted #{inspect(counted)}, expected #{inspect(expected)}"
+
+    more = length(differences) - length(lines)
+    Enum.join(if(more > 0, do: lines ++ ["  and #{Text.integer(more)} more"], else: lines), "\n")
   end
 
   @doc "A table by policy and campaign."

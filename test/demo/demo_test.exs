@@ -3,7 +3,7 @@ defmodule AdTally.DemoTest do
 
   import ExUnit.CaptureIO
 
-  for file <- ~w(text log progress replay generated),
+  for file <- ~w(text log progress replay events generated),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
   alias AdTally.Demo.{Generated, Log, Replay, Text}
@@ -45,13 +45,30 @@ defmodule AdTally.DemoTest do
     assert [{:extra, _row, nil}] = Replay.differences(Map.put(counted, :extra, %{}), counted)
   end
 
+  test "differences are explained key by key, ten at most", %{counted: counted} do
+    key = {"bts", "men"}
+    off = put_in(counted[key].clicks, 70)
+    text = off |> Replay.differences(counted) |> Replay.explain()
+    assert text =~ ~s({"bts", "men"}: counted %{clicks: 70,)
+    assert text =~ "expected %{clicks: 69,"
+
+    lines = %{} |> Replay.differences(counted) |> Replay.explain() |> String.split("\n")
+    assert length(lines) == 11
+    assert List.last(lines) == "  and #{map_size(counted) - 10} more"
+  end
+
   test "generated events are counted exactly, by both ways" do
     capture_io(fn -> send(self(), {:run, Generated.run(120_001)}) end)
     assert_received {:run, run}
     assert run.expected.impressions == 120_001
     assert run.ours.sums == run.expected
     assert run.ets.sums == run.expected
+    assert Generated.differences(run) == []
     assert Generated.table(run) =~ "AdTally.Counters"
+
+    off = put_in(run.ets.sums.clicks, 0)
+    assert [difference] = Generated.differences(off)
+    assert difference =~ ~r/^:ets.update_counter counted 0 clicks, generated were 1,\d{3}$/
   end
 
   test "numbers have separators" do
