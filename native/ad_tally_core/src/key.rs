@@ -44,7 +44,7 @@ const LONG: usize = 31;
 /// The secret under which a table hashes its keys, so that nobody can choose keys that collide.
 #[derive(Debug, Clone)]
 pub struct Seed {
-    state: ahash::RandomState,
+    begun: ahash::AHasher,
     header_secret: u64,
 }
 
@@ -55,7 +55,7 @@ impl Seed {
         let state = ahash::RandomState::new();
         // Odd, so that multiplying by it loses nothing.
         let header_secret = state.hash_one("header") | 1;
-        Self { state, header_secret }
+        Self { begun: state.build_hasher(), header_secret }
     }
 }
 
@@ -136,18 +136,25 @@ impl<'a> KeyWriter<'a> {
         self.word(name);
     }
 
-    /// Appends bytes. The inner result is an error when the room is too short for them.
+    /// Appends bytes if there are at most 30 of them: whether it has.
+    #[inline(always)]
+    #[must_use]
+    pub fn short_bytes(&mut self, bytes: &[u8]) -> bool {
+        let is_short = bytes.len() < LONG;
+        if is_short {
+            self.describe(KIND_BYTES | (bytes.len() as u64) << LENGTH_SHIFT);
+            self.byte_words(bytes);
+        }
+        is_short
+    }
+
+    /// Appends bytes, as many as a key may have. The inner result is an error when the room is too short for them.
     ///
     /// # Errors
     /// [`Error::BinaryLength`] above [`MAX_BYTES`].
     #[inline(always)]
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<Result<(), Shortfall>, Error> {
-        if bytes.len() < LONG {
-            self.describe(KIND_BYTES | (bytes.len() as u64) << LENGTH_SHIFT);
-            self.byte_words(bytes);
-            return Ok(Ok(()));
-        }
-        self.long_bytes(bytes)
+        if self.short_bytes(bytes) { Ok(Ok(())) } else { self.long_bytes(bytes) }
     }
 
     #[cold]
@@ -296,30 +303,27 @@ pub(crate) fn length_in_words(word: impl Fn(usize) -> u64) -> usize {
 }
 
 /// The hash of a key's words as they come: reading them back later would wait for them to leave the store buffer, and
-/// this way an element is decoded while the one before it is hashed. The header is known last and goes in with the
-/// last word, multiplied by a secret, so that the lookup that waits for the hash waits for no further step.
+/// this way an element is decoded while the one before it is hashed. The header is known last and goes in last, multiplied
+/// by a secret, so that nothing waits for it. The secret is odd: equal words under different headers never hash alike.
 struct Hash {
     hasher: ahash::AHasher,
-    last: u64,
     secret: u64,
 }
 
 impl Hash {
     #[inline(always)]
     fn new(seed: &Seed) -> Self {
-        Self { hasher: seed.state.build_hasher(), last: 0, secret: seed.header_secret }
+        Self { hasher: seed.begun.clone(), secret: seed.header_secret }
     }
 
     #[inline(always)]
     fn word(&mut self, word: u64) {
-        self.hasher.write_u64(self.last);
-        self.last = word;
+        self.hasher.write_u64(word);
     }
 
     #[inline(always)]
-    fn finish(mut self, header: u64) -> u64 {
-        self.hasher.write_u64(self.last ^ header.wrapping_mul(self.secret));
-        self.hasher.finish()
+    fn finish(self, header: u64) -> u64 {
+        self.hasher.finish() ^ header.wrapping_mul(self.secret)
     }
 }
 

@@ -152,7 +152,7 @@ fn a_batch_that_is_stopped_says_how_far_it_came() {
     let counters = Counters::new(1, 1_000).expect("one metric");
     let mut batch = Batch::default();
     let seed = counters.seed().clone();
-    for at in 0..100 {
+    for at in 0..200 {
         let mut writer = KeyWriter::bare(batch.room(0), &seed);
         writer.integer(at);
         let key = writer.finish();
@@ -165,8 +165,8 @@ fn a_batch_that_is_stopped_says_how_far_it_came() {
         asked += 1;
         asked < 2
     });
-    assert_eq!((applied, overflowed), (64, 0));
-    assert_eq!(counters.info().keys, 64);
+    assert_eq!((applied, overflowed), (128, 0));
+    assert_eq!(counters.info().keys, 128);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ptr::NonNull;
 
+use super::index::is_nameable;
 use crate::sync::AtomicU64;
 
 /// Words in a cache line.
@@ -43,7 +44,12 @@ impl Arena {
         if self.chunks.last().is_none_or(|chunk| chunk.len() * WORDS < self.used + length) {
             // A quarter of what there is, so that little is allocated ahead at any size.
             let size = (self.lines / 4).clamp(FIRST, LARGEST).max(length.div_ceil(WORDS));
-            self.chunks.push((0..size).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect());
+            let chunk: Box<[Line]> = (0..size).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect();
+            assert!(
+                is_nameable(chunk.as_ptr_range().end.addr()),
+                "the system hands out addresses of more than 51 bits"
+            );
+            self.chunks.push(chunk);
             self.lines += size;
             self.used = 0;
             grown = size * size_of::<Line>();

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! line, 64 bytes
-//!   tags 8 x 16 bits   of slots 0 to 5, the last two unused; 0: empty, else 0x8000 | 15 bits of the hash
-//!   rows 6 x 64 bits   their addresses
+//!   tags  8 x 16 bits   0: empty, else 0x8000 | 15 bits of the hash
+//!   low   8 x 32 bits   the rows' addresses in words, 48 bits each
+//!   high  8 x 16 bits
 //! ```
 //!
 //! A key belongs to the line that the low bits of its hash name, or when that is full to the next one with room. All
@@ -18,10 +19,10 @@
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 /// Rows in a line.
-const SLOTS: usize = 6;
+const SLOTS: usize = 8;
 /// The bits of the hash that make the tag. The line takes bits from 0 up, the shard bits from 63 down.
 const TAG_SHIFT: u32 = 28;
 /// Set in every tag, so that it differs from an empty one, and by more than one.
@@ -34,7 +35,18 @@ const EACH: u64 = 0x0001_0001_0001_0001;
 #[repr(align(64))]
 pub(super) struct Line {
     tags: [AtomicU64; 2],
-    rows: [AtomicPtr<AtomicU64>; SLOTS],
+    low: [AtomicU32; SLOTS],
+    high: [AtomicU16; SLOTS],
+}
+
+const _: () = assert!(size_of::<Line>() == 64);
+
+/// The bits of an address that a word's alignment leaves zero.
+const ALIGNMENT_BITS: u32 = 3;
+/// Whether a row at this address can be named in a line. All systems give programs addresses of 47 or 48 bits unless they
+/// ask for more.
+pub(super) fn is_nameable(address: usize) -> bool {
+    address >> (48 + ALIGNMENT_BITS) == 0
 }
 
 /// A shard's current array, in one word: the address, whose low six bits are free, with the binary logarithm of the
@@ -113,7 +125,8 @@ impl Line {
     fn new() -> Self {
         Self {
             tags: std::array::from_fn(|_| AtomicU64::new(0)),
-            rows: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            low: std::array::from_fn(|_| AtomicU32::new(0)),
+            high: std::array::from_fn(|_| AtomicU16::new(0)),
         }
     }
 
@@ -127,20 +140,30 @@ impl Line {
             let difference = tags ^ (tag * EACH);
             difference.wrapping_sub(EACH) & !difference & (EACH << (TAG_BITS - 1))
         };
-        let last = SLOTS - 1 - TAGS_A_WORD;
-        (Slots(equal(low) >> 1 | equal(high)), high >> (last * TAG_BITS) != 0)
+        (Slots(equal(low) >> 1 | equal(high)), high >> ((TAGS_A_WORD - 1) * TAG_BITS) != 0)
     }
 
     /// The row of a slot whose tag was seen.
     #[inline(always)]
     fn row(&self, slot: usize) -> Option<NonNull<AtomicU64>> {
-        NonNull::new(self.rows[slot].load(Relaxed))
+        let (low, high) = (self.low[slot].load(Relaxed), self.high[slot].load(Relaxed));
+        let address = (usize::from(high) << 32 | low as usize) << ALIGNMENT_BITS;
+        NonNull::new(ptr::with_exposed_provenance_mut(address))
+    }
+
+    /// The first row with the hash's tag.
+    #[inline(always)]
+    pub(super) fn candidate(&self, hash: u64) -> Option<NonNull<AtomicU64>> {
+        let (mut slots, _) = self.look(tag(hash));
+        slots.next().and_then(|slot| self.row(slot))
     }
 
     /// Puts a row into the first empty slot, if there is one.
     fn put(&self, tag: u64, row: NonNull<AtomicU64>) -> bool {
-        let Some(slot) = self.rows.iter().position(|row| row.load(Relaxed).is_null()) else { return false };
-        self.rows[slot].store(row.as_ptr(), Relaxed);
+        let Some(slot) = (0..SLOTS).find(|slot| self.row(*slot).is_none()) else { return false };
+        let words = row.as_ptr().expose_provenance() >> ALIGNMENT_BITS;
+        self.low[slot].store(words as u32, Relaxed);
+        self.high[slot].store((words >> 32) as u16, Relaxed);
         let tags = &self.tags[slot / TAGS_A_WORD];
         tags.store(tags.load(Relaxed) | tag << (slot % TAGS_A_WORD * TAG_BITS), Release);
         true
@@ -181,10 +204,12 @@ impl<'a> Entries<'a> {
         unsafe { self.lines.get_unchecked(at) }
     }
 
-    /// Reads from the hash's line.
+    /// The hash's line, which is asked for and may not be near yet.
     #[inline(always)]
-    pub(super) fn touch(self, hash: u64) -> u64 {
-        self.line(hash as usize).tags[0].load(Relaxed)
+    pub(super) fn fetch(self, hash: u64) -> &'a Line {
+        let line = self.line(hash as usize);
+        fetch(line);
+        line
     }
 
     /// The first row with the hash's tag that is wanted.
@@ -229,4 +254,16 @@ impl<'a> Entries<'a> {
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
     hash >> TAG_SHIFT & (TAKEN - 1) | TAKEN
+}
+
+/// Asks for the cache line at an address, and does not wait for it.
+#[inline(always)]
+pub(super) fn fetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that a program could see, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Added;
 use super::arena::Arena;
-use super::index::{Entries, Index, Memory};
+use super::index::{self, Entries, Index, Line, Memory};
 use crate::key::{self, HashedKey, Seed};
 use crate::pin::REGISTRY;
 use crate::row::{Row, Stripes};
@@ -63,8 +63,8 @@ impl Overflow {
     }
 }
 
-/// Where a row of a table lies (head, a cell a metric, the key): a complete one, in an arena that neither moves nor frees it during `'a`. One word, so
-/// that it stays in a register between lookup and add.
+/// Where a row of a table lies (head, a cell a metric, the key): a complete one, in an arena that neither moves nor frees
+/// it during `'a`. One word, so that it stays in a register between lookup and add.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
     words: NonNull<AtomicU64>,
@@ -121,10 +121,18 @@ impl Table {
         self.find_in(self.entries(self.shard(key.hash))?, key)
     }
 
-    /// Reads from the line of the index where a hash belongs, so that it is near when it is looked at.
+    /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
     #[inline(always)]
-    pub(super) fn touch(&self, hash: u64) -> u64 {
-        self.entries(self.shard(hash)).map_or(0, |entries| entries.touch(hash))
+    pub(super) fn fetch_line(&self, hash: u64) -> Option<&Line> {
+        Some(self.entries(self.shard(hash))?.fetch(hash))
+    }
+
+    /// The row that most likely is the hash's, asked for so that it is near when its key is compared.
+    #[inline(always)]
+    pub(super) fn fetch_row(&self, line: &Line, hash: u64) -> Option<Found<'_>> {
+        let words = line.candidate(hash)?;
+        index::fetch(words.as_ptr());
+        Some(Found { words, table: PhantomData })
     }
 
     #[inline]
@@ -154,7 +162,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
+    pub(super) fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
         // SAFETY: this stops at the first difference. As long as all words were equal, so are the header and the
         // lengths among them, so the next word is one that the row has too.
         words.iter().enumerate().all(|(at, word)| unsafe { self.key_word(found, at) } == *word)
@@ -254,7 +262,7 @@ impl Table {
         Some(Found { words, table: PhantomData })
     }
 
-    /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with six to a line,
+    /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with eight to a line,
     /// nearly every key is still found in its own. How many depends on the shard, because keys spread evenly, and
     /// shards that grew at the same number of keys would all grow within the same moment.
     fn entries_with_room(&self, shard: usize, writer: &mut Writer) -> Entries<'_> {
