@@ -57,6 +57,7 @@ defmodule AdTally.Native do
   def counters_get(_table, _key, _metric), do: not_loaded()
   def counters_panic(_table), do: not_loaded()
 
+  def read_in_place(_wanted), do: not_loaded()
   def counters_new(_metrics, _max_keys), do: not_loaded()
   def counters_metrics(_table), do: not_loaded()
   def counters_info(_table), do: not_loaded()

@@ -15,6 +15,7 @@ use crate::atoms;
 use crate::hot::{Amount, hot};
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, Kind, Resource};
+use crate::terms::{self, Layout, Raw, with_layout, word};
 
 /// How long a call may work before it hands the rest back. A quarter of the millisecond that no call may take: what is
 /// done between two looks at the clock, and first touches of fresh memory, come on top.
@@ -51,10 +52,10 @@ resource!(Walk, c"counters_walk", "a walk over an AdTally.Counters table");
 
 impl Table {
     #[inline(always)]
-    fn metric(&self, name: Term<'_>) -> Result<usize, Refusal> {
+    fn metric<'a>(&self, env: Env<'a>, name: Raw<'a>) -> Result<usize, Refusal> {
         // At most sixteen words in one or two cache lines: faster than anything cleverer.
-        let word = args::word(name.as_c_arg());
-        self.metrics.iter().position(|known| *known == word).ok_or_else(|| self.unknown_metric(name))
+        let position = self.metrics.iter().position(|known| *known == name.word());
+        position.ok_or_else(|| self.unknown_metric(name.in_env(env)))
     }
 
     #[cold]
@@ -73,15 +74,15 @@ fn answer(env: Env<'_>, added: Added) -> Term<'_> {
 
 hot! {
     /// Adds one.
-    fn counters_add(env, table: &Table, key: Term, metric: Term) {
-        let metric = table.metric(metric)?;
+    fn counters_add(env, table: &Table, key: Term, metric: Term<'a>) {
+        let metric = table.metric(env, metric.into())?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, 1);
         args::with_key(table.counters.seed(), key, add).map(|added| answer(env, added))
     }
 
     /// Adds an amount.
-    fn counters_add(env, table: &Table, key: Term, metric: Term, amount: Amount) {
-        let metric = table.metric(metric)?;
+    fn counters_add(env, table: &Table, key: Term, metric: Term<'a>, amount: Amount) {
+        let metric = table.metric(env, metric.into())?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, amount.0);
         args::with_key(table.counters.seed(), key, add).map(|added| answer(env, added))
     }
@@ -93,8 +94,8 @@ hot! {
     }
 
     /// One total of a key, 0 if the key was never seen.
-    fn counters_get(env, table: &Table, key: Term, metric: Term) {
-        let metric = table.metric(metric)?;
+    fn counters_get(env, table: &Table, key: Term, metric: Term<'a>) {
+        let metric = table.metric(env, metric.into())?;
         let get = |key: HashedKey<'_>| table.counters.get_metric(key, metric);
         args::with_key(table.counters.seed(), key, get).map(|total| args::total(env, total))
     }
@@ -102,15 +103,17 @@ hot! {
     /// Adds a list of `{key, metric, amount}` that one call can read: the rest of it, if time was up before all were
     /// added, and how many overflowed. All items are looked at first. `:many` for a longer list, and nothing is added.
     fn counters_add_many(env, table: &Table, items: Term<'a>) {
-        let begin = Instant::now();
-        with_batch(|batch| match table.read_batch(items, batch)? {
+        // Begun when the clock is first asked for, which a short list never does: two looks take as long as an add.
+        let mut begin = None;
+        let mut has_time = || begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT;
+        with_batch(|batch| match table.read_batch(env, items.into(), batch)? {
             Some(_) => Ok(atoms::many().to_term(env)),
             None => {
-                let (applied, overflowed) = table.counters.add_batch(batch, || begin.elapsed() < TIME_LIMIT);
+                let (applied, overflowed) = table.counters.add_batch(batch, &mut has_time);
                 if applied == batch.len() && overflowed == 0 {
                     return Ok(atoms::ok().to_term(env));
                 }
-                Ok((skip(items, applied), overflowed).encode(env))
+                Ok((skip(env, items, applied), overflowed).encode(env))
             }
         })
     }
@@ -118,7 +121,8 @@ hot! {
     /// Looks whether the items of a long list are right, as far as time permits: the rest of the list.
     fn counters_check_some(env, table: &Table, items: Term<'a>) {
         with_batch(|batch| in_steps(env, items, |items, _end| {
-            Ok(table.read_batch(items, batch)?.unwrap_or_else(|| skip(items, batch.len())))
+            let rest = table.read_batch(env, items.into(), batch)?;
+            Ok(rest.map_or_else(|| skip(env, items, batch.len()), |rest| rest.in_env(env)))
         }))
     }
 
@@ -126,10 +130,10 @@ hot! {
     fn counters_add_some(env, table: &Table, items: Term<'a>) {
         let mut overflowed = 0;
         let rest = with_batch(|batch| in_steps(env, items, |items, end| {
-            table.read_batch(items, batch)?;
+            table.read_batch(env, items.into(), batch)?;
             let (applied, more) = table.counters.add_batch(batch, || Instant::now() < end);
             overflowed += more;
-            Ok(skip(items, applied))
+            Ok(skip(env, items, applied))
         }))?;
         Ok((rest, overflowed).encode(env))
     }
@@ -143,7 +147,7 @@ fn in_steps<'a>(
 ) -> Result<Term<'a>, Refusal> {
     let begin = Instant::now();
     let end = begin + TIME_LIMIT;
-    while !args::is_empty_list(list) && Instant::now() < end {
+    while !terms::is_empty_list(env, list.into()) && Instant::now() < end {
         list = step(list, end)?;
     }
     consume_timeslice(env, begin.elapsed());
@@ -151,11 +155,9 @@ fn in_steps<'a>(
 }
 
 /// The list without its first elements, of which there are at least `count`.
-fn skip(mut list: Term<'_>, count: usize) -> Term<'_> {
-    for _ in 0..count {
-        list = args::list_cell(list).map_or(list, |(_, rest)| rest);
-    }
-    list
+fn skip<'a>(env: Env<'a>, list: Term<'a>, count: usize) -> Term<'a> {
+    let rest = |list, _| with_layout!(L => terms::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
+    (0..count).fold(Raw::from(list), rest).in_env(env)
 }
 
 /// Tells the VM how much of a process' turn (a millisecond) was used, so that others get theirs in time.
@@ -173,33 +175,44 @@ fn with_batch<R>(act: impl FnOnce(&mut Batch) -> R) -> R {
 
 impl Table {
     /// Reads items into the batch until it is full: the rest of the list, or `None` at its end.
-    fn read_batch<'a>(&self, mut items: Term<'a>, batch: &mut Batch) -> Result<Option<Term<'a>>, Refusal> {
+    fn read_batch<'a>(&self, env: Env<'a>, items: Raw<'a>, batch: &mut Batch) -> Result<Option<Raw<'a>>, Refusal> {
+        with_layout!(L => self.read_batch_in::<L>(env, items, batch))
+    }
+
+    /// Not inlined: there is one for each layout.
+    #[inline(never)]
+    fn read_batch_in<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        mut items: Raw<'a>,
+        batch: &mut Batch,
+    ) -> Result<Option<Raw<'a>>, Refusal> {
         /// Tens of microseconds of work. A list that fits is read once only: the batch is complete before it is added.
         const MOST_ITEMS: usize = 1_024;
         /// A megabyte: long binaries fill a batch before it has many items.
         const MOST_WORDS: usize = 1 << 17;
         batch.clear();
         while batch.len() < MOST_ITEMS && batch.words() < MOST_WORDS {
-            let Some((item, rest)) = args::list_cell(items) else {
-                return if args::is_empty_list(items) { Ok(None) } else { Err(refusal::list(items)) };
+            let Some([item, rest]) = terms::list_cell::<L>(env, items) else {
+                let at_end = terms::is_empty_list(env, items);
+                return if at_end { Ok(None) } else { Err(refusal::list(items.in_env(env))) };
             };
-            self.read_item(item, batch)?;
+            self.read_item::<L>(env, item, batch)?;
             items = rest;
         }
-        Ok(if args::is_empty_list(items) { None } else { Some(items) })
+        Ok(if terms::is_empty_list(env, items) { None } else { Some(items) })
     }
 
     #[inline(always)]
-    fn read_item(&self, item: Term<'_>, batch: &mut Batch) -> Result<(), Refusal> {
-        let Some(&[key, metric, amount]) = args::tuple(item) else { return Err(refusal::item(item)) };
-        let env = item.get_env();
-        // SAFETY: a tuple's elements belong to the tuple's environment.
-        let [key, metric, amount] = unsafe { [key, metric, amount].map(|element| Term::new(env, element)) };
-        let metric = self.metric(metric)?;
-        let amount = args::integer(amount).ok_or_else(|| refusal::amount(amount))?;
+    fn read_item<'a, L: Layout>(&self, env: Env<'a>, item: Raw<'a>, batch: &mut Batch) -> Result<(), Refusal> {
+        let Some(&[key, metric, amount]) = terms::tuple::<L>(env, item) else {
+            return Err(refusal::item(item.in_env(env)));
+        };
+        let metric = self.metric(env, metric)?;
+        let amount = terms::integer::<L>(env, amount).ok_or_else(|| refusal::amount(amount.in_env(env)))?;
         let mut words = 0;
         loop {
-            match args::write_key(batch.room(words), self.counters.seed(), key) {
+            match args::write_key::<L>(env, batch.room(words), self.counters.seed(), key) {
                 Ok(HashedKey { hash, words }) => {
                     let length = words.len();
                     // SAFETY: the key was written at the start of the room just now.
@@ -207,7 +220,7 @@ impl Table {
                     return Ok(());
                 }
                 Err(KeyFault::Room(more)) => words = more,
-                Err(fault) => return Err(refusal::key(key, fault)),
+                Err(fault) => return Err(refusal::key(key.in_env(env), fault)),
             }
         }
     }
@@ -216,7 +229,7 @@ impl Table {
 #[rustler::nif]
 fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifResult<Term<'a>> {
     let counters = Counters::new(metrics.len(), max_keys).map_err(Refusal::from)?;
-    let metrics = metrics.iter().map(|metric| args::word(metric.as_c_arg())).collect();
+    let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     Ok(resource::make(env, Table { counters, metrics }))
 }
 

@@ -11,8 +11,9 @@
 //! }
 //! ```
 //!
-//! The call's lifetime is `'a`, where an argument has to name it. The body returns `Result<Term, Refusal>`. Arguments are read where the VM left them, by [`Argument`]. A panic
-//! ends in an exception of the caller. Whatever takes longer than a millisecond does not belong here.
+//! The call's lifetime is `'a`, where an argument has to name it. The body returns `Result<Term, Refusal>`. Arguments are
+//! read where the VM left them, by [`Argument`]. A panic ends in an exception of the caller. Whatever takes longer than
+//! a millisecond does not belong here.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,9 +21,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rustler::sys::{ErlNifEnv, ErlNifTerm};
 use rustler::{Env, Term};
 
-use crate::args;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, Resource};
+use crate::terms::{self, with_layout};
 
 /// What an argument of a hot function is read as.
 pub trait Argument<'a>: Sized {
@@ -50,7 +51,9 @@ pub struct Amount(pub i64);
 impl<'a> Argument<'a> for Amount {
     #[inline(always)]
     fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        args::integer(term).map(Amount).ok_or_else(|| refusal::amount(term))
+        with_layout!(L => terms::integer::<L>(term.get_env(), term.into()))
+            .map(Amount)
+            .ok_or_else(|| refusal::amount(term))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The NIF of AdTally: decodes arguments, calls `ad_tally_core`, encodes results. There is no algorithm in it.
 //!
 //! * `hot`: the one way a per-event function is declared
-//! * `args`: terms to Rust and back
+//! * `terms`: terms, read where they lie
+//! * `args`: keys and amounts to Rust and back
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `refusal`: what is raised for bad arguments
 //! * `counters`: the functions of `AdTally.Counters`
@@ -13,9 +14,10 @@ mod diagnostics;
 mod hot;
 mod refusal;
 mod resource;
+mod terms;
 
 fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
-    args::calibrate(env);
+    terms::calibrate(env);
     resource::register::<counters::Table>(env) && resource::register::<counters::Walk>(env)
 }
 

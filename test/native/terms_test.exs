@@ -1,0 +1,92 @@
+defmodule AdTally.Native.TermsTest do
+  # What is read in place must be what the VM's own functions read. Not async:
+  # the switch between the two is the library's, not a process'.
+  use ExUnit.Case
+
+  alias AdTally.{Counters, Native}
+  alias AdTally.Test.Terms
+
+  setup do
+    on_exit(fn -> Native.read_in_place(true) end)
+  end
+
+  test "this VM's terms are read in place" do
+    Native.read_in_place(true)
+    assert Native.read_in_place(true), "OTP #{System.otp_release()} lays terms out in a new way"
+  end
+
+  test "a switch to the VM's functions is one" do
+    Native.read_in_place(false)
+    refute Native.read_in_place(false)
+  end
+
+  test "any term is the same key, or no key, both ways" do
+    for term <- Terms.all(), key <- [term, {term}, {1, term}, {term, "creative", term}] do
+      assert both_ways(fn -> added(key, :n, 1) end) |> same?(), "differs: #{inspect(key)}"
+    end
+  end
+
+  test "any term is the same metric and the same amount, or none, both ways" do
+    for term <- Terms.all() do
+      assert both_ways(fn -> added(1, term, 1) end) |> same?(), "differs: #{inspect(term)}"
+      assert both_ways(fn -> added(1, :n, term) end) |> same?(), "differs: #{inspect(term)}"
+    end
+  end
+
+  test "any term is the same list of items, or none, both ways" do
+    for term <- Terms.all(),
+        items <- [term, [term], [{1, :n, 1} | term], [{1, :n, 1}, {term, :n, term}, term]] do
+      assert both_ways(fn -> added_many(items) end) |> same?(), "differs: #{inspect(items)}"
+    end
+  end
+
+  test "random keys are the same both ways, and come back as they went in" do
+    seed = :rand.uniform(1_000_000)
+    :rand.seed(:exsss, seed)
+    keys = for _ <- 1..5_000, do: Terms.random_key()
+
+    for in_place? <- [true, false] do
+      Native.read_in_place(in_place?)
+      counters = Counters.new(metrics: [:n])
+      :ok = Counters.add_many(counters, Enum.map(keys, &{&1, :n, 1}))
+      for key <- keys, do: :ok = Counters.add(counters, key, :n)
+
+      # What was written one way is found the other way.
+      Native.read_in_place(not in_place?)
+      for key <- keys, do: :ok = Counters.add(counters, key, :n)
+
+      expected = keys |> Enum.frequencies() |> Map.new(fn {key, n} -> {key, %{n: 3 * n}} end)
+      assert Map.new(Counters.drain(counters)) == expected, "differs with seed #{seed}"
+    end
+  end
+
+  defp both_ways(fun) do
+    for in_place? <- [true, false] do
+      Native.read_in_place(in_place?)
+      fun.()
+    end
+  end
+
+  defp same?([one, other]), do: one === other
+
+  defp added(key, metric, amount) do
+    counters = Counters.new(metrics: [:n], max_keys: 10)
+    outcome(fn -> Counters.add(counters, key, metric, amount) end, counters)
+  end
+
+  defp added_many(items) do
+    counters = Counters.new(metrics: [:n], max_keys: 10)
+    outcome(fn -> Counters.add_many(counters, items) end, counters)
+  end
+
+  defp outcome(fun, counters) do
+    answer =
+      try do
+        fun.()
+      rescue
+        error in ArgumentError -> error
+      end
+
+    {answer, Enum.sort(Counters.to_list(counters))}
+  end
+end
