@@ -58,6 +58,9 @@ defmodule AdTally.Native do
   def counters_panic(_table), do: not_loaded()
 
   def read_in_place(_wanted), do: not_loaded()
+  def thread_time, do: not_loaded()
+  def dirty_thread_time, do: not_loaded()
+  def busy_dirty_scheduler(_microseconds), do: not_loaded()
   def counters_new(_metrics, _max_keys), do: not_loaded()
   def counters_metrics(_table), do: not_loaded()
   def counters_info(_table), do: not_loaded()

@@ -1,5 +1,8 @@
 //! Functions that measure and try the boundary itself.
 
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
 use rustler::{Encoder, Env};
 
 use crate::atoms;
@@ -30,4 +33,31 @@ fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
         terms::forget_layout()
     }
     was
+}
+
+/// Which thread of a scheduler this is, and the nanoseconds it has worked: what others do meanwhile is not in them.
+#[rustler::nif]
+fn thread_time() -> (u64, u64) {
+    worked()
+}
+
+/// The same of a dirty scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dirty_thread_time() -> (u64, u64) {
+    worked()
+}
+
+fn worked() -> (u64, u64) {
+    thread_local!(static MARK: u8 = const { 0 });
+    let thread = MARK.with(|mark| std::ptr::from_ref(mark).addr() as u64);
+    (thread, ThreadTime::now().as_duration().as_nanos() as u64)
+}
+
+/// Keeps a dirty scheduler busy for some microseconds: what a machine makes of a call there that does nothing else.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn busy_dirty_scheduler(microseconds: u64) {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_micros(microseconds) {
+        std::hint::spin_loop();
+    }
 }
