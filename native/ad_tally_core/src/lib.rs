@@ -1,6 +1,7 @@
 //! The structures behind AdTally, in plain Rust: nothing in this crate knows of the BEAM.
 //!
 //! * [`key`]: what is counted, as canonical words and their hash
+//! * [`keyed`]: rows by key, and many lookups at once
 //! * [`pin`]: how a structure is swapped for a fresh one while other threads write to it
 //! * [`counters`]: keyed 64-bit counters that any number of threads add to
 //! * [`row`]: one key's counters, the part that a model checker exercises
@@ -22,10 +23,14 @@ pub mod counters;
 pub mod error;
 #[cfg(not(loom))]
 pub mod key;
+#[cfg(not(loom))]
+pub mod keyed;
 
 #[cfg(not(loom))]
-pub use counters::{Added, Batch, Counters, Info, Rows};
+pub use counters::{Add, Added, Counters, Info, Rows};
 #[cfg(not(loom))]
 pub use error::Error;
 #[cfg(not(loom))]
 pub use key::{Element, HashedKey, KeyRef, KeyWriter, Seed};
+#[cfg(not(loom))]
+pub use keyed::Batch;

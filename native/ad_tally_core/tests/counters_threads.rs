@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use ad_tally_core::{Added, Batch, Counters, KeyWriter, Rows};
+use ad_tally_core::{Add, Added, Batch, Counters, KeyWriter, Rows};
 use support::{Key, Part};
 
 const THREADS: i64 = 8;
@@ -137,7 +137,7 @@ fn batches_count_as_single_adds_do() {
         let key = writer.finish();
         let (hash, length) = (key.hash, key.words.len());
         // SAFETY: the key was finished at the start of the room just now.
-        unsafe { batch.push(hash, length, (at % 2) as usize, at) };
+        unsafe { batch.push(hash, length, Add { metric: (at % 2) as u32, amount: at }) };
     }
     // Keys 100 to 149 come first at at = 100 to 149, when the budget is used up.
     let overflowed = (0..1_000).filter(|at| at % 150 >= 100).count();
@@ -158,7 +158,7 @@ fn a_batch_that_is_stopped_says_how_far_it_came() {
         let key = writer.finish();
         let (hash, length) = (key.hash, key.words.len());
         // SAFETY: the key was finished at the start of the room just now.
-        unsafe { batch.push(hash, length, 0, 1) };
+        unsafe { batch.push(hash, length, Add { metric: 0, amount: 1 }) };
     }
     let mut asked = 0;
     let (applied, overflowed) = counters.add_batch(&batch, || {

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ad_tally_core::{Added, Batch, Counters, HashedKey, Rows};
+use ad_tally_core::{Add, Added, Batch, Counters, HashedKey, Rows};
 use parking_lot::Mutex;
 use rustler::sys::{ErlNifTerm, enif_make_list_cell, enif_make_map_from_arrays};
 use rustler::{Atom, Encoder, Env, NifResult, Term};
@@ -166,16 +166,16 @@ fn consume_timeslice(env: Env<'_>, used: Duration) {
     rustler::schedule::consume_timeslice(env, percent);
 }
 
-fn with_batch<R>(act: impl FnOnce(&mut Batch) -> R) -> R {
+fn with_batch<R>(act: impl FnOnce(&mut Batch<Add>) -> R) -> R {
     thread_local! {
-        static BATCH: RefCell<Batch> = RefCell::default();
+        static BATCH: RefCell<Batch<Add>> = RefCell::default();
     }
     BATCH.with_borrow_mut(act)
 }
 
 impl Table {
     /// Reads items into the batch until it is full: the rest of the list, or `None` at its end.
-    fn read_batch<'a>(&self, env: Env<'a>, items: Raw<'a>, batch: &mut Batch) -> Result<Option<Raw<'a>>, Refusal> {
+    fn read_batch<'a>(&self, env: Env<'a>, items: Raw<'a>, batch: &mut Batch<Add>) -> Result<Option<Raw<'a>>, Refusal> {
         with_layout!(L => self.read_batch_in::<L>(env, items, batch))
     }
 
@@ -185,7 +185,7 @@ impl Table {
         &self,
         env: Env<'a>,
         mut items: Raw<'a>,
-        batch: &mut Batch,
+        batch: &mut Batch<Add>,
     ) -> Result<Option<Raw<'a>>, Refusal> {
         /// Tens of microseconds of work. A list that fits is read once only: the batch is complete before it is added.
         const MOST_ITEMS: usize = 1_024;
@@ -204,7 +204,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn read_item<'a, L: Layout>(&self, env: Env<'a>, item: Raw<'a>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn read_item<'a, L: Layout>(&self, env: Env<'a>, item: Raw<'a>, batch: &mut Batch<Add>) -> Result<(), Refusal> {
         let Some(&[key, metric, amount]) = terms::tuple::<L>(env, item) else {
             return Err(refusal::item(item.in_env(env)));
         };
@@ -216,7 +216,7 @@ impl Table {
                 Ok(HashedKey { hash, words }) => {
                     let length = words.len();
                     // SAFETY: the key was written at the start of the room just now.
-                    unsafe { batch.push(hash, length, metric, amount) };
+                    unsafe { batch.push(hash, length, Add { metric: metric as u32, amount }) };
                     return Ok(());
                 }
                 Err(KeyFault::Room(more)) => words = more,

@@ -1,43 +1,47 @@
 //! Keyed 64-bit counters, several metrics a key, that any number of threads add to.
 //!
 //! ```text
-//! Counters ── current ──> Table ── shards ──> Shard: index ──> row, row, row
-//!                                                    (arena the rows lie in, lock for new keys)
+//! Counters ── current ──> Table ── keyed ──> row, row, row
+//!                               └─ overflow row
 //! ```
 //!
 //! An add to a known key takes no lock: it pins the current table, finds the row and adds in place. A new key takes
 //! the lock of its shard. `drain` puts a fresh table in place and waits for the pins on the old one to end, so what
 //! the old table holds is final, and every add is in exactly one drain.
 
-mod arena;
-mod batch;
-mod index;
 mod rows;
 mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
-pub use batch::Batch;
 pub use rows::Rows;
 use table::Table;
 
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
+use crate::keyed::{Batch, check_max_keys};
 use crate::pin::{Current, REGISTRY};
 use crate::row::MAX_METRICS;
 
-/// The most keys a table can be asked to hold.
-pub const MAX_KEYS: usize = 1_000_000_000;
+pub use crate::keyed::MAX_KEYS;
 
-/// Where an amount went.
+/// One add of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Add {
+    /// The number of the metric.
+    pub metric: u32,
+    /// What to add to it.
+    pub amount: i64,
+}
+
+/// Where something that was added went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// Into the key's own row.
     Row,
-    /// Into the overflow row of its metric: the key is new and the budget is used up, or the key's total would have
+    /// Into the overflow row (of the metric): the key is new and the budget is used up, or the key's total would have
     /// left the signed 64-bit range.
     Overflow,
 }
@@ -84,9 +88,7 @@ impl Counters {
         if metrics == 0 || metrics > MAX_METRICS {
             return Err(Error::Metrics(metrics));
         }
-        if max_keys == 0 || max_keys > MAX_KEYS {
-            return Err(Error::MaxKeys(max_keys));
-        }
+        check_max_keys(max_keys)?;
         let seed = Seed::random();
         Ok(Self {
             current: Current::new(Arc::new(Table::new(metrics, max_keys, seed.clone()))),
@@ -116,15 +118,33 @@ impl Counters {
     #[inline]
     pub fn add(&self, key: HashedKey<'_>, metric: usize, amount: i64) -> Added {
         let table = self.current.pin();
-        // SAFETY: it is the id of the slot this thread has pinned the table in.
-        unsafe { table.add(key, metric, amount, table.slot().id()) }
+        let found = table.keyed.find(key);
+        // SAFETY: the row is of the pinned table, and it is the id of the slot this thread has pinned it in.
+        unsafe { table.add_to(found, key, metric, amount, table.slot().id()) }
+    }
+
+    /// Applies the adds of the batch in turn, for as long as `go_on` says so, which is asked every 64 adds. How many
+    /// were applied, and how many of those went into the overflow rows.
+    ///
+    /// # Panics
+    /// If a metric is not below [`Counters::metrics`].
+    pub fn add_batch(&self, batch: &Batch<Add>, go_on: impl FnMut() -> bool) -> (usize, usize) {
+        let table = self.current.pin();
+        let slot = table.slot().id();
+        let mut overflowed = 0;
+        let applied = table.keyed.for_each(batch, go_on, |found, key, Add { metric, amount }| {
+            // SAFETY: as in `add`.
+            let added = unsafe { table.add_to(found, key, metric as usize, amount, slot) };
+            overflowed += usize::from(added == Added::Overflow);
+        });
+        (applied, overflowed)
     }
 
     /// The totals of a key, by metric; `None` for a key that was never seen.
     #[must_use]
     pub fn get(&self, key: HashedKey<'_>) -> Option<Vec<i128>> {
         let table = self.current.pin();
-        let row = table.row(table.find(key)?);
+        let row = table.row(table.keyed.find(key)?);
         Some((0..self.metrics).map(|metric| row.total(metric)).collect())
     }
 
@@ -136,7 +156,7 @@ impl Counters {
     pub fn get_metric(&self, key: HashedKey<'_>, metric: usize) -> i128 {
         assert!(metric < self.metrics);
         let table = self.current.pin();
-        table.find(key).map_or(0, |found| table.row(found).total(metric))
+        table.keyed.find(key).map_or(0, |found| table.row(found).total(metric))
     }
 
     /// The rows there are now. Adds go on meanwhile: a row shows its totals at the time it is reached, and a key
@@ -176,7 +196,7 @@ impl Counters {
         let table = self.current.pin();
         let overflow = table.overflow().iter().zip(drained.iter()).map(|(a, b)| a + b).collect();
         Info {
-            keys: table.keys.load(Relaxed).min(self.max_keys),
+            keys: table.keyed.keys(),
             max_keys: self.max_keys,
             striped_rows: table.stripes.rows(),
             memory_bytes: size_of::<Self>() + table.bytes(),

@@ -258,7 +258,7 @@ fn tag(hash: u64) -> u64 {
 
 /// Asks for the cache line at an address, and does not wait for it.
 #[inline(always)]
-pub(super) fn fetch<T>(at: *const T) {
+pub(crate) fn fetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that a program could see, whatever the address.
     unsafe {

@@ -1,0 +1,322 @@
+//! Rows by key: what every keyed structure has in common. A row is some cells, zero at first, and its key's words.
+//!
+//! A key belongs to a shard by the high bits of its hash. A shard is small enough (a few thousand keys) that growing
+//! its index takes tens of microseconds, on whichever thread adds the key that makes it grow, and only new keys of
+//! the same shard wait meanwhile. A row neither moves nor goes away before the whole table does.
+
+mod arena;
+mod batch;
+mod index;
+mod walk;
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use self::arena::Arena;
+pub use self::batch::Batch;
+use self::index::{Entries, Index, Line, Memory};
+pub(crate) use self::walk::Walk;
+use crate::error::Error;
+use crate::key::{self, HashedKey, Seed};
+use crate::sync::{AtomicU64, AtomicUsize};
+
+/// The most keys a table can be asked to hold.
+pub const MAX_KEYS: usize = 1_000_000_000;
+
+/// Keys that a shard is meant to hold when the budget is used up. The last growth on the way there copies 2,048 to
+/// 4,096 entries: 0.25 ms at worst, when neither the rows nor the new array are in a cache.
+const KEYS_A_SHARD: usize = 4_096;
+/// Shards at most: above that a shard simply holds more keys.
+const MAX_SHARDS: usize = 1 << 16;
+
+/// A budget of keys that a table can be made for.
+pub(crate) fn check_max_keys(max_keys: usize) -> Result<(), Error> {
+    if max_keys == 0 || max_keys > MAX_KEYS { Err(Error::MaxKeys(max_keys)) } else { Ok(()) }
+}
+
+pub(crate) struct Keyed {
+    /// The shards' indices. Apart from the writers, so that what every lookup reads is eight bytes a shard.
+    indices: Box<[Index]>,
+    shards: Shards,
+    width: usize,
+    max_keys: usize,
+    seed: Seed,
+    /// Keys that have a row, or are about to get one.
+    keys: AtomicUsize,
+    /// Memory of indices and arenas, and what the rows own besides.
+    allocated: AtomicUsize,
+}
+
+/// What the shards own. It can be freed without the rest.
+struct Shards {
+    writers: Box<[Mutex<Writer>]>,
+    width: usize,
+    release: Option<Release>,
+}
+
+/// How what a row's cells own is freed, once nobody can reach the row any more.
+#[derive(Clone, Copy)]
+pub(crate) struct Release {
+    /// Frees it, given the cells and the precision.
+    ///
+    /// # Safety
+    /// To be called with the cells of a row of the table it was given to, the last time they are looked at.
+    pub(crate) free: unsafe fn(&[AtomicU64], u8),
+    /// The precision of the table's sketches.
+    pub(crate) precision: u8,
+}
+
+/// What a shard's new keys need.
+pub(crate) struct Writer {
+    keys: usize,
+    arena: Arena,
+    /// Every array the index ever was, the current one last.
+    memories: Vec<Memory>,
+}
+
+/// Where a row of a table lies (its cells, then the key): a complete one, in an arena that neither moves nor frees it
+/// during `'a`. One word, so that it stays in a register between lookup and add.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    words: NonNull<AtomicU64>,
+    table: PhantomData<&'a Keyed>,
+}
+
+impl Keyed {
+    /// An empty table of rows of `width` cells, for at most `max_keys` keys.
+    pub(crate) fn new(width: usize, max_keys: usize, seed: Seed, release: Option<Release>) -> Self {
+        let count = max_keys.div_ceil(KEYS_A_SHARD).next_power_of_two().min(MAX_SHARDS);
+        Self {
+            indices: (0..count).map(|_| Index::new()).collect(),
+            shards: Shards { writers: (0..count).map(|_| Mutex::new(Writer::new())).collect(), width, release },
+            width,
+            max_keys,
+            seed,
+            keys: AtomicUsize::new(0),
+            allocated: AtomicUsize::new(0),
+        }
+    }
+
+    /// Keys that have a row.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.load(Relaxed).min(self.max_keys)
+    }
+
+    /// Its memory, without `Self`.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val::<[Index]>(&self.indices)
+            + size_of_val::<[Mutex<Writer>]>(&self.shards.writers)
+            + self.allocated.load(Relaxed)
+    }
+
+    /// Notes that a row owns more memory than before.
+    pub(crate) fn owns_more(&self, bytes: usize) {
+        self.allocated.fetch_add(bytes, Relaxed);
+    }
+
+    /// Notes that a row owns less memory than before.
+    pub(crate) fn owns_less(&self, bytes: usize) {
+        self.allocated.fetch_sub(bytes, Relaxed);
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> usize {
+        (hash >> 48) as usize & (self.indices.len() - 1)
+    }
+
+    /// The array of a shard, as it is now.
+    #[inline]
+    fn entries(&self, shard: usize) -> Option<Entries<'_>> {
+        // SAFETY: a writer keeps all its shard's arrays until the table is dropped.
+        unsafe { self.indices[shard].entries() }
+    }
+
+    /// The row of a key, if it has one.
+    #[inline]
+    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        self.find_in(self.entries(self.shard(key.hash))?, key)
+    }
+
+    /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
+    #[inline(always)]
+    fn fetch_line(&self, hash: u64) -> Option<&Line> {
+        Some(self.entries(self.shard(hash))?.fetch(hash))
+    }
+
+    /// The row that most likely is the hash's, asked for so that it is near when its key is compared.
+    #[inline(always)]
+    fn fetch_row(&self, line: &Line, hash: u64) -> Option<Found<'_>> {
+        let words = line.candidate(hash)?;
+        index::fetch(words.as_ptr());
+        Some(Found { words, table: PhantomData })
+    }
+
+    #[inline]
+    fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<Found<'a>> {
+        let found = |words| Found { words, table: PhantomData };
+        entries.find(key.hash, |words| self.has_key(found(words), key.words)).map(found)
+    }
+
+    /// The cells of a row.
+    #[inline(always)]
+    pub(crate) fn cells<'a>(&'a self, found: Found<'a>) -> &'a [AtomicU64] {
+        // SAFETY: this is how `insert` lays a row out.
+        unsafe { std::slice::from_raw_parts(found.words.as_ptr(), self.width) }
+    }
+
+    /// A word of a row's key.
+    ///
+    /// # Safety
+    /// The key has that word: it is the header, or the header and the lengths before it announce it.
+    #[inline(always)]
+    unsafe fn key_word(&self, found: Found<'_>, at: usize) -> u64 {
+        // SAFETY: the key follows the cells.
+        unsafe { found.words.add(self.width + at).as_ref() }.load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
+        // SAFETY: this stops at the first difference. As long as all words were equal, so are the header and the
+        // lengths among them, so the next word is one that the row has too.
+        words.iter().enumerate().all(|(at, word)| unsafe { self.key_word(found, at) } == *word)
+    }
+
+    fn key_length(&self, found: Found<'_>) -> usize {
+        // SAFETY: the header and the lengths that it announces are all it asks for.
+        key::length_in_words(|at| unsafe { self.key_word(found, at) })
+    }
+
+    /// Copies the words of a row's key.
+    pub(crate) fn copy_key(&self, found: Found<'_>, into: &mut Vec<u64>) {
+        into.clear();
+        // SAFETY: these are the words that the key has.
+        into.extend((0..self.key_length(found)).map(|at| unsafe { self.key_word(found, at) }));
+    }
+
+    /// Gives a key a row, unless it has one by now; `None` when the budget is used up.
+    #[cold]
+    pub(crate) fn insert(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        let shard = self.shard(key.hash);
+        if self.keys.load(Relaxed) >= self.max_keys {
+            // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none.
+            return self.find(key);
+        }
+        let mut writer = self.shards.writers[shard].lock();
+        if let Some(found) = self.entries(shard).and_then(|entries| self.find_in(entries, key)) {
+            return Some(found);
+        }
+        if self.keys.fetch_add(1, Relaxed) >= self.max_keys {
+            self.keys.fetch_sub(1, Relaxed);
+            return None;
+        }
+        let entries = self.entries_with_room(shard, &mut writer);
+        let (words, grown) = writer.arena.allocate(self.width + key.words.len());
+        for (at, word) in key.words.iter().enumerate() {
+            // SAFETY: the row was allocated with this many words after its cells, and nobody else has it.
+            unsafe { words.add(self.width + at).as_ref() }.store(*word, Relaxed);
+        }
+        writer.keys += 1;
+        self.allocated.fetch_add(grown, Relaxed);
+        entries.place(key.hash, words);
+        Some(Found { words, table: PhantomData })
+    }
+
+    /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with eight to a line,
+    /// nearly every key is still found in its own. How many depends on the shard, because keys spread evenly, and
+    /// shards that grew at the same number of keys would all grow within the same moment.
+    fn entries_with_room(&self, shard: usize, writer: &mut Writer) -> Entries<'_> {
+        let old = self.entries(shard);
+        if let Some(old) = old
+            && (writer.keys + 1) * 16 <= old.len() * (10 + shard % 5)
+        {
+            return old;
+        }
+        let memory = Memory::new(old.map_or(1, |old| old.lines() * 2));
+        if let Some(old) = old {
+            for words in (0..old.len()).filter_map(|at| old.row(at)) {
+                let found = Found { words, table: PhantomData };
+                memory.entries().place(self.hash_of(found), words);
+            }
+        }
+        self.allocated.fetch_add(memory.bytes(), Relaxed);
+        self.indices[shard].publish(&memory);
+        writer.memories.push(memory);
+        self.entries(shard).unwrap_or_else(|| unreachable!("published just now"))
+    }
+
+    /// The hash of a row's key.
+    pub(crate) fn hash_of(&self, found: Found<'_>) -> u64 {
+        // SAFETY: the words up to the key's length are those it has.
+        let word = |at| unsafe { self.key_word(found, at) };
+        key::hash_words(&self.seed, self.key_length(found), word)
+    }
+
+    /// Keeps everybody else who asks for the lock of a row waiting. It is that of the shard where its key's hash belongs:
+    /// rows are many, and what is done under it is short.
+    pub(crate) fn lock(&self, hash: u64) -> MutexGuard<'_, Writer> {
+        self.shards.writers[self.shard(hash)].lock()
+    }
+
+    fn shard_count(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// A shard's array: the one of that length, or the current one.
+    fn entries_of(&self, shard: usize, length: Option<usize>) -> Option<Entries<'_>> {
+        let current = self.entries(shard)?;
+        if length.is_none_or(|length| length == current.len()) {
+            return Some(current);
+        }
+        // Every array is twice as long as the one before it, so a length names one.
+        let writer = self.shards.writers[shard].lock();
+        let memory = writer.memories.iter().find(|memory| Some(memory.entries().len()) == length)?;
+        // SAFETY: the shard keeps every array, at the same address, until it is dropped with the table.
+        Some(unsafe { memory.entries_unbound() })
+    }
+
+    fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<Found<'a>> {
+        entries.row(at).map(|words| Found { words, table: PhantomData })
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        let Some(release) = self.release else { return };
+        for writer in &mut self.writers {
+            let Some(memory) = writer.get_mut().memories.last() else { continue };
+            let entries = memory.entries();
+            for words in (0..entries.len()).filter_map(|at| entries.row(at)) {
+                // SAFETY: the last array names every row of the shard, each of that many cells and alive until the arena
+                // is dropped, after this. Nobody else has the shards any more.
+                unsafe {
+                    (release.free)(std::slice::from_raw_parts(words.as_ptr(), self.width), release.precision);
+                }
+            }
+        }
+    }
+}
+
+/// A table of less memory is freed where it is dropped, in well under a millisecond.
+const FREED_IN_PLACE: usize = 4 << 20;
+
+impl Drop for Keyed {
+    /// Freeing takes 10 ms for a million rows, and whoever drops the last reference (a garbage collection, say) has not
+    /// asked for that. So a large table's rows are freed by a thread of their own.
+    fn drop(&mut self) {
+        if self.bytes() > FREED_IN_PLACE {
+            let nothing = Shards { writers: Box::default(), width: self.width, release: None };
+            let shards = std::mem::replace(&mut self.shards, nothing);
+            // Without a thread to be had, the closure and the rows in it are dropped here.
+            let _ = std::thread::Builder::new().name("ad_tally free".into()).spawn(move || drop(shards));
+        }
+    }
+}
+
+impl Writer {
+    const fn new() -> Self {
+        Self { keys: 0, arena: Arena::new(), memories: Vec::new() }
+    }
+}
