@@ -15,4 +15,7 @@ pub enum Error {
     /// A budget of keys that is zero or beyond what the table can address.
     #[error("max_keys is 1 to 1000000000, not {0}")]
     MaxKeys(usize),
+    /// A precision that no sketch has.
+    #[error("a precision is 4 to 18, not {0}")]
+    Precision(u8),
 }

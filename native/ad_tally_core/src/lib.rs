@@ -4,6 +4,9 @@
 //! * [`keyed`]: rows by key, and many lookups at once
 //! * [`pin`]: how a structure is swapped for a fresh one while other threads write to it
 //! * [`counters`]: keyed 64-bit counters that any number of threads add to
+//! * [`reach`]: keyed sketches of users that any number of threads add to
+//! * [`sketch`]: one sketch of users as a value, and its bytes
+//! * [`hash`]: hashes with a fixed definition
 //! * [`row`]: one key's counters, the part that a model checker exercises
 //!
 //! Under `--cfg loom` only `pin` and `row` are built, on loom's atomics: they hold every line whose correctness
@@ -22,9 +25,15 @@ pub mod counters;
 #[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]
+pub mod hash;
+#[cfg(not(loom))]
 pub mod key;
 #[cfg(not(loom))]
 pub mod keyed;
+#[cfg(not(loom))]
+pub mod reach;
+#[cfg(not(loom))]
+pub mod sketch;
 
 #[cfg(not(loom))]
 pub use counters::{Add, Added, Counters, Info, Rows};
@@ -34,3 +43,7 @@ pub use error::Error;
 pub use key::{Element, HashedKey, KeyRef, KeyWriter, Seed};
 #[cfg(not(loom))]
 pub use keyed::Batch;
+#[cfg(not(loom))]
+pub use reach::Reach;
+#[cfg(not(loom))]
+pub use sketch::{Coupon, Secret, Sketch};

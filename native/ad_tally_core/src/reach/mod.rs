@@ -1,0 +1,224 @@
+//! Keyed sketches of users, that any number of threads add to.
+//!
+//! ```text
+//! Reach ── current ──> Table ── keyed ──> row: a list of coupons, or the address of a set or of registers
+//!                            └─ overflow registers
+//! ```
+//!
+//! A user of a key with many users costs a lookup, as in `counters`, and a look at one register. `drain` puts a fresh table
+//! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
+
+mod registers;
+mod rows;
+mod table;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+pub use registers::{Registers, View};
+pub use rows::Rows;
+use table::Table;
+
+use crate::counters::Added;
+use crate::error::Error;
+use crate::key::{HashedKey, Seed};
+use crate::keyed::{Batch, check_max_keys};
+use crate::pin::{Current, REGISTRY};
+use crate::sketch::{Coupon, MergeError, Secret, Sketch, check_precision};
+
+/// A table's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Keys that have a row.
+    pub keys: usize,
+    /// The budget of keys.
+    pub max_keys: usize,
+    /// Keys whose users are kept as coupons.
+    pub sparse: usize,
+    /// Keys that have registers.
+    pub dense: usize,
+    /// Memory of the current table.
+    pub memory_bytes: usize,
+    /// Adds and merges that had no row, since the table was made.
+    pub overflow: u64,
+}
+
+/// Keyed sketches.
+pub struct Reach {
+    current: Current<Table>,
+    seed: Seed,
+    precision: u8,
+    max_keys: usize,
+    secret: Option<Secret>,
+    /// Overflowed adds of the tables that were drained.
+    drained_overflow: Mutex<u64>,
+}
+
+/// What a drain took out.
+pub struct Drained {
+    /// Every row, each once.
+    pub rows: Rows,
+    /// The users of keys that had no row.
+    pub overflow: Sketch,
+}
+
+impl Reach {
+    /// Sketches of that precision for at most `max_keys` keys between two drains, of users hidden under a secret if
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::keyed::MAX_KEYS`].
+    pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
+        check_precision(precision)?;
+        check_max_keys(max_keys)?;
+        let seed = Seed::random();
+        Ok(Self {
+            current: Current::new(Arc::new(Table::new(precision, max_keys, seed.clone()))),
+            seed,
+            precision,
+            max_keys,
+            secret,
+            drained_overflow: Mutex::new(0),
+        })
+    }
+
+    /// The seed its keys are hashed under.
+    #[inline]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// The secret its users are to be hidden under.
+    #[inline]
+    pub fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+
+    /// The precision of its sketches.
+    #[inline]
+    pub fn precision(&self) -> u8 {
+        self.precision
+    }
+
+    /// Shows users to a key.
+    #[inline]
+    pub fn add(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
+        let table = self.current.pin();
+        table.add_to(table.keyed.find(key), key, users)
+    }
+
+    /// Shows the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users.
+    /// How many were shown, and how many of those had no row.
+    pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> (usize, usize) {
+        let table = self.current.pin();
+        let mut overflowed = 0;
+        let applied = table.keyed.for_each(batch, go_on, |found, key, user| {
+            let added = table.add_to(found, key, std::slice::from_ref(&user));
+            overflowed += usize::from(added == Added::Overflow);
+        });
+        (applied, overflowed)
+    }
+
+    /// The number of different users a key was shown, 0 for a key that was never seen.
+    #[must_use]
+    pub fn estimate(&self, key: HashedKey<'_>) -> f64 {
+        let table = self.current.pin();
+        table.keyed.find(key).map_or(0.0, |found| table.estimate(found))
+    }
+
+    /// What it holds now, to look at several keys: a drain after this takes nothing out of it.
+    #[must_use]
+    pub fn look(&self) -> Look<'_> {
+        Look { reach: self, table: self.current.pin().to_arc() }
+    }
+
+    /// Shows all users of a sketch to a key. The table keeps its precision.
+    ///
+    /// # Errors
+    /// [`MergeError`] for a sketch of another secret or of a coarser precision; nothing has changed.
+    pub fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Result<Added, MergeError> {
+        if sketch.secret_check() != self.secret_check() {
+            return Err(MergeError::DifferentSecret);
+        }
+        if sketch.precision() < self.precision {
+            return Err(MergeError::Coarser { sketch: sketch.precision(), table: self.precision });
+        }
+        let mut folded;
+        let sketch = if sketch.precision() > self.precision {
+            folded = sketch.clone();
+            folded.fold(self.precision);
+            &folded
+        } else {
+            sketch
+        };
+        Ok(self.current.pin().merge(key, sketch))
+    }
+
+    /// The rows there are now. Adds go on meanwhile: a row shows its users at the time it is reached, and a key that is
+    /// new since the call may be missing.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        Rows::new(self.current.pin().to_arc(), self.empty_sketch())
+    }
+
+    /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
+    #[must_use]
+    pub fn drain(&self) -> Drained {
+        let fresh = Arc::new(Table::new(self.precision, self.max_keys, self.seed.clone()));
+        // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
+        let mut drained = self.drained_overflow.lock();
+        let old = self.current.replace(fresh, &REGISTRY);
+        *drained += old.overflow_adds();
+        drop(drained);
+        let mut overflow = self.empty_sketch();
+        old.pour_overflow(&mut overflow);
+        Drained { rows: Rows::new(old, self.empty_sketch()), overflow }
+    }
+
+    /// The table's numbers now.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let drained = self.drained_overflow.lock();
+        let table = self.current.pin();
+        let (keys, dense) = (table.keyed.keys(), table.dense());
+        Info {
+            keys,
+            max_keys: self.max_keys,
+            sparse: keys.saturating_sub(dense),
+            dense,
+            memory_bytes: size_of::<Self>() + table.bytes(),
+            overflow: *drained + table.overflow_adds(),
+        }
+    }
+
+    fn secret_check(&self) -> Option<u64> {
+        self.secret.as_ref().map(Secret::check)
+    }
+
+    fn empty_sketch(&self) -> Sketch {
+        Sketch::new(self.precision, self.secret_check()).unwrap_or_else(|_| unreachable!("checked when it was made"))
+    }
+}
+
+/// One generation of a table, to read from.
+pub struct Look<'a> {
+    reach: &'a Reach,
+    table: Arc<Table>,
+}
+
+impl Look<'_> {
+    /// A sketch of no users, to pour into.
+    #[must_use]
+    pub fn empty_sketch(&self) -> Sketch {
+        self.reach.empty_sketch()
+    }
+
+    /// Shows a key's users to such a sketch. Whether the key was ever seen.
+    pub fn pour(&self, key: HashedKey<'_>, into: &mut Sketch) -> bool {
+        let found = self.table.keyed.find(key);
+        if let Some(found) = found {
+            self.table.pour(found, into);
+        }
+        found.is_some()
+    }
+}

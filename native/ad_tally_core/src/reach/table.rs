@@ -1,0 +1,308 @@
+//! One generation of sketches: rows from the first user after a drain to the next drain, and what had no room.
+//!
+//! ```text
+//! row
+//!   cell 0      what it is:  4 * n        a list of n coupons, 0 to 8
+//!                            address + 1  a set of coupons
+//!                            address + 2  registers
+//!   cells 1..5  the list, two coupons a cell; not looked at any more once there is a set or registers
+//! ```
+//!
+//! Most keys see a handful of users and never need more than the row. A row goes from list to set to registers, and
+//! changes that, or its list or set, under its lock; registers need none. They stay where they are until the table is
+//! dropped, so whoever has seen their address may use it as long as the table lives.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::registers::{Registers, View};
+use crate::counters::Added;
+use crate::key::{HashedKey, Seed};
+use crate::keyed::{self, Found, Keyed};
+use crate::sketch::{self, Coupon, Coupons, Sketch, most_coupons};
+use crate::sync::{AtomicU64, AtomicUsize};
+
+/// Cells of a row.
+const WIDTH: usize = 5;
+/// Coupons that a row has room for.
+const LISTED: usize = 2 * (WIDTH - 1);
+const KIND_MASK: u64 = 3;
+const KIND_LIST: u64 = 0;
+const KIND_SET: u64 = 1;
+const KIND_REGISTERS: u64 = 2;
+const LIST_SHIFT: u32 = 2;
+
+pub(super) struct Table {
+    pub(super) keyed: Keyed,
+    precision: u8,
+    /// Rows that have registers.
+    dense: AtomicUsize,
+    /// The users of keys that had no row.
+    overflow: OnceLock<Registers>,
+    /// Adds that went there.
+    overflow_adds: AtomicU64,
+}
+
+impl Table {
+    pub(super) fn new(precision: u8, max_keys: usize, seed: Seed) -> Self {
+        let release = keyed::Release { free: release, precision };
+        Self {
+            keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
+            precision,
+            dense: AtomicUsize::new(0),
+            overflow: OnceLock::new(),
+            overflow_adds: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn dense(&self) -> usize {
+        self.dense.load(Relaxed)
+    }
+
+    pub(super) fn overflow_adds(&self) -> u64 {
+        self.overflow_adds.load(Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let overflow = if self.overflow.get().is_some() { Registers::bytes(self.precision) } else { 0 };
+        size_of::<Self>() + self.keyed.bytes() + overflow
+    }
+
+    /// The registers of a row in that state, if it has some.
+    #[inline(always)]
+    fn registers(&self, state: u64) -> Option<View<'_>> {
+        // SAFETY: `to_registers` has put the address of registers of this precision there, and they are kept until the
+        // table is dropped.
+        (state & KIND_MASK == KIND_REGISTERS).then(|| unsafe { View::at(state - KIND_REGISTERS, self.precision) })
+    }
+
+    /// Shows users to a key whose row was looked for just now.
+    #[inline(always)]
+    pub(super) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
+        let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
+            return self.add_to_overflow(coupons);
+        };
+        let cells = self.keyed.cells(found);
+        // Acquire: the zeros of registers are seen by whoever sees their address.
+        match self.registers(cells[0].load(Acquire)) {
+            Some(registers) => coupons.iter().for_each(|coupon| registers.raise(*coupon)),
+            None => self.add_to_few(cells, key.hash, coupons),
+        }
+        Added::Row
+    }
+
+    #[cold]
+    fn add_to_overflow(&self, coupons: &[Coupon]) -> Added {
+        self.overflow_adds.fetch_add(coupons.len() as u64, Relaxed);
+        let registers = self.overflow.get_or_init(|| Registers::new(self.precision)).view();
+        coupons.iter().for_each(|coupon| registers.raise(*coupon));
+        Added::Overflow
+    }
+
+    /// Shows users to a row that had no registers.
+    #[inline(never)]
+    fn add_to_few(&self, cells: &[AtomicU64], hash: u64, coupons: &[Coupon]) {
+        let mut new = coupons.iter().copied().skip_while(|coupon| is_listed(cells, *coupon)).peekable();
+        if new.peek().is_none() {
+            return;
+        }
+        let _lock = self.keyed.lock(hash);
+        new.for_each(|coupon| self.add_locked(cells, coupon));
+    }
+
+    /// Shows a user to a row whose lock the caller has.
+    fn add_locked(&self, cells: &[AtomicU64], coupon: Coupon) {
+        let state = cells[0].load(Relaxed);
+        if let Some(registers) = self.registers(state) {
+            return registers.raise(coupon);
+        }
+        if state & KIND_MASK == KIND_LIST {
+            let listed = (state >> LIST_SHIFT) as usize;
+            if is_listed(cells, coupon) {
+                return;
+            }
+            if listed < LISTED.min(most_coupons(self.precision)) {
+                list(cells, listed, coupon);
+                return cells[0].store(((listed + 1) as u64) << LIST_SHIFT, Release);
+            }
+            self.to_set(cells, listed);
+        }
+        let state = cells[0].load(Relaxed);
+        // SAFETY: the row has a set, and the caller has the lock.
+        let set = unsafe { set(state) };
+        let before = set.bytes();
+        set.insert(coupon);
+        self.keyed.owns_more(set.bytes() - before);
+        if set.len() > most_coupons(self.precision) {
+            self.to_registers(cells);
+        }
+    }
+
+    /// Makes a set of a row's list, whose lock the caller has.
+    fn to_set(&self, cells: &[AtomicU64], listed: usize) {
+        let mut set = Coupons::default();
+        set.reserve(listed + 1);
+        set.extend(listed_coupons(cells, listed));
+        self.keyed.owns_more(size_of::<Coupons>() + set.bytes());
+        let address = Box::into_raw(Box::new(set)).expose_provenance() as u64;
+        cells[0].store(address + KIND_SET, Release);
+    }
+
+    /// Makes registers of whatever a row is, whose lock the caller has.
+    fn to_registers(&self, cells: &[AtomicU64]) {
+        let state = cells[0].load(Relaxed);
+        let registers = Registers::new(self.precision);
+        let listed = (state >> LIST_SHIFT) as usize;
+        match state & KIND_MASK {
+            KIND_REGISTERS => return,
+            KIND_LIST => listed_coupons(cells, listed).for_each(|coupon| registers.view().raise(coupon)),
+            _ => {
+                // SAFETY: it is the set's address, seen under the lock, and nobody finds it once the state has changed,
+                // which is before the lock is given back.
+                let set = unsafe { take_set(state) };
+                set.iter().for_each(|coupon| registers.view().raise(coupon));
+                self.keyed.owns_less(size_of::<Coupons>() + set.bytes());
+            }
+        }
+        self.keyed.owns_more(Registers::bytes(self.precision));
+        self.dense.fetch_add(1, Relaxed);
+        cells[0].store(registers.give_away() + KIND_REGISTERS, Release);
+    }
+
+    /// Shows all users of a sketch, of the table's precision or a finer one, to a key.
+    pub(super) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
+        let found = self.keyed.find(key);
+        let Some(registers) = sketch.registers() else {
+            let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
+            // No users, no row.
+            return if coupons.is_empty() { Added::Row } else { self.add_to(found, key, &coupons) };
+        };
+        let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
+            self.overflow_adds.fetch_add(1, Relaxed);
+            self.overflow.get_or_init(|| Registers::new(self.precision)).view().raise_all(registers);
+            return Added::Overflow;
+        };
+        let cells = self.keyed.cells(found);
+        if self.registers(cells[0].load(Acquire)).is_none() {
+            let _lock = self.keyed.lock(key.hash);
+            self.to_registers(cells);
+        }
+        let own = self.registers(cells[0].load(Acquire)).unwrap_or_else(|| unreachable!("made so just now"));
+        own.raise_all(registers);
+        Added::Row
+    }
+
+    /// The number of different users a row has seen.
+    pub(super) fn estimate(&self, found: Found<'_>) -> f64 {
+        let cells = self.keyed.cells(found);
+        let state = cells[0].load(Acquire);
+        if let Some(registers) = self.registers(state) {
+            return sketch::estimate_of_registers(&sketch::histogram(registers.values()));
+        }
+        if state & KIND_MASK == KIND_LIST {
+            return sketch::estimate_of_coupons((state >> LIST_SHIFT) as usize);
+        }
+        self.with_set_or_registers(
+            found,
+            |set| sketch::estimate_of_coupons(set.len()),
+            |registers| sketch::estimate_of_registers(&sketch::histogram(registers.values())),
+        )
+    }
+
+    /// Shows all users of a row to a sketch without a secret's check that differs, of any precision.
+    pub(super) fn pour(&self, found: Found<'_>, into: &mut Sketch) {
+        let cells = self.keyed.cells(found);
+        let state = cells[0].load(Acquire);
+        into.fold(self.precision);
+        if let Some(registers) = self.registers(state) {
+            return into.raise_all(registers.values());
+        }
+        if state & KIND_MASK == KIND_LIST {
+            return listed_coupons(cells, (state >> LIST_SHIFT) as usize).for_each(|coupon| into.insert(coupon));
+        }
+        let into = std::cell::RefCell::new(into);
+        self.with_set_or_registers(
+            found,
+            |set| into.borrow_mut().insert_all(set),
+            |registers| {
+                into.borrow_mut().raise_all(registers.values());
+            },
+        );
+    }
+
+    /// Looks at a row that had a set a moment ago.
+    fn with_set_or_registers<R>(
+        &self,
+        found: Found<'_>,
+        look_at_set: impl FnOnce(&Coupons) -> R,
+        look_at_registers: impl FnOnce(View<'_>) -> R,
+    ) -> R {
+        let lock = self.keyed.lock(self.keyed.hash_of(found));
+        let state = self.keyed.cells(found)[0].load(Acquire);
+        match self.registers(state) {
+            Some(registers) => {
+                drop(lock);
+                look_at_registers(registers)
+            }
+            // SAFETY: the row has a set, because it had one and has no registers, and the lock is held.
+            None => look_at_set(unsafe { set(state) }),
+        }
+    }
+
+    /// The users of keys that had no row.
+    pub(super) fn pour_overflow(&self, into: &mut Sketch) {
+        if let Some(registers) = self.overflow.get() {
+            into.raise_all(registers.view().values());
+        }
+    }
+}
+
+/// The set of a row in that state.
+///
+/// # Safety
+/// The state is that of a row with a set, whose lock the caller has during `'a`, and this is the only such reference.
+unsafe fn set<'a>(state: u64) -> &'a mut Coupons {
+    // SAFETY: `to_set` has put the address of a box there, which is taken back under the lock only.
+    unsafe { &mut *std::ptr::with_exposed_provenance_mut((state - KIND_SET) as usize) }
+}
+
+/// Takes a row's set back.
+///
+/// # Safety
+/// As of [`set`], and nobody looks for it there any more.
+unsafe fn take_set(state: u64) -> Box<Coupons> {
+    // SAFETY: as in `set`.
+    unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut((state - KIND_SET) as usize)) }
+}
+
+/// Whether a coupon is in a row's list. A coupon that is there stays there, so this needs no lock; whether the row has
+/// become more than a list meanwhile makes no difference.
+fn is_listed(cells: &[AtomicU64], coupon: Coupon) -> bool {
+    cells[1..].iter().any(|cell| {
+        let pair = cell.load(Relaxed);
+        pair as u32 == coupon.word() || (pair >> 32) as u32 == coupon.word()
+    })
+}
+
+/// Puts a coupon at its place in a row's list. The caller has the lock.
+fn list(cells: &[AtomicU64], at: usize, coupon: Coupon) {
+    let cell = &cells[1 + at / 2];
+    cell.store(cell.load(Relaxed) | u64::from(coupon.word()) << (at % 2 * 32), Relaxed);
+}
+
+/// The first coupons of a row's list.
+fn listed_coupons(cells: &[AtomicU64], count: usize) -> impl Iterator<Item = Coupon> {
+    (0..count).filter_map(|at| Coupon::from_word((cells[1 + at / 2].load(Relaxed) >> (at % 2 * 32)) as u32))
+}
+
+/// Frees what a row owns.
+unsafe fn release(cells: &[AtomicU64], precision: u8) {
+    let state = cells[0].load(Relaxed);
+    match state & KIND_MASK {
+        // SAFETY: nobody else can reach the row, and it is not looked at again, by the contract of `keyed::Release`.
+        KIND_SET => drop(unsafe { take_set(state) }),
+        // SAFETY: as above, and the registers of a table are of its precision.
+        KIND_REGISTERS => drop(unsafe { Registers::take_back(state - KIND_REGISTERS, precision) }),
+        _ => {}
+    }
+}
