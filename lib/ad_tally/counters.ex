@@ -53,7 +53,7 @@ defmodule AdTally.Counters do
   or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
   """
 
-  alias AdTally.Native
+  alias AdTally.{Native, Options, Steps}
 
   @typedoc "A table of counters."
   @opaque t :: reference()
@@ -96,9 +96,9 @@ defmodule AdTally.Counters do
   """
   @spec new(metrics: [metric(), ...], max_keys: pos_integer()) :: t()
   def new(options) do
-    options = validate_options!(options)
+    options = Options.known!(options, [:metrics, :max_keys])
     metrics = validate_metrics!(options[:metrics])
-    max_keys = validate_max_keys!(Keyword.get(options, :max_keys, @default_max_keys))
+    max_keys = Options.max_keys!(options, @default_max_keys)
     Native.counters_new(metrics, max_keys)
   end
 
@@ -151,11 +151,13 @@ defmodule AdTally.Counters do
   """
   @spec add_many(t(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
   def add_many(counters, items) do
-    case Native.counters_add_many(counters, items) do
-      :ok -> :ok
-      :many -> add_long_list(counters, items)
-      {rest, overflowed} -> add_rest(counters, rest, overflowed)
-    end
+    counters
+    |> Native.counters_add_many(items)
+    |> Steps.add_many(
+      items,
+      &Native.counters_check_some(counters, &1),
+      &Native.counters_add_some(counters, &1)
+    )
   end
 
   @doc """
@@ -191,7 +193,7 @@ defmodule AdTally.Counters do
       [{1, %{clicks: 1}}, {2, %{clicks: 2}}]
   """
   @spec to_list(t()) :: [{key(), totals()}]
-  def to_list(counters), do: counters |> Native.counters_walk() |> collect([])
+  def to_list(counters), do: counters |> Native.counters_walk() |> rows()
 
   @doc """
   Takes all keys with their totals out of the table, in no particular order.
@@ -224,7 +226,7 @@ defmodule AdTally.Counters do
   @spec drain_with_overflow(t()) :: {[{key(), totals()}], totals()}
   def drain_with_overflow(counters) do
     {walk, overflow} = Native.counters_drain(counters)
-    {collect(walk, []), overflow}
+    {rows(walk), overflow}
   end
 
   @doc """
@@ -256,44 +258,7 @@ defmodule AdTally.Counters do
         }
   def info(counters), do: Native.counters_info(counters)
 
-  defp add_long_list(counters, items) do
-    check(counters, items)
-    add_rest(counters, items, 0)
-  end
-
-  defp check(_counters, []), do: :ok
-  defp check(counters, items), do: check(counters, Native.counters_check_some(counters, items))
-
-  defp add_rest(_counters, [], 0), do: :ok
-  defp add_rest(_counters, [], overflowed), do: {:overflow, overflowed}
-
-  defp add_rest(counters, items, overflowed) do
-    {rest, more} = Native.counters_add_some(counters, items)
-    add_rest(counters, rest, overflowed + more)
-  end
-
-  defp collect(walk, rows) do
-    case Native.counters_rows(walk, rows) do
-      {:more, rows} -> collect(walk, rows)
-      {:done, rows} -> rows
-    end
-  end
-
-  defp validate_options!(options) do
-    unless Keyword.keyword?(options) do
-      raise ArgumentError, "expected a keyword list of options, got: #{inspect(options)}"
-    end
-
-    case Keyword.keys(options) -- [:metrics, :max_keys] do
-      [] ->
-        options
-
-      unknown ->
-        raise ArgumentError,
-              "unknown or repeated options #{inspect(unknown)}, " <>
-                "known are :metrics and :max_keys, once each"
-    end
-  end
+  defp rows(walk), do: Steps.collect(&Native.counters_rows/2, walk)
 
   defp validate_metrics!(metrics) do
     valid? =
@@ -307,13 +272,5 @@ defmodule AdTally.Counters do
             "expected :metrics to be a list of one to sixteen distinct atoms, " <>
               "got: #{inspect(metrics)}"
     end
-  end
-
-  defp validate_max_keys!(max_keys) when is_integer(max_keys) and max_keys in 1..1_000_000_000,
-    do: max_keys
-
-  defp validate_max_keys!(max_keys) do
-    raise ArgumentError,
-          "expected :max_keys to be an integer from 1 to 1000000000, got: #{inspect(max_keys)}"
   end
 end

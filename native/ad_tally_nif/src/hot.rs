@@ -41,7 +41,7 @@ impl<'a> Argument<'a> for Term<'a> {
 impl<'a, T: Resource> Argument<'a> for &'a T {
     #[inline(always)]
     fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        resource::get(term).ok_or_else(|| refusal::not_a(T::DESCRIPTION, term))
+        resource::expect(term)
     }
 }
 

@@ -62,6 +62,22 @@ pub fn amount(term: Term<'_>) -> Refusal {
     Refusal(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", inspect(term)))
 }
 
+/// The term is no user.
+#[cold]
+pub fn user(term: Term<'_>) -> Refusal {
+    Refusal(format!(
+        "a user is an integer from -2^63 to 2^64 - 1 or a binary that is not empty, got: {}",
+        inspect(term)
+    ))
+}
+
+/// The term is no sketch.
+#[cold]
+pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -> Refusal {
+    let why = why.map(|error| format!(" (its bytes are none: {error})")).unwrap_or_default();
+    Refusal(format!("expected an AdTally.Sketch, got: {}{why}", inspect(term)))
+}
+
 /// The term is no key.
 #[cold]
 pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
@@ -83,16 +99,16 @@ pub fn metric<'a>(term: Term<'a>, known: impl Iterator<Item = Term<'a>>) -> Refu
     Refusal(format!("unknown metric {}, the table has: {}", inspect(term), known.join(", ")))
 }
 
-/// An element of a list is not what it should be, or the list is none.
+/// An element of a list is not what it should be.
 #[cold]
-pub fn item(term: Term<'_>) -> Refusal {
-    Refusal(format!("expected a {{key, metric, amount}} tuple, got: {}", inspect(term)))
+pub fn item(term: Term<'_>, expected: &str) -> Refusal {
+    Refusal(format!("expected a {expected}, got: {}", inspect(term)))
 }
 
 /// The argument is not a proper list.
 #[cold]
-pub fn list(term: Term<'_>) -> Refusal {
-    Refusal(format!("expected a proper list of {{key, metric, amount}} tuples, got: {}", inspect(term)))
+pub fn list(term: Term<'_>, item: &str) -> Refusal {
+    Refusal(format!("expected a proper list of {item}s, got: {}", inspect(term)))
 }
 
 /// An argument that the core refused.

@@ -15,6 +15,8 @@ use rustler::sys::{
 };
 use rustler::{Env, Term};
 
+use crate::refusal::{self, Refusal};
+
 /// The VM's pointer to a resource type, null until the library is loaded.
 pub struct Kind(AtomicPtr<ErlNifResourceType>);
 
@@ -33,6 +35,23 @@ pub trait Resource: Sized + Send + Sync + 'static {
     /// Where the type's pointer lies.
     fn kind() -> &'static Kind;
 }
+
+/// Implements [`Resource`].
+macro_rules! resource {
+    ($type:ty, $name:literal, $description:literal) => {
+        impl $crate::resource::Resource for $type {
+            const NAME: &'static std::ffi::CStr = $name;
+            const DESCRIPTION: &'static str = $description;
+
+            #[inline(always)]
+            fn kind() -> &'static $crate::resource::Kind {
+                static KIND: $crate::resource::Kind = $crate::resource::Kind::new();
+                &KIND
+            }
+        }
+    };
+}
+pub(crate) use resource;
 
 /// Makes the type known to the VM. Called once, while the library is loaded.
 pub fn register<T: Resource>(env: Env<'_>) -> bool {
@@ -82,4 +101,10 @@ pub fn get<T: Resource>(term: Term<'_>) -> Option<&T> {
     // SAFETY: the VM says it is an object of this kind, so `make` wrote a `T` there. The term keeps it alive, and the
     // term lives as long as its environment, whose lifetime the reference has.
     (found != 0).then(|| unsafe { &*object.cast::<T>() })
+}
+
+/// The same, or what is raised where the term is something else.
+#[inline(always)]
+pub fn expect<T: Resource>(term: Term<'_>) -> Result<&T, Refusal> {
+    get(term).ok_or_else(|| refusal::not_a(T::DESCRIPTION, term))
 }

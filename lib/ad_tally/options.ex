@@ -1,0 +1,64 @@
+defmodule AdTally.Options do
+  @moduledoc false
+  # What the modules of this library accept when something is made. Checked there,
+  # once; an error says what would have been right.
+
+  @most_keys 1_000_000_000
+
+  def known!(options, known) do
+    unless Keyword.keyword?(options) do
+      raise ArgumentError, "expected a keyword list of options, got: #{inspect(options)}"
+    end
+
+    case Keyword.keys(options) -- known do
+      [] ->
+        options
+
+      unknown ->
+        raise ArgumentError,
+              "unknown or repeated options #{inspect(unknown)}, " <>
+                "known are #{enumerate(known)}, once each"
+    end
+  end
+
+  def max_keys!(options, default) do
+    case Keyword.get(options, :max_keys, default) do
+      max_keys when is_integer(max_keys) and max_keys in 1..@most_keys ->
+        max_keys
+
+      other ->
+        raise ArgumentError,
+              "expected :max_keys to be an integer from 1 to #{@most_keys}, got: #{inspect(other)}"
+    end
+  end
+
+  def precision!(options, default) do
+    case Keyword.get(options, :precision, default) do
+      precision when is_integer(precision) and precision in 4..18 ->
+        precision
+
+      other ->
+        raise ArgumentError,
+              "expected :precision to be an integer from 4 to 18, got: #{inspect(other)}"
+    end
+  end
+
+  def secret!(options) do
+    case Keyword.get(options, :secret) do
+      nil ->
+        nil
+
+      <<_::128>> = secret ->
+        secret
+
+      # Whatever it is, it may be half of a secret: not in a message that is logged.
+      _other ->
+        raise ArgumentError, "expected :secret to be a binary of 16 bytes, or nil for none"
+    end
+  end
+
+  defp enumerate(names) do
+    {last, others} = names |> Enum.map(&inspect/1) |> List.pop_at(-1)
+    if others == [], do: last, else: "#{Enum.join(others, ", ")} and #{last}"
+  end
+end

@@ -1,0 +1,46 @@
+defmodule AdTally.Steps do
+  @moduledoc false
+  # Long lists and large tables, worked through in native calls that are short. The
+  # other side of native/ad_tally_nif/src/steps.rs.
+
+  # What a native call made of a whole list: all of it, too many items for one call
+  # and nothing added, or a rest because the time was up. A longer list is looked at
+  # to its end before anything of it is added.
+  def add_many(:ok, _items, _check_some, _add_some), do: :ok
+
+  def add_many(:many, items, check_some, add_some) do
+    each(items, check_some)
+    add_rest(items, 0, add_some)
+  end
+
+  def add_many({rest, overflowed}, _items, _check_some, add_some),
+    do: add_rest(rest, overflowed, add_some)
+
+  defp add_rest([], 0, _add_some), do: :ok
+  defp add_rest([], overflowed, _add_some), do: {:overflow, overflowed}
+
+  defp add_rest(items, overflowed, add_some) do
+    {rest, more} = add_some.(items)
+    add_rest(rest, overflowed + more, add_some)
+  end
+
+  # `some` takes a list and returns the rest of it, or what ends it all.
+  def each([], _some), do: :ok
+
+  def each(list, some) do
+    case some.(list) do
+      {:error, _reason} = error -> error
+      rest -> each(rest, some)
+    end
+  end
+
+  # All rows of a walk.
+  def collect(rows, walk), do: collect(rows, walk, [])
+
+  defp collect(rows, walk, list) do
+    case rows.(walk, list) do
+      {:more, list} -> collect(rows, walk, list)
+      {:done, list} -> list
+    end
+  end
+end

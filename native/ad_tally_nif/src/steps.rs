@@ -1,0 +1,222 @@
+//! Long lists and large tables, worked through in calls that are short.
+//!
+//! A list that one call can read is read whole, looked at item by item, and only then applied: [`add_all`]. Of a longer
+//! one every item is looked at first, in as many calls as that takes ([`check_some`]), and then applied in as many more
+//! ([`add_some`]); Elixir calls again with the rest of the list that it was given back.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use ad_tally_core::{Added, Batch, HashedKey, Seed};
+use rustler::sys::enif_make_list_cell;
+use rustler::{Encoder, Env, Term};
+
+use crate::args::{self, KeyFault};
+use crate::atoms;
+use crate::refusal::{self, Refusal};
+use crate::terms::{self, Layout, Raw, with_layout};
+
+/// How long a call may work before it hands the rest back. A quarter of the millisecond that no call may take: what is
+/// done between two looks at the clock, and first touches of fresh memory, come on top.
+pub const TIME_LIMIT: Duration = Duration::from_micros(250);
+
+/// Items a call reads at most: tens of microseconds of work. A list that fits is read once only, because the load is
+/// complete before it is applied.
+pub const MOST_ITEMS: usize = 1_024;
+/// A megabyte of keys: long binaries fill a batch before it has many items.
+const MOST_WORDS: usize = 1 << 17;
+
+/// Items of a list, read and not yet applied.
+pub trait Load {
+    /// What an item looks like, for errors.
+    const ITEM: &'static str;
+
+    /// Empties it.
+    fn clear(&mut self);
+
+    /// Items in it.
+    fn len(&self) -> usize;
+
+    /// Whether a call should read no more than it has.
+    fn is_full(&self) -> bool;
+
+    /// Reads an item.
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal>;
+
+    /// Applies its items in turn, for as long as `go_on` says so, which is asked now and then: how many were applied, and
+    /// how many of those overflowed.
+    fn apply(&self, go_on: impl FnMut() -> bool) -> (usize, usize);
+}
+
+/// Whether a batch of items by key should take no more.
+#[inline(always)]
+pub fn is_full<T: Copy>(batch: &Batch<T>) -> bool {
+    batch.len() >= MOST_ITEMS || batch.words() >= MOST_WORDS
+}
+
+/// Appends an item for the key that a term is.
+#[inline(always)]
+pub fn push<'a, L: Layout, T: Copy>(
+    env: Env<'a>,
+    batch: &mut Batch<T>,
+    seed: &Seed,
+    key: Raw<'a>,
+    item: T,
+) -> Result<(), Refusal> {
+    let mut words = 0;
+    loop {
+        match args::write_key::<L>(env, batch.room(words), seed, key) {
+            Ok(HashedKey { hash, words }) => {
+                let length = words.len();
+                // SAFETY: the key was written at the start of the room just now.
+                unsafe { batch.push(hash, length, item) };
+                return Ok(());
+            }
+            Err(KeyFault::Room(more)) => words = more,
+            Err(fault) => return Err(refusal::key(key.in_env(env), fault)),
+        }
+    }
+}
+
+/// Applies a list that one call can read: `:ok`, or the rest of it, if time was up before all were applied, and how many
+/// overflowed. `:many` for a longer list, and nothing is applied.
+#[inline(always)]
+pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
+    if read(env, items.into(), load)?.is_some() {
+        return Ok(atoms::many().to_term(env));
+    }
+    // Begun when the clock is first asked for, which a short list never does: two looks take as long as an add.
+    let mut begin = None;
+    let (applied, overflowed) = load.apply(|| begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
+    if applied == load.len() && overflowed == 0 {
+        return Ok(atoms::ok().to_term(env));
+    }
+    Ok((skip(env, items, applied), overflowed).encode(env))
+}
+
+/// Looks whether the items of a long list are right, as far as time permits: the rest of the list.
+pub fn check_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
+    in_steps(env, items, |items, _end| {
+        let rest = read(env, items.into(), load)?;
+        Ok(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
+    })
+}
+
+/// Applies items of a long list, as far as time permits: the rest of the list and how many overflowed.
+pub fn add_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
+    let mut overflowed = 0;
+    let rest = in_steps(env, items, |items, end| {
+        read(env, items.into(), load)?;
+        let (applied, more) = load.apply(|| Instant::now() < end);
+        overflowed += more;
+        Ok(skip(env, items, applied))
+    })?;
+    Ok((rest, overflowed).encode(env))
+}
+
+/// Reads items until the load is full: the rest of the list, or `None` at its end.
+fn read<'a, T: Load>(env: Env<'a>, items: Raw<'a>, load: &mut T) -> Result<Option<Raw<'a>>, Refusal> {
+    with_layout!(L => read_in::<L, T>(env, items, load))
+}
+
+/// Not inlined: there is one for each layout.
+#[inline(never)]
+fn read_in<'a, L: Layout, T: Load>(env: Env<'a>, mut items: Raw<'a>, load: &mut T) -> Result<Option<Raw<'a>>, Refusal> {
+    load.clear();
+    while !load.is_full() {
+        let Some([item, rest]) = terms::list_cell::<L>(env, items) else {
+            let at_end = terms::is_empty_list(env, items);
+            return if at_end { Ok(None) } else { Err(refusal::list(items.in_env(env), T::ITEM)) };
+        };
+        load.read::<L>(env, item)?;
+        items = rest;
+    }
+    Ok(if terms::is_empty_list(env, items) { None } else { Some(items) })
+}
+
+/// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
+pub fn in_steps<'a>(
+    env: Env<'a>,
+    mut list: Term<'a>,
+    mut step: impl FnMut(Term<'a>, Instant) -> Result<Term<'a>, Refusal>,
+) -> Result<Term<'a>, Refusal> {
+    let begin = Instant::now();
+    let end = begin + TIME_LIMIT;
+    while !terms::is_empty_list(env, list.into()) && Instant::now() < end {
+        list = step(list, end)?;
+    }
+    consume_timeslice(env, begin.elapsed());
+    Ok(list)
+}
+
+/// As [`in_steps`], an element a step. What is no proper list of `item` is refused.
+pub fn each<'a>(
+    env: Env<'a>,
+    list: Term<'a>,
+    item: &str,
+    mut act: impl FnMut(Term<'a>) -> Result<(), Refusal>,
+) -> Result<Term<'a>, Refusal> {
+    in_steps(env, list, |list, _end| {
+        let cell = with_layout!(L => terms::list_cell::<L>(env, list.into()));
+        let [element, rest] = cell.ok_or_else(|| refusal::list(list, item))?;
+        act(element.in_env(env))?;
+        Ok(rest.in_env(env))
+    })
+}
+
+/// The list without its first elements, of which there are at least `count`.
+fn skip<'a>(env: Env<'a>, list: Term<'a>, count: usize) -> Term<'a> {
+    let rest = |list, _| with_layout!(L => terms::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
+    (0..count).fold(Raw::from(list), rest).in_env(env)
+}
+
+/// Tells the VM how much of a process' turn (a millisecond) was used, so that others get theirs in time.
+pub fn consume_timeslice(env: Env<'_>, used: Duration) {
+    let percent = (used.as_micros() / 10).clamp(1, 100) as i32;
+    rustler::schedule::consume_timeslice(env, percent);
+}
+
+/// Rows put in front of a list, as many as time permits.
+pub struct Shown<'a> {
+    env: Env<'a>,
+    list: Term<'a>,
+    begin: Instant,
+    since_look: usize,
+}
+
+impl<'a> Shown<'a> {
+    /// None yet.
+    pub fn before(env: Env<'a>, list: Term<'a>) -> Self {
+        Self { env, list, begin: Instant::now(), since_look: 0 }
+    }
+
+    /// Shows a row that took about as long to make as `cost` rows of counters: whether to go on.
+    #[inline]
+    pub fn push(&mut self, row: Term<'a>, cost: usize) -> ControlFlow<()> {
+        const COST_OF_A_LOOK: usize = 32;
+        // SAFETY: both terms are of this environment.
+        self.list = unsafe {
+            Term::new(self.env, enif_make_list_cell(self.env.as_c_arg(), row.as_c_arg(), self.list.as_c_arg()))
+        };
+        self.since_look += cost;
+        if self.since_look < COST_OF_A_LOOK {
+            return ControlFlow::Continue(());
+        }
+        self.since_look = 0;
+        if self.begin.elapsed() > TIME_LIMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// `{:more | :done, list}`.
+    pub fn answer(self, more: bool) -> Term<'a> {
+        (if more { atoms::more() } else { atoms::done() }, self.list).encode(self.env)
+    }
+}
+
+/// What a per-event function answers.
+#[inline(always)]
+pub fn answer(env: Env<'_>, added: Added) -> Term<'_> {
+    match added {
+        Added::Row => atoms::ok().to_term(env),
+        Added::Overflow => atoms::overflow().to_term(env),
+    }
+}
