@@ -6,15 +6,17 @@
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `refusal`: what is raised for bad arguments
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`: the functions of `AdTally.Counters`
+//! * `counters`, `reach`, `sketch`: the functions of the modules of these names
 
 mod args;
 mod atoms;
 mod counters;
 mod diagnostics;
 mod hot;
+mod reach;
 mod refusal;
 mod resource;
+mod sketch;
 mod steps;
 mod terms;
 
@@ -22,6 +24,10 @@ fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     terms::calibrate(env);
     resource::register::<counters::Table>(env)
         && resource::register::<counters::Walk>(env)
+        && resource::register::<reach::Table>(env)
+        && resource::register::<reach::Walk>(env)
+        && resource::register::<reach::Union>(env)
+        && resource::register::<sketch::Builder>(env)
 }
 
 rustler::init!("Elixir.AdTally.Native", load = load);

@@ -26,8 +26,8 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustler::sys::{
-    ErlNifBinary, ErlNifTerm, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_inspect_binary, enif_is_atom,
-    enif_is_empty_list,
+    ErlNifBinary, ErlNifTerm, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_get_uint64, enif_inspect_binary,
+    enif_is_atom, enif_is_empty_list,
 };
 use rustler::{Encoder, Env, Term};
 
@@ -211,6 +211,20 @@ fn large<L: Layout>(term: Raw<'_>) -> Option<i64> {
             _ => None,
         }
     }
+}
+
+/// The 64 bits of an integer from -2^63 to 2^64 - 1, of two's complement where it is negative.
+#[inline(always)]
+pub fn bits<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<u64> {
+    integer::<L>(env, term).map(|value| value as u64).or_else(|| bits_by_call(env, term))
+}
+
+#[inline(never)]
+fn bits_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<u64> {
+    let mut value = 0;
+    // SAFETY: the term belongs to the environment.
+    let found = unsafe { enif_get_uint64(env.as_c_arg(), term.term, &mut value) };
+    (found != 0).then_some(value)
 }
 
 #[inline(never)]

@@ -128,8 +128,8 @@ impl Reach {
 
     /// What it holds now, to look at several keys: a drain after this takes nothing out of it.
     #[must_use]
-    pub fn look(&self) -> Look<'_> {
-        Look { reach: self, table: self.current.pin().to_arc() }
+    pub fn look(&self) -> Look {
+        Look { table: self.current.pin().to_arc(), seed: self.seed.clone(), empty: self.empty_sketch() }
     }
 
     /// Shows all users of a sketch to a key. The table keeps its precision.
@@ -201,16 +201,23 @@ impl Reach {
 }
 
 /// One generation of a table, to read from.
-pub struct Look<'a> {
-    reach: &'a Reach,
+pub struct Look {
     table: Arc<Table>,
+    seed: Seed,
+    empty: Sketch,
 }
 
-impl Look<'_> {
+impl Look {
+    /// The seed its keys are hashed under.
+    #[must_use]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
     /// A sketch of no users, to pour into.
     #[must_use]
     pub fn empty_sketch(&self) -> Sketch {
-        self.reach.empty_sketch()
+        self.empty.clone()
     }
 
     /// Shows a key's users to such a sketch. Whether the key was ever seen.

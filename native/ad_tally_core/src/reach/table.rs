@@ -79,8 +79,8 @@ impl Table {
     /// Shows users to a key whose row was looked for just now.
     #[inline(always)]
     pub(super) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
-        let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
-            return self.add_to_overflow(coupons);
+        let Some(found) = found else {
+            return self.add_to_new(key, coupons);
         };
         let cells = self.keyed.cells(found);
         // Acquire: the zeros of registers are seen by whoever sees their address.
@@ -89,6 +89,18 @@ impl Table {
             None => self.add_to_few(cells, key.hash, coupons),
         }
         Added::Row
+    }
+
+    /// Shows users to a key that had no row. No users, no row.
+    #[cold]
+    fn add_to_new(&self, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
+        if coupons.is_empty() {
+            return Added::Row;
+        }
+        match self.keyed.insert(key) {
+            Some(found) => self.add_to(Some(found), key, coupons),
+            None => self.add_to_overflow(coupons),
+        }
     }
 
     #[cold]
@@ -174,8 +186,7 @@ impl Table {
         let found = self.keyed.find(key);
         let Some(registers) = sketch.registers() else {
             let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
-            // No users, no row.
-            return if coupons.is_empty() { Added::Row } else { self.add_to(found, key, &coupons) };
+            return self.add_to(found, key, &coupons);
         };
         let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
             self.overflow_adds.fetch_add(1, Relaxed);

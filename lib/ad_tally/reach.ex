@@ -1,0 +1,338 @@
+defmodule AdTally.Reach do
+  @moduledoc """
+  Unique reach by key: how many different users each campaign, creative or country
+  has been shown to, in a few kilobytes a key at most, added to by any number of
+  processes at once.
+
+      iex> reach = AdTally.Reach.new(precision: 12)
+      iex> AdTally.Reach.add(reach, {42, :us}, 80_351_110_224_678_912)
+      :ok
+      iex> AdTally.Reach.add(reach, {42, :us}, 80_351_110_224_678_912)
+      :ok
+      iex> AdTally.Reach.add_many(reach, {42, :ca}, [1, 2, 80_351_110_224_678_912])
+      :ok
+      iex> AdTally.Reach.estimate(reach, {42, :us})
+      1.0
+      iex> [{42, :us}, {42, :ca}] |> then(&AdTally.Reach.estimate_union(reach, &1)) |> round()
+      3
+
+  A table is a reference. It belongs to no process: pass it around, or keep it in
+  `:persistent_term`. It is freed when nobody refers to it any more. Keys are those of
+  `AdTally.Counters`.
+
+  ## Users
+
+  A user is an integer from -2^63 to 2^64 - 1 or a binary that is not empty. Both are
+  hashed as Apache DataSketches hashes them: an integer as its 8 little-endian bytes, a
+  binary as its bytes. So a sketch made here and one made in Spark or Python of the same
+  users unite without counting anybody twice.
+
+  **An integer and a string are different users**, here and there: `1` and `"1"` are two
+  people. Choose one form for each kind of id and keep to it in every system that sketches
+  are united with; where ids come in both, convert them before `add/3`, for example with
+  `Integer.to_string/1`. Text has to be UTF-8 everywhere. `-1` and `2^64 - 1` have the same
+  8 bytes and are one user.
+
+  ## Estimates
+
+  A key with few users keeps a mark of each, and its estimate is all but exact. From a
+  number of users on (#{3 * 128} at the default precision of 12) it keeps 2^precision
+  registers instead, of a byte each:
+
+  | precision | registers | standard error | marks up to |
+  | --- | --- | --- | --- |
+  | 4 | 16 bytes | 26 % | 7 users |
+  | 10 | 1 KiB | 3.25 % | 96 users |
+  | 12 | 4 KiB | 1.62 % | 384 users |
+  | 14 | 16 KiB | 0.81 % | 1,536 users |
+  | 18 | 256 KiB | 0.20 % | 24,576 users |
+
+  The error is relative, `1.039 / sqrt(2^precision)`: two estimates in three are off by
+  less, 19 in 20 by less than twice that. `AdTally.Sketch.bounds/2` gives the interval.
+  See [Accuracy](accuracy.html).
+
+  What a key's sketch is depends on its users alone, not on their order or on which
+  process added them.
+
+  ## Secrets
+
+  Without a secret the hash is public, and whoever chooses the user ids can choose ids that
+  inflate an estimate a hundredfold, or hold it down (Paterson and Raynal, ePrint
+  2021/1139). With `secret: <<_::128>>` users go through SipHash-2-4-128 under it first.
+  Sketches then unite only with those of the same secret: everything else answers
+  `{:error, :different_secret}`. Other systems can unite such sketches among each other,
+  but not with sketches that they made themselves.
+
+  ## Overflow
+
+  `max_keys` is a budget. Once that many keys have a row, an add for a new key returns
+  `:overflow` and its user goes to one sketch for all of those; `info/1` counts such adds
+  since the table was made, and `drain_with_overflow/1` hands out that sketch.
+
+  ## What is guaranteed
+
+  An add is one call into native code that sends no message. For a key that has registers
+  it takes no lock, and mostly writes nothing: it reads one byte. No user is lost: each add
+  is in exactly one drain. A process that has added sees its users in what it reads next.
+
+  No call holds a scheduler for longer than a millisecond, however long the list or large
+  the table: long ones work in steps, or on dirty schedulers.
+  """
+
+  alias AdTally.{Counters, Native, Options, Sketch, Steps}
+
+  @typedoc "A table of sketches."
+  @opaque t :: reference()
+
+  @typedoc "What users are counted for."
+  @type key :: Counters.key()
+
+  @typedoc "Who is counted: an integer from -2^63 to 2^64 - 1, or a binary that is not empty."
+  @type user :: integer() | binary()
+
+  @default_precision 12
+  @default_max_keys 1_000_000
+
+  @doc """
+  Makes a table.
+
+  ## Options
+
+    * `:precision` - from 4 to 18: a key with many users has 2^precision registers of a
+      byte. Default: #{@default_precision}.
+
+    * `:max_keys` - how many keys may have a row at the same time, from 1 to
+      1,000,000,000. Default: #{@default_max_keys}. Memory is taken as keys and users
+      come: about 80 bytes for a key with up to eight users, see `info/1`.
+
+    * `:secret` - 16 random bytes that users are hashed under, see the module's
+      documentation. Default: `nil`, for none. Not shown anywhere, and not to be read out
+      of the table or its sketches.
+
+  Raises `ArgumentError` for an option that is unknown or out of range.
+
+      iex> reach = AdTally.Reach.new(precision: 14, max_keys: 10_000, secret: :crypto.strong_rand_bytes(16))
+      iex> AdTally.Reach.info(reach).precision
+      14
+  """
+  @spec new(precision: 4..18, max_keys: pos_integer(), secret: <<_::128>> | nil) :: t()
+  def new(options \\ []) do
+    options = Options.known!(options, [:precision, :max_keys, :secret])
+
+    Native.reach_new(
+      Options.precision!(options, @default_precision),
+      Options.max_keys!(options, @default_max_keys),
+      Options.secret!(options)
+    )
+  end
+
+  @doc """
+  Shows a user to a key.
+
+  Returns `:overflow` if the key is new and the budget of keys is used up, see the
+  module's documentation. Raises `ArgumentError` for a bad key, a bad user, or something
+  that is not a table; nothing is counted then.
+
+      iex> reach = AdTally.Reach.new(max_keys: 1)
+      iex> AdTally.Reach.add(reach, "spring-sale", "user-1")
+      :ok
+      iex> AdTally.Reach.add(reach, "summer-sale", "user-1")
+      :overflow
+  """
+  @spec add(t(), key(), user()) :: :ok | :overflow
+  # A tail call without a match on the result, as in AdTally.Counters.add/3.
+  def add(reach, key, user), do: Native.reach_add(reach, key, user)
+
+  @doc """
+  Shows a list of `{key, user}`, faster than one by one.
+
+  Returns `{:overflow, count}` if `count` of them were for keys without a row. All items
+  are looked at before the first is added: one bad item raises `ArgumentError` and nothing
+  is counted. A reader or a drain in between may see some of the items added and others
+  not yet.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add_many(reach, [{42, "a"}, {43, "a"}, {42, "b"}])
+      :ok
+      iex> reach |> AdTally.Reach.estimate(42) |> round()
+      2
+  """
+  @spec add_many(t(), [{key(), user()}]) :: :ok | {:overflow, pos_integer()}
+  def add_many(reach, items) do
+    reach
+    |> Native.reach_add_many(items)
+    |> Steps.add_many(
+      items,
+      &Native.reach_check_some(reach, &1),
+      &Native.reach_add_some(reach, &1)
+    )
+  end
+
+  @doc """
+  Shows a list of users to one key, faster still. As `add_many/2` otherwise.
+
+  A key gets no row by no users.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add_many(reach, {42, :us}, [1, 2, 3, 2, 1])
+      :ok
+      iex> reach |> AdTally.Reach.estimate({42, :us}) |> round()
+      3
+  """
+  @spec add_many(t(), key(), [user()]) :: :ok | {:overflow, pos_integer()}
+  def add_many(reach, key, users) do
+    reach
+    |> Native.reach_add_users(key, users)
+    |> Steps.add_many(
+      users,
+      &Native.reach_check_some_users(reach, key, &1),
+      &Native.reach_add_some_users(reach, key, &1)
+    )
+  end
+
+  @doc """
+  The number of different users of a key, 0.0 for a key that was not seen since the last
+  drain.
+
+  An estimate: for its bounds see `sketch/2` and `AdTally.Sketch.bounds/2`.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.estimate(reach, 42)
+      0.0
+  """
+  @spec estimate(t(), key()) :: float()
+  def estimate(reach, key), do: Native.reach_estimate(reach, key)
+
+  @doc """
+  The number of different users of several keys together: whoever has seen two of them is
+  counted once.
+
+  Keys that were not seen add nobody. All keys are read from the table of one moment,
+  before or after a drain.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add_many(reach, [{:us, 1}, {:us, 2}, {:ca, 2}])
+      iex> reach |> AdTally.Reach.estimate_union([:us, :ca, :mx]) |> round()
+      2
+  """
+  @spec estimate_union(t(), [key()]) :: float()
+  def estimate_union(reach, keys) do
+    union = Native.reach_unite(reach)
+    :ok = Steps.each(keys, &Native.reach_unite_some(union, &1))
+    Native.reach_united(union)
+  end
+
+  @doc """
+  The sketch of a key's users, or `nil` if it was not seen since the last drain.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add_many(reach, 42, ["a", "b"])
+      iex> AdTally.Reach.sketch(reach, 42) == AdTally.Sketch.from_users(["b", "a"])
+      true
+      iex> AdTally.Reach.sketch(reach, 43)
+      nil
+  """
+  @spec sketch(t(), key()) :: Sketch.t() | nil
+  def sketch(reach, key), do: Native.reach_sketch(reach, key)
+
+  @doc """
+  Shows all users of a sketch to a key.
+
+  The table keeps its precision. A finer sketch is folded down to it; a coarser one is
+  refused with `{:error, {:coarser_precision, precision}}`, because it would take the
+  precision of the key with it, and one of another secret, or with one where the table has
+  none, with `{:error, :different_secret}`. Nothing is changed then.
+
+      iex> reach = AdTally.Reach.new(precision: 12)
+      iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([1, 2, 3], precision: 14))
+      :ok
+      iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([1, 2, 3], precision: 11))
+      {:error, {:coarser_precision, 11}}
+  """
+  @spec merge(t(), key(), Sketch.t()) ::
+          :ok | :overflow | {:error, :different_secret | {:coarser_precision, 4..18}}
+  def merge(reach, key, sketch), do: Native.reach_merge(reach, key, sketch)
+
+  @doc """
+  All keys with their sketches, in no particular order.
+
+  Adds go on meanwhile. A row shows its users at the time it is reached, and a key that is
+  new since the call may be missing.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add(reach, 42, "a")
+      iex> for {key, sketch} <- AdTally.Reach.to_list(reach), do: {key, AdTally.Sketch.estimate(sketch)}
+      [{42, 1.0}]
+  """
+  @spec to_list(t()) :: [{key(), Sketch.t()}]
+  def to_list(reach), do: reach |> Native.reach_walk() |> rows()
+
+  @doc """
+  Takes all keys with their sketches out of the table, in no particular order.
+
+  The table is empty afterwards and goes on counting. Each add is in exactly one drain,
+  whatever runs at the same time. If the calling process is killed during the call, what
+  it has taken out is gone with it.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add(reach, 42, "a")
+      iex> [{42, sketch}] = AdTally.Reach.drain(reach)
+      iex> AdTally.Sketch.estimate(sketch)
+      1.0
+      iex> AdTally.Reach.drain(reach)
+      []
+  """
+  @spec drain(t()) :: [{key(), Sketch.t()}]
+  def drain(reach), do: reach |> drain_with_overflow() |> elem(0)
+
+  @doc """
+  As `drain/1`, with the sketch of the users whose keys had no row since the last drain.
+
+      iex> reach = AdTally.Reach.new(max_keys: 1)
+      iex> AdTally.Reach.add_many(reach, [{1, "a"}, {2, "b"}, {3, "b"}])
+      {:overflow, 2}
+      iex> {[{1, _}], overflow} = AdTally.Reach.drain_with_overflow(reach)
+      iex> overflow |> AdTally.Sketch.estimate() |> round()
+      1
+  """
+  @spec drain_with_overflow(t()) :: {[{key(), Sketch.t()}], Sketch.t()}
+  def drain_with_overflow(reach) do
+    {walk, overflow} = Native.reach_drain(reach)
+    {rows(walk), overflow}
+  end
+
+  @doc """
+  The table's numbers.
+
+    * `:keys` - keys that have a row
+    * `:max_keys` - the budget of keys
+    * `:precision` - that of its sketches
+    * `:sparse` - keys that have a mark for each user
+    * `:dense` - keys that have registers
+    * `:memory_bytes` - native memory of the table, without what a drain that is under
+      way still holds
+    * `:overflow` - adds and merges for keys that had no row, since the table was made;
+      drains do not reset it
+
+  ## Example
+
+      iex> reach = AdTally.Reach.new(max_keys: 10)
+      iex> AdTally.Reach.add_many(reach, 1, Enum.to_list(1..10_000))
+      iex> AdTally.Reach.add(reach, 2, 1)
+      iex> info = AdTally.Reach.info(reach)
+      iex> {info.keys, info.sparse, info.dense, info.overflow}
+      {2, 1, 1, 0}
+  """
+  @spec info(t()) :: %{
+          keys: non_neg_integer(),
+          max_keys: pos_integer(),
+          precision: 4..18,
+          sparse: non_neg_integer(),
+          dense: non_neg_integer(),
+          memory_bytes: non_neg_integer(),
+          overflow: non_neg_integer()
+        }
+  def info(reach), do: Native.reach_info(reach)
+
+  defp rows(walk), do: Steps.collect(&Native.reach_rows/2, walk)
+end

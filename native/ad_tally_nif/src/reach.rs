@@ -1,0 +1,247 @@
+//! The functions of `AdTally.Reach`.
+
+use std::cell::RefCell;
+
+use ad_tally_core::reach::{Look, Rows};
+use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Sketch};
+use parking_lot::Mutex;
+use rustler::{Binary, Encoder, Env, NifResult, Term};
+
+use crate::args;
+use crate::atoms;
+use crate::hot::hot;
+use crate::refusal::{self, Refusal};
+use crate::resource::{self, resource};
+use crate::sketch::{self, Users};
+use crate::steps::{self, Load, Shown, answer};
+use crate::terms::{self, Layout, Raw, with_layout};
+
+/// A table of sketches.
+pub struct Table(Reach);
+
+/// A walk over a table's rows, done when it is `None`.
+pub struct Walk(Mutex<Option<Rows>>);
+
+/// Keys of a table that are being united.
+pub struct Union {
+    look: Look,
+    sketch: Mutex<Sketch>,
+}
+
+resource!(Table, c"reach", "an AdTally.Reach table");
+resource!(Walk, c"reach_walk", "a walk over an AdTally.Reach table");
+resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
+
+impl Table {
+    #[inline(always)]
+    fn coupon<'a>(&self, env: Env<'a>, user: Term<'a>) -> Result<Coupon, Refusal> {
+        with_layout!(L => sketch::coupon::<L>(env, user.into(), self.0.secret()))
+    }
+
+    #[inline(always)]
+    fn with_key<R>(&self, key: Term<'_>, act: impl FnOnce(HashedKey<'_>) -> R) -> Result<R, Refusal> {
+        args::with_key(self.0.seed(), key, act)
+    }
+}
+
+hot! {
+    /// Shows a user to a key.
+    fn reach_add(env, table: &Table, key: Term, user: Term<'a>) {
+        let user = table.coupon(env, user)?;
+        table.with_key(key, |key| table.0.add(key, &[user])).map(|added| answer(env, added))
+    }
+
+    /// Shows a list of `{key, user}` that one call can read.
+    fn reach_add_many(env, table: &Table, items: Term<'a>) {
+        with_pairs(&table.0, |pairs| steps::add_all(env, items, pairs))
+    }
+
+    /// Looks at items of a long list.
+    fn reach_check_some(env, table: &Table, items: Term<'a>) {
+        with_pairs(&table.0, |pairs| steps::check_some(env, items, pairs))
+    }
+
+    /// Shows items of a long list.
+    fn reach_add_some(env, table: &Table, items: Term<'a>) {
+        with_pairs(&table.0, |pairs| steps::add_some(env, items, pairs))
+    }
+
+    /// Shows a list of users that one call can read to a key.
+    fn reach_add_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
+        with_users(table, key, |load| steps::add_all(env, users, load))
+    }
+
+    /// Looks at a key and users of a long list.
+    fn reach_check_some_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
+        with_users(table, key, |load| steps::check_some(env, users, load))
+    }
+
+    /// Shows users of a long list to a key.
+    fn reach_add_some_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
+        with_users(table, key, |load| steps::add_some(env, users, load))
+    }
+
+    /// How many users a key has seen.
+    fn reach_estimate(env, table: &Table, key: Term) {
+        table.with_key(key, |key| table.0.estimate(key)).map(|users| users.encode(env))
+    }
+
+    /// Begins a union of keys, which `reach_unite_some` goes on with.
+    fn reach_unite(env, table: &Table) {
+        let look = table.0.look();
+        let sketch = Mutex::new(look.empty_sketch());
+        Ok(resource::make(env, Union { look, sketch }))
+    }
+
+    /// Unites keys of a list, as far as time permits: the rest of the list.
+    fn reach_unite_some(env, union: &Union, keys: Term<'a>) {
+        let mut sketch = union.sketch.lock();
+        steps::each(env, keys, "key", |key| {
+            args::with_key(union.look.seed(), key, |key| union.look.pour(key, &mut sketch)).map(drop)
+        })
+    }
+}
+
+/// Users to show to keys.
+struct Pairs<'t> {
+    reach: &'t Reach,
+    batch: &'t mut Batch<Coupon>,
+}
+
+fn with_pairs<R>(reach: &Reach, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
+    thread_local! {
+        static BATCH: RefCell<Batch<Coupon>> = RefCell::default();
+    }
+    BATCH.with_borrow_mut(|batch| act(&mut Pairs { reach, batch }))
+}
+
+impl Load for Pairs<'_> {
+    const ITEM: &'static str = "{key, user} tuple";
+
+    fn clear(&mut self) {
+        self.batch.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        steps::is_full(self.batch)
+    }
+
+    #[inline(always)]
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
+        let Some(&[key, user]) = terms::tuple::<L>(env, item) else {
+            return Err(refusal::item(item.in_env(env), Self::ITEM));
+        };
+        let user = sketch::coupon::<L>(env, user, self.reach.secret())?;
+        steps::push::<L, _>(env, self.batch, self.reach.seed(), key, user)
+    }
+
+    #[inline(always)]
+    fn apply(&self, go_on: impl FnMut() -> bool) -> (usize, usize) {
+        self.reach.add_batch(self.batch, go_on)
+    }
+}
+
+/// Does something with users that are still to be read, and then shown to a key.
+fn with_users<R>(
+    table: &Table,
+    key: Term<'_>,
+    act: impl FnOnce(&mut Users<'_>) -> Result<R, Refusal>,
+) -> Result<R, Refusal> {
+    table.with_key(key, |key| {
+        let give = |coupons: &[Coupon]| match table.0.add(key, coupons) {
+            Added::Row => 0,
+            Added::Overflow => coupons.len(),
+        };
+        sketch::with_users(table.0.secret(), &give, act)
+    })?
+}
+
+#[rustler::nif]
+fn reach_new<'a>(env: Env<'a>, precision: u8, max_keys: usize, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
+    let reach = Reach::new(precision, max_keys, sketch::secret(secret)).map_err(Refusal::from)?;
+    Ok(resource::make(env, Table(reach)))
+}
+
+#[rustler::nif]
+fn reach_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let info = table.0.info();
+    let pairs = [
+        (atoms::keys(), info.keys.encode(env)),
+        (atoms::max_keys(), info.max_keys.encode(env)),
+        (atoms::precision(), table.0.precision().encode(env)),
+        (atoms::sparse(), info.sparse.encode(env)),
+        (atoms::dense(), info.dense.encode(env)),
+        (atoms::memory_bytes(), info.memory_bytes.encode(env)),
+        (atoms::overflow(), info.overflow.encode(env)),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}
+
+/// A key's sketch, or nil.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn reach_sketch<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let look = table.0.look();
+    let mut sketch = look.empty_sketch();
+    let seen = table.with_key(key, |key| look.pour(key, &mut sketch))?;
+    Ok(if seen { sketch::term(env, &sketch) } else { atoms::nil().to_term(env) })
+}
+
+/// Shows all users of a sketch to a key.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let sketch = sketch::read(sketch)?;
+    let merged = table.with_key(key, |key| table.0.merge(key, &sketch))?;
+    Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| answer(env, added)))
+}
+
+/// The number of users of a union.
+#[rustler::nif]
+fn reach_united(union: Term<'_>) -> NifResult<f64> {
+    let union: &Union = resource::expect(union)?;
+    Ok(union.sketch.lock().estimate())
+}
+
+/// Begins a walk over the rows there are.
+#[rustler::nif]
+fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    Ok(resource::make(env, Walk(Mutex::new(Some(table.0.rows())))))
+}
+
+/// Takes all rows out: a walk over them, and the sketch of users who had no row. It waits for adds that are under way on
+/// other schedulers: nanoseconds, but for a scheduler that the system has put aside.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn reach_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let drained = table.0.drain();
+    let walk = resource::make(env, Walk(Mutex::new(Some(drained.rows))));
+    Ok((walk, sketch::term(env, &drained.overflow)).encode(env))
+}
+
+/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn reach_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
+    let walk: &Walk = resource::expect(walk)?;
+    let mut shown = Shown::before(env, list);
+    let mut rows = walk.0.lock();
+    let more = rows.as_mut().is_some_and(|rows| {
+        rows.walk(|key, sketch| {
+            let row = (args::key_term(env, key), sketch::term(env, sketch)).encode(env);
+            // A row of coupons takes about as long as one of counters; kilobytes of registers are copied one by one.
+            let cost = 1 + sketch.registers().map_or(0, |registers| registers.len() / 128);
+            shown.push(row, cost)
+        })
+    });
+    if !more {
+        *rows = None;
+    }
+    Ok(shown.answer(more))
+}

@@ -1,0 +1,205 @@
+//! The functions of `AdTally.Sketch`, and sketches as terms.
+//!
+//! A sketch is a struct of its bytes, in the one form that [`Sketch::to_bytes`] writes, and of the check value of its
+//! secret. So it is a value like any other: equal to those of the same users, kept, sent and collected like them.
+
+use std::cell::RefCell;
+
+use ad_tally_core::sketch::MergeError;
+use ad_tally_core::{Coupon, Secret, Sketch};
+use parking_lot::Mutex;
+use rustler::{Binary, Encoder, Env, NifResult, Term};
+
+use crate::args;
+use crate::atoms;
+use crate::refusal::{self, Refusal};
+use crate::resource::{self, resource};
+use crate::steps::{self, Load};
+use crate::terms::{self, Layout, Raw};
+
+/// A sketch in the making, that only the process which began it has.
+pub struct Builder {
+    sketch: Mutex<Sketch>,
+    secret: Option<Secret>,
+}
+
+resource!(Builder, c"sketch_builder", "a sketch in the making");
+
+/// The struct that a sketch is.
+pub fn term<'a>(env: Env<'a>, sketch: &Sketch) -> Term<'a> {
+    let pairs = [
+        (atoms::__struct__(), atoms::sketch().encode(env)),
+        (atoms::bytes(), args::binary_term(env, &sketch.to_bytes())),
+        (atoms::secret_check(), sketch.secret_check().encode(env)),
+    ];
+    Term::map_from_pairs(env, &pairs).unwrap_or_else(|_| unreachable!("the keys are distinct"))
+}
+
+/// The sketch that a struct is.
+pub fn read(term: Term<'_>) -> Result<Sketch, Refusal> {
+    let field = |name: rustler::Atom| term.map_get(name).map_err(|_| refusal::sketch(term, None));
+    let bytes: Binary<'_> = field(atoms::bytes())?.decode().map_err(|_| refusal::sketch(term, None))?;
+    let check: Option<u64> = field(atoms::secret_check())?.decode().map_err(|_| refusal::sketch(term, None))?;
+    if field(atoms::__struct__())? != atoms::sketch().to_term(term.get_env()) {
+        return Err(refusal::sketch(term, None));
+    }
+    let sketch = Sketch::from_bytes(&bytes).map_err(|error| refusal::sketch(term, Some(error)))?;
+    Ok(sketch.with_secret_check(check))
+}
+
+/// The secret that sixteen bytes are, or none. Never shown in an error.
+pub fn secret(bytes: Option<Binary<'_>>) -> Option<Secret> {
+    bytes.and_then(|bytes| bytes.first_chunk().copied()).map(Secret::new)
+}
+
+/// The coupon of a user.
+#[inline(always)]
+pub fn coupon<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Result<Coupon, Refusal> {
+    if let Some(bits) = terms::bits::<L>(env, user) {
+        return Ok(Coupon::of_integer(bits, secret));
+    }
+    match terms::binary::<L>(env, user) {
+        Some(bytes) if !bytes.is_empty() => Ok(Coupon::of_bytes(bytes, secret)),
+        _ => Err(refusal::user(user.in_env(env))),
+    }
+}
+
+/// `{:error, reason}` for sketches that do not unite.
+pub fn merge_error<'a>(env: Env<'a>, error: &MergeError) -> Term<'a> {
+    let reason = match error {
+        MergeError::DifferentSecret => atoms::different_secret().encode(env),
+        MergeError::Coarser { sketch, .. } => (atoms::coarser_precision(), sketch).encode(env),
+    };
+    (atoms::error(), reason).encode(env)
+}
+
+/// Users of a list, for whatever they are given to.
+pub struct Users<'t> {
+    coupons: &'t mut Vec<Coupon>,
+    secret: Option<&'t Secret>,
+    /// Gives them to it: how many overflowed.
+    give: &'t dyn Fn(&[Coupon]) -> usize,
+}
+
+/// Does something with users that are still to be read, and then given to `give`.
+pub fn with_users<R>(
+    secret: Option<&Secret>,
+    give: &dyn Fn(&[Coupon]) -> usize,
+    act: impl FnOnce(&mut Users<'_>) -> R,
+) -> R {
+    thread_local! {
+        static COUPONS: RefCell<Vec<Coupon>> = const { RefCell::new(Vec::new()) };
+    }
+    COUPONS.with_borrow_mut(|coupons| act(&mut Users { coupons, secret, give }))
+}
+
+impl Load for Users<'_> {
+    const ITEM: &'static str = "user";
+
+    fn clear(&mut self) {
+        self.coupons.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.coupons.len()
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.coupons.len() >= steps::MOST_ITEMS
+    }
+
+    #[inline(always)]
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, user: Raw<'a>) -> Result<(), Refusal> {
+        self.coupons.push(coupon::<L>(env, user, self.secret)?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn apply(&self, _go_on: impl FnMut() -> bool) -> (usize, usize) {
+        (self.coupons.len(), (self.give)(self.coupons))
+    }
+}
+
+/// Begins a sketch of no users.
+#[rustler::nif]
+fn sketch_new<'a>(env: Env<'a>, precision: u8, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
+    let secret = self::secret(secret);
+    let sketch = Sketch::new(precision, secret.as_ref().map(Secret::check)).map_err(Refusal::from)?;
+    Ok(resource::make(env, Builder { sketch: Mutex::new(sketch), secret }))
+}
+
+/// Begins with a sketch that there is.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_begin<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(resource::make(env, Builder { sketch: Mutex::new(read(sketch)?), secret: None }))
+}
+
+/// Shows it users of a list, as far as time permits: the rest of the list, and nothing that has overflowed.
+#[rustler::nif]
+fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>) -> NifResult<Term<'a>> {
+    let builder: &Builder = resource::expect(builder)?;
+    let give = |coupons: &[Coupon]| {
+        let mut sketch = builder.sketch.lock();
+        coupons.iter().for_each(|coupon| sketch.insert(*coupon));
+        0
+    };
+    Ok(with_users(builder.secret.as_ref(), &give, |load| steps::add_some(env, users, load))?)
+}
+
+/// Shows it all users of the sketches of a list, as far as time permits: the rest of the list, or `{:error, reason}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_unite_some<'a>(env: Env<'a>, builder: Term<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
+    let builder: &Builder = resource::expect(builder)?;
+    let mut union = builder.sketch.lock();
+    let mut outcome = Ok(());
+    let rest = steps::each(env, sketches, "AdTally.Sketch", |sketch| {
+        let sketch = read(sketch)?;
+        outcome = outcome.and_then(|()| union.merge(&sketch));
+        Ok(())
+    })?;
+    Ok(outcome.map_or_else(|error| merge_error(env, &error), |()| rest))
+}
+
+/// What it has become.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_finish<'a>(env: Env<'a>, builder: Term<'a>) -> NifResult<Term<'a>> {
+    let builder: &Builder = resource::expect(builder)?;
+    Ok(term(env, &builder.sketch.lock()))
+}
+
+/// `{:ok, sketch}`, or `{:error, field, message}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_from_binary<'a>(env: Env<'a>, bytes: Binary<'a>, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
+    match Sketch::from_bytes(&bytes) {
+        Ok(sketch) => {
+            let check = self::secret(secret).as_ref().map(Secret::check);
+            Ok((atoms::ok(), term(env, &sketch.with_secret_check(check))).encode(env))
+        }
+        Err(error) => {
+            let field = rustler::Atom::from_str(env, &error.field().replace(' ', "_"))?;
+            Ok((atoms::error(), field, error.to_string()).encode(env))
+        }
+    }
+}
+
+/// The number of users.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_estimate(sketch: Term<'_>) -> NifResult<f64> {
+    Ok(read(sketch)?.estimate())
+}
+
+/// Between which numbers of users the true one lies.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_bounds(sketch: Term<'_>, deviations: u8) -> NifResult<(f64, f64)> {
+    Ok(read(sketch)?.bounds(deviations))
+}
+
+/// The users that two sketches have in common, as `{estimate, low, high}`, or `{:error, reason}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_overlap<'a>(env: Env<'a>, one: Term<'a>, other: Term<'a>, deviations: u8) -> NifResult<Term<'a>> {
+    Ok(match read(one)?.overlap(&read(other)?, deviations) {
+        Ok(overlap) => (overlap.estimate, overlap.low, overlap.high).encode(env),
+        Err(error) => merge_error(env, &error),
+    })
+}
