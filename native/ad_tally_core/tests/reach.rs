@@ -14,7 +14,7 @@ fn key(number: i64) -> Key {
 }
 
 fn add(reach: &Reach, number: i64, users: &[Coupon]) -> Added {
-    key(number).with(reach.seed(), |key| reach.add(key, users))
+    key(number).with(reach.seed(), |key| reach.add_users(key, users))
 }
 
 fn estimate(reach: &Reach, number: i64) -> f64 {

@@ -48,7 +48,7 @@ hot! {
     /// Shows a user to a key.
     fn reach_add(env, table: &Table, key: Term, user: Term<'a>) {
         let user = table.coupon(env, user)?;
-        table.with_key(key, |key| table.0.add(key, &[user])).map(|added| answer(env, added))
+        table.with_key(key, |key| table.0.add(key, user)).map(|added| answer(env, added))
     }
 
     /// Shows a list of `{key, user}` that one call can read.
@@ -153,7 +153,7 @@ fn with_users<R>(
     act: impl FnOnce(&mut Users<'_>) -> Result<R, Refusal>,
 ) -> Result<R, Refusal> {
     table.with_key(key, |key| {
-        let give = |coupons: &[Coupon]| match table.0.add(key, coupons) {
+        let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
             Added::Row => 0,
             Added::Overflow => coupons.len(),
         };

@@ -17,6 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::arena::Arena;
 pub use self::batch::Batch;
+pub(crate) use self::index::fetch;
 use self::index::{Entries, Index, Line, Memory};
 pub(crate) use self::walk::Walk;
 use crate::error::Error;
@@ -150,7 +151,7 @@ impl Keyed {
     #[inline(always)]
     fn fetch_row(&self, line: &Line, hash: u64) -> Option<Found<'_>> {
         let words = line.candidate(hash)?;
-        index::fetch(words.as_ptr());
+        fetch(words.as_ptr());
         Some(Found { words, table: PhantomData })
     }
 

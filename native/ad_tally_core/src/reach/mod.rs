@@ -8,12 +8,14 @@
 //! A user of a key with many users costs a lookup, as in `counters`, and a look at one register. `drain` puts a fresh table
 //! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
 
+mod hints;
 mod registers;
 mod rows;
 mod table;
 
 use std::sync::Arc;
 
+use hints::Hints;
 use parking_lot::Mutex;
 pub use registers::{Registers, View};
 pub use rows::Rows;
@@ -50,6 +52,7 @@ pub struct Reach {
     precision: u8,
     max_keys: usize,
     secret: Option<Secret>,
+    hints: Hints,
     /// Overflowed adds of the tables that were drained.
     drained_overflow: Mutex<u64>,
 }
@@ -71,13 +74,14 @@ impl Reach {
     pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
         check_precision(precision)?;
         check_max_keys(max_keys)?;
-        let seed = Seed::random();
+        let (seed, hints) = (Seed::random(), Hints::new(max_keys));
         Ok(Self {
-            current: Current::new(Arc::new(Table::new(precision, max_keys, seed.clone()))),
+            current: Current::new(Arc::new(Table::new(precision, max_keys, seed.clone(), hints.clone()))),
             seed,
             precision,
             max_keys,
             secret,
+            hints,
             drained_overflow: Mutex::new(0),
         })
     }
@@ -100,9 +104,16 @@ impl Reach {
         self.precision
     }
 
-    /// Shows users to a key.
+    /// Shows a user to a key.
+    #[inline(always)]
+    pub fn add(&self, key: HashedKey<'_>, user: Coupon) -> Added {
+        self.hints.fetch(key.hash, user, 1 << self.precision);
+        self.current.pin().add(key, user)
+    }
+
+    /// Shows users to a key. A key gets no row by no users.
     #[inline]
-    pub fn add(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
+    pub fn add_users(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
         let table = self.current.pin();
         table.add_to(table.keyed.find(key), key, users)
     }
@@ -164,7 +175,7 @@ impl Reach {
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
     #[must_use]
     pub fn drain(&self) -> Drained {
-        let fresh = Arc::new(Table::new(self.precision, self.max_keys, self.seed.clone()));
+        let fresh = Arc::new(Table::new(self.precision, self.max_keys, self.seed.clone(), self.hints.clone()));
         // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
         let mut drained = self.drained_overflow.lock();
         let old = self.current.replace(fresh, &REGISTRY);
@@ -186,7 +197,7 @@ impl Reach {
             max_keys: self.max_keys,
             sparse: keys.saturating_sub(dense),
             dense,
-            memory_bytes: size_of::<Self>() + table.bytes(),
+            memory_bytes: size_of::<Self>() + self.hints.bytes() + table.bytes(),
             overflow: *drained + table.overflow_adds(),
         }
     }

@@ -15,6 +15,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::hints::Hints;
 use super::registers::{Registers, View};
 use crate::counters::Added;
 use crate::key::{HashedKey, Seed};
@@ -35,6 +36,7 @@ const LIST_SHIFT: u32 = 2;
 pub(super) struct Table {
     pub(super) keyed: Keyed,
     precision: u8,
+    hints: Hints,
     /// Rows that have registers.
     dense: AtomicUsize,
     /// The users of keys that had no row.
@@ -44,11 +46,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(precision: u8, max_keys: usize, seed: Seed) -> Self {
+    pub(super) fn new(precision: u8, max_keys: usize, seed: Seed, hints: Hints) -> Self {
         let release = keyed::Release { free: release, precision };
         Self {
             keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
             precision,
+            hints,
             dense: AtomicUsize::new(0),
             overflow: OnceLock::new(),
             overflow_adds: AtomicU64::new(0),
@@ -76,17 +79,35 @@ impl Table {
         (state & KIND_MASK == KIND_REGISTERS).then(|| unsafe { View::at(state - KIND_REGISTERS, self.precision) })
     }
 
-    /// Shows users to a key whose row was looked for just now.
+    /// Shows a user to a key.
     #[inline(always)]
+    pub(super) fn add(&self, key: HashedKey<'_>, coupon: Coupon) -> Added {
+        let found = self.keyed.find(key);
+        if let Some(found) = found
+            && let Some(registers) = self.registers_of(found)
+        {
+            registers.raise(coupon);
+            return Added::Row;
+        }
+        self.add_to(found, key, &[coupon])
+    }
+
+    /// The registers of a row, if it has some.
+    #[inline(always)]
+    pub(super) fn registers_of<'a>(&'a self, found: Found<'a>) -> Option<View<'a>> {
+        // Acquire: the zeros of registers are seen by whoever sees their address.
+        self.registers(self.keyed.cells(found)[0].load(Acquire))
+    }
+
+    /// Shows users to a key whose row was looked for just now.
+    #[inline(never)]
     pub(super) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
         let Some(found) = found else {
             return self.add_to_new(key, coupons);
         };
-        let cells = self.keyed.cells(found);
-        // Acquire: the zeros of registers are seen by whoever sees their address.
-        match self.registers(cells[0].load(Acquire)) {
+        match self.registers_of(found) {
             Some(registers) => coupons.iter().for_each(|coupon| registers.raise(*coupon)),
-            None => self.add_to_few(cells, key.hash, coupons),
+            None => self.add_to_few(self.keyed.cells(found), key.hash, coupons),
         }
         Added::Row
     }
@@ -112,18 +133,17 @@ impl Table {
     }
 
     /// Shows users to a row that had no registers.
-    #[inline(never)]
     fn add_to_few(&self, cells: &[AtomicU64], hash: u64, coupons: &[Coupon]) {
         let mut new = coupons.iter().copied().skip_while(|coupon| is_listed(cells, *coupon)).peekable();
         if new.peek().is_none() {
             return;
         }
         let _lock = self.keyed.lock(hash);
-        new.for_each(|coupon| self.add_locked(cells, coupon));
+        new.for_each(|coupon| self.add_locked(cells, hash, coupon));
     }
 
     /// Shows a user to a row whose lock the caller has.
-    fn add_locked(&self, cells: &[AtomicU64], coupon: Coupon) {
+    fn add_locked(&self, cells: &[AtomicU64], hash: u64, coupon: Coupon) {
         let state = cells[0].load(Relaxed);
         if let Some(registers) = self.registers(state) {
             return registers.raise(coupon);
@@ -146,7 +166,7 @@ impl Table {
         set.insert(coupon);
         self.keyed.owns_more(set.bytes() - before);
         if set.len() > most_coupons(self.precision) {
-            self.to_registers(cells);
+            self.to_registers(cells, hash);
         }
     }
 
@@ -161,7 +181,7 @@ impl Table {
     }
 
     /// Makes registers of whatever a row is, whose lock the caller has.
-    fn to_registers(&self, cells: &[AtomicU64]) {
+    fn to_registers(&self, cells: &[AtomicU64], hash: u64) {
         let state = cells[0].load(Relaxed);
         let registers = Registers::new(self.precision);
         let listed = (state >> LIST_SHIFT) as usize;
@@ -178,7 +198,9 @@ impl Table {
         }
         self.keyed.owns_more(Registers::bytes(self.precision));
         self.dense.fetch_add(1, Relaxed);
-        cells[0].store(registers.give_away() + KIND_REGISTERS, Release);
+        let address = registers.give_away();
+        cells[0].store(address + KIND_REGISTERS, Release);
+        self.hints.note(hash, cells, address);
     }
 
     /// Shows all users of a sketch, of the table's precision or a finer one, to a key.
@@ -196,7 +218,7 @@ impl Table {
         let cells = self.keyed.cells(found);
         if self.registers(cells[0].load(Acquire)).is_none() {
             let _lock = self.keyed.lock(key.hash);
-            self.to_registers(cells);
+            self.to_registers(cells, key.hash);
         }
         let own = self.registers(cells[0].load(Acquire)).unwrap_or_else(|| unreachable!("made so just now"));
         own.raise_all(registers);
