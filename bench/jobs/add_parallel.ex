@@ -3,7 +3,7 @@ defmodule AdTally.Bench.Jobs.AddParallel do
 
   @behaviour AdTally.Bench.Job
 
-  alias AdTally.Bench.{Keys, Scaling}
+  alias AdTally.Bench.{Adds, Keys, Scaling}
 
   @sizes %{
     full: [keys: 10_000, repeats: 50, rounds: 9],
@@ -21,6 +21,6 @@ defmodule AdTally.Bench.Jobs.AddParallel do
   def groups(size) do
     size = @sizes[size]
     keys = Keys.distinct(size[:keys])
-    [Scaling.group("Adds to #{size[:keys]} tuple keys", keys, [1, 2], size)]
+    [Scaling.group("Adds to #{size[:keys]} tuple keys", Adds.subjects(keys), [1, 2], size)]
   end
 end

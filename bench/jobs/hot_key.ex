@@ -3,7 +3,7 @@ defmodule AdTally.Bench.Jobs.HotKey do
 
   @behaviour AdTally.Bench.Job
 
-  alias AdTally.Bench.{Keys, Scaling}
+  alias AdTally.Bench.{Adds, Keys, Scaling}
 
   # Few visits and many repeats: the copies of the key that are visited have to
   # stay in the nearest cache, or the loop would be measured.
@@ -22,6 +22,7 @@ defmodule AdTally.Bench.Jobs.HotKey do
 
   @impl true
   def groups(size) do
-    [Scaling.group("Adds to one hot key", Keys.hot(@visits), [1, 2, 4], @sizes[size])]
+    subjects = Adds.subjects(Keys.hot(@visits))
+    [Scaling.group("Adds to one hot key", subjects, [1, 2, 4], @sizes[size])]
   end
 end

@@ -6,10 +6,25 @@ defmodule AdTally.Bench.Adds do
   got the same number of adds, and no other key may be there.
   """
 
-  alias AdTally.Bench.{Contender, Keys}
+  alias AdTally.Bench.{Contender, Keys, Scaling}
   alias AdTally.Counters
 
+  @ets ":ets.update_counter"
+  @ets_write_concurrency ":ets.update_counter, write_concurrency"
+
   @metrics [:impressions, :clicks, :spend_micros]
+
+  # A table for each contender: a row on which processes have met is kept
+  # differently from then on, and that must not slow down the single one.
+  @doc "For `AdTally.Bench.Scaling`: our adds beside those of ETS, to the same keys."
+  @spec subjects(Keys.t()) :: [Scaling.subject(), ...]
+  def subjects(keys) do
+    [
+      {"AdTally.Counters.add", &ad_tally(&1, keys, &2)},
+      {@ets, &ets(&1, keys, &2)},
+      {@ets_write_concurrency, &ets_write_concurrency(&1, keys, &2)}
+    ]
+  end
 
   @doc "`AdTally.Counters.add/3`, an add a call."
   @spec ad_tally(String.t(), Keys.t(), keyword()) :: Contender.t()

@@ -6,7 +6,18 @@ defmodule AdTally.Bench do
 
   alias AdTally.Bench.{BencheeTimer, Contender, Group, Jobs, Report, Timer}
 
-  @jobs [Jobs.Floor, Jobs.Add, Jobs.AddParallel, Jobs.HotKey, Jobs.AddMany, Jobs.Drain]
+  @jobs [
+    Jobs.Floor,
+    Jobs.Add,
+    Jobs.AddParallel,
+    Jobs.HotKey,
+    Jobs.AddMany,
+    Jobs.Drain,
+    Jobs.ReachAdd,
+    Jobs.ReachHotKey,
+    Jobs.ReachAddMany,
+    Jobs.ReachRivals
+  ]
 
   @doc "All jobs, in the order in which they run."
   @spec jobs() :: [module()]
@@ -74,7 +85,7 @@ defmodule AdTally.Bench do
   defp size(options), do: if(options[:quick], do: :quick, else: :full)
 
   defp usage(unknown) do
-    jobs = Enum.map_join(@jobs, "\n", &"  #{String.pad_trailing(&1.name(), 14)}#{&1.about()}")
+    jobs = Enum.map_join(@jobs, "\n", &"  #{String.pad_trailing(&1.name(), 16)}#{&1.about()}")
 
     "unknown: #{Enum.join(unknown, ", ")}\n\nusage: bin/bench [--quick] [JOB...]\n\njobs:\n#{jobs}"
   end
