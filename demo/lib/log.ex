@@ -8,7 +8,8 @@ defmodule AdTally.Demo.Log do
           campaign: String.t(),
           item: integer(),
           position: integer(),
-          clicked?: boolean()
+          clicked?: boolean(),
+          segment: String.t()
         }
 
   @spec impressions(Path.t()) :: [impression()]
@@ -23,7 +24,7 @@ defmodule AdTally.Demo.Log do
   def default_path, do: Path.expand("../data/open_bandit_60k.csv.gz", __DIR__)
 
   defp parse(line) do
-    [_at, policy, campaign, item, position, click, _segment] =
+    [_at, policy, campaign, item, position, click, segment] =
       line |> String.trim_trailing() |> String.split(",")
 
     %{
@@ -31,7 +32,8 @@ defmodule AdTally.Demo.Log do
       campaign: campaign,
       item: String.to_integer(item),
       position: String.to_integer(position),
-      clicked?: click == "1"
+      clicked?: click == "1",
+      segment: segment
     }
   end
 end

@@ -3,10 +3,10 @@ defmodule AdTally.DemoTest do
 
   import ExUnit.CaptureIO
 
-  for file <- ~w(text log progress replay events generated),
+  for file <- ~w(text log progress replay events generated reach),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
-  alias AdTally.Demo.{Generated, Log, Replay, Text}
+  alias AdTally.Demo.{Generated, Log, Reach, Replay, Text}
 
   setup_all do
     impressions = Log.impressions()
@@ -69,6 +69,40 @@ defmodule AdTally.DemoTest do
     off = put_in(run.ets.sums.clicks, 0)
     assert [difference] = Generated.differences(off)
     assert difference =~ ~r/^:ets.update_counter counted 0 clicks, generated were 1,\d{3}$/
+  end
+
+  test "unique segments are those of the description", %{impressions: impressions} do
+    rows = Reach.log(impressions, 8)
+
+    exact = %{
+      {"bts", "all"} => 253,
+      {"bts", "men"} => 238,
+      {"bts", "women"} => 212,
+      {"random", "all"} => 240,
+      {"random", "men"} => 230,
+      {"random", "women"} => 205,
+      {"all", "together"} => 337
+    }
+
+    assert Map.new(rows, &{&1.key, &1.exact}) == exact
+    assert Map.new(rows, &{&1.key, round(&1.estimate)}) == exact
+    assert Reach.differences(rows) == []
+    assert Reach.table(rows, ["policy", "campaign"]) =~ ~r/bts +all +253 +253 +0.00 % +253 to 254/
+  end
+
+  test "users of generated campaigns are counted exactly, and estimated near that" do
+    capture_io(fn -> send(self(), {:run, Reach.generated(300_001)}) end)
+    assert_received {:run, run}
+    assert length(run.rows) == 10
+    assert Reach.differences(run.rows) == []
+    # The largest gets an eighth of the events, and few of its users come twice.
+    [largest | _] = run.rows
+    assert_in_delta largest.exact, 300_001 / 7.5, 3_000
+    assert run.info.keys > 900
+
+    off = Map.update!(largest, :estimate, &(&1 * 1.1))
+    assert [difference] = Reach.differences([off | tl(run.rows)])
+    assert difference =~ ~r/^1: estimated 4\d,\d{3}, exact \d\d,\d{3}$/
   end
 
   test "numbers have separators" do

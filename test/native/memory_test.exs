@@ -8,9 +8,18 @@ defmodule AdTally.Native.MemoryTest do
   @keys 1_000_000
 
   test "a million keys with three metrics take at most 150 bytes each, and info says how many" do
-    %{grown: grown, told: told} = FreshVM.call(KeysInMemory, :measure, [@keys])
+    %{grown: grown, told: told} = FreshVM.call(KeysInMemory, :counters, [@keys])
 
     assert grown / @keys <= 150
+    assert_in_delta told / grown, 1, 0.2
+  end
+
+  test "half a million sketches with a long tail take at most 150 MB, and info says how many" do
+    %{grown: grown, told: told, info: info} = FreshVM.call(KeysInMemory, :reach, [500_000])
+    assert %{sparse: 495_000, dense: 5_000} = info
+
+    # With registers from the first user on it would be 2 GB.
+    assert grown <= 150_000_000
     assert_in_delta told / grown, 1, 0.2
   end
 end
