@@ -249,9 +249,10 @@ impl Header {
 
     /// The coupons among slots. Empty slots there are only where the sketch is not compact.
     fn coupons(&self, slots: &[u8], count: usize) -> Result<Sketch, FormatError> {
-        let mut coupons = Coupons::default();
-        coupons.reserve(count);
         let (mut announced, words) = (0, slots.as_chunks::<4>().0);
+        let mut coupons = Coupons::default();
+        // No more than there can be, whatever is announced.
+        coupons.reserve(count.min(words.len()));
         for (at, word) in words.iter().map(|word| u32::from_le_bytes(*word)).enumerate() {
             if word == 0 && !self.compact {
                 continue;
@@ -297,14 +298,17 @@ impl Header {
         Ok(Sketch::of_registers(self.precision, None, registers))
     }
 
-    /// The smallest value that is announced has to be one, and there as often as is announced. That is zero where it is not
-    /// used, for registers of six or eight bits.
+    /// The smallest register is announced, and how many have its value. Both are right in HLL_4, which counts from there,
+    /// and as long as it is zero. Otherwise they may be old: a union of DataSketches counts them when it is asked for an
+    /// estimate, and users that come after that raise registers.
     fn check_smallest(&self, bytes: &[u8], registers: &[u8]) -> Result<(), FormatError> {
         let there = registers.iter().filter(|value| **value == self.count).count();
         let below = registers.iter().any(|value| *value < self.count);
-        let field = "count of the smallest register";
         check("smallest register", self.count, "no larger than any register", !below)?;
-        check(field, word(bytes, 32), "how many registers are the smallest", word(bytes, 32) as usize == there)
+        let announced = word(bytes, 32);
+        let may_be_old = self.kind != HLL_4 && self.count > 0;
+        let holds = announced as usize == there || may_be_old && announced as usize <= registers.len();
+        check("count of the smallest register", announced, "how many registers are the smallest", holds)
     }
 
     fn four_bits(&self, bytes: &[u8], length: usize) -> Result<Box<[u8]>, FormatError> {

@@ -81,8 +81,9 @@ impl Coupon {
     }
 }
 
-/// What users are hidden behind, so that nobody who does not know it can choose users whose coupons are large, or equal
-/// (Paterson and Raynal, ePrint 2021/1139): a user goes through SipHash-2-4-128 under it before anything else.
+/// What users are hidden behind, so that nobody who does not know it can choose users whose coupons are large, which
+/// inflates an estimate (Reviriego, Adell and Ting, arXiv 2011.10355), or small, which holds it down (Paterson and Raynal,
+/// ePrint 2021/1139): a user goes through SipHash-2-4-128 under it before anything else.
 #[derive(Clone)]
 pub struct Secret {
     key: [u8; 16],

@@ -21,14 +21,29 @@ pub fn of_coupons(count: usize) -> f64 {
     count + count * (count - 1.0).max(0.0) / 2.0 * COLLISION
 }
 
-/// Bounds at `deviations` standard deviations for users behind `count` coupons. There are never fewer users than coupons;
-/// how many more is a number of rare collisions, whose variance is its mean.
+/// The probability that a normal variable is more than one, two or three standard deviations below its mean.
+const TAILS: [f64; 3] = [0.158_655, 0.022_750, 0.001_350];
+
+/// Bounds at one, two or three standard deviations for users behind `count` coupons. There are never fewer users than
+/// coupons; how many more is a number of rare collisions, whole users, which has Poisson's distribution. So bounds are its
+/// quantiles: the mean is 1.5 at most, where a normal distribution's would be too narrow.
 #[must_use]
-pub fn bounds_of_coupons(count: usize, deviations: f64) -> (f64, f64) {
+pub fn bounds_of_coupons(count: usize, deviations: u8) -> (f64, f64) {
+    let tail = TAILS[usize::from(deviations.clamp(1, 3)) - 1];
     let estimate = of_coupons(count);
-    let collisions = estimate - count as f64;
-    let spread = deviations * collisions.sqrt();
-    ((estimate - spread).max(count as f64), estimate + spread)
+    let mean = estimate - count as f64;
+    let mut probability = (-mean).exp();
+    let (mut least, mut most, mut up_to_most) = (0.0, 0.0, probability);
+    while up_to_most < 1.0 - tail {
+        if up_to_most <= tail {
+            least = most + 1.0;
+        }
+        most += 1.0;
+        probability *= mean / most;
+        up_to_most += probability;
+    }
+    let users = |hidden: f64| count as f64 + hidden;
+    (users(least).min(estimate), users(most).max(estimate))
 }
 
 /// Users behind registers: the improved raw estimator of Ertl (arXiv 1702.01284, algorithm 6), which is unbiased from the

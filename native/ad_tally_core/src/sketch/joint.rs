@@ -16,8 +16,8 @@
 //! it is `k` with probability `exp(-r * left) * (1 - exp(-r * step))`, where `left` is the share of users that would
 //! have raised it further, and `step` that of users that raise it just there.
 //!
-//! Two sets of 100,000 users, 10 % of them in common, at 2^12 registers: the root mean square error is 1,031 users,
-//! where that of inclusion and exclusion is 2,203.
+//! Two sets of 100,000 users, 10 % of them in common, at 2^12 registers: the root mean square error is 1,070 users,
+//! where that of inclusion and exclusion is 2,200 (1,000 runs of `examples/accuracy.rs`).
 
 /// A register is never above that.
 const LARGEST: usize = 63;

@@ -230,14 +230,13 @@ impl Sketch {
     }
 
     /// Between which numbers of users the true one lies, at so many standard deviations (1, 2 or 3): with a probability of
-    /// 68, 95 or 99.7 %.
+    /// at least 68, 95 or 99.7 %.
     #[must_use]
     pub fn bounds(&self, deviations: u8) -> (f64, f64) {
-        let deviations = f64::from(deviations);
         match &self.content {
             Content::Coupons(coupons) => estimate::bounds_of_coupons(coupons.len(), deviations),
             Content::Registers(registers) => {
-                estimate::bounds_of_registers(&histogram(registers.iter().copied()), deviations)
+                estimate::bounds_of_registers(&histogram(registers.iter().copied()), f64::from(deviations))
             }
         }
     }
@@ -275,7 +274,7 @@ fn common_coupons(own: &Coupons, others: &Coupons, deviations: u8) -> Overlap {
     let common = few.len() + many.len() - all.len();
     let by_chance = few.len() as f64 * many.len() as f64 * estimate::COLLISION;
     let spread = f64::from(deviations) * by_chance.sqrt() + by_chance;
-    let (low, high) = estimate::bounds_of_coupons(common, f64::from(deviations));
+    let (low, high) = estimate::bounds_of_coupons(common, deviations);
     Overlap { estimate: common as f64, low: (low - spread).max(0.0).min(common as f64), high }
 }
 
