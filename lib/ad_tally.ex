@@ -7,7 +7,12 @@ defmodule AdTally do
 
     * `AdTally.Counters` - keyed 64-bit counters, several metrics a key: add, read,
       drain
+    * `AdTally.Reach` - how many different users each key has seen: a keyed table of
+      HyperLogLog sketches
+    * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap,
+      and the bytes that data warehouses read
 
-  How it is built, and why: the guide [Architecture](architecture.html).
+  How it is built, and why: the guide [Architecture](architecture.html). How right the
+  estimates are: [Accuracy](accuracy.html).
   """
 end

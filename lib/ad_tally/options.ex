@@ -7,7 +7,9 @@ defmodule AdTally.Options do
 
   def known!(options, known) do
     unless Keyword.keyword?(options) do
-      raise ArgumentError, "expected a keyword list of options, got: #{inspect(options)}"
+      # What may be or hold a secret is not put into a message that is logged.
+      got = if :secret in known, do: "", else: ", got: #{inspect(options)}"
+      raise ArgumentError, "expected a keyword list of options" <> got
     end
 
     case Keyword.keys(options) -- known do
@@ -51,7 +53,7 @@ defmodule AdTally.Options do
       <<_::128>> = secret ->
         secret
 
-      # Whatever it is, it may be half of a secret: not in a message that is logged.
+      # Not shown either: it may be half of a secret.
       _other ->
         raise ArgumentError, "expected :secret to be a binary of 16 bytes, or nil for none"
     end

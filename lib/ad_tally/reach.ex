@@ -22,7 +22,7 @@ defmodule AdTally.Reach do
 
   ## Users
 
-  A user is an integer from -2^63 to 2^64 - 1 or a binary that is not empty. Both are
+  A user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65,536 bytes. Both are
   hashed as Apache DataSketches hashes them: an integer as its 8 little-endian bytes, a
   binary as its bytes. So a sketch made here and one made in Spark or Python of the same
   users unite without counting anybody twice.
@@ -30,14 +30,14 @@ defmodule AdTally.Reach do
   **An integer and a string are different users**, here and there: `1` and `"1"` are two
   people. Choose one form for each kind of id and keep to it in every system that sketches
   are united with; where ids come in both, convert them before `add/3`, for example with
-  `Integer.to_string/1`. Text has to be UTF-8 everywhere. `-1` and `2^64 - 1` have the same
-  8 bytes and are one user.
+  `Integer.to_string/1`. Text has to be UTF-8 everywhere. Whatever has the same bytes is one
+  user: `-1` and `2^64 - 1`, or an integer and the binary of its 8 little-endian bytes.
 
   ## Estimates
 
-  A key with few users keeps a mark of each, and its estimate is all but exact. From a
-  number of users on (#{3 * 128} at the default precision of 12) it keeps 2^precision
-  registers instead, of a byte each:
+  A key with few users, up to 384 at the default precision of 12, keeps a mark of each, and
+  its estimate is all but exact. With more it keeps 2^precision registers instead, of a byte
+  each:
 
   | precision | registers | standard error | marks up to |
   | --- | --- | --- | --- |
@@ -47,9 +47,9 @@ defmodule AdTally.Reach do
   | 14 | 16 KiB | 0.81 % | 1,536 users |
   | 18 | 256 KiB | 0.20 % | 24,576 users |
 
-  The error is relative, `1.039 / sqrt(2^precision)`: two estimates in three are off by
-  less, 19 in 20 by less than twice that. `AdTally.Sketch.bounds/2` gives the interval.
-  See [Accuracy](accuracy.html).
+  The error is relative, `1.04 / sqrt(2^precision)` for many users and less for fewer: two
+  estimates in three are off by less, 19 in 20 by less than twice that.
+  `AdTally.Sketch.bounds/2` gives the interval. See [Accuracy](accuracy.html).
 
   What a key's sketch is depends on its users alone, not on their order or on which
   process added them.
@@ -57,8 +57,12 @@ defmodule AdTally.Reach do
   ## Secrets
 
   Without a secret the hash is public, and whoever chooses the user ids can choose ids that
-  inflate an estimate a hundredfold, or hold it down (Paterson and Raynal, ePrint
-  2021/1139). With `secret: <<_::128>>` users go through SipHash-2-4-128 under it first.
+  inflate an estimate to whatever they like (Reviriego, Adell and Ting, arXiv 2011.10355) or
+  hold it down (Paterson and Raynal, ePrint 2021/1139). With `secret: <<_::128>>` users go
+  through SipHash-2-4-128 under it first, and ids chosen without knowing it are like any
+  others. It does not help against somebody who can add users and read the estimate after
+  each.
+
   Sketches then unite only with those of the same secret: everything else answers
   `{:error, :different_secret}`. Other systems can unite such sketches among each other,
   but not with sketches that they made themselves.
@@ -87,7 +91,7 @@ defmodule AdTally.Reach do
   @typedoc "What users are counted for."
   @type key :: Counters.key()
 
-  @typedoc "Who is counted: an integer from -2^63 to 2^64 - 1, or a binary that is not empty."
+  @typedoc "Who is counted: an integer from -2^63 to 2^64 - 1, or a binary of 1 to 65,536 bytes."
   @type user :: integer() | binary()
 
   @default_precision 12
@@ -103,7 +107,8 @@ defmodule AdTally.Reach do
 
     * `:max_keys` - how many keys may have a row at the same time, from 1 to
       1,000,000,000. Default: #{@default_max_keys}. Memory is taken as keys and users
-      come: about 80 bytes for a key with up to eight users, see `info/1`.
+      come, beside 90 KB for the table: about 80 bytes for a key with up to eight users,
+      see `info/1`.
 
     * `:secret` - 16 random bytes that users are hashed under, see the module's
       documentation. Default: `nil`, for none. Not shown anywhere, and not to be read out
@@ -311,8 +316,8 @@ defmodule AdTally.Reach do
     * `:dense` - keys that have registers
     * `:memory_bytes` - native memory of the table, without what a drain that is under
       way still holds
-    * `:overflow` - adds and merges for keys that had no row, since the table was made;
-      drains do not reset it
+    * `:overflow` - adds and merges for keys that had no row, since the table was made; a
+      merge counts once, and drains do not reset it
 
   ## Example
 

@@ -1,6 +1,7 @@
 //! The functions of `AdTally.Reach`.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use ad_tally_core::reach::{Look, Rows};
 use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Sketch};
@@ -35,7 +36,7 @@ resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
 impl Table {
     #[inline(always)]
     fn coupon<'a>(&self, env: Env<'a>, user: Term<'a>) -> Result<Coupon, Refusal> {
-        with_layout!(L => sketch::coupon::<L>(env, user.into(), self.0.secret()))
+        with_layout!(L => sketch::coupon::<L>(env, user.into(), self.0.secret())).map(|(coupon, _length)| coupon)
     }
 
     #[inline(always)]
@@ -83,7 +84,14 @@ hot! {
 
     /// How many users a key has seen.
     fn reach_estimate(env, table: &Table, key: Term) {
-        table.with_key(key, |key| table.0.estimate(key)).map(|users| users.encode(env))
+        let begin = Instant::now();
+        let users = table.with_key(key, |key| table.0.estimate(key))?;
+        // Of registers: up to a fifth of a millisecond at a precision of 18.
+        let taken = begin.elapsed();
+        if taken > Duration::from_micros(1) {
+            steps::consume_timeslice(env, taken);
+        }
+        Ok(users.encode(env))
     }
 
     /// Begins a union of keys, which `reach_unite_some` goes on with.
@@ -106,13 +114,15 @@ hot! {
 struct Pairs<'t> {
     reach: &'t Reach,
     batch: &'t mut Batch<Coupon>,
+    /// Bytes that were hashed for them.
+    hashed: usize,
 }
 
 fn with_pairs<R>(reach: &Reach, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch<Coupon>> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Pairs { reach, batch }))
+    BATCH.with_borrow_mut(|batch| act(&mut Pairs { reach, batch, hashed: 0 }))
 }
 
 impl Load for Pairs<'_> {
@@ -120,6 +130,7 @@ impl Load for Pairs<'_> {
 
     fn clear(&mut self) {
         self.batch.clear();
+        self.hashed = 0;
     }
 
     fn len(&self) -> usize {
@@ -128,7 +139,7 @@ impl Load for Pairs<'_> {
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        steps::is_full(self.batch)
+        steps::is_full(self.batch) || self.hashed >= sketch::MOST_HASHED
     }
 
     #[inline(always)]
@@ -136,7 +147,8 @@ impl Load for Pairs<'_> {
         let Some(&[key, user]) = terms::tuple::<L>(env, item) else {
             return Err(refusal::item(item.in_env(env), Self::ITEM));
         };
-        let user = sketch::coupon::<L>(env, user, self.reach.secret())?;
+        let (user, length) = sketch::coupon::<L>(env, user, self.reach.secret())?;
+        self.hashed += length;
         steps::push::<L, _>(env, self.batch, self.reach.seed(), key, user)
     }
 
@@ -204,9 +216,12 @@ fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a
 
 /// The number of users of a union.
 #[rustler::nif]
-fn reach_united(union: Term<'_>) -> NifResult<f64> {
+fn reach_united(env: Env<'_>, union: Term<'_>) -> NifResult<f64> {
+    let begin = Instant::now();
     let union: &Union = resource::expect(union)?;
-    Ok(union.sketch.lock().estimate())
+    let users = union.sketch.lock().estimate();
+    steps::consume_timeslice(env, begin.elapsed());
+    Ok(users)
 }
 
 /// Begins a walk over the rows there are.

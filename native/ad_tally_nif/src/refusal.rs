@@ -66,7 +66,7 @@ pub fn amount(term: Term<'_>) -> Refusal {
 #[cold]
 pub fn user(term: Term<'_>) -> Refusal {
     Refusal(format!(
-        "a user is an integer from -2^63 to 2^64 - 1 or a binary that is not empty, got: {}",
+        "a user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65536 bytes, got: {}",
         inspect(term)
     ))
 }

@@ -52,14 +52,19 @@ pub fn secret(bytes: Option<Binary<'_>>) -> Option<Secret> {
     bytes.and_then(|bytes| bytes.first_chunk().copied()).map(Secret::new)
 }
 
-/// The coupon of a user.
+/// The most bytes that a user has: as many as a binary in a key.
+const LONGEST_USER: usize = ad_tally_core::key::MAX_BYTES;
+/// Bytes of users that a call hashes at most: 0.1 ms with a secret. Long users fill a call before they are many.
+pub const MOST_HASHED: usize = 1 << 18;
+
+/// The coupon of a user, and how many bytes were hashed for it.
 #[inline(always)]
-pub fn coupon<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Result<Coupon, Refusal> {
+pub fn coupon<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Result<(Coupon, usize), Refusal> {
     if let Some(bits) = terms::bits::<L>(env, user) {
-        return Ok(Coupon::of_integer(bits, secret));
+        return Ok((Coupon::of_integer(bits, secret), size_of::<u64>()));
     }
     match terms::binary::<L>(env, user) {
-        Some(bytes) if !bytes.is_empty() => Ok(Coupon::of_bytes(bytes, secret)),
+        Some(bytes) if (1..=LONGEST_USER).contains(&bytes.len()) => Ok((Coupon::of_bytes(bytes, secret), bytes.len())),
         _ => Err(refusal::user(user.in_env(env))),
     }
 }
@@ -77,6 +82,8 @@ pub fn merge_error<'a>(env: Env<'a>, error: &MergeError) -> Term<'a> {
 pub struct Users<'t> {
     coupons: &'t mut Vec<Coupon>,
     secret: Option<&'t Secret>,
+    /// Bytes that were hashed for them.
+    hashed: usize,
     /// Gives them to it: how many overflowed.
     give: &'t dyn Fn(&[Coupon]) -> usize,
 }
@@ -90,7 +97,7 @@ pub fn with_users<R>(
     thread_local! {
         static COUPONS: RefCell<Vec<Coupon>> = const { RefCell::new(Vec::new()) };
     }
-    COUPONS.with_borrow_mut(|coupons| act(&mut Users { coupons, secret, give }))
+    COUPONS.with_borrow_mut(|coupons| act(&mut Users { coupons, secret, hashed: 0, give }))
 }
 
 impl Load for Users<'_> {
@@ -98,6 +105,7 @@ impl Load for Users<'_> {
 
     fn clear(&mut self) {
         self.coupons.clear();
+        self.hashed = 0;
     }
 
     fn len(&self) -> usize {
@@ -106,12 +114,14 @@ impl Load for Users<'_> {
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.coupons.len() >= steps::MOST_ITEMS
+        self.coupons.len() >= steps::MOST_ITEMS || self.hashed >= MOST_HASHED
     }
 
     #[inline(always)]
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, user: Raw<'a>) -> Result<(), Refusal> {
-        self.coupons.push(coupon::<L>(env, user, self.secret)?);
+        let (coupon, length) = coupon::<L>(env, user, self.secret)?;
+        self.coupons.push(coupon);
+        self.hashed += length;
         Ok(())
     }
 
@@ -152,13 +162,28 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>) -> N
 fn sketch_unite_some<'a>(env: Env<'a>, builder: Term<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
     let builder: &Builder = resource::expect(builder)?;
     let mut union = builder.sketch.lock();
-    let mut outcome = Ok(());
-    let rest = steps::each(env, sketches, "AdTally.Sketch", |sketch| {
-        let sketch = read(sketch)?;
-        outcome = outcome.and_then(|()| union.merge(&sketch));
-        Ok(())
-    })?;
-    Ok(outcome.map_or_else(|error| merge_error(env, &error), |()| rest))
+    let rest = steps::each(env, sketches, "AdTally.Sketch struct", |sketch| {
+        union.merge(&read(sketch)?).map_err(Fault::Different)
+    });
+    match rest {
+        Ok(rest) => Ok(rest),
+        Err(Fault::Different(error)) => Ok(merge_error(env, &error)),
+        Err(Fault::Refused(refusal)) => Err(refusal.into()),
+    }
+}
+
+/// Why a union ends before its last sketch.
+enum Fault {
+    /// The sketch is none.
+    Refused(Refusal),
+    /// It is one that does not unite with those before it.
+    Different(MergeError),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// What it has become.

@@ -23,6 +23,8 @@ pub const TIME_LIMIT: Duration = Duration::from_micros(250);
 /// Items a call reads at most: tens of microseconds of work. A list that fits is read once only, because the load is
 /// complete before it is applied.
 pub const MOST_ITEMS: usize = 1_024;
+/// Items from which on the VM is told that a call took longer than others.
+const LONG_FOR_ONE_TURN: usize = 64;
 /// A megabyte of keys: long binaries fill a batch before it has many items.
 const MOST_WORDS: usize = 1 << 17;
 
@@ -88,6 +90,13 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
     // Begun when the clock is first asked for, which a short list never does: two looks take as long as an add.
     let mut begin = None;
     let (applied, overflowed) = load.apply(|| begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
+    match begin {
+        Some(begin) => consume_timeslice(env, begin.elapsed()),
+        // Two microseconds, of which the VM cannot be told less than ten. A process that does nothing but add such lists
+        // has to be told of, or it would have its scheduler for ten times as long as others.
+        None if applied >= LONG_FOR_ONE_TURN => consume_timeslice(env, Duration::ZERO),
+        None => {}
+    }
     if applied == load.len() && overflowed == 0 {
         return Ok(atoms::ok().to_term(env));
     }
@@ -109,7 +118,7 @@ pub fn add_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resu
         read(env, items.into(), load)?;
         let (applied, more) = load.apply(|| Instant::now() < end);
         overflowed += more;
-        Ok(skip(env, items, applied))
+        Ok::<_, Refusal>(skip(env, items, applied))
     })?;
     Ok((rest, overflowed).encode(env))
 }
@@ -135,11 +144,11 @@ fn read_in<'a, L: Layout, T: Load>(env: Env<'a>, mut items: Raw<'a>, load: &mut 
 }
 
 /// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
-pub fn in_steps<'a>(
+fn in_steps<'a, E>(
     env: Env<'a>,
     mut list: Term<'a>,
-    mut step: impl FnMut(Term<'a>, Instant) -> Result<Term<'a>, Refusal>,
-) -> Result<Term<'a>, Refusal> {
+    mut step: impl FnMut(Term<'a>, Instant) -> Result<Term<'a>, E>,
+) -> Result<Term<'a>, E> {
     let begin = Instant::now();
     let end = begin + TIME_LIMIT;
     while !terms::is_empty_list(env, list.into()) && Instant::now() < end {
@@ -150,12 +159,12 @@ pub fn in_steps<'a>(
 }
 
 /// As [`in_steps`], an element a step. What is no proper list of `item` is refused.
-pub fn each<'a>(
+pub fn each<'a, E: From<Refusal>>(
     env: Env<'a>,
     list: Term<'a>,
     item: &str,
-    mut act: impl FnMut(Term<'a>) -> Result<(), Refusal>,
-) -> Result<Term<'a>, Refusal> {
+    mut act: impl FnMut(Term<'a>) -> Result<(), E>,
+) -> Result<Term<'a>, E> {
     in_steps(env, list, |list, _end| {
         let cell = with_layout!(L => terms::list_cell::<L>(env, list.into()));
         let [element, rest] = cell.ok_or_else(|| refusal::list(list, item))?;

@@ -136,6 +136,7 @@ impl Counters {
             // SAFETY: as in `add`.
             let added = unsafe { table.add_to(found, key, metric as usize, amount, slot) };
             overflowed += usize::from(added == Added::Overflow);
+            false
         });
         (applied, overflowed)
     }

@@ -91,14 +91,14 @@ impl<T: Copy> Batch<T> {
 }
 
 impl Keyed {
-    /// Does something with every item of a batch in turn, for as long as `go_on` says so, which is asked every 64 items:
-    /// with its key's row, if it has one at that moment. How many were done.
+    /// Does something with every item of a batch in turn, for as long as `go_on` says so, which is asked every 64 items, and
+    /// after an item that says it took as long as many: with its key's row, if it has one at that moment. How many were done.
     #[inline(always)]
     pub(crate) fn for_each<'k, T: Copy>(
         &'k self,
         batch: &Batch<T>,
         mut go_on: impl FnMut() -> bool,
-        mut act: impl FnMut(Option<Found<'k>>, HashedKey<'_>, T),
+        mut act: impl FnMut(Option<Found<'k>>, HashedKey<'_>, T) -> bool,
     ) -> usize {
         let mut done = 0;
         let mut groups = batch.entries.chunks(GROUP);
@@ -115,9 +115,11 @@ impl Keyed {
             for (row, entry) in rows.iter().zip(group) {
                 let key = batch.key(entry);
                 let found = row.filter(|row| self.has_key(*row, key.words)).or_else(|| self.find(key));
-                act(found, key, entry.item);
+                done += 1;
+                if act(found, key, entry.item) && !go_on() {
+                    return done;
+                }
             }
-            done += group.len();
             if done.is_multiple_of(TURN) && !go_on() {
                 break;
             }

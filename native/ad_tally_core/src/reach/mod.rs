@@ -9,6 +9,7 @@
 //! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
 
 mod hints;
+mod overflow;
 mod registers;
 mod rows;
 mod table;
@@ -26,7 +27,7 @@ use crate::error::Error;
 use crate::key::{HashedKey, Seed};
 use crate::keyed::{Batch, check_max_keys};
 use crate::pin::{Current, REGISTRY};
-use crate::sketch::{Coupon, MergeError, Secret, Sketch, check_precision};
+use crate::sketch::{Coupon, MergeError, Secret, Sketch};
 
 /// A table's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +73,11 @@ impl Reach {
     /// # Errors
     /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::keyed::MAX_KEYS`].
     pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
-        check_precision(precision)?;
         check_max_keys(max_keys)?;
         let (seed, hints) = (Seed::random(), Hints::new(max_keys));
+        let empty = Sketch::new(precision, None)?;
         Ok(Self {
-            current: Current::new(Arc::new(Table::new(precision, max_keys, seed.clone(), hints.clone()))),
+            current: Current::new(Arc::new(Table::new(empty, max_keys, seed.clone(), hints.clone()))),
             seed,
             precision,
             max_keys,
@@ -118,14 +119,16 @@ impl Reach {
         table.add_to(table.keyed.find(key), key, users)
     }
 
-    /// Shows the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users.
-    /// How many were shown, and how many of those had no row.
+    /// Shows the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users and
+    /// whenever registers were made. How many were shown, and how many of those had no row.
     pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> (usize, usize) {
         let table = self.current.pin();
         let mut overflowed = 0;
         let applied = table.keyed.for_each(batch, go_on, |found, key, user| {
+            let dense = table.dense();
             let added = table.add_to(found, key, std::slice::from_ref(&user));
             overflowed += usize::from(added == Added::Overflow);
+            table.dense() != dense
         });
         (applied, overflowed)
     }
@@ -175,14 +178,14 @@ impl Reach {
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
     #[must_use]
     pub fn drain(&self) -> Drained {
-        let fresh = Arc::new(Table::new(self.precision, self.max_keys, self.seed.clone(), self.hints.clone()));
+        let fresh = Table::new(self.empty_sketch(), self.max_keys, self.seed.clone(), self.hints.clone());
         // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
         let mut drained = self.drained_overflow.lock();
-        let old = self.current.replace(fresh, &REGISTRY);
-        *drained += old.overflow_adds();
+        let old = self.current.replace(Arc::new(fresh), &REGISTRY);
+        *drained += old.overflow().adds();
         drop(drained);
         let mut overflow = self.empty_sketch();
-        old.pour_overflow(&mut overflow);
+        old.overflow().pour(&mut overflow);
         Drained { rows: Rows::new(old, self.empty_sketch()), overflow }
     }
 
@@ -198,7 +201,7 @@ impl Reach {
             sparse: keys.saturating_sub(dense),
             dense,
             memory_bytes: size_of::<Self>() + self.hints.bytes() + table.bytes(),
-            overflow: *drained + table.overflow_adds(),
+            overflow: *drained + table.overflow().adds(),
         }
     }
 

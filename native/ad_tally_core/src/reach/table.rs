@@ -12,10 +12,10 @@
 //! changes that, or its list or set, under its lock; registers need none. They stay where they are until the table is
 //! dropped, so whoever has seen their address may use it as long as the table lives.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::hints::Hints;
+use super::overflow::{Overflow, Users};
 use super::registers::{Registers, View};
 use crate::counters::Added;
 use crate::key::{HashedKey, Seed};
@@ -39,22 +39,20 @@ pub(super) struct Table {
     hints: Hints,
     /// Rows that have registers.
     dense: AtomicUsize,
-    /// The users of keys that had no row.
-    overflow: OnceLock<Registers>,
-    /// Adds that went there.
-    overflow_adds: AtomicU64,
+    overflow: Overflow,
 }
 
 impl Table {
-    pub(super) fn new(precision: u8, max_keys: usize, seed: Seed, hints: Hints) -> Self {
+    /// A table of sketches of that precision, of which `empty` is one.
+    pub(super) fn new(empty: Sketch, max_keys: usize, seed: Seed, hints: Hints) -> Self {
+        let precision = empty.precision();
         let release = keyed::Release { free: release, precision };
         Self {
             keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
             precision,
             hints,
             dense: AtomicUsize::new(0),
-            overflow: OnceLock::new(),
-            overflow_adds: AtomicU64::new(0),
+            overflow: Overflow::new(empty),
         }
     }
 
@@ -62,13 +60,12 @@ impl Table {
         self.dense.load(Relaxed)
     }
 
-    pub(super) fn overflow_adds(&self) -> u64 {
-        self.overflow_adds.load(Relaxed)
+    pub(super) fn overflow(&self) -> &Overflow {
+        &self.overflow
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let overflow = if self.overflow.get().is_some() { Registers::bytes(self.precision) } else { 0 };
-        size_of::<Self>() + self.keyed.bytes() + overflow
+        size_of::<Self>() + self.keyed.bytes() + self.overflow.bytes()
     }
 
     /// The registers of a row in that state, if it has some.
@@ -120,16 +117,11 @@ impl Table {
         }
         match self.keyed.insert(key) {
             Some(found) => self.add_to(Some(found), key, coupons),
-            None => self.add_to_overflow(coupons),
+            None => {
+                self.overflow.show(coupons.len(), Users::Coupons(coupons));
+                Added::Overflow
+            }
         }
-    }
-
-    #[cold]
-    fn add_to_overflow(&self, coupons: &[Coupon]) -> Added {
-        self.overflow_adds.fetch_add(coupons.len() as u64, Relaxed);
-        let registers = self.overflow.get_or_init(|| Registers::new(self.precision)).view();
-        coupons.iter().for_each(|coupon| registers.raise(*coupon));
-        Added::Overflow
     }
 
     /// Shows users to a row that had no registers.
@@ -157,7 +149,7 @@ impl Table {
                 list(cells, listed, coupon);
                 return cells[0].store(((listed + 1) as u64) << LIST_SHIFT, Release);
             }
-            self.to_set(cells, listed);
+            self.to_set(cells, listed, 1);
         }
         let state = cells[0].load(Relaxed);
         // SAFETY: the row has a set, and the caller has the lock.
@@ -170,10 +162,10 @@ impl Table {
         }
     }
 
-    /// Makes a set of a row's list, whose lock the caller has.
-    fn to_set(&self, cells: &[AtomicU64], listed: usize) {
+    /// Makes a set of a row's list, with room for more, whose lock the caller has.
+    fn to_set(&self, cells: &[AtomicU64], listed: usize, more: usize) {
         let mut set = Coupons::default();
-        set.reserve(listed + 1);
+        set.reserve(listed + more);
         set.extend(listed_coupons(cells, listed));
         self.keyed.owns_more(size_of::<Coupons>() + set.bytes());
         let address = Box::into_raw(Box::new(set)).expose_provenance() as u64;
@@ -203,25 +195,57 @@ impl Table {
         self.hints.note(hash, cells, address);
     }
 
+    /// Makes room for so many different users in a row whose lock the caller has: a set that grows on the way takes
+    /// several times as long.
+    fn make_room(&self, cells: &[AtomicU64], more: usize) {
+        let (state, most) = (cells[0].load(Relaxed), most_coupons(self.precision));
+        match state & KIND_MASK {
+            KIND_LIST => {
+                let listed = (state >> LIST_SHIFT) as usize;
+                if listed + more > LISTED.min(most) {
+                    self.to_set(cells, listed, more.min(most));
+                }
+            }
+            KIND_SET => {
+                // SAFETY: the row has a set, and the caller has the lock.
+                let set = unsafe { set(state) };
+                let before = set.bytes();
+                set.reserve(more.min(most - set.len()));
+                self.keyed.owns_more(set.bytes() - before);
+            }
+            _ => {}
+        }
+    }
+
     /// Shows all users of a sketch, of the table's precision or a finer one, to a key.
     pub(super) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
+        let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
+        let users = sketch.registers().map_or(Users::Coupons(&coupons), Users::Registers);
         let found = self.keyed.find(key);
-        let Some(registers) = sketch.registers() else {
-            let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
-            return self.add_to(found, key, &coupons);
-        };
+        if matches!(users, Users::Coupons([])) {
+            return Added::Row;
+        }
         let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
-            self.overflow_adds.fetch_add(1, Relaxed);
-            self.overflow.get_or_init(|| Registers::new(self.precision)).view().raise_all(registers);
+            self.overflow.show(1, users);
             return Added::Overflow;
         };
         let cells = self.keyed.cells(found);
-        if self.registers(cells[0].load(Acquire)).is_none() {
+        if self.registers_of(found).is_none() {
             let _lock = self.keyed.lock(key.hash);
-            self.to_registers(cells, key.hash);
+            match users {
+                Users::Coupons(coupons) => {
+                    self.make_room(cells, coupons.len());
+                    coupons.iter().for_each(|coupon| self.add_locked(cells, key.hash, *coupon));
+                    return Added::Row;
+                }
+                Users::Registers(_) => self.to_registers(cells, key.hash),
+            }
         }
-        let own = self.registers(cells[0].load(Acquire)).unwrap_or_else(|| unreachable!("made so just now"));
-        own.raise_all(registers);
+        let own = self.registers_of(found).unwrap_or_else(|| unreachable!("made so just now"));
+        match users {
+            Users::Coupons(coupons) => coupons.iter().for_each(|coupon| own.raise(*coupon)),
+            Users::Registers(registers) => own.raise_all(registers),
+        }
         Added::Row
     }
 
@@ -279,13 +303,6 @@ impl Table {
             }
             // SAFETY: the row has a set, because it had one and has no registers, and the lock is held.
             None => look_at_set(unsafe { set(state) }),
-        }
-    }
-
-    /// The users of keys that had no row.
-    pub(super) fn pour_overflow(&self, into: &mut Sketch) {
-        if let Some(registers) = self.overflow.get() {
-            into.raise_all(registers.view().values());
         }
     }
 }

@@ -6,7 +6,7 @@
 //!      2      family, 7
 //!      3      precision
 //!      4      binary logarithm of the slots of a list, a set or the exceptions, where they are written with empty slots
-//!      5      flags: 4 empty, 8 compact, 16 out of order (and 32, which a reader need not know)
+//!      5      flags: 4 empty, 8 compact, 16 out of order, 32 what is counted at 6 and 32 is still to be counted
 //!      6      coupons of a list; the smallest register (HLL_4)
 //!      7      what follows: 0 list, 1 set, 2 registers; plus 4 * the kind of registers: 0 HLL_4, 1 HLL_6, 2 HLL_8
 //! list   8..  coupons, four bytes each
@@ -35,6 +35,7 @@ const FAMILY: u8 = 7;
 const FLAG_EMPTY: u8 = 4;
 const FLAG_COMPACT: u8 = 8;
 const FLAG_OUT_OF_ORDER: u8 = 16;
+const FLAG_TO_BE_COUNTED: u8 = 32;
 const MODE_LIST: u8 = 0;
 const MODE_SET: u8 = 1;
 const MODE_REGISTERS: u8 = 2;
@@ -90,12 +91,14 @@ pub enum FormatError {
         /// Its bits.
         word: u32,
     },
-    /// The same coupon twice.
-    #[error("{count} coupons are announced, {different} are different")]
+    /// More or fewer coupons than announced, or the same twice.
+    #[error("{count} coupons are announced, {there} are there, {different} of them different")]
     Repeated {
         /// How many the header says there are.
         count: usize,
         /// How many there are.
+        there: usize,
+        /// How many of those are different.
         different: usize,
     },
     /// A register that is an exception has none, or the other way round.
@@ -103,13 +106,13 @@ pub enum FormatError {
     Exception {
         /// Which one.
         register: usize,
-        /// Its four bits.
+        /// What its four bits stand for.
         value: u8,
     },
 }
 
 impl FormatError {
-    /// The field that was wrong, in one word.
+    /// The field that was wrong.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
@@ -188,7 +191,7 @@ pub(crate) fn register_bytes(precision: u8, registers: &[u8]) -> Vec<u8> {
 struct Header {
     precision: u8,
     slots_log: u8,
-    empty: bool,
+    flags: u8,
     compact: bool,
     /// A list's number of coupons, or the smallest register.
     count: u8,
@@ -210,14 +213,19 @@ impl Header {
         check("preamble", preamble, "2 for a list, 3 for a set, 10 for registers", preamble == expected)?;
         let allowed = (MIN_PRECISION..=MAX_PRECISION).contains(&precision);
         check("precision", precision, "4 to 18", allowed)?;
-        let (empty, compact) = (flags & FLAG_EMPTY != 0, flags & FLAG_COMPACT != 0);
-        Ok(Self { precision, slots_log, empty, compact, count, mode, kind })
+        Ok(Self { precision, slots_log, flags, compact: flags & FLAG_COMPACT != 0, count, mode, kind })
+    }
+
+    /// Whoever has users is not flagged as empty.
+    fn check_empty(&self, is_empty: bool) -> Result<(), FormatError> {
+        let holds = is_empty || self.flags & FLAG_EMPTY == 0;
+        check("flags", self.flags, "without 4 (empty), where there are users", holds)
     }
 
     fn list(&self, bytes: &[u8]) -> Result<Sketch, FormatError> {
         let count = usize::from(self.count);
         check("list count", self.count, "0 to 7", count < LIST_END)?;
-        check("flags", FLAG_EMPTY, "not empty, where there are users", !self.empty || count == 0)?;
+        self.check_empty(count == 0)?;
         if self.compact {
             need_exactly(bytes, HEADER + 4 * count)?;
         } else {
@@ -234,6 +242,7 @@ impl Header {
         // Sets are used from a precision of 8 on, by all writers.
         let fits = self.precision >= 8 && count as usize <= most_coupons(self.precision);
         check("set count", count, "as many coupons as a set of this precision has", fits)?;
+        self.check_empty(count == 0)?;
         let slots = if self.compact {
             count as usize
         } else {
@@ -249,7 +258,7 @@ impl Header {
 
     /// The coupons among slots. Empty slots there are only where the sketch is not compact.
     fn coupons(&self, slots: &[u8], count: usize) -> Result<Sketch, FormatError> {
-        let (mut announced, words) = (0, slots.as_chunks::<4>().0);
+        let (mut there, words) = (0, slots.as_chunks::<4>().0);
         let mut coupons = Coupons::default();
         // No more than there can be, whatever is announced.
         coupons.reserve(count.min(words.len()));
@@ -258,10 +267,10 @@ impl Header {
                 continue;
             }
             coupons.insert(Coupon::from_word(word).ok_or(FormatError::Coupon { at, word })?);
-            announced += 1;
+            there += 1;
         }
-        if announced != count || coupons.len() != count {
-            return Err(FormatError::Repeated { count, different: coupons.len() });
+        if there != count || coupons.len() != count {
+            return Err(FormatError::Repeated { count, there, different: coupons.len() });
         }
         Ok(Sketch::of_coupons(self.precision, None, coupons))
     }
@@ -289,25 +298,21 @@ impl Header {
             check("register", *value, "0 to 63", false)?;
         }
         self.check_smallest(bytes, &registers)?;
-        check(
-            "flags",
-            FLAG_EMPTY,
-            "not empty, where there are users",
-            !self.empty || registers.iter().all(|v| *v == 0),
-        )?;
+        self.check_empty(registers.iter().all(|value| *value == 0))?;
         Ok(Sketch::of_registers(self.precision, None, registers))
     }
 
     /// The smallest register is announced, and how many have its value. Both are right in HLL_4, which counts from there,
     /// and as long as it is zero. Otherwise they may be old: a union of DataSketches counts them when it is asked for an
-    /// estimate, and users that come after that raise registers.
+    /// estimate, and users that come after that raise registers. Some writers have them counted by the reader, and say so.
     fn check_smallest(&self, bytes: &[u8], registers: &[u8]) -> Result<(), FormatError> {
         let there = registers.iter().filter(|value| **value == self.count).count();
         let below = registers.iter().any(|value| *value < self.count);
         check("smallest register", self.count, "no larger than any register", !below)?;
         let announced = word(bytes, 32);
         let may_be_old = self.kind != HLL_4 && self.count > 0;
-        let holds = announced as usize == there || may_be_old && announced as usize <= registers.len();
+        let to_be_counted = self.kind == HLL_8 && self.flags & FLAG_TO_BE_COUNTED != 0;
+        let holds = announced as usize == there || may_be_old && announced as usize <= registers.len() || to_be_counted;
         check("count of the smallest register", announced, "how many registers are the smallest", holds)
     }
 
@@ -333,12 +338,13 @@ impl Header {
         let marked: Vec<bool> = registers.iter().map(|value| *value == EXCEPTION).collect();
         registers.iter_mut().for_each(|value| *value += self.count);
         let mut left = marked.clone();
-        for word in bytes[exceptions_at..].as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)) {
+        let words = bytes[exceptions_at..].as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        for (at, word) in words.enumerate() {
             let Some(coupon) = Coupon::from_word(word) else {
                 if word == 0 && !self.compact {
                     continue;
                 }
-                return Err(FormatError::Coupon { at: 0, word });
+                return Err(FormatError::Coupon { at, word });
             };
             let register = coupon.register(length);
             // An exception is at least 15 above the smallest.

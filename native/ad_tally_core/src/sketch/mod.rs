@@ -132,6 +132,11 @@ impl Sketch {
         }
     }
 
+    /// Forgets all users.
+    pub(crate) fn clear(&mut self) {
+        self.content = Content::Coupons(Coupons::default());
+    }
+
     /// Goes over to registers if there are more coupons than a sketch keeps.
     fn settle(&mut self) {
         if let Content::Coupons(coupons) = &self.content
@@ -184,8 +189,9 @@ impl Sketch {
         }
     }
 
-    /// Makes it coarser, if `precision` is below its own.
+    /// Makes it coarser, if `precision` is below its own: as coarse as a sketch can be at most.
     pub fn fold(&mut self, precision: u8) {
+        let precision = precision.max(MIN_PRECISION);
         if precision >= self.precision {
             return;
         }
@@ -233,6 +239,7 @@ impl Sketch {
     /// at least 68, 95 or 99.7 %.
     #[must_use]
     pub fn bounds(&self, deviations: u8) -> (f64, f64) {
+        let deviations = deviations.clamp(1, 3);
         match &self.content {
             Content::Coupons(coupons) => estimate::bounds_of_coupons(coupons.len(), deviations),
             Content::Registers(registers) => {

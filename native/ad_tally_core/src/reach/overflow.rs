@@ -1,0 +1,84 @@
+//! The users of keys that had no row: one sketch for all of them, that any number of threads add to.
+//!
+//! Few users are kept as coupons, under a lock, so that this sketch too is the one of its users. Once they are many they
+//! have registers, which need no lock: with the budget of keys used up, every new key comes here.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+use super::registers::Registers;
+use crate::sketch::{Coupon, Coupons, Sketch};
+use crate::sync::AtomicU64;
+
+/// Users as they come: one by one, or as registers of the table's precision that they have raised.
+#[derive(Clone, Copy)]
+pub(super) enum Users<'a> {
+    Coupons(&'a [Coupon]),
+    Registers(&'a [u8]),
+}
+
+pub(super) struct Overflow {
+    adds: AtomicU64,
+    few: Mutex<Sketch>,
+    /// Nobody is among the few any more once it is there.
+    many: OnceLock<Registers>,
+    precision: u8,
+}
+
+impl Overflow {
+    /// Nobody yet; `empty` is a sketch of the table's precision.
+    pub(super) fn new(empty: Sketch) -> Self {
+        let precision = empty.precision();
+        Self { adds: AtomicU64::new(0), few: Mutex::new(empty), many: OnceLock::new(), precision }
+    }
+
+    /// Adds and merges that came here.
+    pub(super) fn adds(&self) -> u64 {
+        self.adds.load(Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let many = if self.many.get().is_some() { Registers::bytes(self.precision) } else { 0 };
+        many + self.few.lock().coupons().map_or(0, Coupons::bytes)
+    }
+
+    /// Takes in the users of so many adds.
+    pub(super) fn show(&self, adds: usize, users: Users<'_>) {
+        self.adds.fetch_add(adds as u64, Relaxed);
+        if let Some(many) = self.many.get() {
+            return raise(many, users);
+        }
+        let mut few = self.few.lock();
+        if let Some(many) = self.many.get() {
+            return raise(many, users);
+        }
+        match users {
+            Users::Coupons(coupons) => coupons.iter().for_each(|coupon| few.insert(*coupon)),
+            Users::Registers(registers) => few.raise_all(registers.iter().copied()),
+        }
+        if let Some(registers) = few.registers() {
+            let many = Registers::new(self.precision);
+            many.view().raise_all(registers);
+            // The lock is held, so it was not there and nobody else sets it.
+            let _ = self.many.set(many);
+            few.clear();
+        }
+    }
+
+    /// Shows them to a sketch.
+    pub(super) fn pour(&self, into: &mut Sketch) {
+        match self.many.get() {
+            Some(many) => into.raise_all(many.view().values()),
+            None => self.few.lock().coupons().into_iter().for_each(|few| into.insert_all(few)),
+        }
+    }
+}
+
+fn raise(registers: &Registers, users: Users<'_>) {
+    match users {
+        Users::Coupons(coupons) => coupons.iter().for_each(|coupon| registers.view().raise(*coupon)),
+        Users::Registers(values) => registers.view().raise_all(values),
+    }
+}
