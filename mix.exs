@@ -48,8 +48,8 @@ defmodule AdTally.MixProject do
   end
 
   defp description do
-    "Counts ad impressions, clicks, conversions and spend inside an Elixir service: " <>
-      "exact keyed counters shared by all processes, kept in Rust behind a NIF."
+    "Measures paid promotions inside an Elixir service: exact keyed counters and unique " <>
+      "reach by mergeable HyperLogLog sketches, shared by all processes, kept in Rust behind a NIF."
   end
 
   defp package do
@@ -60,7 +60,7 @@ defmodule AdTally.MixProject do
         "Changelog" => "#{@source_url}/blob/v#{@version}/CHANGELOG.md"
       },
       files: ~w(
-        lib mix native guides
+        lib mix native/ad_tally_core native/ad_tally_nif guides
         mix.exs .formatter.exs Cargo.toml Cargo.lock
         README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
       )
@@ -71,6 +71,8 @@ defmodule AdTally.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
+      # What the guides show.
+      assets: %{"guides/assets" => "assets"},
       extras: ["README.md" | Path.wildcard("guides/*.md")] ++ ["CHANGELOG.md"]
     ]
   end

@@ -104,7 +104,10 @@ mkdir "$work/package"
 cd "$root"
 MIX_ENV=test mix run --no-compile --no-start \
   -e 'IO.puts(Enum.join(Mix.Project.config()[:package][:files], "\n"))' >"$work/files"
-while read -r file; do cp -R "$root/$file" "$work/package"; done <"$work/files"
+while read -r file; do
+  mkdir -p "$work/package/$(dirname "$file")"
+  cp -R "$root/$file" "$work/package/$(dirname "$file")"
+done <"$work/files"
 cd "$work/package"
 PATH=$with_cargo succeeds "ad_tally_nif" cargo metadata --locked --no-deps --format-version 1
 
