@@ -2,15 +2,20 @@ defmodule AdTally.ReadmeTest do
   use ExUnit.Case, async: true
 
   test "the lines of Elixir in the README do what they say" do
-    [code, _installation] =
+    [[counting], [reaching], _installation] =
       Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
 
-    {rows, _binding} = Code.eval_string(hd(code))
+    {rows, _binding} = Code.eval_string(counting)
+    {bytes, _binding} = Code.eval_string(reaching)
 
     assert Enum.sort(rows) == [
              {42, %{impressions: 0, clicks: 1, spend_micros: 0}},
              {43, %{impressions: 0, clicks: 1, spend_micros: 0}},
              {{42, "creative-7"}, %{impressions: 1, clicks: 0, spend_micros: 1_250}}
            ]
+
+    expected = AdTally.Sketch.from_users(["ben", "ann"])
+    assert %{{42, :us} => _, {42, :ca} => ca} = bytes
+    assert AdTally.Sketch.from_binary(ca) == {:ok, expected}
   end
 end

@@ -3,7 +3,7 @@ defmodule AdTally.Native.TermsTest do
   # the switch between the two is the library's, not a process'.
   use ExUnit.Case
 
-  alias AdTally.{Counters, Native}
+  alias AdTally.{Counters, Native, Reach, Sketch}
   alias AdTally.Test.Terms
 
   setup do
@@ -38,6 +38,53 @@ defmodule AdTally.Native.TermsTest do
         items <- [term, [term], [{1, :n, 1} | term], [{1, :n, 1}, {term, :n, term}, term]] do
       assert both_ways(fn -> added_many(items) end) |> same?(), "differs: #{inspect(items)}"
     end
+  end
+
+  test "any term is the same user, or no user, both ways" do
+    for term <- Terms.all() do
+      for call <- [
+            &Reach.add(&1, :key, term),
+            &Reach.add_many(&1, [{:key, 1}, {:key, term}]),
+            &Reach.add_many(&1, :key, [1, term])
+          ] do
+        assert both_ways(fn -> shown(call) end) |> same?(), "differs: #{inspect(term)}"
+      end
+
+      assert both_ways(fn -> answer(fn -> Sketch.from_users([term, 1]) end) end) |> same?(),
+             "differs: #{inspect(term)}"
+    end
+  end
+
+  test "any term is the same list of users or of keys and users, or none, both ways" do
+    for term <- Terms.all(),
+        items <- [term, [term], [{1, 1} | term], [1 | term], [{1, 1}, {term, term}, term]],
+        call <- [
+          &Reach.add_many(&1, items),
+          &Reach.add_many(&1, :key, items),
+          &Reach.add_many(&1, term, [1, 2]),
+          &Reach.estimate_union(&1, items)
+        ] do
+      assert both_ways(fn -> shown(call) end) |> same?(), "differs: #{inspect(items)}"
+    end
+  end
+
+  test "random users are the same both ways" do
+    seed = :rand.uniform(1_000_000)
+    :rand.seed(:exsss, seed)
+    users = for _ <- 1..10_000, do: Terms.random_user()
+
+    sketches =
+      both_ways(fn ->
+        # At precision 18 with a mark of each.
+        reach = Reach.new(precision: 18)
+        for user <- users, do: :ok = Reach.add(reach, :key, user)
+        :ok = Reach.add_many(reach, :users, users)
+        :ok = Reach.add_many(reach, Enum.map(users, &{:pairs, &1}))
+        rows = for {_key, sketch} <- Reach.drain(reach), do: sketch
+        [Sketch.from_users(users, precision: 18) | rows]
+      end)
+
+    assert [_one] = sketches |> Enum.concat() |> Enum.uniq(), "differs with seed #{seed}"
   end
 
   test "random keys are the same both ways, and come back as they went in" do
@@ -79,14 +126,16 @@ defmodule AdTally.Native.TermsTest do
     outcome(fn -> Counters.add_many(counters, items) end, counters)
   end
 
-  defp outcome(fun, counters) do
-    answer =
-      try do
-        fun.()
-      rescue
-        error in ArgumentError -> error
-      end
+  defp outcome(fun, counters), do: {answer(fun), Enum.sort(Counters.to_list(counters))}
 
-    {answer, Enum.sort(Counters.to_list(counters))}
+  defp shown(call) do
+    reach = Reach.new(max_keys: 10)
+    {answer(fn -> call.(reach) end), Enum.sort(Reach.to_list(reach))}
+  end
+
+  defp answer(fun) do
+    fun.()
+  rescue
+    error in ArgumentError -> error
   end
 end

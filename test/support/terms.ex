@@ -1,6 +1,6 @@
 defmodule AdTally.Test.Terms do
   @moduledoc """
-  Terms of every type and shape that the VM has, and random keys.
+  Terms of every type and shape that the VM has, and random keys and users.
   """
 
   @doc "At least one term of each shape, with the edges of those that have any."
@@ -15,6 +15,18 @@ defmodule AdTally.Test.Terms do
     case :rand.uniform(9) - 1 do
       0 -> random_element()
       arity -> List.to_tuple(for _ <- 1..arity, do: random_element())
+    end
+  end
+
+  @doc "A user."
+  @spec random_user() :: AdTally.Reach.user()
+  def random_user do
+    case :rand.uniform(5) do
+      1 -> :rand.uniform(1_000) - 500
+      2 -> :rand.uniform(Bitwise.bsl(1, 64)) - 1
+      3 -> -:rand.uniform(Bitwise.bsl(1, 63))
+      4 -> :rand.bytes(:rand.uniform(100))
+      5 -> binary_part(:rand.bytes(100), 3, :rand.uniform(90))
     end
   end
 
@@ -63,6 +75,8 @@ defmodule AdTally.Test.Terms do
       make_ref(),
       :counters.new(1, []),
       AdTally.Counters.new(metrics: [:n]),
+      AdTally.Reach.new(),
+      AdTally.Sketch.from_users([1]),
       fn -> :ok end,
       fn -> self() end,
       &Enum.map/2,

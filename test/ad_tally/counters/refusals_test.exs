@@ -88,9 +88,10 @@ defmodule AdTally.Counters.RefusalsTest do
   end
 
   test "what is no table is refused", %{counters: counters} do
-    walk = Native.counters_walk(counters)
+    others = [nil, :counters, 1, "table", {counters}, [counters], make_ref(), self()]
+    others = others ++ [Native.counters_walk(counters), AdTally.Reach.new()]
 
-    for other <- [nil, :counters, 1, "table", {counters}, [counters], make_ref(), self(), walk],
+    for other <- others,
         call <- [
           fn -> Counters.add(other, 1, :clicks) end,
           fn -> Counters.add(other, 1, :clicks, 2) end,

@@ -1,0 +1,119 @@
+defmodule AdTally.Test.Responsiveness do
+  @moduledoc """
+  Assertions on how long others have to wait: for a scheduler beside some work, and
+  for a native call to end.
+  """
+
+  import ExUnit.Assertions
+
+  alias AdTally.Test.Ticker
+
+  @millisecond 1_000
+
+  # Words enough for several lists of a million rows, and for what binaries of theirs
+  # count for. A process that begins with this much collects no garbage on the way:
+  # moving a million rows takes tens of milliseconds, with the library or without it,
+  # and would hide what it does.
+  @roomy [min_heap_size: 40_000_000, min_bin_vheap_size: 100_000_000]
+
+  @doc """
+  A process that ticks every millisecond sees no gap over 10 ms beside `work` on what
+  `prepare` made.
+
+  In turn the work, and plain Elixir that builds as much for at least three times as
+  long. What holds a scheduler does so every time, so the median of the turns tells; a
+  busy machine makes gaps now and then, in both.
+  """
+  def assert_no_gap(prepare, work, plain_work) do
+    ticker = Ticker.start_link()
+
+    turns =
+      for _ <- 1..3 do
+        {gap, elapsed} =
+          in_a_roomy_process(fn ->
+            prepared = prepare.()
+            gap_beside(ticker, fn -> work.(prepared) end)
+          end)
+
+        {gap, worst_gap_beside_plain(ticker, plain_work, 3 * elapsed, 0)}
+      end
+
+    {gaps, gaps_without} = Enum.unzip(turns)
+
+    assert percentile(Enum.sort(gaps), 50) <= max(10_000, Enum.max(gaps_without)),
+           "worst gaps in microseconds, with the library and without: #{inspect(turns)}"
+  end
+
+  @doc """
+  Native calls take less than a millisecond, or `limit` microseconds, of their thread's
+  time. `run` is given a function that times a call and returns the time and the result,
+  and returns times.
+
+  The time is what the thread has worked in a call: the clock on the wall goes on while
+  the system has put the thread aside. That of a call during which the process moved to
+  another thread is not known.
+  """
+  def assert_short_calls(thread_time, run, limit \\ @millisecond) do
+    timed = fn function ->
+      {thread, begin} = thread_time.()
+      result = function.()
+      {same_or_other, now} = thread_time.()
+      {if(thread == same_or_other, do: div(now - begin, 1_000), else: :unknown), result}
+    end
+
+    times = in_a_roomy_process(fn -> run.(timed) end)
+    known = times |> Enum.reject(&(&1 == :unknown)) |> Enum.sort()
+    assert length(known) > div(length(times), 2)
+
+    assert percentile(known, 99) <= limit,
+           "the longest of #{length(known)} calls, in microseconds: #{inspect(Enum.take(known, -20))}"
+  end
+
+  @doc "The times of all calls of `step` that a list takes, each of which returns the rest of it."
+  def list_times(timed, items, step, times \\ [])
+  def list_times(_timed, [], _step, times), do: times
+
+  def list_times(timed, items, step, times) do
+    {time, rest} = timed.(fn -> step.(items) end)
+    list_times(timed, rest, step, [time | times])
+  end
+
+  @doc "The times of all calls that show rows, each of which is given those there are."
+  def rows_times(timed, show, rows \\ [], times \\ []) do
+    case timed.(fn -> show.(rows) end) do
+      {time, {:more, rows}} -> rows_times(timed, show, rows, [time | times])
+      # It frees the table too, on a dirty scheduler.
+      {_time, {:done, _rows}} -> times
+    end
+  end
+
+  defp worst_gap_beside_plain(_ticker, _plain_work, left, worst) when left <= 0, do: worst
+
+  defp worst_gap_beside_plain(ticker, plain_work, left, worst) do
+    {gap, elapsed} = in_a_roomy_process(fn -> gap_beside(ticker, plain_work) end)
+    worst_gap_beside_plain(ticker, plain_work, left - elapsed, max(worst, gap))
+  end
+
+  defp gap_beside(ticker, run) do
+    Ticker.worst_gap(ticker)
+    {elapsed, _} = timed(run)
+    {Ticker.worst_gap(ticker), elapsed}
+  end
+
+  defp percentile(sorted, percent), do: Enum.at(sorted, div(length(sorted) * percent, 100))
+
+  defp timed(function) do
+    begin = System.monotonic_time(:microsecond)
+    result = function.()
+    {System.monotonic_time(:microsecond) - begin, result}
+  end
+
+  defp in_a_roomy_process(function) do
+    {pid, monitor} =
+      :erlang.spawn_opt(fn -> exit({:result, function.()}) end, [:monitor | @roomy])
+
+    assert_receive {:DOWN, ^monitor, :process, ^pid, reason}, 60_000
+    assert {:result, result} = reason
+    result
+  end
+end
