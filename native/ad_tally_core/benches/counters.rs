@@ -10,16 +10,17 @@
 use std::array;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::sync::Barrier;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::{Added, Counters, HashedKey, KeyWriter, Seed};
 use criterion::{Criterion, Throughput};
 use dashmap::DashMap;
+
+mod support;
+use support::{mixed, time};
 
 /// What keyed metrics have: impressions, clicks, spend.
 const METRICS: usize = 3;
@@ -55,13 +56,7 @@ fn with_words<R>(seed: &Seed, campaign: i64, creative: &[u8], act: impl FnOnce(H
 /// The keys in an order that has nothing to do with their numbers, the same in every run.
 fn shuffled(count: usize, salt: u64) -> Vec<Key> {
     let mut numbers: Vec<usize> = (0..count).collect();
-    // The finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection, so the order is total.
-    numbers.sort_by_key(|number| {
-        let mut mixed = (*number as u64).wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    });
+    numbers.sort_by_key(|number| mixed(*number as u64, salt));
     numbers.into_iter().map(Key::new).collect()
 }
 
@@ -162,35 +157,6 @@ impl Table for papaya::HashMap<Box<[u64]>, Row, ahash::RandomState> {
     }
 }
 
-/// Lets every thread do all adds, `iterations` times: from the first start to the last end.
-fn time_adds<T: Table>(table: &T, adds: &[&Key], threads: usize, iterations: u64) -> Duration {
-    let run = || {
-        let begin = Instant::now();
-        for _ in 0..iterations {
-            adds.iter().for_each(|key| table.add(black_box(key)));
-        }
-        (begin, Instant::now())
-    };
-    if threads == 1 {
-        let (begin, end) = run();
-        return end - begin;
-    }
-    let together = Barrier::new(threads);
-    let spans: Vec<_> = thread::scope(|scope| {
-        let start = || {
-            scope.spawn(|| {
-                together.wait();
-                run()
-            })
-        };
-        let started: Vec<_> = (0..threads).map(|_| start()).collect();
-        started.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    });
-    let begin = spans.iter().map(|span| span.0).min().expect("a thread");
-    let end = spans.iter().map(|span| span.1).max().expect("a thread");
-    end - begin
-}
-
 /// Adds to keys that have a row: `inserted` in that order, then each as often as it is in `adds`, all equally often.
 fn known_keys<T: Table>(criterion: &mut Criterion, group: &str, inserted: &[Key], adds: &[&Key], threads: usize) {
     let table = T::new(inserted.len(), inserted.len());
@@ -202,7 +168,7 @@ fn known_keys<T: Table>(criterion: &mut Criterion, group: &str, inserted: &[Key]
     group.bench_function(T::NAME, |bencher| {
         bencher.iter_custom(|more| {
             iterations += more;
-            time_adds(&table, adds, threads, more)
+            time(threads, more, || adds.iter().for_each(|key| table.add(black_box(key))))
         });
     });
     group.finish();

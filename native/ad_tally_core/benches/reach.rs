@@ -9,9 +9,7 @@
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::reach::Registers;
@@ -21,17 +19,12 @@ use datasketches::hll::{HllSketch, HllType};
 use hyperloglogplus::{HyperLogLog, HyperLogLogPlus};
 use parking_lot::Mutex;
 
+mod support;
+use support::{mixed, time};
+
 const PRECISION: u8 = 14;
 const USERS: u64 = 100_000;
 const KEYS: u64 = 1_000;
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a bijection: distinct numbers in no order.
-fn user(number: u64) -> u64 {
-    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
 
 /// A sketch that threads share.
 trait Shared: Sync {
@@ -151,38 +144,15 @@ impl Shared for Keyed {
     }
 }
 
-/// Lets every thread insert all users, `iterations` times: from the first start to the last end.
-fn time_inserts<T: Shared>(sketch: &T, users: &[u64], threads: usize, iterations: u64) -> Duration {
-    let run = || {
-        let begin = Instant::now();
-        for _ in 0..iterations {
-            users.iter().for_each(|user| sketch.insert(black_box(*user)));
-        }
-        (begin, Instant::now())
-    };
-    let together = Barrier::new(threads);
-    let spans: Vec<_> = thread::scope(|scope| {
-        let start = || {
-            scope.spawn(|| {
-                together.wait();
-                run()
-            })
-        };
-        let started: Vec<_> = (0..threads).map(|_| start()).collect();
-        started.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    });
-    let begin = spans.iter().map(|span| span.0).min().expect("a thread");
-    let end = spans.iter().map(|span| span.1).max().expect("a thread");
-    end - begin
-}
-
 fn shared<T: Shared>(criterion: &mut Criterion, group: &str, users: &[u64], threads: usize) {
     let sketch = T::new();
     users.iter().for_each(|user| sketch.insert(*user));
     let mut group = criterion.benchmark_group(group);
     group.throughput(Throughput::Elements(users.len() as u64 * threads as u64));
     group.bench_function(T::NAME, |bencher| {
-        bencher.iter_custom(|iterations| time_inserts(&sketch, users, threads, iterations));
+        bencher.iter_custom(|iterations| {
+            time(threads, iterations, || users.iter().for_each(|user| sketch.insert(black_box(*user))))
+        });
     });
     group.finish();
     sketch.check(users);
@@ -208,7 +178,7 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
 
-    let users: Vec<u64> = (1..=USERS).map(user).collect();
+    let users: Vec<u64> = (1..=USERS).map(|number| mixed(number, 0)).collect();
     for (threads, name) in [(1, "dense insert, one thread"), (2, "dense insert, two threads")] {
         shared::<Registers>(&mut criterion, name, &users, threads);
         if threads == 1 {
@@ -217,7 +187,7 @@ fn main() {
         shared::<Mutex<HllSketch>>(&mut criterion, name, &users, threads);
         shared::<Mutex<Plus>>(&mut criterion, name, &users, threads);
     }
-    let users: Vec<u64> = (1..=KEYS * 500).map(user).collect();
+    let users: Vec<u64> = (1..=KEYS * 500).map(|number| mixed(number, 0)).collect();
     for (threads, name) in [(1, "1000 keys, one thread"), (2, "1000 keys, two threads")] {
         shared::<Keyed>(&mut criterion, name, &users, threads);
     }
