@@ -69,9 +69,11 @@ impl Overflow {
 
     /// Shows them to a sketch.
     pub(super) fn pour(&self, into: &mut Sketch) {
-        match self.many.get() {
-            Some(many) => into.raise_all(many.view().values()),
-            None => self.few.lock().coupons().into_iter().for_each(|few| into.insert_all(few)),
+        // Held, so that nobody goes from the few to the many in between.
+        let few = self.few.lock();
+        few.coupons().into_iter().for_each(|few| into.insert_all(few));
+        if let Some(many) = self.many.get() {
+            into.raise_all(many.view().values());
         }
     }
 }
