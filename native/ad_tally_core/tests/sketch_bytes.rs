@@ -157,6 +157,9 @@ fn coupons_that_are_announced_and_have_no_slots_take_no_memory() {
 fn what_a_union_last_counted_may_have_changed_since() {
     // A union of DataSketches counts the smallest registers when it is asked for an estimate. Users that come after that
     // raise registers, and as none of them is zero any more, both numbers stay as they were.
+    let mut users = Sketch::new(8, None).expect("a precision");
+    (1..=9_000).for_each(|user| users.insert(Coupon::of_integer(user, None)));
+    assert_eq!(hostile::read(&golden("edge_hll8_p8_stale_count_compact")), Ok(users));
     let bytes = golden("edge_hll8_p8_cur_min_compact");
     let expected = Sketch::from_bytes(&bytes).expect("a sketch");
     assert!(bytes[6] > 1, "the smallest register is counted");

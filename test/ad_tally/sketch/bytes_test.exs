@@ -141,4 +141,7 @@ defmodule AdTally.Sketch.BytesTest do
 
   defp edge(["cur", "min", _form], 8),
     do: Sketch.from_users(Enum.to_list(1..100_000), precision: 8)
+
+  defp edge(["stale", "count", _form], 8),
+    do: Sketch.from_users(Enum.to_list(1..9_000), precision: 8)
 end
