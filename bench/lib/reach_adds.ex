@@ -62,31 +62,35 @@ defmodule AdTally.Bench.ReachAdds do
 
   defp ets(label, visits, table_options, options) do
     table = :ets.new(:bench, [:set, :public | table_options])
-    for {key, _users} <- visits.seen, do: :ets.insert(table, {key, 0, 0, 0})
+    for key <- visits.keys, do: :ets.insert(table, {key, 0, 0, 0})
     add = fn {key, _user} -> :ets.update_counter(table, key, {2, 1}) end
     contender = Contender.new(label, visits.visited, add, options)
-    adds_a_key = div(Contender.operations(contender), length(visits.seen))
+    adds_a_key = div(Contender.operations(contender), length(visits.keys))
 
     check = fn passes ->
       counts = for {_key, count, 0, 0} <- :ets.tab2list(table), do: count
-      {List.duplicate(passes * adds_a_key, length(visits.seen)), counts}
+      {List.duplicate(passes * adds_a_key, length(visits.keys)), counts}
     end
 
     %{contender | check: check}
   end
 
   defp reach(visits) do
-    reach = Reach.new(max_keys: length(visits.seen))
-    for {key, users} <- visits.seen, do: :ok = Reach.add_many(reach, key, users)
+    reach = Reach.new(max_keys: length(visits.keys))
+    seen = Sketch.from_users(visits.seen)
+    for key <- visits.keys, do: :ok = Reach.merge(reach, key, seen)
     reach
   end
 
   defp showing(label, visits, reach, inputs, add, options) do
     check = fn _passes ->
-      seen = Map.new(visits.seen)
+      seen = Sketch.from_users(visits.seen)
 
       expected =
-        for {key, users} <- users(visits), do: {key, Sketch.from_users(seen[key] ++ users)}
+        for {key, users} <- users(visits) do
+          {:ok, sketch} = Sketch.union([seen, Sketch.from_users(users)])
+          {key, sketch}
+        end
 
       {Enum.sort(expected), reach |> Reach.to_list() |> Enum.sort()}
     end

@@ -13,20 +13,27 @@ defmodule AdTally.Bench.Visits do
   @seen_before 1_000
   @seed 20_191_124
 
-  @enforce_keys [:seen, :visited]
+  @enforce_keys [:keys, :seen, :visited]
   defstruct @enforce_keys
 
   @type visit :: {Keys.key(), non_neg_integer()}
-  @type t :: %__MODULE__{seen: [{Keys.key(), [non_neg_integer()]}, ...], visited: [visit(), ...]}
+  @type t :: %__MODULE__{
+          keys: [Keys.key(), ...],
+          seen: [non_neg_integer(), ...],
+          visited: [visit(), ...]
+        }
 
-  @doc "So many keys, each visited by so many users."
-  @spec distinct(pos_integer(), pos_integer()) :: t()
-  def distinct(keys, visits) do
+  @doc """
+  So many keys, each visited by so many users and seen before by so many others, the
+  same ones for all keys.
+  """
+  @spec distinct(pos_integer(), pos_integer(), pos_integer()) :: t()
+  def distinct(keys, visits, seen_before \\ @seen_before) do
     :rand.seed(:exsss, @seed)
     keys = Keys.distinct(keys).inserted
-    seen = for key <- keys, do: {key, users(@seen_before)}
+    seen = users(seen_before)
     visited = for key <- keys, user <- users(visits), do: {key, user}
-    %__MODULE__{seen: seen, visited: Enum.shuffle(visited)}
+    %__MODULE__{keys: keys, seen: seen, visited: Enum.shuffle(visited)}
   end
 
   defp users(count), do: for(_ <- 1..count, do: :rand.uniform(2 ** 58))

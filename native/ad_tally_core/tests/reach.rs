@@ -67,6 +67,41 @@ fn a_drain_shows_one_sketch_a_key_of_all_its_users() {
     }
 }
 
+/// What a table notes about registers (none is below a value) and where it has put them must outlast the growth of its
+/// index, more users, and users whose values are the smallest and the largest there are.
+#[test]
+fn users_of_every_value_count_when_the_registers_of_their_key_are_high_already() {
+    const DENSE: i64 = 40;
+    let value = |register: u32, value: u32| Coupon::from_word(value << 26 | register).expect("a value of 1 to 63");
+    for precision in [4, 6, 12] {
+        // All keys are of one shard, so that its index grows six times after the rows were moved.
+        let reach = Reach::new(precision, 4_000, None).expect("a table");
+        let mut expected: HashMap<i64, Sketch> = HashMap::new();
+        let mut show = |number: i64, user: Coupon| {
+            key(number).with(reach.seed(), |key| assert_eq!(reach.add(key, user), Added::Row));
+            expected.entry(number).or_insert_with(|| sketch_of(precision, &[])).insert(user);
+        };
+        for number in 0..DENSE {
+            // Raised evenly to 0 to 63 and one register after the other, so that the last one raised is the lowest.
+            for height in 1..=(number as u32 * 2).min(63) {
+                (0..1 << precision).for_each(|register| show(number, value(register, height)));
+            }
+        }
+        (DENSE..3_000).for_each(|number| show(number, value(0, 1)));
+        for number in 0..DENSE {
+            for (register, height) in [(1, 1), (2, 63), (3, number as u32 + 1), (0, 2), (5, number as u32 * 2 % 63 + 1)]
+            {
+                show(number, value(register, height));
+            }
+        }
+        let rows = drain(&reach);
+        assert_eq!(rows.len(), 3_000);
+        for (number, sketch) in &expected {
+            assert_eq!(&rows[&key(*number)], sketch, "key {number} at {precision}");
+        }
+    }
+}
+
 #[test]
 fn threads_make_the_sketches_that_one_makes_and_every_user_is_in_a_drain() {
     let reach = Reach::new(12, 1_000, None).expect("a table");

@@ -115,7 +115,7 @@ impl Counters {
     ///
     /// # Panics
     /// If `metric` is not below [`Counters::metrics`].
-    #[inline]
+    #[inline(always)]
     pub fn add(&self, key: HashedKey<'_>, metric: usize, amount: i64) -> Added {
         let table = self.current.pin();
         let found = table.keyed.find(key);

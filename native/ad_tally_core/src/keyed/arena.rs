@@ -44,12 +44,7 @@ impl Arena {
         if self.chunks.last().is_none_or(|chunk| chunk.len() * WORDS < self.used + length) {
             // A quarter of what there is, so that little is allocated ahead at any size.
             let size = (self.lines / 4).clamp(FIRST, LARGEST).max(length.div_ceil(WORDS));
-            let chunk: Box<[Line]> = (0..size).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect();
-            assert!(
-                is_nameable(chunk.as_ptr_range().end.addr()),
-                "the system hands out addresses of more than 51 bits"
-            );
-            self.chunks.push(chunk);
+            self.chunks.push(zeroed(size));
             self.lines += size;
             self.used = 0;
             grown = size * size_of::<Line>();
@@ -60,4 +55,20 @@ impl Arena {
         self.used += length;
         (row, grown)
     }
+
+    /// The same in a chunk of their own, from where a line begins.
+    pub(super) fn allocate_alone(&mut self, length: usize) -> (NonNull<AtomicU64>, usize) {
+        let chunk = zeroed(length.div_ceil(WORDS));
+        let room = NonNull::from(&*chunk).cast();
+        let grown = size_of_val(&*chunk);
+        // The last one is filled further.
+        self.chunks.insert(self.chunks.len().saturating_sub(1), chunk);
+        (room, grown)
+    }
+}
+
+fn zeroed(lines: usize) -> Box<[Line]> {
+    let chunk: Box<[Line]> = (0..lines).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect();
+    assert!(is_nameable(chunk.as_ptr_range().end.addr()), "the system hands out addresses of more than 48 bits");
+    chunk
 }

@@ -2,51 +2,82 @@
 //!
 //! ```text
 //! line, 64 bytes
-//!   tags  8 x 16 bits   0: empty, else 0x8000 | 15 bits of the hash
-//!   low   8 x 32 bits   the rows' addresses in words, 48 bits each
-//!   high  8 x 16 bits
+//!   tags     8 x 8 bits    of slots 0 to 6: 0 empty, else 0x80 | 7 bits of the hash. The last is always 0
+//!   entries  7 x 64 bits   bits 0..48   address of the row
+//!                          bits 48..56  a note of the table's about the row, 0 at first
+//!                          bits 56..64  8 more bits of the hash
 //! ```
 //!
 //! A key belongs to the line that the low bits of its hash name, or when that is full to the next one with room. All
-//! tags of a line are compared in a dozen instructions without a branch: where in its line a key lies is as good as
+//! tags of a line are compared in six instructions without a branch: where in its line a key lies is as good as
 //! random, and with one entry after the other a branch was mispredicted in two lookups of three (cachegrind, 10,000
-//! keys).
+//! keys). One lookup in twenty-five meets another key's tag, and nearly always the bits beside the address tell before
+//! that key's row is asked for.
 //!
-//! Readers take no lock. A writer (one at a time: it holds the shard's lock) publishes a row by storing its tag. An
+//! Readers take no lock. A writer (one at a time: it holds the shard's lock) publishes a row by storing its tag, and may
+//! later name another place and another note for it in one store. An
 //! array that has become too full is copied into one of twice the size; the old array stays until the table is
 //! dropped, because readers may still be walking it. All old arrays together are smaller than the current one.
 
+use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Rows in a line.
-const SLOTS: usize = 8;
+const SLOTS: usize = 7;
 /// The bits of the hash that make the tag. The line takes bits from 0 up, the shard bits from 63 down.
-const TAG_SHIFT: u32 = 28;
-/// Set in every tag, so that it differs from an empty one, and by more than one.
-const TAKEN: u64 = 0x8000;
-const TAG_BITS: usize = 16;
-const TAGS_A_WORD: usize = 4;
-/// One in each of a word's four tags.
-const EACH: u64 = 0x0001_0001_0001_0001;
+const TAG_SHIFT: u32 = 25;
+const TAG_BITS: usize = 8;
+/// Set in every tag, so that it differs from an empty one.
+const TAKEN: u64 = 0x80;
+/// One in each tag.
+const EACH: u64 = 0x0101_0101_0101_0101;
+const ADDRESS_BITS: u32 = 48;
+const NOTE_SHIFT: u32 = ADDRESS_BITS;
+const CHECK_SHIFT: u32 = 56;
+/// The bits of the hash that are kept beside an address.
+const CHECKED_SHIFT: u32 = 32;
 
 #[repr(align(64))]
 pub(super) struct Line {
-    tags: [AtomicU64; 2],
-    low: [AtomicU32; SLOTS],
-    high: [AtomicU16; SLOTS],
+    tags: AtomicU64,
+    entries: [AtomicU64; SLOTS],
+}
+
+/// A row as a line names it.
+#[derive(Clone, Copy)]
+pub(super) struct Entry(NonZeroU64);
+
+impl Entry {
+    fn new(hash: u64, row: NonNull<AtomicU64>, note: u8) -> Self {
+        let address = row.as_ptr().expose_provenance() as u64;
+        let entry = address | u64::from(note) << NOTE_SHIFT | check(hash) << CHECK_SHIFT;
+        Self(NonZeroU64::new(entry).unwrap_or_else(|| unreachable!("no row lies at 0")))
+    }
+
+    /// The row.
+    #[inline(always)]
+    pub(super) fn row(self) -> NonNull<AtomicU64> {
+        let address = self.0.get() & ((1 << ADDRESS_BITS) - 1);
+        // SAFETY: `new` was given a pointer that is not null and fits into these bits: the arena has looked.
+        unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(address as usize)) }
+    }
+
+    /// The note.
+    #[inline(always)]
+    pub(super) fn note(self) -> u8 {
+        (self.0.get() >> NOTE_SHIFT) as u8
+    }
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
-/// The bits of an address that a word's alignment leaves zero.
-const ALIGNMENT_BITS: u32 = 3;
 /// Whether a row at this address can be named in a line. All systems give programs addresses of 47 or 48 bits unless they
 /// ask for more.
 pub(super) fn is_nameable(address: usize) -> bool {
-    address >> (48 + ALIGNMENT_BITS) == 0
+    address >> ADDRESS_BITS == 0
 }
 
 /// A shard's current array, in one word: the address, whose low six bits are free, with the binary logarithm of the
@@ -123,54 +154,43 @@ impl Index {
 
 impl Line {
     fn new() -> Self {
-        Self {
-            tags: std::array::from_fn(|_| AtomicU64::new(0)),
-            low: std::array::from_fn(|_| AtomicU32::new(0)),
-            high: std::array::from_fn(|_| AtomicU16::new(0)),
-        }
+        Self { tags: AtomicU64::new(0), entries: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// The slots that may have the tag, and whether the line is full.
+    /// The slots that may have the hash's tag, and whether the line is full.
     #[inline(always)]
-    fn look(&self, tag: u64) -> (Slots, bool) {
-        let [low, high] = [self.tags[0].load(Acquire), self.tags[1].load(Acquire)];
+    fn look(&self, hash: u64) -> (Slots, bool) {
+        let tags = self.tags.load(Acquire);
         // A tag that is equal is zero after the exclusive or, and only then does taking one from it borrow into its top
-        // bit. (A tag just above an equal one may be shown as well if it differs in the lowest bit alone: the keys tell.)
-        let equal = |tags: u64| {
-            let difference = tags ^ (tag * EACH);
-            difference.wrapping_sub(EACH) & !difference & (EACH << (TAG_BITS - 1))
-        };
-        (Slots(equal(low) >> 1 | equal(high)), high >> ((TAGS_A_WORD - 1) * TAG_BITS) != 0)
+        // bit. (A tag just above an equal one may be shown as well if it differs in the lowest bit alone.)
+        let difference = tags ^ (tag(hash) * EACH);
+        let equal = difference.wrapping_sub(EACH) & !difference & (TAKEN * EACH);
+        (Slots(equal), tags >> ((SLOTS - 1) * TAG_BITS) != 0)
     }
 
-    /// The row of a slot whose tag was seen.
     #[inline(always)]
-    fn row(&self, slot: usize) -> Option<NonNull<AtomicU64>> {
-        let (low, high) = (self.low[slot].load(Relaxed), self.high[slot].load(Relaxed));
-        let address = (usize::from(high) << 32 | low as usize) << ALIGNMENT_BITS;
-        NonNull::new(ptr::with_exposed_provenance_mut(address))
+    fn entry(&self, slot: usize) -> Option<Entry> {
+        // Acquire: a row that has moved is seen whole.
+        NonZeroU64::new(self.entries[slot].load(Acquire)).map(Entry)
     }
 
-    /// The first row with the hash's tag.
+    /// The first entry with the hash's tag and bits.
     #[inline(always)]
-    pub(super) fn candidate(&self, hash: u64) -> Option<NonNull<AtomicU64>> {
-        let (mut slots, _) = self.look(tag(hash));
-        slots.next().and_then(|slot| self.row(slot))
+    pub(super) fn candidate(&self, hash: u64) -> Option<Entry> {
+        let (mut slots, _) = self.look(hash);
+        slots.find_map(|slot| self.entry(slot).filter(|entry| entry.0.get() >> CHECK_SHIFT == check(hash)))
     }
 
     /// Puts a row into the first empty slot, if there is one.
-    fn put(&self, tag: u64, row: NonNull<AtomicU64>) -> bool {
-        let Some(slot) = (0..SLOTS).find(|slot| self.row(*slot).is_none()) else { return false };
-        let words = row.as_ptr().expose_provenance() >> ALIGNMENT_BITS;
-        self.low[slot].store(words as u32, Relaxed);
-        self.high[slot].store((words >> 32) as u16, Relaxed);
-        let tags = &self.tags[slot / TAGS_A_WORD];
-        tags.store(tags.load(Relaxed) | tag << (slot % TAGS_A_WORD * TAG_BITS), Release);
+    fn put(&self, hash: u64, row: NonNull<AtomicU64>, note: u8) -> bool {
+        let Some(slot) = (0..SLOTS).find(|slot| self.entry(*slot).is_none()) else { return false };
+        self.entries[slot].store(Entry::new(hash, row, note).0.get(), Relaxed);
+        self.tags.store(self.tags.load(Relaxed) | tag(hash) << (slot * TAG_BITS), Release);
         true
     }
 }
 
-/// A set of slots, a bit each: bit 14 + 16 n for slot n, bit 15 + 16 n for slot 4 + n.
+/// A set of slots: the top bit of each one's tag.
 struct Slots(u64);
 
 impl Iterator for Slots {
@@ -181,9 +201,9 @@ impl Iterator for Slots {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let slot = self.0.trailing_zeros() as usize / TAG_BITS;
         self.0 &= self.0 - 1;
-        Some(bit / TAG_BITS + bit % 2 * TAGS_A_WORD)
+        Some(slot)
     }
 }
 
@@ -212,18 +232,19 @@ impl<'a> Entries<'a> {
         line
     }
 
-    /// The first row with the hash's tag that is wanted.
+    /// The first entry with the hash's tag that is wanted.
     #[inline(always)]
-    pub(super) fn find(self, hash: u64, is_wanted: impl Fn(NonNull<AtomicU64>) -> bool) -> Option<NonNull<AtomicU64>> {
+    pub(super) fn find(self, hash: u64, is_wanted: impl Fn(Entry) -> bool) -> Option<Entry> {
         let mut at = hash as usize;
         loop {
             let line = self.line(at);
-            let (slots, full) = line.look(tag(hash));
+            let (slots, full) = line.look(hash);
             for slot in slots {
-                if let Some(row) = line.row(slot)
-                    && is_wanted(row)
+                if let Some(entry) = line.entry(slot)
+                    && entry.0.get() >> CHECK_SHIFT == check(hash)
+                    && is_wanted(entry)
                 {
-                    return Some(row);
+                    return Some(entry);
                 }
             }
             if !full {
@@ -235,25 +256,46 @@ impl<'a> Entries<'a> {
 
     /// Puts a row that is complete into its line or the next one with room, visible from then on. There is one: the
     /// shard grows before an array is full.
-    pub(super) fn place(self, hash: u64, row: NonNull<AtomicU64>) {
+    pub(super) fn place(self, hash: u64, row: NonNull<AtomicU64>, note: u8) {
         let mut at = hash as usize;
-        while !self.line(at).put(tag(hash), row) {
+        while !self.line(at).put(hash, row, note) {
             at = at.wrapping_add(1);
         }
     }
 
-    /// The row of slot `at` of all, if it is not empty.
-    pub(super) fn row(self, at: usize) -> Option<NonNull<AtomicU64>> {
+    /// Names another place, where the row lies as complete, and another note for a row of the hash, if it is here.
+    pub(super) fn replace(self, hash: u64, row: NonNull<AtomicU64>, by: NonNull<AtomicU64>, note: u8) {
+        let mut at = hash as usize;
+        loop {
+            let line = self.line(at);
+            let (mut slots, full) = line.look(hash);
+            if let Some(slot) = slots.find(|slot| line.entry(*slot).is_some_and(|entry| entry.row() == row)) {
+                line.entries[slot].store(Entry::new(hash, by, note).0.get(), Release);
+                return;
+            }
+            if !full {
+                return;
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    /// What slot `at` of all names, if it is not empty.
+    pub(super) fn entry(self, at: usize) -> Option<Entry> {
         let (line, slot) = (&self.lines[at / SLOTS], at % SLOTS);
-        let tags = line.tags[slot / TAGS_A_WORD].load(Acquire);
-        let taken = tags >> (slot % TAGS_A_WORD * TAG_BITS) & TAKEN != 0;
-        if taken { line.row(slot) } else { None }
+        let taken = line.tags.load(Acquire) >> (slot * TAG_BITS) & TAKEN != 0;
+        if taken { line.entry(slot) } else { None }
     }
 }
 
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
     hash >> TAG_SHIFT & (TAKEN - 1) | TAKEN
+}
+
+#[inline(always)]
+fn check(hash: u64) -> u64 {
+    hash >> CHECKED_SHIFT & 0xff
 }
 
 /// Asks for the cache line at an address, and does not wait for it.

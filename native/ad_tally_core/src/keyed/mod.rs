@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::arena::Arena;
 pub use self::batch::Batch;
 pub(crate) use self::index::fetch;
-use self::index::{Entries, Index, Line, Memory};
+use self::index::{Entries, Entry, Index, Line, Memory};
 pub(crate) use self::walk::Walk;
 use crate::error::Error;
 use crate::key::{self, HashedKey, Seed};
@@ -58,17 +58,11 @@ struct Shards {
     release: Option<Release>,
 }
 
-/// How what a row's cells own is freed, once nobody can reach the row any more.
-#[derive(Clone, Copy)]
-pub(crate) struct Release {
-    /// Frees it, given the cells and the precision.
-    ///
-    /// # Safety
-    /// To be called with the cells of a row of the table it was given to, the last time they are looked at.
-    pub(crate) free: unsafe fn(&[AtomicU64], u8),
-    /// The precision of the table's sketches.
-    pub(crate) precision: u8,
-}
+/// Frees what a row's cells own, once nobody can reach the row any more.
+///
+/// # Safety
+/// To be called with the cells of a row of the table it was given to, the last time they are looked at.
+pub(crate) type Release = unsafe fn(&[AtomicU64]);
 
 /// What a shard's new keys need.
 pub(crate) struct Writer {
@@ -78,12 +72,30 @@ pub(crate) struct Writer {
     memories: Vec<Memory>,
 }
 
-/// Where a row of a table lies (its cells, then the key): a complete one, in an arena that neither moves nor frees it
-/// during `'a`. One word, so that it stays in a register between lookup and add.
+/// Where a row of a table lies (its cells, then the key), with its note: a complete one, in an arena that neither changes
+/// its key nor frees it during `'a`. One word, so that it stays in a register between lookup and add.
 #[derive(Clone, Copy)]
 pub(crate) struct Found<'a> {
-    words: NonNull<AtomicU64>,
+    entry: Entry,
     table: PhantomData<&'a Keyed>,
+}
+
+impl<'a> Found<'a> {
+    fn new(entry: Entry) -> Self {
+        Self { entry, table: PhantomData }
+    }
+
+    /// What the table has noted about the row, 0 at first. A row that was found a while ago may have another one by now.
+    #[inline(always)]
+    pub(crate) fn note(self) -> u8 {
+        self.entry.note()
+    }
+
+    /// The address of the row's first cell.
+    #[inline(always)]
+    pub(crate) fn address(self) -> *const AtomicU64 {
+        self.entry.row().as_ptr()
+    }
 }
 
 impl Keyed {
@@ -123,20 +135,20 @@ impl Keyed {
         self.allocated.fetch_sub(bytes, Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn shard(&self, hash: u64) -> usize {
         (hash >> 48) as usize & (self.indices.len() - 1)
     }
 
     /// The array of a shard, as it is now.
-    #[inline]
+    #[inline(always)]
     fn entries(&self, shard: usize) -> Option<Entries<'_>> {
         // SAFETY: a writer keeps all its shard's arrays until the table is dropped.
         unsafe { self.indices[shard].entries() }
     }
 
     /// The row of a key, if it has one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
         self.find_in(self.entries(self.shard(key.hash))?, key)
     }
@@ -150,22 +162,23 @@ impl Keyed {
     /// The row that most likely is the hash's, asked for so that it is near when its key is compared.
     #[inline(always)]
     fn fetch_row(&self, line: &Line, hash: u64) -> Option<Found<'_>> {
-        let words = line.candidate(hash)?;
-        fetch(words.as_ptr());
-        Some(Found { words, table: PhantomData })
+        let entry = line.candidate(hash)?;
+        // The key's line: it is looked at first, and most rows lie in one line with their key.
+        fetch(entry.row().as_ptr().wrapping_add(self.width));
+        Some(Found::new(entry))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<Found<'a>> {
-        let found = |words| Found { words, table: PhantomData };
-        entries.find(key.hash, |words| self.has_key(found(words), key.words)).map(found)
+        let width = self.width;
+        entries.find(key.hash, |entry| has_key(entry.row(), width, key.words)).map(Found::new)
     }
 
     /// The cells of a row.
     #[inline(always)]
     pub(crate) fn cells<'a>(&'a self, found: Found<'a>) -> &'a [AtomicU64] {
         // SAFETY: this is how `insert` lays a row out.
-        unsafe { std::slice::from_raw_parts(found.words.as_ptr(), self.width) }
+        unsafe { std::slice::from_raw_parts(found.address(), self.width) }
     }
 
     /// A word of a row's key.
@@ -175,14 +188,12 @@ impl Keyed {
     #[inline(always)]
     unsafe fn key_word(&self, found: Found<'_>, at: usize) -> u64 {
         // SAFETY: the key follows the cells.
-        unsafe { found.words.add(self.width + at).as_ref() }.load(Relaxed)
+        unsafe { found.entry.row().add(self.width + at).as_ref() }.load(Relaxed)
     }
 
     #[inline(always)]
     fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
-        // SAFETY: this stops at the first difference. As long as all words were equal, so are the header and the
-        // lengths among them, so the next word is one that the row has too.
-        words.iter().enumerate().all(|(at, word)| unsafe { self.key_word(found, at) } == *word)
+        has_key(found.entry.row(), self.width, words)
     }
 
     fn key_length(&self, found: Found<'_>) -> usize {
@@ -221,11 +232,44 @@ impl Keyed {
         }
         writer.keys += 1;
         self.allocated.fetch_add(grown, Relaxed);
-        entries.place(key.hash, words);
-        Some(Found { words, table: PhantomData })
+        entries.place(key.hash, words, 0);
+        entries.find(key.hash, |entry| entry.row() == words).map(Found::new)
     }
 
-    /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with eight to a line,
+    /// Copies a row, whose lock the caller has, to a place of its own with `before` zeroed words right before it, a whole
+    /// number of lines with the cells. Nobody finds it there until [`Keyed::rename`] has told the index.
+    pub(crate) fn copy_row(&self, writer: &mut Writer, found: Found<'_>, before: usize) -> NonNull<AtomicU64> {
+        let length = self.width + self.key_length(found);
+        let (room, grown) = writer.arena.allocate_alone(before + length);
+        self.allocated.fetch_add(grown, Relaxed);
+        // SAFETY: the room is that long, and so is the row.
+        unsafe {
+            let copy = room.add(before);
+            for at in 0..length {
+                copy.add(at).as_ref().store(found.entry.row().add(at).as_ref().load(Relaxed), Relaxed);
+            }
+            copy
+        }
+    }
+
+    /// Has the index note something larger about a row, whose lock the caller has, if it still is named where it was found.
+    pub(crate) fn note(&self, writer: &mut Writer, found: Found<'_>, hash: u64, note: u8) {
+        let row = found.entry.row();
+        let noted = self.entries(self.shard(hash)).and_then(|entries| entries.find(hash, |entry| entry.row() == row));
+        if noted.is_some_and(|entry| entry.note() < note) {
+            self.rename(writer, found, hash, row, note);
+        }
+    }
+
+    /// Has the index name another place and another note for a row, whose lock the caller has. What was written to that
+    /// place before is seen by whoever finds it there. The row stays where it was as well, for whoever has found that.
+    pub(crate) fn rename(&self, _writer: &mut Writer, found: Found<'_>, hash: u64, to: NonNull<AtomicU64>, note: u8) {
+        if let Some(entries) = self.entries(self.shard(hash)) {
+            entries.replace(hash, found.entry.row(), to, note);
+        }
+    }
+
+    /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with seven to a line,
     /// nearly every key is still found in its own. How many depends on the shard, because keys spread evenly, and
     /// shards that grew at the same number of keys would all grow within the same moment.
     fn entries_with_room(&self, shard: usize, writer: &mut Writer) -> Entries<'_> {
@@ -237,9 +281,8 @@ impl Keyed {
         }
         let memory = Memory::new(old.map_or(1, |old| old.lines() * 2));
         if let Some(old) = old {
-            for words in (0..old.len()).filter_map(|at| old.row(at)) {
-                let found = Found { words, table: PhantomData };
-                memory.entries().place(self.hash_of(found), words);
+            for entry in (0..old.len()).filter_map(|at| old.entry(at)) {
+                memory.entries().place(self.hash_of(Found::new(entry)), entry.row(), entry.note());
             }
         }
         self.allocated.fetch_add(memory.bytes(), Relaxed);
@@ -279,8 +322,23 @@ impl Keyed {
     }
 
     fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<Found<'a>> {
-        entries.row(at).map(|words| Found { words, table: PhantomData })
+        entries.entry(at).map(Found::new)
     }
+}
+
+/// Whether a row of `width` cells has that key.
+#[inline(always)]
+fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
+    // SAFETY: the key follows the cells.
+    let mut own = unsafe { row.add(width) };
+    words.iter().all(|word| {
+        // SAFETY: this stops at the first difference. As long as all words were equal, so are the header and the
+        // lengths among them, so the next word is one that the row has too.
+        let is_equal = unsafe { own.as_ref() }.load(Relaxed) == *word;
+        // SAFETY: at most one beyond the last word of the row.
+        own = unsafe { own.add(1) };
+        is_equal
+    })
 }
 
 impl Drop for Shards {
@@ -289,11 +347,11 @@ impl Drop for Shards {
         for writer in &mut self.writers {
             let Some(memory) = writer.get_mut().memories.last() else { continue };
             let entries = memory.entries();
-            for words in (0..entries.len()).filter_map(|at| entries.row(at)) {
+            for entry in (0..entries.len()).filter_map(|at| entries.entry(at)) {
                 // SAFETY: the last array names every row of the shard, each of that many cells and alive until the arena
                 // is dropped, after this. Nobody else has the shards any more.
                 unsafe {
-                    (release.free)(std::slice::from_raw_parts(words.as_ptr(), self.width), release.precision);
+                    release(std::slice::from_raw_parts(entry.row().as_ptr(), self.width));
                 }
             }
         }

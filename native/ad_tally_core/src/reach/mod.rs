@@ -8,7 +8,6 @@
 //! A user of a key with many users costs a lookup, as in `counters`, and a look at one register. `drain` puts a fresh table
 //! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
 
-mod hints;
 mod overflow;
 mod registers;
 mod rows;
@@ -16,7 +15,6 @@ mod table;
 
 use std::sync::Arc;
 
-use hints::Hints;
 use parking_lot::Mutex;
 pub use registers::{Registers, View};
 pub use rows::Rows;
@@ -53,7 +51,6 @@ pub struct Reach {
     precision: u8,
     max_keys: usize,
     secret: Option<Secret>,
-    hints: Hints,
     /// Overflowed adds of the tables that were drained.
     drained_overflow: Mutex<u64>,
 }
@@ -74,15 +71,14 @@ impl Reach {
     /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::keyed::MAX_KEYS`].
     pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
         check_max_keys(max_keys)?;
-        let (seed, hints) = (Seed::random(), Hints::new(max_keys));
+        let seed = Seed::random();
         let empty = Sketch::new(precision, None)?;
         Ok(Self {
-            current: Current::new(Arc::new(Table::new(empty, max_keys, seed.clone(), hints.clone()))),
+            current: Current::new(Arc::new(Table::new(empty, max_keys, seed.clone()))),
             seed,
             precision,
             max_keys,
             secret,
-            hints,
             drained_overflow: Mutex::new(0),
         })
     }
@@ -108,7 +104,6 @@ impl Reach {
     /// Shows a user to a key.
     #[inline(always)]
     pub fn add(&self, key: HashedKey<'_>, user: Coupon) -> Added {
-        self.hints.fetch(key.hash, user, 1 << self.precision);
         self.current.pin().add(key, user)
     }
 
@@ -178,7 +173,7 @@ impl Reach {
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
     #[must_use]
     pub fn drain(&self) -> Drained {
-        let fresh = Table::new(self.empty_sketch(), self.max_keys, self.seed.clone(), self.hints.clone());
+        let fresh = Table::new(self.empty_sketch(), self.max_keys, self.seed.clone());
         // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
         let mut drained = self.drained_overflow.lock();
         let old = self.current.replace(Arc::new(fresh), &REGISTRY);
@@ -200,7 +195,7 @@ impl Reach {
             max_keys: self.max_keys,
             sparse: keys.saturating_sub(dense),
             dense,
-            memory_bytes: size_of::<Self>() + self.hints.bytes() + table.bytes(),
+            memory_bytes: size_of::<Self>() + table.bytes(),
             overflow: *drained + table.overflow().adds(),
         }
     }

@@ -3,6 +3,7 @@
 //! A register only ever grows, to the largest value it was shown, so neither the order of threads nor of users matters.
 //! Most users raise nothing: they read one byte, and no cache line moves between cores.
 
+use std::hint::select_unpredictable;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sketch::Coupon;
@@ -42,20 +43,6 @@ impl Registers {
         // SAFETY: they are there as long as the borrow.
         unsafe { View::at(self.lines.as_ptr().expose_provenance() as u64, self.precision) }
     }
-
-    /// Gives them away as an address, of a cache line, for [`Registers::take_back`].
-    pub(crate) fn give_away(self) -> u64 {
-        Box::into_raw(self.lines).cast::<Line>().expose_provenance() as u64
-    }
-
-    /// # Safety
-    /// The address came from [`Registers::give_away`] of registers of that precision, and is taken back once.
-    pub(crate) unsafe fn take_back(address: u64, precision: u8) -> Self {
-        let first = std::ptr::with_exposed_provenance_mut::<Line>(address as usize);
-        let lines = std::ptr::slice_from_raw_parts_mut(first, Self::bytes(precision) / LINE);
-        // SAFETY: it is the box that was given away, of as many lines as that precision takes.
-        Self { lines: unsafe { Box::from_raw(lines) }, precision }
-    }
 }
 
 /// Registers where they lie.
@@ -74,15 +61,46 @@ impl<'a> View<'a> {
         Self { registers: unsafe { std::slice::from_raw_parts(first, 1 << precision) } }
     }
 
+    #[inline(always)]
+    fn register(self, coupon: Coupon) -> &'a AtomicU8 {
+        // SAFETY: the register of a coupon is below the number of registers, a power of two.
+        unsafe { self.registers.get_unchecked(coupon.register(self.registers.len())) }
+    }
+
     /// Shows them a user.
     #[inline(always)]
     pub fn raise(self, coupon: Coupon) {
-        let value = coupon.value();
-        // SAFETY: the register of a coupon is below the number of registers, a power of two.
-        let register = unsafe { self.registers.get_unchecked(coupon.register(self.registers.len())) };
-        if register.load(Relaxed) < value {
-            register.fetch_max(value, Relaxed);
+        let register = self.register(coupon);
+        if register.load(Relaxed) < coupon.value() {
+            register.fetch_max(coupon.value(), Relaxed);
         }
+    }
+
+    /// Shows them a user, when none of them is below `least`: whether one was raised that was not above it.
+    ///
+    /// A user of so small a value raises nothing, and no register is looked at: of a key's registers most lie far away, and
+    /// with a million users nineteen users in twenty are of such values (precision 12).
+    #[inline(always)]
+    pub(crate) fn raise_from(self, least: u8, coupon: Coupon) -> bool {
+        // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
+        static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
+        let value = coupon.value();
+        let register = select_unpredictable(value <= least, &RAISED, self.register(coupon));
+        register.load(Relaxed) < value && register.fetch_max(value, Relaxed) <= least
+    }
+
+    /// The least of them, or one that is not above `least`, looked for from the register of a coupon on.
+    pub(crate) fn least(self, least: u8, from: Option<Coupon>) -> u8 {
+        let from = from.map_or(0, |coupon| coupon.register(self.registers.len()));
+        let (before, after) = self.registers.split_at(from);
+        let mut found = u8::MAX;
+        for register in after.iter().chain(before) {
+            found = found.min(register.load(Relaxed));
+            if found <= least {
+                break;
+            }
+        }
+        found
     }
 
     /// Raises them to others, as many.
