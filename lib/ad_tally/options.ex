@@ -23,14 +23,27 @@ defmodule AdTally.Options do
     end
   end
 
-  def max_keys!(options, default) do
-    case Keyword.get(options, :max_keys, default) do
-      max_keys when is_integer(max_keys) and max_keys in 1..@most_keys ->
-        max_keys
+  def max_keys!(options, default), do: count!(options, :max_keys, default)
+
+  def count!(options, name, default) do
+    case Keyword.get(options, name, default) do
+      count when is_integer(count) and count in 1..@most_keys ->
+        count
 
       other ->
         raise ArgumentError,
-              "expected :max_keys to be an integer from 1 to #{@most_keys}, got: #{inspect(other)}"
+              "expected #{inspect(name)} to be an integer from 1 to #{@most_keys}, got: #{inspect(other)}"
+    end
+  end
+
+  def boolean!(options, name, default) do
+    case Keyword.get(options, name, default) do
+      value when is_boolean(value) ->
+        value
+
+      other ->
+        raise ArgumentError,
+              "expected #{inspect(name)} to be true or false, got: #{inspect(other)}"
     end
   end
 

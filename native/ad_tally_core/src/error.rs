@@ -18,4 +18,75 @@ pub enum Error {
     /// A precision that no sketch has.
     #[error("a precision is 4 to 18, not {0}")]
     Precision(u8),
+    /// A frequency cap's capacity that is zero or beyond what the table can address.
+    #[error("a capacity is 1 to 1000000000 pairs, not {0}")]
+    Capacity(usize),
+    /// A frequency cap that is to grow too far.
+    #[error("max_capacity is from capacity to 16 times that ({least} to {most}), not {max_capacity}")]
+    MaxCapacity {
+        /// What was asked for.
+        max_capacity: usize,
+        /// The capacity.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// Too many tiers, or none and no lifetime either.
+    #[error("a frequency cap has one to three tiers, or only a lifetime, not {0} tiers")]
+    Tiers(usize),
+    /// A tier that cannot be kept.
+    #[error(
+        "a tier has a granularity of 1000 to 86400000 ms and a horizon of one to 4032 times that,          not {granularity} ms and {horizon} ms"
+    )]
+    Tier {
+        /// Milliseconds of a tick.
+        granularity: u64,
+        /// Milliseconds that ticks are kept.
+        horizon: u64,
+    },
+    /// Tiers that are not each coarser and longer than the one before.
+    #[error("tiers go from fine to coarse: each has a larger granularity and a longer horizon than the one before")]
+    TierOrder,
+    /// No rules, or too many.
+    #[error("one to sixteen rules are asked together, not {0}")]
+    Rules(usize),
+    /// A rule that allows nothing, or more than is kept.
+    #[error("a rule allows 1 to {most} events, not {max}")]
+    Max {
+        /// What was asked for.
+        max: u32,
+        /// The most.
+        most: u32,
+    },
+    /// A window that no tier covers.
+    #[error("a window is 1 to {most} ms, the longest horizon of the table's tiers, not {window}")]
+    Window {
+        /// What was asked for.
+        window: u64,
+        /// The most.
+        most: u64,
+    },
+    /// An offset from UTC of a day or more.
+    #[error("an offset from UTC is less than a day (86400000 ms) either way, not {0}")]
+    Offset(i64),
+    /// A midnight that lies within a tick.
+    #[error(
+        "midnight at an offset of {0} ms from UTC is the begin of a tick in no tier that covers a day: choose a          granularity that divides both"
+    )]
+    Midnight(i64),
+    /// A lifetime's rule for a table that keeps none.
+    #[error("the table keeps no lifetime counts: make it with lifetime: true")]
+    NoLifetime,
+    /// A scope that is in a list twice.
+    #[error("a scope is in the list twice")]
+    DuplicateScope,
+    /// Too many scopes at once, or none.
+    #[error("one to 64 scopes are admitted together, not {0}")]
+    Scopes(usize),
+    /// A time beyond what ticks can tell.
+    #[error("a time is 0 to 140737488355327 ms since 1970, not {0}")]
+    Time(u64),
+    /// The system has no room for the table.
+    #[error("the system has no room for a table of {0} bytes")]
+    Memory(usize),
 }

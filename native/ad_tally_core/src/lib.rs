@@ -6,6 +6,7 @@
 //! * [`counters`]: keyed 64-bit counters that any number of threads add to
 //! * [`reach`]: keyed sketches of users that any number of threads add to
 //! * [`sketch`]: one sketch of users as a value, and its bytes
+//! * [`frequency_cap`]: how often a user may be shown something, over windows that roll
 //! * [`hash`]: hashes with a fixed definition
 //! * [`row`]: one key's counters, the part that a model checker exercises
 //!
@@ -16,6 +17,7 @@
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 compile_error!("AdTally needs a 64-bit little-endian target");
 
+pub mod frequency_cap;
 pub mod pin;
 pub mod row;
 mod sync;
@@ -39,6 +41,8 @@ pub mod sketch;
 pub use counters::{Add, Added, Counters, Info, Rows};
 #[cfg(not(loom))]
 pub use error::Error;
+#[cfg(not(loom))]
+pub use frequency_cap::{FrequencyCap, Rule, Rules, Window};
 #[cfg(not(loom))]
 pub use key::{Element, HashedKey, KeyRef, KeyWriter, Seed};
 #[cfg(not(loom))]

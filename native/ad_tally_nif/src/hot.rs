@@ -57,6 +57,19 @@ impl<'a> Argument<'a> for Amount {
     }
 }
 
+/// Milliseconds since 1970.
+pub struct At(pub u64);
+
+impl<'a> Argument<'a> for At {
+    #[inline(always)]
+    fn read(term: Term<'a>) -> Result<Self, Refusal> {
+        with_layout!(L => terms::integer::<L>(term.get_env(), term.into()))
+            .and_then(|at| u64::try_from(at).ok())
+            .map(At)
+            .ok_or_else(|| refusal::time(term))
+    }
+}
+
 /// Runs a hot function's body and turns what comes out into what the VM expects. Called by [`hot!`] only.
 ///
 /// # Safety

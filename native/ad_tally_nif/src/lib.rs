@@ -6,12 +6,13 @@
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `refusal`: what is raised for bad arguments
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`, `reach`, `sketch`: the functions of the modules of these names
+//! * `counters`, `reach`, `sketch`, `frequency_cap`: the functions of the modules of these names
 
 mod args;
 mod atoms;
 mod counters;
 mod diagnostics;
+mod frequency_cap;
 mod hot;
 mod reach;
 mod refusal;
@@ -28,6 +29,8 @@ fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
         && resource::register::<reach::Walk>(env)
         && resource::register::<reach::Union>(env)
         && resource::register::<sketch::Builder>(env)
+        && resource::register::<frequency_cap::Table>(env)
+        && resource::register::<frequency_cap::RuleSet>(env)
 }
 
 rustler::init!("Elixir.AdTally.Native", load = load);

@@ -62,6 +62,12 @@ pub fn amount(term: Term<'_>) -> Refusal {
     Refusal(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", inspect(term)))
 }
 
+/// The term is no time.
+#[cold]
+pub fn time(term: Term<'_>) -> Refusal {
+    Refusal(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", inspect(term)))
+}
+
 /// The term is no user.
 #[cold]
 pub fn user(term: Term<'_>) -> Refusal {

@@ -1,0 +1,390 @@
+defmodule AdTally.FrequencyCap do
+  @moduledoc """
+  Frequency caps: how often a user may be shown an ad, decided exactly over rolling
+  windows, in one atomic call from any process.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 100_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.minutes(30)}, {3, :timer.hours(24)}])
+      iex> at = 1_780_272_000_000
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "user-7", rules, at)
+      :ok
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "user-7", rules, at + 60_000)
+      {:capped, {1, 1_800_000}}
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "user-7", rules, at + :timer.minutes(35))
+      :ok
+
+  A table is a reference that belongs to no process. A *scope* is what is capped, a
+  campaign, an ad or an advertiser; scopes and users are keys as in `AdTally.Counters`.
+  Times are Unix milliseconds and default to the system's.
+
+  ## Rules
+
+  `{max, window}`: never more than `max` admitted in any `window` milliseconds, wherever
+  they begin. `{max, {:day, utc_offset}}`: at most `max` a calendar day, from midnight to
+  midnight where clocks are `utc_offset` milliseconds ahead of UTC. `{max, :lifetime}`: at
+  most `max` ever, in tables made with `lifetime: true`.
+
+  Rules are compiled once by `rules!/1` and belong to the caller: the same table serves
+  campaigns with different rules, and a campaign's rules can change at any time without
+  touching what was counted.
+
+  ## What is promised
+
+    * **Never one too many.** However many processes ask at once, whatever the order of
+      times, while the table grows or is swept: no rule is ever passed. All that is
+      approximate errs to the side of denying.
+    * **Nothing denied counts.** An event that a rule blocks leaves no trace, in any scope.
+    * **Open again in time.** Times are kept in ticks of the tier's granularity, so a window
+      may stay closed for up to one granule longer than the true times would have it, and
+      never shorter. A calendar day is exact.
+    * **Aliases.** Pairs of scope and user are told apart by their line in the table and 16
+      bits; two that look alike count together and may be denied early, one decision in
+      several thousand at most. With `strict: true` it is 64 bits.
+
+  ## Late events
+
+  An event counts at its own time, up to the shortest horizon back from the newest time
+  seen. Where a window reaches back to before what is still kept, it denies. Further back is
+  `{:error, :too_old}`, and a time more than a day past both the newest time seen and the
+  system's time is `{:error, :future}`; nothing is counted then. (The newest time is noted to
+  the second.) See [Frequency caps](frequency_caps.html).
+  """
+
+  alias AdTally.{Counters, Native, Options}
+
+  @typedoc "A table."
+  @opaque t :: reference()
+
+  @typedoc "Compiled rules."
+  @opaque rules :: reference()
+
+  @typedoc "What is capped."
+  @type scope :: Counters.key()
+
+  @typedoc "Who is shown something."
+  @type user :: Counters.key()
+
+  @typedoc "Unix milliseconds, from 0."
+  @type at :: non_neg_integer()
+
+  @typedoc "Over what a rule counts: milliseconds, a calendar day, or all there ever was."
+  @type window :: pos_integer() | {:day, utc_offset_ms :: integer()} | :lifetime
+
+  @typedoc "At most so many in a window: 1 to 28, for a lifetime 1 to 65,535."
+  @type rule :: {max :: pos_integer(), window()}
+
+  @typedoc """
+  Why an event was not decided: its time is too far ahead or too far back, or it is of a new
+  pair and `max_capacity` is reached.
+  """
+  @type reason :: :future | :too_old | :full
+
+  @default_capacity 1_000_000
+  @default_tiers [{300_000, 1_209_600_000}]
+
+  @doc """
+  Makes a table.
+
+  ## Options
+
+    * `:capacity` - for how many pairs of scope and user with events within the horizon the
+      table is laid out, from 1 to 1,000,000,000. Default: #{@default_capacity}. A pair takes
+      about 16 bytes with up to four events, of each tier.
+
+    * `:max_capacity` - up to how many it grows, at most 16 times `:capacity`. Beyond it
+      `admit/5` answers `{:error, :full}` for pairs it does not have. Default: twice
+      `:capacity`. Every doubling makes aliases twice as frequent.
+
+    * `:tiers` - up to three `{granularity, horizon}` in milliseconds, from fine to coarse.
+      A rule is served by the finest tier whose horizon covers its window. Granularity is
+      from 1 second to a day, a horizon at most 4,032 times that. Default: ticks of 5
+      minutes for 14 days, `#{inspect(@default_tiers)}`.
+
+    * `:lifetime` - whether a pair's events are counted for ever besides. Default: `false`.
+
+    * `:strict` - whether pairs are told apart by 64 bits instead of 16, at two and a half
+      times the memory. Default: `false`.
+
+  Raises `ArgumentError` for an option that is unknown or out of range, and if the system
+  has no room.
+
+      iex> day = :timer.hours(24)
+      iex> tiers = [{:timer.minutes(5), 14 * day}, {:timer.hours(1), 90 * day}]
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000, tiers: tiers, lifetime: true)
+      iex> AdTally.FrequencyCap.info(caps).pairs
+      0
+  """
+  @spec new(
+          capacity: pos_integer(),
+          max_capacity: pos_integer(),
+          tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
+          lifetime: boolean(),
+          strict: boolean()
+        ) :: t()
+  def new(options \\ []) do
+    options = Options.known!(options, [:capacity, :max_capacity, :tiers, :lifetime, :strict])
+    capacity = Options.count!(options, :capacity, @default_capacity)
+    max_capacity = Options.count!(options, :max_capacity, min(2 * capacity, 1_000_000_000))
+    tiers = options |> Keyword.get(:tiers, @default_tiers) |> tiers!()
+    lifetime = Options.boolean!(options, :lifetime, false)
+    strict = Options.boolean!(options, :strict, false)
+    Native.caps_new({capacity, max_capacity}, tiers, lifetime, strict)
+  end
+
+  defp tiers!(tiers) do
+    if is_list(tiers) and Enum.all?(tiers, &tier?/1) do
+      tiers
+    else
+      raise ArgumentError,
+            "expected :tiers to be a list of {granularity, horizon} in milliseconds, " <>
+              "got: #{inspect(tiers)}"
+    end
+  end
+
+  defp tier?({granularity, horizon}), do: milliseconds?(granularity) and milliseconds?(horizon)
+  defp tier?(_other), do: false
+
+  defp milliseconds?(value), do: is_integer(value) and value in 1..0x7FFF_FFFF_FFFF_FFFF
+
+  @doc """
+  Compiles rules, one to sixteen of them, that are asked in this order.
+
+  Raises `ArgumentError` for what is no rule. Whether a table's tiers cover them shows when
+  they are first used with it.
+
+      iex> AdTally.FrequencyCap.rules!([{0, 1_000}])
+      ** (ArgumentError) a rule allows 1 to 28 events, not 0
+  """
+  @spec rules!([rule(), ...]) :: rules()
+  def rules!(rules) when is_list(rules), do: rules |> Enum.map(&rule!/1) |> Native.caps_rules()
+
+  def rules!(other),
+    do: raise(ArgumentError, "expected a list of {max, window}, got: #{inspect(other)}")
+
+  defp rule!({max, window}) when is_integer(max) and max in 0..0xFFFF_FFFF,
+    do: {max, window!(window)}
+
+  defp rule!(other) do
+    raise ArgumentError,
+          "expected a rule {max, window}, max an integer from 1 to 28 (65535 for a lifetime), " <>
+            "got: #{inspect(other)}"
+  end
+
+  defp window!(window) when is_integer(window) and window in 0..0x7FFF_FFFF_FFFF_FFFF,
+    do: {0, window}
+
+  defp window!({:day, offset})
+       when is_integer(offset) and offset in -0x7FFF_FFFF_FFFF_FFFF..0x7FFF_FFFF_FFFF_FFFF,
+       do: {1, offset}
+
+  defp window!(:lifetime), do: {2, 0}
+
+  defp window!(other) do
+    raise ArgumentError,
+          "expected a window of milliseconds, {:day, utc_offset_in_milliseconds} or :lifetime, " <>
+            "got: #{inspect(other)}"
+  end
+
+  @doc """
+  The rules that were compiled, as they were given.
+
+      iex> [{3, {:day, 0}}] |> AdTally.FrequencyCap.rules!() |> AdTally.FrequencyCap.rules()
+      [{3, {:day, 0}}]
+  """
+  @spec rules(rules()) :: [rule(), ...]
+  def rules(rules), do: Native.caps_rules_list(rules)
+
+  @doc """
+  Asks every rule whether a user may see something of a scope at a time, and counts it if
+  none blocks: one atomic step.
+
+  `{:capped, rule}` names the first rule that blocks; nothing is counted then, and neither
+  with `{:error, reason}`. Raises `ArgumentError` for bad keys, rules that the table's tiers
+  do not cover, or a negative time.
+  """
+  @spec admit(t(), scope(), user(), rules(), at()) ::
+          :ok | {:capped, rule()} | {:error, reason()}
+  # Tail calls without a match on the result, as in AdTally.Counters.add/3.
+  def admit(caps, scope, user, rules, at), do: Native.caps_admit(caps, scope, user, rules, at)
+
+  @doc "`admit/5` at the system's time."
+  @spec admit(t(), scope(), user(), rules()) :: :ok | {:capped, rule()} | {:error, reason()}
+  def admit(caps, scope, user, rules), do: Native.caps_admit(caps, scope, user, rules)
+
+  @doc """
+  As `admit/5`, and counts nothing. It takes no lock and writes nothing.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> {AdTally.FrequencyCap.check(caps, :ad, 7, rules), AdTally.FrequencyCap.check(caps, :ad, 7, rules)}
+      {:ok, :ok}
+  """
+  @spec check(t(), scope(), user(), rules(), at()) ::
+          :ok | {:capped, rule()} | {:error, reason()}
+  def check(caps, scope, user, rules, at \\ now()),
+    do: Native.caps_check(caps, scope, user, rules, at)
+
+  @doc """
+  Counts an event that happened anyway, whatever the rules would say. Of a pair's events the
+  newest 28 are kept on ticks, which is enough for any rule.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> AdTally.FrequencyCap.record(caps, :ad, 7)
+      :ok
+      iex> AdTally.FrequencyCap.admit(caps, :ad, 7, rules)
+      {:capped, {1, 3_600_000}}
+  """
+  @spec record(t(), scope(), user(), at()) :: :ok | {:error, reason()}
+  def record(caps, scope, user, at \\ now()), do: Native.caps_record(caps, scope, user, at)
+
+  @doc """
+  Takes an event back that was admitted or recorded at a time: the ad was not shown after
+  all. `:not_found` if there is none of that time's tick.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> at = 1_780_272_000_000
+      iex> AdTally.FrequencyCap.admit(caps, :ad, 7, rules, at)
+      :ok
+      iex> AdTally.FrequencyCap.release(caps, :ad, 7, at)
+      :ok
+      iex> AdTally.FrequencyCap.release(caps, :ad, 7, at)
+      :not_found
+  """
+  @spec release(t(), scope(), user(), at()) :: :ok | :not_found
+  def release(caps, scope, user, at \\ now()), do: Native.caps_release(caps, scope, user, at)
+
+  @doc """
+  How many events a rule of that window would count at a time: with those of the tick in
+  which the window begins, and at most 28 unless it is the lifetime.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> at = 1_780_272_000_000
+      iex> for hour <- 1..5, do: AdTally.FrequencyCap.record(caps, :ad, 7, at + :timer.hours(hour))
+      iex> AdTally.FrequencyCap.count(caps, :ad, 7, :timer.hours(2), at + :timer.minutes(305))
+      2
+  """
+  @spec count(t(), scope(), user(), window(), at()) :: non_neg_integer()
+  def count(caps, scope, user, window, at \\ now()),
+    do: Native.caps_count(caps, scope, user, window!(window), at)
+
+  @doc """
+  The first time from `at` on at which every rule would let an event through if there were
+  none until then; `at` itself if they would now, `:never` if a lifetime is used up.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> at = 1_780_272_000_000
+      iex> AdTally.FrequencyCap.admit(caps, :ad, 7, rules, at)
+      iex> AdTally.FrequencyCap.opens_at(caps, :ad, 7, rules, at) - at
+      3_900_000
+  """
+  @spec opens_at(t(), scope(), user(), rules(), at()) :: at() | :never
+  def opens_at(caps, scope, user, rules, at \\ now()),
+    do: Native.caps_opens_at(caps, scope, user, rules, at)
+
+  @doc """
+  One event under several scopes, each with its rules: counted in all of them or in none,
+  as one atomic step. One to 64 scopes.
+
+  `{:capped, scope, rule}` names the first scope in the list that blocks. Raises
+  `ArgumentError` as `admit/5`, and for a scope that is in the list twice.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> two = AdTally.FrequencyCap.rules!([{2, :timer.hours(1)}])
+      iex> one = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> scopes = [{{:advertiser, 9}, two}, {{:campaign, 42}, two}, {{:ad, 7}, one}]
+      iex> AdTally.FrequencyCap.admit_all(caps, scopes, "user-7")
+      :ok
+      iex> AdTally.FrequencyCap.admit_all(caps, scopes, "user-7")
+      {:capped, {:ad, 7}, {1, 3_600_000}}
+  """
+  @spec admit_all(t(), [{scope(), rules()}, ...], user(), at()) ::
+          :ok | {:capped, scope(), rule()} | {:error, reason()}
+  def admit_all(caps, scopes, user, at \\ now()),
+    do: Native.caps_admit_all(caps, scopes, user, at)
+
+  @doc """
+  Which of these scopes `check/5` would let a user see, in one call: those of the list, in
+  its order.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> AdTally.FrequencyCap.record(caps, {:ad, 7}, "user-7")
+      iex> AdTally.FrequencyCap.admissible(caps, [{{:ad, 7}, rules}, {{:ad, 8}, rules}], "user-7")
+      [{:ad, 8}]
+  """
+  @spec admissible(t(), [{scope(), rules()}], user(), at()) :: [scope()] | {:error, reason()}
+  def admissible(caps, scopes, user, at \\ now()) do
+    case Native.caps_admissible(caps, scopes, user, at) do
+      {scopes, rest} when is_list(scopes) ->
+        with more when is_list(more) <- admissible(caps, rest, user, at), do: scopes ++ more
+
+      all ->
+        all
+    end
+  end
+
+  @doc """
+  Gives up all events that are too old at a time (the newest time seen, if that is earlier),
+  in steps that are short: how many words of memory became free.
+
+  Lines are cleared whenever they are touched, so this is only of use where many pairs are
+  never seen again: once an hour, say.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> AdTally.FrequencyCap.sweep(caps)
+      0
+  """
+  @spec sweep(t(), at()) :: non_neg_integer()
+  def sweep(caps, at \\ now()), do: sweep(caps, {0, 0}, at, 0)
+
+  defp sweep(caps, from, at, removed) do
+    case Native.caps_sweep(caps, from, at) do
+      {:done, more} -> removed + more
+      {next, more} -> sweep(caps, next, at, removed + more)
+    end
+  end
+
+  @doc """
+  The table's numbers.
+
+    * `:pairs` - pairs of scope and user with events, of the tier that has most
+    * `:words`, `:load` - words of memory in use in all tiers, and which share of the
+      fullest tier's lines that is
+    * `:stash` - lines that full ones go on in
+    * `:grown` - how often a tier has doubled
+    * `:memory_bytes` - memory of all tiers
+    * `:huge_bytes` - how much of it the system has put into huge pages, `nil` where it does
+      not tell
+    * `:denied` - denials since the table was made: by a `:rule` for sure, or by `:rounding`,
+      where the oldest event that counted may lie before the window
+    * `:refused` - events in the `:future`, `:too_old`, or of a pair too many (`:full`)
+    * `:tiers` - the numbers of each tier
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> AdTally.FrequencyCap.record(caps, :ad, 7)
+      iex> AdTally.FrequencyCap.info(caps).pairs
+      1
+  """
+  @spec info(t()) :: %{
+          pairs: non_neg_integer(),
+          words: non_neg_integer(),
+          load: float(),
+          stash: non_neg_integer(),
+          grown: non_neg_integer(),
+          memory_bytes: pos_integer(),
+          huge_bytes: non_neg_integer() | nil,
+          denied: %{rule: non_neg_integer(), rounding: non_neg_integer()},
+          refused: %{
+            future: non_neg_integer(),
+            too_old: non_neg_integer(),
+            full: non_neg_integer()
+          },
+          tiers: [map(), ...]
+        }
+  def info(caps), do: Native.caps_info(caps)
+
+  defp now, do: System.system_time(:millisecond)
+end

@@ -1,0 +1,143 @@
+//! Whether a rule lets one more event through, given the ticks of those there were.
+//!
+//! A tick stands for any moment of its granule, so a rule holds for all of them: an event counts as within a window if any
+//! moment of its tick is. That keeps a window closed for up to one granule longer than the event's true time would, and
+//! never opens it earlier.
+
+use super::slots::TICKS;
+
+/// What a rule became for a table's tiers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compiled {
+    pub(super) tier: usize,
+    pub(super) max: u32,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Any `window` milliseconds: whole ticks and the rest of a tick. Two ticks that are at most `span` apart may share
+    /// such a window.
+    Rolling { window: u64, ticks: u64, rest: u64, span: u64 },
+    /// The calendar day at an offset from UTC.
+    Day { offset: i64 },
+    /// All there ever were.
+    Lifetime,
+}
+
+pub(super) const DAY: u64 = 86_400_000;
+
+/// The moment of an event, as one tier sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: u64,
+    pub(super) granularity: u64,
+    pub(super) tick: u64,
+    /// Milliseconds since the tick began.
+    pub(super) rest: u64,
+}
+
+impl Moment {
+    #[inline(always)]
+    pub(super) fn new(at: u64, granularity: u64) -> Self {
+        let tick = at / granularity;
+        Self { at, granularity, tick, rest: at - tick * granularity }
+    }
+}
+
+/// Why a rule blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    /// There were as many events, or it cannot be known that there were fewer.
+    Rule,
+    /// There may have been fewer: an event of the oldest tick that counts may lie before the window.
+    Rounding,
+}
+
+impl Compiled {
+    /// Whether it blocks an event at a moment, given the ages of those there were before `end`, which is not before the
+    /// moment. Of a `full` pair older ones may be missing.
+    #[inline(always)]
+    pub(super) fn blocks(&self, moment: &Moment, end: u64, ages: &[u16], full: bool) -> Option<Block> {
+        let (first, last) = match self.kind {
+            Kind::Rolling { ticks, rest, .. } => {
+                let now = end - moment.tick;
+                (now, now + ticks + u64::from(moment.rest < rest))
+            }
+            Kind::Day { offset } => day(moment, end, offset),
+            Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
+        };
+        let max = self.max as usize;
+        let count = within(ages, first, last);
+        if count >= max {
+            let is_rolling = matches!(self.kind, Kind::Rolling { .. });
+            let for_sure = if is_rolling && last > first { within(ages, first, last - 1) } else { count };
+            return Some(if for_sure >= max { Block::Rule } else { Block::Rounding });
+        }
+        if last >= TICKS || full && ages.iter().all(|age| u64::from(*age) < last) {
+            return Some(Block::Rule);
+        }
+        if let Kind::Rolling { window, span, .. } = self.kind
+            && ages.iter().any(|age| u64::from(*age) < first)
+        {
+            return is_passed_later(moment, end, ages, window, span, max).then_some(Block::Rule);
+        }
+        None
+    }
+
+    /// The first moment after this one at which it may no longer block.
+    pub(super) fn next(&self, moment: &Moment, end: u64, ages: &[u16]) -> Option<u64> {
+        match self.kind {
+            Kind::Rolling { window, .. } => {
+                // A window after the last moment that a tick stands for.
+                let leaves = |age: &u16| (end - u64::from(*age) + 1) * moment.granularity + window;
+                ages.iter().map(leaves).filter(|at| *at > moment.at).min()
+            }
+            Kind::Day { offset } => Some(day_begin(moment.at, offset).saturating_add_unsigned(DAY).max(0) as u64),
+            Kind::Lifetime => None,
+        }
+    }
+
+    /// How many events it would count.
+    pub(super) fn count(&self, moment: &Moment, end: u64, ages: &[u16]) -> usize {
+        let (first, last) = match self.kind {
+            Kind::Rolling { ticks, rest, .. } => {
+                let now = end - moment.tick;
+                (now, now + ticks + u64::from(moment.rest < rest))
+            }
+            Kind::Day { offset } => day(moment, end, offset),
+            Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
+        };
+        within(ages, first, last)
+    }
+}
+
+/// Ages from `first` to `last`.
+#[inline(always)]
+fn within(ages: &[u16], first: u64, last: u64) -> usize {
+    ages.iter().filter(|age| (first..=last).contains(&u64::from(**age))).count()
+}
+
+/// The ages of the last and the first tick of the moment's day. The last may lie after `end`.
+fn day(moment: &Moment, end: u64, offset: i64) -> (u64, u64) {
+    let begin = day_begin(moment.at, offset);
+    let first = begin.max(0) as u64 / moment.granularity;
+    let last = begin.saturating_add_unsigned(DAY).max(1) as u64 / moment.granularity - 1;
+    (end.saturating_sub(last), end.saturating_sub(first))
+}
+
+/// Milliseconds at which the local day of a moment began.
+fn day_begin(at: u64, offset: i64) -> i64 {
+    let local = at as i64 + offset;
+    local - local.rem_euclid(DAY as i64) - offset
+}
+
+/// Whether one more event would be too many for a window that ends with an event after it: late events count at their time.
+#[cold]
+fn is_passed_later(moment: &Moment, end: u64, ages: &[u16], window: u64, span: u64, max: usize) -> bool {
+    let now = end - moment.tick;
+    let later = ages.iter().map(|age| u64::from(*age)).filter(|age| *age < now);
+    later
+        .filter(|age| (now - age) * moment.granularity - moment.rest < window)
+        .any(|age| within(ages, age, age + span) >= max)
+}

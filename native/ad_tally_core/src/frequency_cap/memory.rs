@@ -1,0 +1,82 @@
+//! Lines that are zero and take memory only once they are touched.
+
+use super::line::Line;
+
+/// The memory of a table: as many lines as it can ever have, of which the system provides those that are used.
+pub(super) struct Lines {
+    #[cfg(all(unix, not(loom)))]
+    mapping: memmap2::MmapMut,
+    #[cfg(not(all(unix, not(loom))))]
+    boxed: Box<[Line]>,
+    count: usize,
+}
+
+#[cfg(all(unix, not(loom)))]
+impl Lines {
+    /// `count` empty lines, or `None` where the system has no room for them. Asks for huge pages where there are any: of
+    /// many lines each lies in another page, and finding that takes as long as reading the line.
+    pub(super) fn new(count: usize) -> Option<Self> {
+        let bytes = count.checked_mul(size_of::<Line>())?;
+        let mapping =
+            memmap2::MmapOptions::new().len(bytes.max(size_of::<Line>())).no_reserve_swap().map_anon().ok()?;
+        #[cfg(target_os = "linux")]
+        if bytes >= HUGE_PAGE {
+            // Where the system grants none it says so, and all works as well.
+            let _ = mapping.advise(memmap2::Advice::HugePage);
+        }
+        Some(Self { mapping, count })
+    }
+
+    #[inline(always)]
+    pub(super) fn all(&self) -> &[Line] {
+        // SAFETY: the mapping is that long, begins at a page and so at a line, was zeroed by the system, which makes it
+        // lines that are empty, and all access to it is by these lines' atomics.
+        unsafe { std::slice::from_raw_parts(self.mapping.as_ptr().cast(), self.count) }
+    }
+
+    /// Bytes of it that lie in huge pages, where the system tells.
+    pub(super) fn huge_bytes(&self) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        return huge_bytes(self.mapping.as_ptr().addr(), self.mapping.len());
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
+
+/// The huge pages of all mappings between two addresses, which the system may have cut or joined with others.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn huge_bytes(begin: usize, length: usize) -> Option<usize> {
+    use std::io::{BufRead, BufReader};
+    let maps = BufReader::new(std::fs::File::open("/proc/self/smaps").ok()?);
+    let (mut inside, mut kibibytes) = (false, 0);
+    for line in maps.lines() {
+        let line = line.ok()?;
+        let first = line.split_ascii_whitespace().next().unwrap_or_default();
+        if let Some((from, to)) = first.split_once('-')
+            && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
+        {
+            inside = from < begin + length && begin < to;
+        } else if inside && let Some(count) = line.strip_prefix("AnonHugePages:") {
+            kibibytes += count.trim().trim_end_matches(" kB").parse::<usize>().ok()?;
+        }
+    }
+    Some(kibibytes << 10)
+}
+
+#[cfg(not(all(unix, not(loom))))]
+impl Lines {
+    pub(super) fn new(count: usize) -> Option<Self> {
+        Some(Self { boxed: (0..count.max(1)).map(|_| Line::new()).collect(), count })
+    }
+
+    pub(super) fn all(&self) -> &[Line] {
+        &self.boxed[..self.count]
+    }
+
+    pub(super) fn huge_bytes(&self) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,67 @@
+//! Frequency caps: how often a user may be shown something, over windows that roll.
+//!
+//! ```text
+//! FrequencyCap ── tiers ──> Table (ticks of 5 minutes) ──> line, line, line ──> overflow line
+//!             │             Table (ticks of an hour)
+//!             │             Table (counts of a lifetime)
+//!             └─ newest time seen
+//! ```
+//!
+//! A pair of scope and user has its last events in every tier, each as the tick of its time. `admit` locks the pair's line
+//! in each tier (in order, so that nobody waits in a circle), asks every rule, and counts the event in all tiers or in none.
+//! Nobody counts without the lock, so no rule is ever passed, however many ask at once. What is approximate is approximate
+//! to the safe side: two pairs that look alike count together (one in several thousand, unless the table is strict), and a
+//! tick stands for all moments of its granule.
+
+mod decide;
+mod line;
+mod memory;
+#[cfg(not(loom))]
+mod rules;
+mod slots;
+pub(crate) mod table;
+
+/// Ticks of a pair that are kept.
+const MOST_TICKS: usize = 28;
+/// The longest horizon there can be: 4032 ticks of a day.
+const LONGEST_HORIZON: u64 = HORIZON_TICKS * decide::DAY;
+/// Ticks of a horizon at most: of the 4095 that a line can tell apart, a few are left for events to come.
+const HORIZON_TICKS: u64 = 4_032;
+
+#[cfg(not(loom))]
+mod cap;
+#[cfg(not(loom))]
+pub use cap::{Config, Decision, FrequencyCap, Info, Reason, TierInfo};
+#[cfg(loom)]
+pub use model::Model;
+#[cfg(not(loom))]
+pub use rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules, Window};
+
+/// The step of an `admit` on one tier, for the model checker.
+#[cfg(loom)]
+mod model {
+    use super::slots::Format;
+    use super::table::Table;
+
+    /// A table of one line.
+    pub struct Model(Table);
+
+    impl Model {
+        /// An empty one.
+        pub fn new() -> Self {
+            Self(Table::new(Format::Ticks, 1, 2, 60).expect("memory"))
+        }
+
+        /// Counts an event at a tick if there were fewer than `max`.
+        pub fn admit(&self, hash: u64, tick: u64, max: usize) -> bool {
+            let mut home = self.0.lock(hash);
+            home.reach(tick);
+            home.seen(hash).ages().len() < max && home.add(hash, tick).is_ok()
+        }
+
+        /// Events counted, looked at without a lock.
+        pub fn count(&self, hash: u64, tick: u64) -> Option<usize> {
+            self.0.look(hash, tick).map(|(seen, _)| seen.ages().len())
+        }
+    }
+}

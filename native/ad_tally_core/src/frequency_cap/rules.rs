@@ -1,0 +1,141 @@
+//! Rules: how often a pair may be admitted.
+
+use std::sync::OnceLock;
+
+use super::decide::{Compiled, DAY, Kind};
+use crate::error::Error;
+
+/// The most events that a rule on ticks can allow: as many are kept of a pair.
+pub const MOST_EVENTS: u32 = 28;
+/// The most events that a lifetime's rule can allow.
+pub const MOST_EVENTS_OF_A_LIFETIME: u32 = 65_535;
+/// Rules that are asked together.
+pub const MOST_RULES: usize = 16;
+
+/// Over what a rule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// Any so many milliseconds, wherever they begin.
+    Rolling(u64),
+    /// A calendar day, from midnight to midnight, where the clock is that many milliseconds ahead of UTC.
+    Day(i64),
+    /// All that was admitted since the table was made.
+    Lifetime,
+}
+
+/// At most `max` events in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// The most events.
+    pub max: u32,
+    /// Over what they are counted.
+    pub window: Window,
+}
+
+/// Some rules, to be asked one after the other.
+#[derive(Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// What they became for the first table they were used with, which is nearly always the only one.
+    compiled: OnceLock<Fitted>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    tiers: Tiers,
+    rules: Vec<Compiled>,
+}
+
+/// What a table is made of, as far as rules have to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tiers {
+    /// Granularity and horizon in milliseconds, the finest first.
+    pub(super) ticks: Vec<(u64, u64)>,
+    pub(super) lifetime: bool,
+}
+
+impl Rules {
+    /// Some rules.
+    ///
+    /// # Errors
+    /// [`Error::Rules`] unless they are 1 to [`MOST_RULES`], [`Error::Max`] and [`Error::Window`] for one that no table
+    /// could keep.
+    pub fn new(rules: Vec<Rule>) -> Result<Self, Error> {
+        if rules.is_empty() || rules.len() > MOST_RULES {
+            return Err(Error::Rules(rules.len()));
+        }
+        for rule in &rules {
+            let most = if rule.window == Window::Lifetime { MOST_EVENTS_OF_A_LIFETIME } else { MOST_EVENTS };
+            if rule.max == 0 || rule.max > most {
+                return Err(Error::Max { max: rule.max, most });
+            }
+            match rule.window {
+                Window::Rolling(0) => return Err(Error::Window { window: 0, most: super::LONGEST_HORIZON }),
+                Window::Day(offset) if offset.unsigned_abs() >= DAY => return Err(Error::Offset(offset)),
+                _ => {}
+            }
+        }
+        Ok(Self { rules, compiled: OnceLock::new() })
+    }
+
+    /// The rules in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Does something with what they are for a table of these tiers.
+    #[inline(always)]
+    pub(super) fn with<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
+        match self.compiled.get() {
+            Some(fitted) if fitted.tiers == *tiers => Ok(act(&fitted.rules)),
+            _ => self.with_fitted(tiers, act),
+        }
+    }
+
+    #[cold]
+    fn with_fitted<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
+        let rules: Vec<Compiled> = self.rules.iter().map(|rule| rule.fit(tiers)).collect::<Result<_, _>>()?;
+        let fitted = Fitted { tiers: tiers.clone(), rules: rules.clone() };
+        // Rules that another table was first with are fitted to this one again at every call: slower, and as right.
+        let _ = self.compiled.set(fitted);
+        Ok(act(&rules))
+    }
+}
+
+impl Rule {
+    /// What it is for a table of these tiers: it is served by the finest one that covers it.
+    pub(super) fn fit(self, tiers: &Tiers) -> Result<Compiled, Error> {
+        let Self { max, window } = self;
+        let covers = |length: u64| move |tier: &&(usize, (u64, u64))| tier.1.1 >= length;
+        let all: Vec<(usize, (u64, u64))> = tiers.ticks.iter().copied().enumerate().collect();
+        let longest = tiers.ticks.iter().map(|tier| tier.1).max().unwrap_or(0);
+        match window {
+            Window::Rolling(length) => {
+                let Some((tier, (granularity, _))) = all.iter().find(covers(length)) else {
+                    return Err(Error::Window { window: length, most: longest });
+                };
+                let kind = Kind::Rolling {
+                    window: length,
+                    ticks: length / granularity,
+                    rest: length % granularity,
+                    span: if length < 2 { 0 } else { (length - 2) / granularity + 1 },
+                };
+                Ok(Compiled { tier: *tier, max, kind })
+            }
+            Window::Day(offset) => {
+                if longest < DAY {
+                    return Err(Error::Window { window: DAY, most: longest });
+                }
+                let divides = |granularity: u64| {
+                    DAY.is_multiple_of(granularity) && offset.unsigned_abs().is_multiple_of(granularity)
+                };
+                let tier = all.iter().filter(covers(DAY)).find(|(_, (granularity, _))| divides(*granularity));
+                let Some((tier, _)) = tier else { return Err(Error::Midnight(offset)) };
+                Ok(Compiled { tier: *tier, max, kind: Kind::Day { offset } })
+            }
+            Window::Lifetime if tiers.lifetime => Ok(Compiled { tier: tiers.ticks.len(), max, kind: Kind::Lifetime }),
+            Window::Lifetime => Err(Error::NoLifetime),
+        }
+    }
+}

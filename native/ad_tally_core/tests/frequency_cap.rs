@@ -1,0 +1,378 @@
+//! Frequency caps against an oracle that keeps every moment: never one too many, and never closed for more than a granule
+//! longer than the true times say.
+#![cfg(not(loom))]
+
+use std::collections::HashMap;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use ad_tally_core::frequency_cap::{Config, Decision, Reason};
+use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Window};
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// Monday, 1 June 2026.
+const BEGIN: u64 = 1_780_272_000_000;
+
+fn config() -> Config {
+    Config { capacity: 1_000, max_capacity: 4_000, tiers: vec![(5 * MINUTE, 14 * DAY)], lifetime: false, strict: false }
+}
+
+fn caps(config: &Config) -> FrequencyCap {
+    FrequencyCap::new(config).expect("a table")
+}
+
+fn rules(rules: &[(u32, Window)]) -> Rules {
+    Rules::new(rules.iter().map(|(max, window)| Rule { max: *max, window: *window }).collect()).expect("rules")
+}
+
+fn pair(scope: u64, user: u64) -> u64 {
+    FrequencyCap::pair(mix(scope), mix(user ^ 0x5bd1))
+}
+
+/// A hash, for the test's own pairs.
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+fn admit(caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Decision {
+    caps.admit(pair, rules, at, || at).expect("rules of the table")
+}
+
+/// Whether one more event at `at` would be too many in some window, each kept open for `longer` more.
+fn blocks(rule: (u32, Window), times: &[u64], at: u64, longer: u64) -> bool {
+    let max = rule.0 as usize;
+    match rule.1 {
+        Window::Rolling(window) => {
+            let window = window + longer;
+            let ends = times.iter().copied().filter(|time| *time >= at && *time - at < window).chain([at]);
+            ends.into_iter().any(|end| {
+                let within = |time: &&u64| **time <= end && end - **time < window;
+                times.iter().filter(within).count() >= max
+            })
+        }
+        Window::Day(offset) => {
+            let day = |time: u64| (time as i64 + offset).div_euclid(DAY as i64);
+            times.iter().filter(|time| day(**time) == day(at)).count() >= max
+        }
+        Window::Lifetime => times.len() >= max,
+    }
+}
+
+/// What came of a run: admissions that were one too many, denials that nothing explains, denials by rounding, admissions.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Judged {
+    missed: usize,
+    unexplained: usize,
+    rounded: usize,
+    admitted: usize,
+}
+
+fn judge(
+    caps: &FrequencyCap,
+    granularity: u64,
+    set: &[(u32, Window)],
+    events: impl Iterator<Item = (u64, u64)>,
+) -> Judged {
+    let compiled = rules(set);
+    let mut oracle: HashMap<u64, Vec<u64>> = HashMap::new();
+    let mut judged = Judged::default();
+    for (pair, at) in events {
+        let times = oracle.entry(pair).or_default();
+        let is_too_many = set.iter().any(|rule| blocks(*rule, times, at, 0));
+        match admit(caps, pair, &compiled, at) {
+            Decision::Admitted => {
+                judged.missed += usize::from(is_too_many);
+                judged.admitted += 1;
+                times.push(at);
+            }
+            Decision::Capped { rule, .. } => {
+                let explained = blocks(set[rule], times, at, granularity);
+                judged.unexplained += usize::from(!explained);
+                judged.rounded += usize::from(explained && !is_too_many);
+            }
+            Decision::Refused(_) => {}
+        }
+    }
+    judged
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_rule_is_passed_and_none_blocks_for_more_than_a_granule_too_long(
+        strict in any::<bool>(),
+        lifetime in any::<bool>(),
+        late in 0..3 * HOUR,
+        set in prop::collection::vec((1..6_u32, 1..7 * DAY), 1..4),
+        steps in prop::collection::vec((0..6_u64, 0..4 * HOUR, any::<u64>()), 1..400),
+    ) {
+        let tiers = vec![(5 * MINUTE, 14 * DAY), (HOUR, 90 * DAY)];
+        let caps = caps(&Config { strict, lifetime, tiers, ..config() });
+        let set: Vec<_> = set.into_iter().map(|(max, window)| (max, Window::Rolling(window))).collect();
+        let mut now = BEGIN;
+        let events = steps.into_iter().map(|(user, step, back)| {
+            now += step;
+            (pair(1, user), now - back % (late + 1))
+        });
+        let judged = judge(&caps, 5 * MINUTE, &set, events);
+        prop_assert_eq!((judged.missed, judged.unexplained), (0, 0), "{:?}", judged);
+    }
+
+    #[test]
+    fn a_day_and_a_lifetime_are_exact(
+        offset in -12..13_i64,
+        max in 1..5_u32,
+        lifetime in 1..40_u32,
+        steps in prop::collection::vec((0..3_u64, 0..9 * HOUR), 1..200),
+    ) {
+        let caps = caps(&Config { lifetime: true, ..config() });
+        let set = [(max, Window::Day(offset * HOUR as i64)), (lifetime, Window::Lifetime)];
+        let mut now = BEGIN;
+        let events = steps.into_iter().map(|(user, step)| {
+            now += step;
+            (pair(1, user), now)
+        });
+        let judged = judge(&caps, 0, &set, events);
+        prop_assert_eq!((judged.missed, judged.unexplained, judged.rounded), (0, 0, 0));
+    }
+
+    #[test]
+    fn it_opens_when_it_says(
+        max in 1..5_u32,
+        window in 1..3 * DAY,
+        steps in prop::collection::vec(0..5 * HOUR, 1..60),
+        ask in 0..2 * DAY,
+    ) {
+        let caps = caps(&config());
+        let set = rules(&[(max, Window::Rolling(window)), (3, Window::Day(0))]);
+        let mut now = BEGIN;
+        for step in steps {
+            now += step;
+            admit(&caps, pair(1, 1), &set, now);
+        }
+        let at = now + ask;
+        let opens = caps.opens_at(pair(1, 1), &set, at).expect("rules").expect("a time");
+        prop_assert!(opens >= at);
+        let check = |at: u64| caps.check(pair(1, 1), &set, at, || at).expect("rules");
+        prop_assert_eq!(check(opens), Decision::Admitted);
+        if opens > at {
+            prop_assert!(check(opens - 1) != Decision::Admitted);
+            prop_assert!(check(at) != Decision::Admitted);
+        }
+    }
+}
+
+/// A week of events, a few pairs of which have most: in the order of their times, of as many pairs as there are.
+fn week(pairs: u64, events: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut random = 0x9e37_79b9_u64;
+    (0..events).map(move |event| {
+        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let draw = mix(random);
+        // Half of the events go to all pairs alike, half to the first ones: of rank r about 1 / r.
+        let uniform = (draw >> 11) as f64 / (1_u64 << 53) as f64;
+        let rank = if draw & 1 == 0 { (uniform * pairs as f64) as u64 } else { (pairs as f64).powf(uniform) as u64 };
+        (pair(rank % 7, rank), BEGIN + event * (7 * DAY / events))
+    })
+}
+
+const THREE: [(u32, Window); 3] =
+    [(1, Window::Rolling(30 * MINUTE)), (3, Window::Rolling(DAY)), (10, Window::Rolling(7 * DAY))];
+
+fn judge_a_week(pairs: u64, events: u64) {
+    let capacity = pairs as usize;
+    let caps = caps(&Config { capacity, max_capacity: capacity, ..config() });
+    let judged = judge(&caps, 5 * MINUTE, &THREE, week(pairs, events));
+    println!("{judged:?}, {:?}", caps.info());
+    assert_eq!(judged.missed, 0);
+    assert!(judged.unexplained * 10_000 <= judged.admitted, "{judged:?}");
+    assert!(judged.rounded > 0 && judged.admitted > events as usize / 4);
+}
+
+#[test]
+fn a_skewed_week_is_decided_as_the_oracle_decides_it() {
+    judge_a_week(100_000, 400_000);
+}
+
+#[test]
+#[ignore = "takes a minute and 2 GB"]
+fn a_skewed_week_of_ten_million_pairs() {
+    judge_a_week(10_000_000, 20_000_000);
+}
+
+#[test]
+fn a_table_that_grows_passes_no_rule() {
+    for strict in [false, true] {
+        let caps = caps(&Config { capacity: 1_000, max_capacity: 16_000, strict, ..config() });
+        // Each event grows the table a little; the pairs of before must be found in the lines they were given to.
+        let judged = judge(&caps, 5 * MINUTE, &THREE, week(12_000, 60_000));
+        assert_eq!(judged.missed, 0);
+        assert!(caps.info().tiers[0].grown >= 3, "{:?}", caps.info());
+        if strict {
+            assert_eq!(judged.unexplained, 0);
+        }
+    }
+}
+
+#[test]
+fn a_full_table_says_so_and_counts_on_for_pairs_it_has() {
+    let caps = caps(&Config { capacity: 10, max_capacity: 10, ..config() });
+    let set = rules(&[(28, Window::Rolling(DAY))]);
+    let decided: Vec<_> = (0..20).map(|user| admit(&caps, pair(1, user), &set, BEGIN)).collect();
+    let full = Decision::Refused(Reason::Full);
+    assert_eq!(decided.iter().filter(|decision| **decision == Decision::Admitted).count(), 10);
+    assert_eq!(decided.iter().filter(|decision| **decision == full).count(), 10);
+    assert_eq!(admit(&caps, pair(1, 0), &set, BEGIN + MINUTE), Decision::Admitted);
+    assert_eq!(caps.count(pair(1, 0), Window::Rolling(DAY), BEGIN + MINUTE), Ok(2));
+    assert_eq!(caps.info().refused[2], 10);
+    // A month later all is over, and there is room again.
+    let later = BEGIN + 30 * DAY;
+    admit(&caps, pair(1, 0), &set, later);
+    let mut from = Some((0, 0));
+    let mut removed = 0;
+    while let Some(begin) = from {
+        let (next, some) = caps.sweep(begin, later).expect("a time");
+        (from, removed) = (next, removed + some);
+    }
+    assert_eq!(caps.info().tiers[0].pairs, 1, "{removed} were removed: {:?}", caps.info());
+    assert_eq!(admit(&caps, pair(1, 15), &set, later), Decision::Admitted);
+}
+
+#[test]
+fn what_was_not_shown_after_all_is_taken_back_once() {
+    let caps = caps(&Config { lifetime: true, tiers: vec![(MINUTE, DAY), (HOUR, 30 * DAY)], ..config() });
+    let set = rules(&[(2, Window::Rolling(HOUR)), (2, Window::Rolling(20 * DAY)), (2, Window::Lifetime)]);
+    let user = pair(1, 1);
+    assert_eq!(caps.release(user, BEGIN), Ok(false));
+    assert_eq!(admit(&caps, user, &set, BEGIN), Decision::Admitted);
+    assert_eq!(admit(&caps, user, &set, BEGIN + 1), Decision::Admitted);
+    assert_eq!(admit(&caps, user, &set, BEGIN + 2), Decision::Capped { scope: 0, rule: 0 });
+    assert_eq!(caps.release(user, BEGIN + HOUR), Ok(false));
+    assert_eq!(caps.release(user, BEGIN), Ok(true));
+    for window in [Window::Rolling(HOUR), Window::Rolling(20 * DAY), Window::Lifetime] {
+        assert_eq!(caps.count(user, window, BEGIN + 3), Ok(1));
+    }
+    assert_eq!(admit(&caps, user, &set, BEGIN + 3), Decision::Admitted);
+    assert_eq!(caps.release(user, BEGIN), Ok(true));
+    assert_eq!(caps.release(user, BEGIN), Ok(true));
+    assert_eq!(caps.release(user, BEGIN), Ok(false));
+    assert_eq!(caps.count(user, Window::Lifetime, BEGIN), Ok(0));
+}
+
+#[test]
+fn times_that_cannot_be_decided_are_refused_and_count_nothing() {
+    let caps = caps(&config());
+    let set = rules(&[(1, Window::Rolling(HOUR))]);
+    let at = |at, now| caps.admit(pair(1, 1), &set, at, || now).expect("rules");
+    assert_eq!(at(BEGIN + DAY + 1, BEGIN), Decision::Refused(Reason::Future));
+    assert_eq!(at(BEGIN, BEGIN), Decision::Admitted);
+    // A day past the newest time, to within the second that it is noted to.
+    assert_eq!(at(BEGIN + DAY, 0), Decision::Admitted);
+    assert_eq!(at(BEGIN + 3 * DAY, 0), Decision::Refused(Reason::Future));
+    // The system's time has come that far: an idle week.
+    assert_eq!(at(BEGIN + 8 * DAY, BEGIN + 8 * DAY), Decision::Admitted);
+    assert_eq!(at(BEGIN + 8 * DAY - 14 * DAY - 1, 0), Decision::Refused(Reason::TooOld));
+    assert_eq!(caps.info().refused, [2, 1, 0]);
+    assert_eq!(caps.count(pair(1, 1), Window::Rolling(14 * DAY), BEGIN + 8 * DAY), Ok(3));
+    assert_eq!(caps.admit(pair(1, 1), &set, u64::MAX, || 0), Err(Error::Time(u64::MAX)));
+}
+
+#[test]
+fn one_event_under_several_scopes_counts_in_all_or_in_none() {
+    let caps = caps(&Config { lifetime: true, ..config() });
+    let (one, two) = (rules(&[(1, Window::Rolling(HOUR))]), rules(&[(2, Window::Rolling(HOUR))]));
+    let all = [(pair(1, 1), &two), (pair(2, 1), &two), (pair(3, 1), &one)];
+    let admit_all = |at| caps.admit_all(&all, at, || at).expect("rules");
+    assert_eq!(admit_all(BEGIN), Decision::Admitted);
+    assert_eq!(admit_all(BEGIN + 1), Decision::Capped { scope: 2, rule: 0 });
+    for (pair, _) in &all {
+        assert_eq!(caps.count(*pair, Window::Lifetime, BEGIN), Ok(1));
+        assert_eq!(caps.count(*pair, Window::Rolling(HOUR), BEGIN), Ok(1));
+    }
+    assert_eq!(caps.admit_all(&[all[0], all[0]], BEGIN, || BEGIN), Err(Error::DuplicateScope));
+    assert_eq!(caps.admit_all(&[], BEGIN, || BEGIN), Err(Error::Scopes(0)));
+}
+
+/// Threads that ask about the same pairs at once.
+fn contend(pairs: u64, max: u32) {
+    const THREADS: u64 = 32;
+    let set = rules(&[(max, Window::Rolling(HOUR)), (20, Window::Rolling(DAY))]);
+    for round in 0..1_000 {
+        let caps = caps(&Config { capacity: 100, max_capacity: 100, ..config() });
+        let admitted: Vec<AtomicUsize> = (0..pairs).map(|_| AtomicUsize::new(0)).collect();
+        let together = Barrier::new(THREADS as usize);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (caps, set, admitted, together) = (&caps, &set, &admitted, &together);
+                scope.spawn(move || {
+                    together.wait();
+                    for user in 0..pairs {
+                        let user = (user + thread) % pairs;
+                        if admit(caps, pair(round, user), set, BEGIN + thread) == Decision::Admitted {
+                            admitted[user as usize].fetch_add(1, Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        for (user, admitted) in admitted.iter().enumerate() {
+            assert_eq!(admitted.load(Relaxed), max as usize, "round {round}");
+            let left = caps.count(pair(round, user as u64), Window::Rolling(DAY), BEGIN + HOUR).expect("a window");
+            assert_eq!(left, max as usize);
+        }
+    }
+}
+
+#[test]
+fn threads_that_race_for_one_pair_admit_as_many_as_the_rule_allows() {
+    contend(1, 3);
+}
+
+#[test]
+fn threads_that_race_for_ten_pairs_admit_as_many_as_the_rule_allows() {
+    contend(10, 2);
+}
+
+#[test]
+fn threads_that_race_for_scopes_they_share_leave_what_they_admitted() {
+    const THREADS: u64 = 32;
+    let set = rules(&[(3, Window::Rolling(HOUR))]);
+    for round in 0..1_000 {
+        let caps = caps(&Config { capacity: 100, max_capacity: 100, lifetime: true, ..config() });
+        let admitted: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
+        let together = Barrier::new(THREADS as usize);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (caps, set, admitted, together) = (&caps, &set, &admitted, &together);
+                scope.spawn(move || {
+                    // Three neighbours of five scopes, in another order in every other thread.
+                    let mut scopes: Vec<u64> = (0..3).map(|next| (thread + next) % 5).collect();
+                    if thread % 2 == 1 {
+                        scopes.reverse();
+                    }
+                    let pairs: Vec<_> = scopes.iter().map(|scope| (pair(*scope, round), set)).collect();
+                    together.wait();
+                    if caps.admit_all(&pairs, BEGIN + thread, || BEGIN) == Ok(Decision::Admitted) {
+                        for scope in &scopes {
+                            admitted[*scope as usize].fetch_add(1, Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        for (scope, admitted) in admitted.iter().enumerate() {
+            let admitted = admitted.load(Relaxed);
+            assert!(admitted <= 3, "round {round}");
+            for window in [Window::Rolling(DAY), Window::Lifetime] {
+                let left = caps.count(pair(scope as u64, round), window, BEGIN + HOUR).expect("a window");
+                assert_eq!(left, admitted, "round {round}, scope {scope}");
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The functions of `AdTally.FrequencyCap`.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use ad_tally_core::frequency_cap::{Config, Decision, Info, Reason, TierInfo};
+use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
+use rustler::{Encoder, Env, NifResult, Term};
+
+use crate::args;
+use crate::atoms;
+use crate::hot::{At, hot};
+use crate::refusal::{self, Refusal};
+use crate::resource::{self, resource};
+use crate::steps;
+use crate::terms::{self, Raw, with_layout};
+
+/// A table of caps.
+pub struct Table(FrequencyCap);
+
+/// Rules that were looked at.
+pub struct RuleSet(Rules);
+
+resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table");
+resource!(RuleSet, c"frequency_cap_rules", "rules of AdTally.FrequencyCap.rules!/1");
+
+/// Scopes that are admitted together at most, and one more to see that there are too many.
+const SCOPES: usize = 65;
+/// Candidates that one call looks at.
+const CANDIDATES: usize = 256;
+
+impl Table {
+    #[inline(always)]
+    fn hash(&self, key: Term<'_>) -> Result<u64, Refusal> {
+        args::with_key(self.0.seed(), key, |key| key.hash)
+    }
+
+    #[inline(always)]
+    fn pair(&self, scope: Term<'_>, user: Term<'_>) -> Result<u64, Refusal> {
+        Ok(FrequencyCap::pair(self.hash(scope)?, self.hash(user)?))
+    }
+}
+
+/// The system's time in milliseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as u64)
+}
+
+hot! {
+    /// Asks every rule, and counts an event that none blocks.
+    fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
+        let decision = table.0.admit(table.pair(scope, user)?, &rules.0, at.0, now)?;
+        Ok(decided(env, decision, &rules.0))
+    }
+
+    /// The same now.
+    fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet) {
+        let at = now();
+        let decision = table.0.admit(table.pair(scope, user)?, &rules.0, at, || at)?;
+        Ok(decided(env, decision, &rules.0))
+    }
+
+    /// Asks every rule, and counts nothing.
+    fn caps_check(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
+        let decision = table.0.check(table.pair(scope, user)?, &rules.0, at.0, now)?;
+        Ok(decided(env, decision, &rules.0))
+    }
+
+    /// Counts an event that happened anyway.
+    fn caps_record(env, table: &Table, scope: Term, user: Term, at: At) {
+        let decision = table.0.record(table.pair(scope, user)?, at.0, now)?;
+        Ok(without_rules(env, decision))
+    }
+
+    /// Takes an event back.
+    fn caps_release(env, table: &Table, scope: Term, user: Term, at: At) {
+        let released = table.0.release(table.pair(scope, user)?, at.0)?;
+        Ok(if released { atoms::ok() } else { atoms::not_found() }.to_term(env))
+    }
+
+    /// Counts events of a window, `window` as in `caps_rules`.
+    fn caps_count(env, table: &Table, scope: Term, user: Term, window: Term<'a>, at: At) {
+        let (kind, length): (u8, i64) = window.decode().map_err(|_| refusal::item(window, "window"))?;
+        let count = table.0.count(table.pair(scope, user)?, self::window(kind, length), at.0)?;
+        Ok(count.encode(env))
+    }
+
+    /// When every rule would let an event through.
+    fn caps_opens_at(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
+        let opens = table.0.opens_at(table.pair(scope, user)?, &rules.0, at.0)?;
+        Ok(opens.map_or_else(|| atoms::never().to_term(env), |at| at.encode(env)))
+    }
+
+    /// Asks the rules of several scopes, and counts an event that none blocks under all of them.
+    fn caps_admit_all(env, table: &Table, scopes: Term<'a>, user: Term, at: At) {
+        let (candidates, _rest) = candidates(env, table, scopes, user, SCOPES)?;
+        let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
+        Ok(match table.0.admit_all(&pairs, at.0, now)? {
+            Decision::Capped { scope, rule } => {
+                let blocking = rule_term(env, candidates[scope].rules.rules()[rule]);
+                (atoms::capped(), candidates[scope].scope.in_env(env), blocking).encode(env)
+            }
+            decision => without_rules(env, decision),
+        })
+    }
+
+    /// The scopes of a list whose rules would let an event through: they, or they and the rest of a long list.
+    fn caps_admissible(env, table: &Table, scopes: Term<'a>, user: Term, at: At) {
+        let begin = Instant::now();
+        let (candidates, rest) = candidates(env, table, scopes, user, CANDIDATES)?;
+        candidates.iter().for_each(|candidate| table.0.fetch(candidate.pair));
+        let mut admissible = Vec::with_capacity(candidates.len());
+        for candidate in &candidates {
+            match table.0.check(candidate.pair, candidate.rules, at.0, now)? {
+                Decision::Admitted => admissible.push(candidate.scope.in_env(env)),
+                Decision::Capped { .. } => {}
+                refused @ Decision::Refused(_) => return Ok(without_rules(env, refused)),
+            }
+        }
+        let admissible = admissible.encode(env);
+        if terms::is_empty_list(env, rest) {
+            return Ok(admissible);
+        }
+        steps::consume_timeslice(env, begin.elapsed());
+        Ok((admissible, rest.in_env(env)).encode(env))
+    }
+
+    /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
+    fn caps_sweep(env, table: &Table, from: Term<'a>, at: At) {
+        let begin = Instant::now();
+        let from: (usize, usize) = from.decode().map_err(|_| refusal::item(from, "place"))?;
+        let (next, removed) = table.0.sweep(from, at.0)?;
+        steps::consume_timeslice(env, begin.elapsed());
+        let next = next.map_or_else(|| atoms::done().to_term(env), |next| next.encode(env));
+        Ok((next, removed).encode(env))
+    }
+}
+
+/// A scope of a list, with its rules.
+struct Candidate<'a> {
+    scope: Raw<'a>,
+    pair: u64,
+    rules: &'a Rules,
+}
+
+/// The first scopes of a list of `{scope, rules}`, and the rest of it.
+fn candidates<'a>(
+    env: Env<'a>,
+    table: &Table,
+    list: Term<'a>,
+    user: Term<'_>,
+    most: usize,
+) -> Result<(Vec<Candidate<'a>>, Raw<'a>), Refusal> {
+    const ITEM: &str = "{scope, rules}";
+    let user = table.hash(user)?;
+    let mut candidates = Vec::with_capacity(32);
+    let mut rest = Raw::from(list);
+    while candidates.len() < most && !terms::is_empty_list(env, rest) {
+        let cell = with_layout!(L => terms::list_cell::<L>(env, rest));
+        let [item, tail] = cell.ok_or_else(|| refusal::list(list, ITEM))?;
+        let parts = with_layout!(L => terms::tuple::<L>(env, item));
+        let Some([scope, rules]) = parts else { return Err(refusal::item(item.in_env(env), ITEM)) };
+        let rules: &RuleSet = resource::expect(rules.in_env(env))?;
+        let pair = FrequencyCap::pair(table.hash(scope.in_env(env))?, user);
+        candidates.push(Candidate { scope: *scope, pair, rules: &rules.0 });
+        rest = tail;
+    }
+    Ok((candidates, rest))
+}
+
+#[inline(always)]
+fn decided<'a>(env: Env<'a>, decision: Decision, rules: &Rules) -> Term<'a> {
+    match decision {
+        Decision::Capped { rule, .. } => (atoms::capped(), rule_term(env, rules.rules()[rule])).encode(env),
+        decision => without_rules(env, decision),
+    }
+}
+
+#[inline(always)]
+fn without_rules<'a>(env: Env<'a>, decision: Decision) -> Term<'a> {
+    match decision {
+        Decision::Admitted | Decision::Capped { .. } => atoms::ok().to_term(env),
+        Decision::Refused(reason) => {
+            let reason = match reason {
+                Reason::Future => atoms::future(),
+                Reason::TooOld => atoms::too_old(),
+                Reason::Full => atoms::full(),
+            };
+            (atoms::error(), reason).encode(env)
+        }
+    }
+}
+
+/// `{max, window}` as it was given.
+fn rule_term<'a>(env: Env<'a>, rule: Rule) -> Term<'a> {
+    let window = match rule.window {
+        Window::Rolling(length) => length.encode(env),
+        Window::Day(offset) => (atoms::day(), offset).encode(env),
+        Window::Lifetime => atoms::lifetime().to_term(env),
+    };
+    (rule.max, window).encode(env)
+}
+
+fn window(kind: u8, length: i64) -> Window {
+    match kind {
+        0 => Window::Rolling(length.max(0) as u64),
+        1 => Window::Day(length),
+        _ => Window::Lifetime,
+    }
+}
+
+#[rustler::nif]
+fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<'a>> {
+    let rules = rules.into_iter().map(|(max, (kind, length))| Rule { max, window: window(kind, length) });
+    let rules = Rules::new(rules.collect()).map_err(Refusal::from)?;
+    Ok(resource::make(env, RuleSet(rules)))
+}
+
+/// The rules as they were given.
+#[rustler::nif]
+fn caps_rules_list<'a>(env: Env<'a>, rules: Term<'a>) -> NifResult<Vec<Term<'a>>> {
+    let rules: &RuleSet = resource::expect(rules)?;
+    Ok(rules.0.rules().iter().map(|rule| rule_term(env, *rule)).collect())
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn caps_new<'a>(
+    env: Env<'a>,
+    (capacity, max_capacity): (usize, usize),
+    tiers: Vec<(u64, u64)>,
+    lifetime: bool,
+    strict: bool,
+) -> NifResult<Term<'a>> {
+    let config = Config { capacity, max_capacity, tiers, lifetime, strict };
+    Ok(resource::make(env, Table(FrequencyCap::new(&config).map_err(Refusal::from)?)))
+}
+
+/// The table's numbers, and those of its tiers.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn caps_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let Info { tiers, denied_by_rule, denied_by_rounding, refused, memory_bytes } = table.0.info();
+    let [future, too_old, full] = refused;
+    let denied = [(atoms::rule(), denied_by_rule), (atoms::rounding(), denied_by_rounding)];
+    let refused = [(atoms::future(), future), (atoms::too_old(), too_old), (atoms::full(), full)];
+    let sum = |of: fn(&TierInfo) -> usize| tiers.iter().map(of).sum::<usize>();
+    let huge_bytes = tiers.iter().map(|tier| tier.huge_bytes).sum::<Option<usize>>();
+    let tier_terms: Vec<Term<'a>> = tiers.iter().map(|tier| tier_term(env, tier)).collect::<NifResult<_>>()?;
+    let pairs = [
+        (atoms::pairs(), tiers.iter().map(|tier| tier.pairs).max().unwrap_or(0).encode(env)),
+        (atoms::words(), sum(|tier| tier.words).encode(env)),
+        (atoms::load(), tiers.iter().map(load).fold(0.0, f64::max).encode(env)),
+        (atoms::stash(), sum(|tier| tier.stash).encode(env)),
+        (atoms::grown(), tiers.iter().map(|tier| tier.grown).max().unwrap_or(0).encode(env)),
+        (atoms::memory_bytes(), memory_bytes.encode(env)),
+        (atoms::huge_bytes(), huge_bytes.map_or_else(|| atoms::nil().to_term(env), |bytes| bytes.encode(env))),
+        (atoms::denied(), Term::map_from_pairs(env, &denied)?),
+        (atoms::refused(), Term::map_from_pairs(env, &refused)?),
+        (atoms::tiers(), tier_terms.encode(env)),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}
+
+fn load(tier: &TierInfo) -> f64 {
+    tier.words as f64 / tier.slots as f64
+}
+
+fn tier_term<'a>(env: Env<'a>, tier: &TierInfo) -> NifResult<Term<'a>> {
+    let name = tier.tier.map_or_else(|| atoms::lifetime().to_term(env), |tier| tier.encode(env));
+    let pairs = [
+        (atoms::tier(), name),
+        (atoms::pairs(), tier.pairs.encode(env)),
+        (atoms::words(), tier.words.encode(env)),
+        (atoms::load(), load(tier).encode(env)),
+        (atoms::stash(), tier.stash.encode(env)),
+        (atoms::grown(), tier.grown.encode(env)),
+        (atoms::memory_bytes(), tier.memory_bytes.encode(env)),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}

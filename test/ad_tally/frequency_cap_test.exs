@@ -1,0 +1,4 @@
+defmodule AdTally.FrequencyCapTest do
+  use ExUnit.Case, async: true
+  doctest AdTally.FrequencyCap
+end
