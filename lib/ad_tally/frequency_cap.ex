@@ -50,13 +50,15 @@ defmodule AdTally.FrequencyCap do
   the second.) See [Frequency caps](frequency_caps.html).
   """
 
+  import Bitwise, only: [&&&: 2, >>>: 2]
+
   alias AdTally.{Counters, Native, Options}
 
   @typedoc "A table."
   @opaque t :: reference()
 
   @typedoc "Compiled rules."
-  @opaque rules :: reference()
+  @opaque rules :: {reference(), answers :: tuple()}
 
   @typedoc "What is capped."
   @type scope :: Counters.key()
@@ -156,7 +158,11 @@ defmodule AdTally.FrequencyCap do
       ** (ArgumentError) a rule allows 1 to 28 events, not 0
   """
   @spec rules!([rule(), ...]) :: rules()
-  def rules!(rules) when is_list(rules), do: rules |> Enum.map(&rule!/1) |> Native.caps_rules()
+  def rules!(rules) when is_list(rules) do
+    compiled = rules |> Enum.map(&rule!/1) |> Native.caps_rules()
+    # What is answered when one of them blocks is made once: it costs an event nothing.
+    {compiled, rules |> Enum.map(&{:capped, &1}) |> List.to_tuple()}
+  end
 
   def rules!(other),
     do: raise(ArgumentError, "expected a list of {max, window}, got: #{inspect(other)}")
@@ -192,7 +198,7 @@ defmodule AdTally.FrequencyCap do
       [{3, {:day, 0}}]
   """
   @spec rules(rules()) :: [rule(), ...]
-  def rules(rules), do: Native.caps_rules_list(rules)
+  def rules({_compiled, answers}), do: for({:capped, rule} <- Tuple.to_list(answers), do: rule)
 
   @doc """
   Asks every rule whether a user may see something of a scope at a time, and counts it if
@@ -204,12 +210,26 @@ defmodule AdTally.FrequencyCap do
   """
   @spec admit(t(), scope(), user(), rules(), at()) ::
           :ok | {:capped, rule()} | {:error, reason()}
-  # Tail calls without a match on the result, as in AdTally.Counters.add/3.
-  def admit(caps, scope, user, rules, at), do: Native.caps_admit(caps, scope, user, rules, at)
+  def admit(caps, scope, user, {compiled, answers}, at),
+    do: answer(Native.caps_admit(caps, scope, user, compiled, at), answers)
+
+  def admit(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
 
   @doc "`admit/5` at the system's time."
   @spec admit(t(), scope(), user(), rules()) :: :ok | {:capped, rule()} | {:error, reason()}
-  def admit(caps, scope, user, rules), do: Native.caps_admit(caps, scope, user, rules)
+  def admit(caps, scope, user, {compiled, answers}),
+    do: answer(Native.caps_admit(caps, scope, user, compiled), answers)
+
+  def admit(_caps, _scope, _user, other), do: raise_no_rules(other)
+
+  defp answer(:ok, _answers), do: :ok
+  defp answer(rule, answers) when is_integer(rule), do: elem(answers, rule)
+  defp answer(error, _answers), do: error
+
+  defp raise_no_rules(other) do
+    raise ArgumentError,
+          "expected rules that AdTally.FrequencyCap.rules!/1 has compiled, got: #{inspect(other)}"
+  end
 
   @doc """
   As `admit/5`, and counts nothing. It takes no lock and writes nothing.
@@ -221,8 +241,12 @@ defmodule AdTally.FrequencyCap do
   """
   @spec check(t(), scope(), user(), rules(), at()) ::
           :ok | {:capped, rule()} | {:error, reason()}
-  def check(caps, scope, user, rules, at \\ now()),
-    do: Native.caps_check(caps, scope, user, rules, at)
+  def check(caps, scope, user, rules, at \\ now())
+
+  def check(caps, scope, user, {compiled, answers}, at),
+    do: answer(Native.caps_check(caps, scope, user, compiled, at), answers)
+
+  def check(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
 
   @doc """
   Counts an event that happened anyway, whatever the rules would say. Of a pair's events the
@@ -281,8 +305,12 @@ defmodule AdTally.FrequencyCap do
       3_900_000
   """
   @spec opens_at(t(), scope(), user(), rules(), at()) :: at() | :never
-  def opens_at(caps, scope, user, rules, at \\ now()),
-    do: Native.caps_opens_at(caps, scope, user, rules, at)
+  def opens_at(caps, scope, user, rules, at \\ now())
+
+  def opens_at(caps, scope, user, {compiled, _answers}, at),
+    do: Native.caps_opens_at(caps, scope, user, compiled, at)
+
+  def opens_at(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
 
   @doc """
   One event under several scopes, each with its rules: counted in all of them or in none,
@@ -302,8 +330,17 @@ defmodule AdTally.FrequencyCap do
   """
   @spec admit_all(t(), [{scope(), rules()}, ...], user(), at()) ::
           :ok | {:capped, scope(), rule()} | {:error, reason()}
-  def admit_all(caps, scopes, user, at \\ now()),
-    do: Native.caps_admit_all(caps, scopes, user, at)
+  def admit_all(caps, scopes, user, at \\ now()) do
+    case Native.caps_admit_all(caps, scopes, user, at) do
+      {number, rule} when is_integer(number) ->
+        {scope, {_compiled, answers}} = Enum.at(scopes, number)
+        {:capped, rule} = elem(answers, rule)
+        {:capped, scope, rule}
+
+      answer ->
+        answer
+    end
+  end
 
   @doc """
   Which of these scopes `check/5` would let a user see, in one call: those of the list, in
@@ -318,13 +355,26 @@ defmodule AdTally.FrequencyCap do
   @spec admissible(t(), [{scope(), rules()}], user(), at()) :: [scope()] | {:error, reason()}
   def admissible(caps, scopes, user, at \\ now()) do
     case Native.caps_admissible(caps, scopes, user, at) do
-      {scopes, rest} when is_list(scopes) ->
-        with more when is_list(more) <- admissible(caps, rest, user, at), do: scopes ++ more
+      bits when is_integer(bits) ->
+        pick(scopes, bits)
 
-      all ->
-        all
+      {bits, rest} when is_integer(bits) ->
+        with more when is_list(more) <- admissible(caps, rest, user, at) do
+          scopes |> Enum.take(length(scopes) - length(rest)) |> pick(bits) |> Kernel.++(more)
+        end
+
+      error ->
+        error
     end
   end
+
+  # Those whose bit is set, the first one's lowest.
+  defp pick(_scopes, 0), do: []
+
+  defp pick([{scope, _} | rest], bits) when (bits &&& 1) == 1,
+    do: [scope | pick(rest, bits >>> 1)]
+
+  defp pick([_ | rest], bits), do: pick(rest, bits >>> 1)
 
   @doc """
   Gives up all events that are too old at a time (the newest time seen, if that is earlier),

@@ -36,7 +36,8 @@ pub enum Error {
     Tiers(usize),
     /// A tier that cannot be kept.
     #[error(
-        "a tier has a granularity of 1000 to 86400000 ms and a horizon of one to 4032 times that,          not {granularity} ms and {horizon} ms"
+        "a tier has a granularity of 1000 to 86400000 ms and a horizon of one to 4032 times that, \
+         not {granularity} ms and {horizon} ms"
     )]
     Tier {
         /// Milliseconds of a tick.
@@ -71,7 +72,8 @@ pub enum Error {
     Offset(i64),
     /// A midnight that lies within a tick.
     #[error(
-        "midnight at an offset of {0} ms from UTC is the begin of a tick in no tier that covers a day: choose a          granularity that divides both"
+        "midnight at an offset of {0} ms from UTC is the begin of a tick in no tier that covers a day: choose a \
+         granularity that divides both"
     )]
     Midnight(i64),
     /// A lifetime's rule for a table that keeps none.

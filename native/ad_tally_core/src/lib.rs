@@ -10,8 +10,8 @@
 //! * [`hash`]: hashes with a fixed definition
 //! * [`row`]: one key's counters, the part that a model checker exercises
 //!
-//! Under `--cfg loom` only `pin` and `row` are built, on loom's atomics: they hold every line whose correctness
-//! depends on the order in which threads see each other's writes.
+//! Under `--cfg loom` only `pin`, `row` and the lines of `frequency_cap` are built, on loom's atomics: they hold every line
+//! whose correctness depends on the order in which threads see each other's writes, but for what a lock orders.
 
 // An index entry packs a pointer and a tag into 64 bits, and a key's bytes are compared as little-endian words.
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]

@@ -1,14 +1,39 @@
 //! Every interleaving of adders and a drainer, by loom: run with `RUSTFLAGS="--cfg loom"`.
 //!
-//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics. A table is one row.
+//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row; and the real lines of a
+//! frequency cap.
 #![cfg(loom)]
 
 use std::sync::Arc;
 
+use ad_tally_core::frequency_cap::Model;
 use ad_tally_core::pin::{Current, Registry};
 use ad_tally_core::row::{Row, Stripes};
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
+
+/// Two that ask about one pair, and one that looks: the last slot goes to exactly one of them.
+#[test]
+fn the_last_slot_of_a_cap_goes_to_one() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let caps = Arc::new(Model::new());
+        assert!(caps.admit(7, 1_000, 2));
+        let askers: Vec<_> = (0..2)
+            .map(|_| {
+                let caps = caps.clone();
+                thread::spawn(move || caps.admit(7, 1_001, 2))
+            })
+            .collect();
+        // A reader sees one moment: an event is there or not, and those that were there before are.
+        let seen = caps.count(7, 1_001);
+        assert!(seen.is_none_or(|seen| seen == 1 || seen == 2), "{seen:?}");
+        let admitted = askers.into_iter().map(|asker| asker.join().expect("no panic"));
+        assert_eq!(admitted.filter(|admitted| *admitted).count(), 1);
+        assert_eq!(caps.count(7, 1_001), Some(2));
+    });
+}
 
 struct Table {
     head: AtomicU64,

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ad_tally_core::frequency_cap::{Config, Decision, Info, Reason, TierInfo};
+use ad_tally_core::frequency_cap::{Config, Decision, Info, Quick, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use rustler::{Encoder, Env, NifResult, Term};
 
@@ -12,7 +12,7 @@ use crate::hot::{At, hot};
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps;
-use crate::terms::{self, Raw, with_layout};
+use crate::terms::{self, Layout, Raw, with_layout};
 
 /// A table of caps.
 pub struct Table(FrequencyCap);
@@ -21,12 +21,12 @@ pub struct Table(FrequencyCap);
 pub struct RuleSet(Rules);
 
 resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table");
-resource!(RuleSet, c"frequency_cap_rules", "rules of AdTally.FrequencyCap.rules!/1");
+resource!(RuleSet, c"frequency_cap_rules", "rules that AdTally.FrequencyCap.rules!/1 has compiled");
 
 /// Scopes that are admitted together at most, and one more to see that there are too many.
 const SCOPES: usize = 65;
-/// Candidates that one call looks at.
-const CANDIDATES: usize = 256;
+/// Candidates that one call looks at: as many as a small integer has bits for.
+const CANDIDATES: usize = 56;
 
 impl Table {
     #[inline(always)]
@@ -45,30 +45,54 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as u64)
 }
 
+#[inline(always)]
+fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+    match caps.admit_quickly(pair, rules, at) {
+        Quick::Admitted => Ok(atoms::ok().to_term(env)),
+        Quick::Capped(rule) => Ok(rule.encode(env)),
+        Quick::Undecided => admit_slowly(env, caps, pair, rules, at),
+    }
+}
+
+#[inline(never)]
+fn admit_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+    Ok(decided(env, caps.admit(pair, rules, at, now)?))
+}
+
+#[inline(always)]
+fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+    match caps.check_quickly(pair, rules, at) {
+        Quick::Admitted => Ok(atoms::ok().to_term(env)),
+        Quick::Capped(rule) => Ok(rule.encode(env)),
+        Quick::Undecided => check_slowly(env, caps, pair, rules, at),
+    }
+}
+
+#[inline(never)]
+fn check_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+    Ok(decided(env, caps.check(pair, rules, at, now)?))
+}
+
 hot! {
     /// Asks every rule, and counts an event that none blocks.
     fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
-        let decision = table.0.admit(table.pair(scope, user)?, &rules.0, at.0, now)?;
-        Ok(decided(env, decision, &rules.0))
+        admit(env, &table.0, table.pair(scope, user)?, &rules.0, at.0)
     }
 
     /// The same now.
     fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet) {
-        let at = now();
-        let decision = table.0.admit(table.pair(scope, user)?, &rules.0, at, || at)?;
-        Ok(decided(env, decision, &rules.0))
+        admit(env, &table.0, table.pair(scope, user)?, &rules.0, now())
     }
 
     /// Asks every rule, and counts nothing.
     fn caps_check(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
-        let decision = table.0.check(table.pair(scope, user)?, &rules.0, at.0, now)?;
-        Ok(decided(env, decision, &rules.0))
+        check(env, &table.0, table.pair(scope, user)?, &rules.0, at.0)
     }
 
     /// Counts an event that happened anyway.
     fn caps_record(env, table: &Table, scope: Term, user: Term, at: At) {
         let decision = table.0.record(table.pair(scope, user)?, at.0, now)?;
-        Ok(without_rules(env, decision))
+        Ok(decided(env, decision))
     }
 
     /// Takes an event back.
@@ -95,32 +119,32 @@ hot! {
         let (candidates, _rest) = candidates(env, table, scopes, user, SCOPES)?;
         let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
         Ok(match table.0.admit_all(&pairs, at.0, now)? {
-            Decision::Capped { scope, rule } => {
-                let blocking = rule_term(env, candidates[scope].rules.rules()[rule]);
-                (atoms::capped(), candidates[scope].scope.in_env(env), blocking).encode(env)
-            }
-            decision => without_rules(env, decision),
+            Decision::Capped { scope, rule } => (scope, rule).encode(env),
+            decision => decided(env, decision),
         })
     }
 
-    /// The scopes of a list whose rules would let an event through: they, or they and the rest of a long list.
+    /// Which scopes of a list have rules that would let an event through, a bit each: those bits, or those and the rest of a
+    /// long list. A list of scopes would be allocated here, which takes longer than the looking.
     fn caps_admissible(env, table: &Table, scopes: Term<'a>, user: Term, at: At) {
-        let begin = Instant::now();
         let (candidates, rest) = candidates(env, table, scopes, user, CANDIDATES)?;
         candidates.iter().for_each(|candidate| table.0.fetch(candidate.pair));
-        let mut admissible = Vec::with_capacity(candidates.len());
-        for candidate in &candidates {
-            match table.0.check(candidate.pair, candidate.rules, at.0, now)? {
-                Decision::Admitted => admissible.push(candidate.scope.in_env(env)),
+        let mut admissible = 0_u64;
+        for (number, candidate) in candidates.iter().enumerate() {
+            let decision = match table.0.check_quickly(candidate.pair, candidate.rules, at.0) {
+                Quick::Admitted => Decision::Admitted,
+                Quick::Capped(_) => continue,
+                Quick::Undecided => table.0.check(candidate.pair, candidate.rules, at.0, now)?,
+            };
+            match decision {
+                Decision::Admitted => admissible |= 1 << number,
                 Decision::Capped { .. } => {}
-                refused @ Decision::Refused(_) => return Ok(without_rules(env, refused)),
+                refused @ Decision::Refused(_) => return Ok(decided(env, refused)),
             }
         }
-        let admissible = admissible.encode(env);
-        if terms::is_empty_list(env, rest) {
-            return Ok(admissible);
+        if candidates.len() < CANDIDATES {
+            return Ok(admissible.encode(env));
         }
-        steps::consume_timeslice(env, begin.elapsed());
         Ok((admissible, rest.in_env(env)).encode(env))
     }
 
@@ -135,12 +159,26 @@ hot! {
     }
 }
 
-/// A scope of a list, with its rules.
+/// A scope of a list with a user, and its rules.
 struct Candidate<'a> {
-    scope: Raw<'a>,
     pair: u64,
     rules: &'a Rules,
 }
+
+#[inline(always)]
+fn candidate<'a, L: Layout>(env: Env<'a>, table: &Table, item: Raw<'a>, user: u64) -> Result<Candidate<'a>, Refusal> {
+    let Some([scope, rules]) = terms::tuple::<L>(env, item) else {
+        return Err(refusal::item(item.in_env(env), ITEM));
+    };
+    // Rules are a pair of those compiled here and what is answered where one of them blocks.
+    let parts = terms::tuple::<L>(env, *rules);
+    let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
+    let rules: &RuleSet = resource::expect(compiled.in_env(env))?;
+    let pair = FrequencyCap::pair(table.hash(scope.in_env(env))?, user);
+    Ok(Candidate { pair, rules: &rules.0 })
+}
+
+const ITEM: &str = "{scope, rules}";
 
 /// The first scopes of a list of `{scope, rules}`, and the rest of it.
 fn candidates<'a>(
@@ -150,54 +188,39 @@ fn candidates<'a>(
     user: Term<'_>,
     most: usize,
 ) -> Result<(Vec<Candidate<'a>>, Raw<'a>), Refusal> {
-    const ITEM: &str = "{scope, rules}";
     let user = table.hash(user)?;
     let mut candidates = Vec::with_capacity(32);
     let mut rest = Raw::from(list);
-    while candidates.len() < most && !terms::is_empty_list(env, rest) {
-        let cell = with_layout!(L => terms::list_cell::<L>(env, rest));
-        let [item, tail] = cell.ok_or_else(|| refusal::list(list, ITEM))?;
-        let parts = with_layout!(L => terms::tuple::<L>(env, item));
-        let Some([scope, rules]) = parts else { return Err(refusal::item(item.in_env(env), ITEM)) };
-        let rules: &RuleSet = resource::expect(rules.in_env(env))?;
-        let pair = FrequencyCap::pair(table.hash(scope.in_env(env))?, user);
-        candidates.push(Candidate { scope: *scope, pair, rules: &rules.0 });
+    while candidates.len() < most {
+        let Some([item, tail]) = with_layout!(L => terms::list_cell::<L>(env, rest)) else {
+            let at_end = terms::is_empty_list(env, rest);
+            return if at_end { Ok((candidates, rest)) } else { Err(refusal::list(list, ITEM)) };
+        };
+        candidates.push(with_layout!(L => candidate::<L>(env, table, item, user))?);
         rest = tail;
     }
     Ok((candidates, rest))
 }
 
+/// `ok`, the number of the rule that blocks, or an error. A rule is not named here: what a NIF allocates costs 100 ns, and
+/// on the other side it lies there already.
 #[inline(always)]
-fn decided<'a>(env: Env<'a>, decision: Decision, rules: &Rules) -> Term<'a> {
+fn decided(env: Env<'_>, decision: Decision) -> Term<'_> {
     match decision {
-        Decision::Capped { rule, .. } => (atoms::capped(), rule_term(env, rules.rules()[rule])).encode(env),
-        decision => without_rules(env, decision),
+        Decision::Admitted => atoms::ok().to_term(env),
+        Decision::Capped { rule, .. } => rule.encode(env),
+        Decision::Refused(reason) => refused(env, reason),
     }
 }
 
-#[inline(always)]
-fn without_rules<'a>(env: Env<'a>, decision: Decision) -> Term<'a> {
-    match decision {
-        Decision::Admitted | Decision::Capped { .. } => atoms::ok().to_term(env),
-        Decision::Refused(reason) => {
-            let reason = match reason {
-                Reason::Future => atoms::future(),
-                Reason::TooOld => atoms::too_old(),
-                Reason::Full => atoms::full(),
-            };
-            (atoms::error(), reason).encode(env)
-        }
-    }
-}
-
-/// `{max, window}` as it was given.
-fn rule_term<'a>(env: Env<'a>, rule: Rule) -> Term<'a> {
-    let window = match rule.window {
-        Window::Rolling(length) => length.encode(env),
-        Window::Day(offset) => (atoms::day(), offset).encode(env),
-        Window::Lifetime => atoms::lifetime().to_term(env),
+#[cold]
+fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
+    let reason = match reason {
+        Reason::Future => atoms::future(),
+        Reason::TooOld => atoms::too_old(),
+        Reason::Full => atoms::full(),
     };
-    (rule.max, window).encode(env)
+    (atoms::error(), reason).encode(env)
 }
 
 fn window(kind: u8, length: i64) -> Window {
@@ -213,13 +236,6 @@ fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<
     let rules = rules.into_iter().map(|(max, (kind, length))| Rule { max, window: window(kind, length) });
     let rules = Rules::new(rules.collect()).map_err(Refusal::from)?;
     Ok(resource::make(env, RuleSet(rules)))
-}
-
-/// The rules as they were given.
-#[rustler::nif]
-fn caps_rules_list<'a>(env: Env<'a>, rules: Term<'a>) -> NifResult<Vec<Term<'a>>> {
-    let rules: &RuleSet = resource::expect(rules)?;
-    Ok(rules.0.rules().iter().map(|rule| rule_term(env, *rule)).collect())
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]

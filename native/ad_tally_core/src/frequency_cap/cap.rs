@@ -58,6 +58,17 @@ pub enum Decision {
     Refused(Reason),
 }
 
+/// What became of an event, where that is decided in the short way: two words, so that it stays in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quick {
+    /// As [`Decision::Admitted`].
+    Admitted,
+    /// As [`Decision::Capped`], by the rule of that number.
+    Capped(u32),
+    /// Nothing is decided, and nothing has changed: take the long way.
+    Undecided,
+}
+
 /// Why an event cannot be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -114,6 +125,8 @@ struct Tier {
 pub struct FrequencyCap {
     seed: Seed,
     tiers: Tiers,
+    /// Whether there is one tier, of ticks beside short fingerprints: nearly all tables, which have a shorter way.
+    is_simple: bool,
     tables: Vec<Tier>,
     /// The shortest horizon in milliseconds.
     horizon: u64,
@@ -173,7 +186,8 @@ impl FrequencyCap {
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
             seed: Seed::random(),
-            tiers: Tiers { ticks: tiers.clone(), lifetime },
+            tiers: Tiers::new(tiers.clone(), lifetime),
+            is_simple: tiers.len() == 1 && !lifetime && !strict,
             tables,
             horizon: tiers.first().map_or(u64::MAX, |tier| tier.1),
             newest: AtomicU64::new(0),
@@ -204,20 +218,44 @@ impl FrequencyCap {
     ///
     /// # Errors
     /// For rules that the table's tiers do not cover, and a time that ticks cannot tell.
-    #[inline(always)]
     pub fn admit(&self, pair: u64, rules: &Rules, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
         rules.with(&self.tiers, |rules| {
             if let Some(refused) = self.refuse(pair, at, now)? {
                 return Ok(refused);
             }
             self.note_newest(at);
-            let moments = self.moments(at);
-            let mut homes = self.lock(pair, &moments);
-            if let Some(rule) = self.first_block(&homes, pair, rules, &moments) {
-                return Ok(Decision::Capped { scope: 0, rule });
-            }
-            Ok(self.count_in(&mut homes, pair, &moments))
+            Ok(self.admit_in_tiers(pair, rules, at))
         })?
+    }
+
+    /// The same in the short way: for a table of one tier, and a pair that has one slot or none, which is nearly every one.
+    #[inline(always)]
+    pub fn admit_quickly(&self, pair: u64, rules: &Rules, at: u64) -> Quick {
+        let Some((tier, rules)) = self.simple(rules, at) else { return Quick::Undecided };
+        let moment = Moment::new(at, tier.granularity);
+        let mut home = tier.table.lock(pair);
+        home.reach(moment.tick);
+        let glance = home.glance(pair);
+        if !glance.is_all() {
+            return Quick::Undecided;
+        }
+        self.note_newest(at);
+        if let Some((rule, block)) = first_block(rules, &moment, home.end(), glance.ages(), false) {
+            self.note_block(pair, block);
+            return Quick::Capped(rule as u32);
+        }
+        // Without room, the long way says so.
+        if home.add_at(&glance, pair, moment.tick).is_ok() { Quick::Admitted } else { Quick::Undecided }
+    }
+
+    #[inline(never)]
+    fn admit_in_tiers(&self, pair: u64, rules: &[Compiled], at: u64) -> Decision {
+        let moments = self.moments(at);
+        let mut homes = self.lock(pair, &moments);
+        match self.first_block(&homes, pair, rules, &moments) {
+            Some(rule) => Decision::Capped { scope: 0, rule },
+            None => self.count_in(&mut homes, pair, &moments),
+        }
     }
 
     /// Asks every rule, and counts nothing.
@@ -226,13 +264,34 @@ impl FrequencyCap {
     /// As [`FrequencyCap::admit`].
     pub fn check(&self, pair: u64, rules: &Rules, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
         rules.with(&self.tiers, |rules| {
-            if let Some(refused) = self.refuse(pair, at, now)? {
-                return Ok(refused);
-            }
-            let moments = self.moments(at);
-            let rule = self.look(pair, &moments, |seen| self.block_among(rules, &moments, seen).map(|(rule, _)| rule));
-            Ok(rule.map_or(Decision::Admitted, |rule| Decision::Capped { scope: 0, rule }))
+            Ok(self.refuse(pair, at, now)?.unwrap_or_else(|| self.check_in_tiers(pair, rules, at)))
         })?
+    }
+
+    /// The same in the short way, as of [`FrequencyCap::admit_quickly`].
+    #[inline(always)]
+    pub fn check_quickly(&self, pair: u64, rules: &Rules, at: u64) -> Quick {
+        let Some((tier, rules)) = self.simple(rules, at) else { return Quick::Undecided };
+        let moment = Moment::new(at, tier.granularity);
+        let Some((glance, end)) = tier.table.glance(pair, moment.tick) else { return Quick::Undecided };
+        let block = first_block(rules, &moment, end, glance.ages(), false);
+        block.map_or(Quick::Admitted, |(rule, _)| Quick::Capped(rule as u32))
+    }
+
+    /// The tier of a table that has one, and what rules are for it, at a time that can be decided.
+    #[inline(always)]
+    fn simple<'a>(&'a self, rules: &'a Rules, at: u64) -> Option<(&'a Tier, &'a [Compiled])> {
+        if !self.is_simple || !self.is_near(at) {
+            return None;
+        }
+        Some((self.tables.first()?, rules.fitted(&self.tiers)?))
+    }
+
+    #[inline(never)]
+    fn check_in_tiers(&self, pair: u64, rules: &[Compiled], at: u64) -> Decision {
+        let moments = self.moments(at);
+        let rule = self.look(pair, &moments, |seen| self.block_among(rules, &moments, seen).map(|(rule, _)| rule));
+        rule.map_or(Decision::Admitted, |rule| Decision::Capped { scope: 0, rule })
     }
 
     /// Counts an event that happened anyway.
@@ -435,6 +494,13 @@ impl FrequencyCap {
         }
     }
 
+    /// Whether a time is one that can be decided, without a second look: up to a day past the newest one.
+    #[inline(always)]
+    fn is_near(&self, at: u64) -> bool {
+        let newest = self.newest.load(Relaxed);
+        at < TIMES && at <= newest.saturating_add(decide::DAY) && newest.saturating_sub(at) <= self.horizon
+    }
+
     /// What cannot be decided because of its time.
     #[inline(always)]
     fn refuse(&self, pair: u64, at: u64, now: impl FnOnce() -> u64) -> Result<Option<Decision>, Error> {
@@ -585,6 +651,18 @@ impl FrequencyCap {
             return locked;
         }
     }
+}
+
+/// The first rule of a table with one tier that blocks.
+#[inline(always)]
+fn first_block<const N: usize>(
+    rules: &[Compiled],
+    moment: &Moment,
+    end: u64,
+    ages: &[super::slots::Lanes; N],
+    full: bool,
+) -> Option<(usize, Block)> {
+    rules.iter().enumerate().find_map(|(at, rule)| rule.blocks(moment, end, ages, full).map(|block| (at, block)))
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@
 //! moment of its tick is. That keeps a window closed for up to one granule longer than the event's true time would, and
 //! never opens it earlier.
 
-use super::slots::TICKS;
+use super::slots::{Lanes, TICKS};
 
 /// What a rule became for a table's tiers.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,13 @@ impl Compiled {
     /// Whether it blocks an event at a moment, given the ages of those there were before `end`, which is not before the
     /// moment. Of a `full` pair older ones may be missing.
     #[inline(always)]
-    pub(super) fn blocks(&self, moment: &Moment, end: u64, ages: &[u16], full: bool) -> Option<Block> {
+    pub(super) fn blocks<const N: usize>(
+        &self,
+        moment: &Moment,
+        end: u64,
+        ages: &[Lanes; N],
+        full: bool,
+    ) -> Option<Block> {
         let (first, last) = match self.kind {
             Kind::Rolling { ticks, rest, .. } => {
                 let now = end - moment.tick;
@@ -74,11 +80,12 @@ impl Compiled {
             let for_sure = if is_rolling && last > first { within(ages, first, last - 1) } else { count };
             return Some(if for_sure >= max { Block::Rule } else { Block::Rounding });
         }
-        if last >= TICKS || full && ages.iter().all(|age| u64::from(*age) < last) {
+        if last >= TICKS || full && within(ages, last, TICKS) == 0 {
             return Some(Block::Rule);
         }
         if let Kind::Rolling { window, span, .. } = self.kind
-            && ages.iter().any(|age| u64::from(*age) < first)
+            && first > 0
+            && within(ages, 0, first - 1) > 0
         {
             return is_passed_later(moment, end, ages, window, span, max).then_some(Block::Rule);
         }
@@ -86,12 +93,12 @@ impl Compiled {
     }
 
     /// The first moment after this one at which it may no longer block.
-    pub(super) fn next(&self, moment: &Moment, end: u64, ages: &[u16]) -> Option<u64> {
+    pub(super) fn next<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> Option<u64> {
         match self.kind {
             Kind::Rolling { window, .. } => {
                 // A window after the last moment that a tick stands for.
-                let leaves = |age: &u16| (end - u64::from(*age) + 1) * moment.granularity + window;
-                ages.iter().map(leaves).filter(|at| *at > moment.at).min()
+                let leaves = |age| (end - age + 1) * moment.granularity + window;
+                each(ages).map(leaves).filter(|at| *at > moment.at).min()
             }
             Kind::Day { offset } => Some(day_begin(moment.at, offset).saturating_add_unsigned(DAY).max(0) as u64),
             Kind::Lifetime => None,
@@ -99,7 +106,7 @@ impl Compiled {
     }
 
     /// How many events it would count.
-    pub(super) fn count(&self, moment: &Moment, end: u64, ages: &[u16]) -> usize {
+    pub(super) fn count<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> usize {
         let (first, last) = match self.kind {
             Kind::Rolling { ticks, rest, .. } => {
                 let now = end - moment.tick;
@@ -112,10 +119,19 @@ impl Compiled {
     }
 }
 
-/// Ages from `first` to `last`.
+/// How many ages there are from `first` to `last`.
 #[inline(always)]
-fn within(ages: &[u16], first: u64, last: u64) -> usize {
-    ages.iter().filter(|age| (first..=last).contains(&u64::from(**age))).count()
+fn within<const N: usize>(ages: &[Lanes; N], first: u64, last: u64) -> usize {
+    let (first, last) = (first.min(TICKS), last.min(TICKS));
+    let mut count = 0;
+    for lanes in ages {
+        count += lanes.within(first, last);
+    }
+    count
+}
+
+fn each<const N: usize>(ages: &[Lanes; N]) -> impl Iterator<Item = u64> {
+    ages.iter().flat_map(|lanes| lanes.each())
 }
 
 /// The ages of the last and the first tick of the moment's day. The last may lie after `end`.
@@ -134,9 +150,16 @@ fn day_begin(at: u64, offset: i64) -> i64 {
 
 /// Whether one more event would be too many for a window that ends with an event after it: late events count at their time.
 #[cold]
-fn is_passed_later(moment: &Moment, end: u64, ages: &[u16], window: u64, span: u64, max: usize) -> bool {
+fn is_passed_later<const N: usize>(
+    moment: &Moment,
+    end: u64,
+    ages: &[Lanes; N],
+    window: u64,
+    span: u64,
+    max: usize,
+) -> bool {
     let now = end - moment.tick;
-    let later = ages.iter().map(|age| u64::from(*age)).filter(|age| *age < now);
+    let later = each(ages).filter(|age| *age < now);
     later
         .filter(|age| (now - age) * moment.granularity - moment.rest < window)
         .any(|age| within(ages, age, age + span) >= max)

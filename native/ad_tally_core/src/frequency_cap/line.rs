@@ -69,7 +69,6 @@ impl Header {
 pub(super) struct Held<'a> {
     pub(super) line: &'a Line,
     pub(super) header: Header,
-    changed: bool,
 }
 
 impl Line {
@@ -83,7 +82,7 @@ impl Line {
     pub(super) fn lock(&self) -> Held<'_> {
         let header = self.header.load(Relaxed) & !LOCKED;
         match self.header.compare_exchange(header, header | LOCKED, Acquire, Relaxed) {
-            Ok(_) => Held { line: self, header: Header(header), changed: false },
+            Ok(_) => Held { line: self, header: Header(header) },
             Err(_) => self.lock_contended(),
         }
     }
@@ -94,7 +93,7 @@ impl Line {
         loop {
             let header = self.header.load(Relaxed);
             if header & LOCKED == 0 && self.header.compare_exchange(header, header | LOCKED, Acquire, Relaxed).is_ok() {
-                return Held { line: self, header: Header(header), changed: false };
+                return Held { line: self, header: Header(header) };
             }
             wait(&mut looks);
         }
@@ -148,7 +147,8 @@ impl Held<'_> {
     /// Has readers look again who have read any of it meanwhile. To be called before the first word is set.
     #[inline(always)]
     pub(super) fn change(&mut self) {
-        self.changed = true;
+        let version = self.header.0.wrapping_add(VERSION) & VERSION_MASK;
+        self.header.0 = self.header.0 & !VERSION_MASK | version;
         // A reader that sees a word of this change sees the lock too: its fence orders its second look after this one.
         fence(Release);
     }
@@ -157,8 +157,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        let version = if self.changed { self.header.0.wrapping_add(VERSION) } else { self.header.0 } & VERSION_MASK;
-        self.line.header.store(self.header.0 & !VERSION_MASK | version, Release);
+        self.line.header.store(self.header.0, Release);
     }
 }
 

@@ -13,6 +13,8 @@
 //! to the safe side: two pairs that look alike count together (one in several thousand, unless the table is strict), and a
 //! tick stands for all moments of its granule.
 
+#![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
+
 mod decide;
 mod line;
 mod memory;
@@ -31,7 +33,7 @@ const HORIZON_TICKS: u64 = 4_032;
 #[cfg(not(loom))]
 mod cap;
 #[cfg(not(loom))]
-pub use cap::{Config, Decision, FrequencyCap, Info, Reason, TierInfo};
+pub use cap::{Config, Decision, FrequencyCap, Info, Quick, Reason, TierInfo};
 #[cfg(loom)]
 pub use model::Model;
 #[cfg(not(loom))]
@@ -56,12 +58,12 @@ mod model {
         pub fn admit(&self, hash: u64, tick: u64, max: usize) -> bool {
             let mut home = self.0.lock(hash);
             home.reach(tick);
-            home.seen(hash).ages().len() < max && home.add(hash, tick).is_ok()
+            home.seen(hash).length() < max && home.add(hash, tick).is_ok()
         }
 
         /// Events counted, looked at without a lock.
         pub fn count(&self, hash: u64, tick: u64) -> Option<usize> {
-            self.0.look(hash, tick).map(|(seen, _)| seen.ages().len())
+            self.0.look(hash, tick).map(|(seen, _)| seen.length())
         }
     }
 }

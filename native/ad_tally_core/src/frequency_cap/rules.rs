@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
+
 use super::decide::{Compiled, DAY, Kind};
 use crate::error::Error;
 
@@ -42,16 +44,33 @@ pub struct Rules {
 
 #[derive(Debug)]
 struct Fitted {
-    tiers: Tiers,
+    tiers: usize,
     rules: Vec<Compiled>,
 }
 
 /// What a table is made of, as far as rules have to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Tiers {
     /// Granularity and horizon in milliseconds, the finest first.
     pub(super) ticks: Vec<(u64, u64)>,
     pub(super) lifetime: bool,
+    /// A number that all alike have and no others, so that it need not be looked at what they are for every event.
+    id: usize,
+}
+
+/// Granularities and horizons, and whether there is a lifetime.
+type Shape = (Vec<(u64, u64)>, bool);
+
+impl Tiers {
+    pub(super) fn new(ticks: Vec<(u64, u64)>, lifetime: bool) -> Self {
+        static KNOWN: Mutex<Vec<Shape>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock();
+        let id = known.iter().position(|(of, with)| *of == ticks && *with == lifetime).unwrap_or_else(|| {
+            known.push((ticks.clone(), lifetime));
+            known.len() - 1
+        });
+        Self { ticks, lifetime, id }
+    }
 }
 
 impl Rules {
@@ -84,19 +103,19 @@ impl Rules {
         &self.rules
     }
 
-    /// Does something with what they are for a table of these tiers.
+    /// What they are for a table of these tiers, if that is known already.
     #[inline(always)]
-    pub(super) fn with<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
-        match self.compiled.get() {
-            Some(fitted) if fitted.tiers == *tiers => Ok(act(&fitted.rules)),
-            _ => self.with_fitted(tiers, act),
-        }
+    pub(super) fn fitted(&self, tiers: &Tiers) -> Option<&[Compiled]> {
+        self.compiled.get().filter(|fitted| fitted.tiers == tiers.id).map(|fitted| &fitted.rules[..])
     }
 
-    #[cold]
-    fn with_fitted<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
+    /// Does something with what they are for a table of these tiers.
+    pub(super) fn with<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
+        if let Some(rules) = self.fitted(tiers) {
+            return Ok(act(rules));
+        }
         let rules: Vec<Compiled> = self.rules.iter().map(|rule| rule.fit(tiers)).collect::<Result<_, _>>()?;
-        let fitted = Fitted { tiers: tiers.clone(), rules: rules.clone() };
+        let fitted = Fitted { tiers: tiers.id, rules: rules.clone() };
         // Rules that another table was first with are fitted to this one again at every call: slower, and as right.
         let _ = self.compiled.set(fitted);
         Ok(act(&rules))

@@ -102,8 +102,7 @@ pub(super) fn ages(mut content: u64, end_remainder: u64) -> impl Iterator<Item =
             let tick = content & TICK_MASK;
             content >>= TICK_BITS;
             if tick != 0 {
-                let age = end_remainder + 1 + if tick > end_remainder + 1 { TICKS } else { 0 } - tick;
-                return Some(age as u16);
+                return Some(age(tick, end_remainder) as u16);
             }
         }
         None
@@ -124,12 +123,76 @@ pub(super) fn without(content: u64, ticks: u32, kept: u64) -> Option<u64> {
 }
 
 /// The content without ticks older than an age.
+#[inline(always)]
 pub(super) fn without_older(content: u64, ticks: u32, end_remainder: u64, oldest: u64) -> u64 {
-    (0..ticks).fold(content, |left, at| {
-        let tick = content & TICK_MASK << (at * TICK_BITS);
-        let is_old = ages(tick >> (at * TICK_BITS), end_remainder).any(|age| u64::from(age) > oldest);
-        if is_old { left & !tick } else { left }
-    })
+    let mut left = content;
+    for at in 0..ticks {
+        let tick = content >> (at * TICK_BITS) & TICK_MASK;
+        if tick != 0 && age(tick, end_remainder) > oldest {
+            left &= !(TICK_MASK << (at * TICK_BITS));
+        }
+    }
+    left
+}
+
+/// The ages of a slot's ticks, all at once.
+#[inline(always)]
+pub(super) fn lanes(content: u64, end_remainder: u64) -> Lanes {
+    let spread = |at: u32| content << (4 * at) & TICK_MASK << (16 * at);
+    let ticks = spread(0) | spread(1) | spread(2) | spread(3);
+    // The top bit of a lane stays where the difference is not negative.
+    let differences = ((EACH * (end_remainder + 1)) | GUARDS) - ticks;
+    let negative = !differences & GUARDS;
+    // A negative one is 2^15 too large beside a whole round of ticks too little.
+    let ages = (differences & !GUARDS) - (negative >> 15) * (0x8000 - TICKS);
+    let empty = !((ticks | GUARDS) - EACH) & GUARDS;
+    Lanes(ages | ((empty >> 15) * NONE))
+}
+
+/// Four ages of 15 bits, the top bit of each lane free: they are compared in a few instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lanes(u64);
+
+const EACH: u64 = 0x0001_0001_0001_0001;
+const GUARDS: u64 = EACH << 15;
+/// Stands for no age, and is older than all.
+const NONE: u64 = 0x7fff;
+
+impl Lanes {
+    /// No ages.
+    pub(super) const EMPTY: Self = Self(EACH * NONE);
+
+    /// How many ages there are from `first` to `last`, which are below 2^15 - 1.
+    #[inline(always)]
+    pub(super) fn within(self, first: u64, last: u64) -> usize {
+        let not_before = (self.0 | GUARDS) - EACH * first;
+        let not_after = ((EACH * last) | GUARDS) - self.0;
+        let both = (not_before & not_after & GUARDS) >> 15;
+        (both.wrapping_mul(EACH) >> 48) as usize
+    }
+
+    /// The ages one by one.
+    pub(super) fn each(self) -> impl Iterator<Item = u64> {
+        (0..4).map(move |at| self.0 >> (16 * at) & NONE).filter(|age| *age != NONE)
+    }
+
+    /// The same with an age at a place.
+    pub(super) fn with(self, at: usize, age: u64) -> Self {
+        let shift = 16 * at;
+        Self(self.0 & !(0xffff << shift) | age << shift)
+    }
+
+    /// The same, counted from a later end. What is too old then is no more.
+    pub(super) fn later(self, by: u64) -> Self {
+        let older = self.each().filter_map(|age| age.checked_add(by)).filter(|age| *age < TICKS);
+        older.enumerate().fold(Self::EMPTY, |lanes, (at, age)| lanes.with(at, age))
+    }
+}
+
+/// How many ticks before the end a kept tick lies.
+#[inline(always)]
+fn age(kept: u64, end_remainder: u64) -> u64 {
+    end_remainder + 1 + if kept > end_remainder + 1 { TICKS } else { 0 } - kept
 }
 
 #[cfg(all(test, not(loom)))]
@@ -143,6 +206,17 @@ mod tests {
                 if age <= end {
                     let content = with(0, 4, kept(end - age)).unwrap();
                     assert_eq!(ages(content, end % TICKS).collect::<Vec<_>>(), [age as u16], "{age} before {end}");
+                    let lanes = lanes(content, end % TICKS);
+                    assert_eq!(lanes.each().collect::<Vec<_>>(), [age], "{age} before {end}");
+                    assert_eq!(
+                        [lanes.within(age, age), lanes.within(0, 4_094), lanes.within(age + 1, 4_095)],
+                        [1, 1, 0]
+                    );
+                    let full = [0, 1, 2]
+                        .iter()
+                        .fold(content, |content, more| with(content, 4, kept((end + 4_095 - more) % 4_095)).unwrap());
+                    assert_eq!(super::lanes(full, end % TICKS).each().count(), 4);
+                    assert_eq!(super::lanes(full, end % TICKS).within(0, 2), 3 + usize::from(age <= 2));
                 }
             }
         }

@@ -14,11 +14,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::line::{Header, Held, Line, WORDS};
 use super::memory::Lines;
-use super::slots::{self, Format, Slot, TICKS};
+use super::slots::{self, Format, Lanes, Slot, TICKS};
 use crate::sync::{AtomicU64, Mutex};
 
 /// Ticks of a pair that are kept: enough for any rule.
 pub(super) const MOST_TICKS: usize = super::MOST_TICKS;
+/// The same, four at a time.
+pub(super) const MOST_LANES: usize = MOST_TICKS / 4;
 /// Slots that a line is meant to hold at capacity, times 64, of 7. With 4.5 a line in eleven has overflowed, one pair in
 /// eight of all.
 const SLOTS_AT_CAPACITY: [(Format, usize); 3] = [(Format::Ticks, 288), (Format::Count, 288), (Format::Strict, 120)];
@@ -101,7 +103,7 @@ pub(super) struct Home<'t> {
 /// What a pair has in a tier.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    ages: [u16; MOST_TICKS],
+    ages: [Lanes; MOST_LANES],
     length: usize,
     /// The count of a lifetime.
     pub(super) count: u64,
@@ -110,13 +112,19 @@ pub(super) struct Seen {
 impl Seen {
     /// Nothing.
     pub(super) fn new() -> Self {
-        Self { ages: [0; MOST_TICKS], length: 0, count: 0 }
+        Self { ages: [Lanes::EMPTY; MOST_LANES], length: 0, count: 0 }
     }
 
     /// The ages of its events.
     #[inline(always)]
-    pub(super) fn ages(&self) -> &[u16] {
-        &self.ages[..self.length]
+    pub(super) fn ages(&self) -> &[Lanes; MOST_LANES] {
+        &self.ages
+    }
+
+    /// How many events there are.
+    #[cfg(loom)]
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     /// Whether older ones may have been given up.
@@ -125,26 +133,62 @@ impl Seen {
         self.length == MOST_TICKS
     }
 
-    #[inline(always)]
-    fn push(&mut self, age: u16) {
+    fn push(&mut self, age: u64) {
         if self.length < MOST_TICKS {
-            self.ages[self.length] = age;
+            let lanes = &mut self.ages[self.length / 4];
+            *lanes = lanes.with(self.length % 4, age);
             self.length += 1;
         }
     }
 
     /// The same, counted from a later end.
     pub(super) fn later(&mut self, by: u64) {
-        let mut kept = 0;
-        for at in 0..self.length {
-            let age = u64::from(self.ages[at]) + by;
-            if age < TICKS {
-                self.ages[kept] = age as u16;
-                kept += 1;
-            }
-        }
-        self.length = kept;
+        self.ages = self.ages.map(|lanes| lanes.later(by));
+        self.length = self.ages.iter().flat_map(|lanes| lanes.each()).count();
     }
+
+    fn oldest(&self) -> u64 {
+        self.ages.iter().flat_map(|lanes| lanes.each()).max().unwrap_or(0)
+    }
+}
+
+/// What a pair has in a line of ticks and the overflow line it may go on in, if that is one slot or none.
+pub(super) struct Glance<'t> {
+    ages: [Lanes; 1],
+    /// The slot, or the first empty one of the line: `NOT_ALL` if there are more slots or lines.
+    slot: u32,
+    line: &'t Line,
+    content: u64,
+}
+
+/// Stands for a slot where a glance was not enough.
+const NOT_ALL: u32 = u32::MAX;
+
+impl Glance<'_> {
+    #[inline(always)]
+    pub(super) fn ages(&self) -> &[Lanes; 1] {
+        &self.ages
+    }
+
+    /// Whether that was enough.
+    #[inline(always)]
+    pub(super) fn is_all(&self) -> bool {
+        self.slot != NOT_ALL
+    }
+}
+
+/// Which of a line's first `count` slots have a fingerprint, and which are empty, a bit each. Without a branch: where in its
+/// line a pair has its slot is as good as random.
+#[inline(always)]
+fn matching(line: &Line, fingerprint: u64, count: usize) -> (u32, u32) {
+    let (mut own, mut empty) = (0_u32, 0_u32);
+    for at in 0..WORDS {
+        let word = line.word(at);
+        own |= u32::from(word >> 48 == fingerprint) << at;
+        empty |= u32::from(word == 0) << at;
+    }
+    let asked = (1 << count) - 1;
+    (own & !empty & asked, empty & asked)
 }
 
 impl Table {
@@ -303,6 +347,53 @@ impl Table {
         }
     }
 
+    /// A glance at a pair without a lock, its ages as of `tick` or the line's end, whichever is later: that end too.
+    #[inline(always)]
+    pub(super) fn glance(&self, hash: u64, tick: u64) -> Option<(Glance<'_>, u64)> {
+        let at = self.home(hash);
+        let line = self.line(at);
+        let seen = line.read(|header| {
+            let is_home = header.splits() == 0 || self.place(hash, header.splits()) == at;
+            (self.glance_at(line, header, hash, tick), header.end().max(tick), is_home)
+        });
+        seen.filter(|(glance, _, is_home)| *is_home & glance.is_all()).map(|(glance, end, _)| (glance, end))
+    }
+
+    #[inline(always)]
+    fn glance_at<'t>(&'t self, line: &'t Line, header: Header, hash: u64, now: u64) -> Glance<'t> {
+        let fingerprint = Format::Ticks.fingerprint(hash);
+        let linked = header.is_linked();
+        let (own, empty) = matching(line, fingerprint, WORDS - usize::from(linked));
+        let mut glance = Glance { ages: [Lanes::EMPTY], slot: empty.trailing_zeros(), line, content: 0 };
+        let (mut slots, mut in_line) = (own, line);
+        if linked {
+            let Some(more) = self.overflow_line(line.word(WORDS - 1)) else {
+                return Glance { slot: NOT_ALL, ..glance };
+            };
+            let (more_own, more_empty) = matching(more, fingerprint, WORDS);
+            if more.peek().is_linked() || own != 0 && more_own != 0 {
+                return Glance { slot: NOT_ALL, ..glance };
+            }
+            if own == 0 {
+                (slots, in_line) = (more_own, more);
+            }
+            if empty == 0 {
+                (glance.slot, glance.line) = (more_empty.trailing_zeros(), more);
+            }
+        }
+        if slots & slots.wrapping_sub(1) != 0 {
+            return Glance { slot: NOT_ALL, ..glance };
+        }
+        if slots != 0 {
+            (glance.slot, glance.line) = (slots.trailing_zeros(), in_line);
+            glance.content = in_line.word(glance.slot as usize) & ((1 << 48) - 1);
+            let end = header.end();
+            let lanes = slots::lanes(glance.content, end % TICKS);
+            glance.ages = [if now > end { lanes.later(now - end) } else { lanes }];
+        }
+        glance
+    }
+
     #[inline(always)]
     fn seen(&self, line: &Line, header: Header, hash: u64) -> Seen {
         let mut seen = Seen::new();
@@ -313,7 +404,7 @@ impl Table {
                 if self.format == Format::Count {
                     seen.count += slot.content;
                 } else {
-                    slots::ages(slot.content, end).for_each(|age| seen.push(age));
+                    slots::ages(slot.content, end).for_each(|age| seen.push(u64::from(age)));
                 }
             }
             true
@@ -438,7 +529,7 @@ impl Table {
     }
 }
 
-impl Home<'_> {
+impl<'t> Home<'t> {
     /// The line's end.
     #[inline(always)]
     pub(super) fn end(&self) -> u64 {
@@ -454,13 +545,37 @@ impl Home<'_> {
     }
 
     /// What a pair has here.
-    #[inline(always)]
     pub(super) fn seen(&self, hash: u64) -> Seen {
         self.table.seen(self.held.line, self.held.header, hash)
     }
 
-    /// Counts an event of a pair, at a tick up to the line's end.
+    /// A glance at a pair.
     #[inline(always)]
+    pub(super) fn glance(&self, hash: u64) -> Glance<'t> {
+        self.table.glance_at(self.held.line, self.held.header, hash, self.end())
+    }
+
+    /// Counts an event of a pair that was glanced at just now.
+    #[inline(always)]
+    pub(super) fn add_at(&mut self, glance: &Glance<'t>, hash: u64, tick: u64) -> Result<(), Full> {
+        let kept = slots::kept(tick);
+        let (slot, line) = (glance.slot as usize, glance.line);
+        let fingerprint = Format::Ticks.fingerprint(hash);
+        if glance.content == 0 {
+            let empty = (slot < WORDS).then_some((line, slot));
+            return self.add_slot(0, empty, Slot { fingerprint, content: kept });
+        }
+        match slots::with(glance.content, 4, kept) {
+            Some(content) => {
+                self.held.change();
+                Format::Ticks.set(line, slot, Slot { fingerprint, content });
+                Ok(())
+            }
+            None => self.add(hash, tick),
+        }
+    }
+
+    /// Counts an event of a pair, at a tick up to the line's end.
     pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<(), Full> {
         let format = self.table.format;
         let fingerprint = format.fingerprint(hash);
@@ -498,6 +613,7 @@ impl Home<'_> {
     }
 
     /// Puts a slot into an empty place or a line more.
+    #[inline(never)]
     fn add_slot(&mut self, own: usize, empty: Option<(&Line, usize)>, value: Slot) -> Result<(), Full> {
         let stripe = self.table.stripe(self.at);
         if own == 0 && stripe.words.get() - stripe.extra_words.get() >= self.table.most_pairs {
@@ -541,7 +657,7 @@ impl Home<'_> {
     /// Gives up the oldest tick of a pair for another one, unless that is older still.
     fn replace_oldest(&mut self, hash: u64, tick: u64) {
         let seen = self.seen(hash);
-        let oldest = u64::from(seen.ages().iter().copied().max().unwrap_or(0));
+        let oldest = seen.oldest();
         let end = self.end();
         if end - tick < oldest && self.remove_tick(hash, end - oldest) {
             let _ = self.add(hash, tick);
@@ -590,6 +706,7 @@ impl Home<'_> {
     }
 
     /// Removes ticks that are too old for a tick and for all up to the line's new end. How many slots became empty.
+    #[inline(never)]
     fn expire(&mut self, tick: u64) -> usize {
         if self.table.format == Format::Count || tick + self.table.ahead <= self.end() {
             return 0;

@@ -1,0 +1,45 @@
+defmodule AdTally.Test.FrequencyCapModel do
+  @moduledoc """
+  Frequency caps as anybody would write them: every time of every pair in a list.
+  """
+
+  @day 86_400_000
+
+  @type t :: %{optional({term(), term()}) => [non_neg_integer()]}
+
+  @doc "The first rule that blocks, if its windows stay open for `longer` milliseconds more."
+  @spec blocking(t(), term(), term(), [AdTally.FrequencyCap.rule()], non_neg_integer(), integer()) ::
+          AdTally.FrequencyCap.rule() | nil
+  def blocking(model, scope, user, rules, at, longer \\ 0) do
+    times = Map.get(model, {scope, user}, [])
+    Enum.find(rules, fn {max, window} -> most(times, window, at, longer) >= max end)
+  end
+
+  @doc "With one event more."
+  @spec count(t(), term(), term(), non_neg_integer()) :: t()
+  def count(model, scope, user, at), do: Map.update(model, {scope, user}, [at], &[at | &1])
+
+  @doc "With one event less of that time, or `nil` if there is none."
+  @spec uncount(t(), term(), term(), non_neg_integer()) :: t() | nil
+  def uncount(model, scope, user, at) do
+    times = Map.get(model, {scope, user}, [])
+    if at in times, do: Map.put(model, {scope, user}, List.delete(times, at))
+  end
+
+  # The most events in any window that one more event at `at` would be in.
+  defp most(times, :lifetime, _at, _longer), do: length(times)
+
+  defp most(times, {:day, offset}, at, _longer) do
+    day = &Integer.floor_div(&1 + offset, @day)
+    Enum.count(times, &(day.(&1) == day.(at)))
+  end
+
+  defp most(times, window, at, longer) do
+    window = window + longer
+    ends = [at | Enum.filter(times, &(&1 >= at and &1 - at < window))]
+
+    ends
+    |> Enum.map(fn last -> Enum.count(times, &(&1 <= last and last - &1 < window)) end)
+    |> Enum.max()
+  end
+end
