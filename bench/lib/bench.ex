@@ -16,7 +16,9 @@ defmodule AdTally.Bench do
     Jobs.ReachAdd,
     Jobs.ReachHotKey,
     Jobs.ReachAddMany,
-    Jobs.ReachRivals
+    Jobs.ReachRivals,
+    Jobs.CapsAdmit,
+    Jobs.CapsAdmissible
   ]
 
   @doc "All jobs, in the order in which they run."
