@@ -1,14 +1,14 @@
 # The demo: bin/demo [--events N] [--help]
 
-for file <- ~w(text log progress replay events generated reach),
+for file <- ~w(text log progress replay events generated reach caps),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
-alias AdTally.Demo.{Generated, Log, Reach, Replay, Text}
+alias AdTally.Demo.{Caps, Generated, Log, Reach, Replay, Text}
 
 usage = """
 Usage: bin/demo [--events N] [--help]
 
-Replays 60,000 real impressions through AdTally.Counters and AdTally.Reach and checks
+Replays 60,000 real impressions through AdTally.Counters, Reach and FrequencyCap and checks
 every figure, then counts generated events beside ETS and their users beside an exact
 count. Exits with 1 if any figure is wrong.
 
@@ -61,6 +61,21 @@ case Reach.differences(rows) do
   [] -> :ok
   differences -> fail.("Estimates are wrong:\n" <> Enum.join(differences, "\n"))
 end
+
+caps = Caps.replay(impressions)
+IO.puts("\nImpressions of an item that frequency caps would withhold from a segment:\n")
+IO.puts(Caps.table(caps))
+
+IO.puts("""
+
+Of all those withheld #{Text.integer(caps.rounded)} are due to rounding: times are kept in ticks of \
+5 minutes, and the oldest one that counted may lie in the window. Later ones shift with \
+them. All others are those that exact times withhold from the same audience. \
+#{Text.integer(caps.info.pairs)} pairs of item and segment took \
+#{Text.integer(div(caps.info.memory_bytes, 1024))} KiB.
+""")
+
+if caps.wrong != [], do: fail.("Caps decided wrongly:\n" <> Enum.join(caps.wrong, "\n"))
 
 IO.puts("""
 

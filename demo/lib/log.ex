@@ -4,6 +4,7 @@ defmodule AdTally.Demo.Log do
   """
 
   @type impression :: %{
+          at: non_neg_integer(),
           policy: String.t(),
           campaign: String.t(),
           item: integer(),
@@ -24,10 +25,11 @@ defmodule AdTally.Demo.Log do
   def default_path, do: Path.expand("../data/open_bandit_60k.csv.gz", __DIR__)
 
   defp parse(line) do
-    [_at, policy, campaign, item, position, click, segment] =
+    [at, policy, campaign, item, position, click, segment] =
       line |> String.trim_trailing() |> String.split(",")
 
     %{
+      at: String.to_integer(at),
       policy: policy,
       campaign: campaign,
       item: String.to_integer(item),
