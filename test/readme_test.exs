@@ -2,11 +2,12 @@ defmodule AdTally.ReadmeTest do
   use ExUnit.Case, async: true
 
   test "the lines of Elixir in the README do what they say" do
-    [[counting], [reaching], _installation] =
+    [[counting], [reaching], [capping], _installation] =
       Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
 
     {rows, _binding} = Code.eval_string(counting)
     {bytes, _binding} = Code.eval_string(reaching)
+    assert {{:capped, {1, 1_800_000}}, _binding} = Code.eval_string(capping)
 
     assert Enum.sort(rows) == [
              {42, %{impressions: 0, clicks: 1, spend_micros: 0}},

@@ -94,8 +94,8 @@ defmodule AdTally.FrequencyCap do
       about 16 bytes with up to four events, of each tier.
 
     * `:max_capacity` - up to how many it grows, at most 16 times `:capacity`. Beyond it
-      `admit/5` answers `{:error, :full}` for pairs it does not have. Default: twice
-      `:capacity`. Every doubling makes aliases twice as frequent.
+      `admit/5` answers `{:error, :full}` for pairs it does not have (from 65,536 on to
+      within a few per cent of it). Default: twice `:capacity`. Every doubling makes aliases twice as frequent.
 
     * `:tiers` - up to three `{granularity, horizon}` in milliseconds, from fine to coarse.
       A rule is served by the finest tier whose horizon covers its window. Granularity is
@@ -405,7 +405,8 @@ defmodule AdTally.FrequencyCap do
       fullest tier's lines that is
     * `:stash` - lines that full ones go on in
     * `:grown` - how often a tier has doubled
-    * `:memory_bytes` - memory of all tiers
+    * `:memory_bytes` - memory of all tiers once every line is in use: the system provides
+      it when they are first touched
     * `:huge_bytes` - how much of it the system has put into huge pages, `nil` where it does
       not tell
     * `:denied` - denials since the table was made: by a `:rule` for sure, or by `:rounding`,

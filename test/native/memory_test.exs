@@ -22,4 +22,16 @@ defmodule AdTally.Native.MemoryTest do
     assert grown <= 150_000_000
     assert_in_delta told / grown, 1, 0.2
   end
+
+  test "four million pairs with 1.8 events take at most 17 bytes each, and info says how many" do
+    pairs = 4_000_000
+    %{grown: grown, told: told, info: info} = FreshVM.call(KeysInMemory, :caps, [pairs])
+    # Of a hundred thousand pairs a few look like another one.
+    assert_in_delta info.pairs, pairs, pairs / 1_000
+    assert %{refused: %{full: 0}, grown: 0} = info
+
+    assert told / pairs <= 17
+    assert grown / pairs <= 17
+    assert_in_delta told / grown, 1, 0.2
+  end
 end

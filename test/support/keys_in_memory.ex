@@ -1,7 +1,7 @@
 defmodule AdTally.Test.KeysInMemory do
   @moduledoc "What a table's keys take, for `AdTally.Test.FreshVM`."
 
-  alias AdTally.{Counters, Reach}
+  alias AdTally.{Counters, FrequencyCap, Reach}
   alias AdTally.Test.ResidentMemory
 
   @doc """
@@ -15,6 +15,15 @@ defmodule AdTally.Test.KeysInMemory do
   keys one has 10,000 users, four have 200, and the others one to eight.
   """
   def reach(count), do: measure(count, &Reach.new(max_keys: &1), &show/2, &Reach.info/1)
+
+  @doc """
+  The same of frequency caps of `count` pairs with 1.8 events on average: of 20 pairs
+  eleven have one, five have two, three have three and one has six.
+  """
+  def caps(count) do
+    info = &(&1 |> FrequencyCap.info() |> Map.put(:keys, count))
+    measure(count, &FrequencyCap.new(capacity: &1, max_capacity: &1), &record/2, info)
+  end
 
   defp measure(count, table, fill, info) do
     # Code is loaded and the allocators have begun before the first look.
@@ -48,6 +57,16 @@ defmodule AdTally.Test.KeysInMemory do
 
       :ok = Reach.add_many(reach, {number, "creative-#{rem(number, 1_000)}"}, users)
     end)
+
+    :filled
+  end
+
+  defp record(caps, count) do
+    events = List.to_tuple(List.duplicate(1, 11) ++ List.duplicate(2, 5) ++ [3, 3, 3, 6])
+
+    for number <- 1..count, _ <- 1..elem(events, rem(number, 20)) do
+      :ok = FrequencyCap.record(caps, rem(number, 1_000), number, 1_780_272_000_000)
+    end
 
     :filled
   end
