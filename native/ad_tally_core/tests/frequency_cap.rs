@@ -125,6 +125,23 @@ proptest! {
         prop_assert_eq!((judged.missed, judged.unexplained), (0, 0), "{:?}", judged);
     }
 
+    /// Where a window reaches back to before what is kept, it must deny: no rule is passed, however late an event is.
+    #[test]
+    fn no_rule_is_passed_by_events_that_are_days_late(
+        set in prop::collection::vec((1..6_u32, 1..=14 * DAY), 1..4),
+        steps in prop::collection::vec((0..3_u64, 0..30 * HOUR, any::<u64>()), 1..200),
+    ) {
+        let caps = caps(&config());
+        let set: Vec<_> = set.into_iter().map(|(max, window)| (max, Window::Rolling(window))).collect();
+        let mut now = BEGIN;
+        let events = steps.into_iter().map(|(user, step, back)| {
+            now += step;
+            // Half of them are late, by up to the horizon.
+            (pair(1, user), if back % 2 == 0 { now } else { now - back % (14 * DAY) })
+        });
+        prop_assert_eq!(judge(&caps, 5 * MINUTE, &set, events).missed, 0);
+    }
+
     #[test]
     fn a_day_and_a_lifetime_are_exact(
         offset in -12..13_i64,
@@ -217,6 +234,50 @@ fn a_table_that_grows_passes_no_rule() {
         if strict {
             assert_eq!(judged.unexplained, 0);
         }
+    }
+}
+
+#[test]
+fn lines_that_were_full_give_back_what_they_no_longer_need() {
+    for strict in [false, true] {
+        let caps = caps(&Config { capacity: 10_000, max_capacity: 10_000, strict, ..config() });
+        for user in 0..10_000 {
+            assert_eq!(caps.record(pair(1, user), BEGIN, || BEGIN), Ok(Decision::Admitted));
+        }
+        assert!(caps.info().tiers[0].stash > 100, "{:?}", caps.info());
+        let later = BEGIN + 20 * DAY;
+        assert_eq!(caps.record(pair(1, 1), later, || later), Ok(Decision::Admitted));
+        let (mut from, mut removed) = (Some((0, 0)), 0);
+        while let Some(begin) = from {
+            let (next, some) = caps.sweep(begin, later).expect("a time");
+            (from, removed) = (next, removed + some);
+        }
+        assert!(removed > 9_900, "{removed}");
+        let tier = caps.info().tiers[0];
+        assert_eq!((tier.pairs, tier.words, tier.stash), (1, 1, 0));
+    }
+}
+
+#[test]
+fn a_pair_with_more_events_than_are_kept_is_denied_where_the_others_were() {
+    for strict in [false, true] {
+        let caps = caps(&Config { strict, ..config() });
+        let user = pair(1, 1);
+        for hour in 0..40 {
+            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN), Ok(Decision::Admitted));
+        }
+        let now = BEGIN + 39 * HOUR;
+        assert_eq!(caps.count(user, Window::Rolling(14 * DAY), now), Ok(28));
+        let set = rules(&[(1, Window::Rolling(30 * MINUTE))]);
+        // There was an event then, which has been given up: late ones are denied all the same.
+        for hour in [0, 5, 11] {
+            let late = BEGIN + hour * HOUR + MINUTE;
+            assert_eq!(admit(&caps, user, &set, late), Decision::Capped { scope: 0, rule: 0 });
+        }
+        // Between those that are kept there is room, and after them.
+        assert_eq!(admit(&caps, user, &set, BEGIN + 38 * HOUR + 40 * MINUTE), Decision::Capped { scope: 0, rule: 0 });
+        assert_eq!(admit(&caps, user, &set, now + 40 * MINUTE), Decision::Admitted);
+        assert_eq!(caps.count(user, Window::Rolling(14 * DAY), now + HOUR), Ok(28));
     }
 }
 
