@@ -55,6 +55,19 @@ pub(super) enum Block {
 }
 
 impl Compiled {
+    /// The ages that it counts at a moment: from the first to the last.
+    #[inline(always)]
+    fn ages(&self, moment: &Moment, end: u64) -> (u64, u64) {
+        match self.kind {
+            Kind::Rolling { ticks, rest, .. } => {
+                let now = end - moment.tick;
+                (now, now + ticks + u64::from(moment.rest < rest))
+            }
+            Kind::Day { offset } => day(moment, end, offset),
+            Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
+        }
+    }
+
     /// Whether it blocks an event at a moment, given the ages of those there were before `end`, which is not before the
     /// moment. Of a `full` pair older ones may be missing.
     #[inline(always)]
@@ -65,14 +78,7 @@ impl Compiled {
         ages: &[Lanes; N],
         full: bool,
     ) -> Option<Block> {
-        let (first, last) = match self.kind {
-            Kind::Rolling { ticks, rest, .. } => {
-                let now = end - moment.tick;
-                (now, now + ticks + u64::from(moment.rest < rest))
-            }
-            Kind::Day { offset } => day(moment, end, offset),
-            Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
-        };
+        let (first, last) = self.ages(moment, end);
         let max = self.max as usize;
         let count = within(ages, first, last);
         if count >= max {
@@ -107,14 +113,7 @@ impl Compiled {
 
     /// How many events it would count.
     pub(super) fn count<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> usize {
-        let (first, last) = match self.kind {
-            Kind::Rolling { ticks, rest, .. } => {
-                let now = end - moment.tick;
-                (now, now + ticks + u64::from(moment.rest < rest))
-            }
-            Kind::Day { offset } => day(moment, end, offset),
-            Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
-        };
+        let (first, last) = self.ages(moment, end);
         within(ages, first, last)
     }
 }
