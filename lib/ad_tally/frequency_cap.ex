@@ -359,16 +359,15 @@ defmodule AdTally.FrequencyCap do
         pick(scopes, bits)
 
       {bits, rest} when is_integer(bits) ->
-        with more when is_list(more) <- admissible(caps, rest, user, at) do
-          scopes |> Enum.take(length(scopes) - length(rest)) |> pick(bits) |> Kernel.++(more)
-        end
+        with more when is_list(more) <- admissible(caps, rest, user, at),
+             do: pick(scopes, bits) ++ more
 
       error ->
         error
     end
   end
 
-  # Those whose bit is set, the first one's lowest.
+  # Those whose bit is set, the first one's lowest. It ends with the last bit, not with the list.
   defp pick(_scopes, 0), do: []
 
   defp pick([{scope, _} | rest], bits) when (bits &&& 1) == 1,
