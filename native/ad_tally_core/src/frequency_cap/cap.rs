@@ -24,6 +24,8 @@ const GRANULARITIES: std::ops::RangeInclusive<u64> = 1_000..=decide::DAY;
 const TIMES: u64 = 1 << 47;
 /// The newest time seen is noted in steps of this many milliseconds, so that threads do not all write one line.
 const NEWEST_STEP: u64 = 1_000;
+/// Ticks that a line is set ahead at least when it is looked through for old ones.
+const LEAST_AHEAD: u64 = super::slots::TICKS - 2 - HORIZON_TICKS;
 /// Lines that are swept at once.
 const SWEPT_AT_ONCE: usize = 1_024;
 
@@ -174,8 +176,11 @@ impl FrequencyCap {
         }
         let format = if strict { Format::Strict } else { Format::Ticks };
         let ticks = tiers.iter().map(|(granularity, horizon)| {
-            // A window of the whole horizon may reach one tick further back than it is long.
-            (*granularity, format, super::slots::TICKS - 2 - horizon.div_ceil(*granularity))
+            let ticks = horizon.div_ceil(*granularity);
+            // A window of the whole horizon may reach one tick further back than it is long. Of what is left, up to a quarter
+            // of the horizon is kept besides, for events that are late.
+            let left = super::slots::TICKS - 2 - ticks;
+            (*granularity, format, left - (ticks / 4).min(left.saturating_sub(LEAST_AHEAD)))
         });
         let tables = ticks
             .chain(lifetime.then_some((1, Format::Count, 0)))
