@@ -9,6 +9,9 @@ defmodule AdTally do
       drain
     * `AdTally.Reach` - how many different users each key has seen: a keyed table of
       HyperLogLog sketches
+    * `AdTally.FrequencyCap` - how often a user may be shown something: caps over rolling
+      windows, decided and counted as one step, see [Frequency caps](frequency_caps.html).
+
     * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap,
       and the bytes that data warehouses read
 

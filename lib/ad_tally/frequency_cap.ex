@@ -207,6 +207,14 @@ defmodule AdTally.FrequencyCap do
   `{:capped, rule}` names the first rule that blocks; nothing is counted then, and neither
   with `{:error, reason}`. Raises `ArgumentError` for bad keys, rules that the table's tiers
   do not cover, or a negative time.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.minutes(30)}])
+      iex> at = 1_780_272_000_000
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "ann", rules, at)
+      :ok
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "ann", rules, at + 1_000)
+      {:capped, {1, 1_800_000}}
   """
   @spec admit(t(), scope(), user(), rules(), at()) ::
           :ok | {:capped, rule()} | {:error, reason()}

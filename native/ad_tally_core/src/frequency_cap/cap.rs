@@ -470,7 +470,7 @@ impl FrequencyCap {
             .iter()
             .enumerate()
             .map(|(at, tier)| {
-                let Size { pairs, words, lines: _, overflow_lines, slots, splits } = tier.table.size();
+                let Size { pairs, words, overflow_lines, slots, splits } = tier.table.size();
                 TierInfo {
                     tier: self.tiers.ticks.get(at).copied(),
                     pairs,

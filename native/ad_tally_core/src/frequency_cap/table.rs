@@ -21,9 +21,10 @@ use crate::sync::{AtomicU64, Mutex};
 pub(super) const MOST_TICKS: usize = super::MOST_TICKS;
 /// The same, four at a time.
 pub(super) const MOST_LANES: usize = MOST_TICKS / 4;
-/// Slots that a line is meant to hold at capacity, times 64, of 7. With 4.5 a line in eleven has overflowed, one pair in
-/// eight of all.
-const SLOTS_AT_CAPACITY: [(Format, usize); 3] = [(Format::Ticks, 288), (Format::Count, 288), (Format::Strict, 120)];
+/// Slots that a line is meant to hold at capacity, in 64ths: 4.5 of 7, so that a line in eleven has overflowed, with one pair
+/// in eight of all; 1.9 of the 3 of a strict one.
+const SLOTS_AT_CAPACITY: usize = 288;
+const STRICT_SLOTS_AT_CAPACITY: usize = 120;
 /// Overflow lines beside the lines, of 64.
 const OVERFLOW: usize = 16;
 const LEAST_OVERFLOW: usize = 64;
@@ -90,7 +91,6 @@ impl Count {
 pub(super) struct Size {
     pub(super) pairs: usize,
     pub(super) words: usize,
-    pub(super) lines: usize,
     pub(super) overflow_lines: usize,
     pub(super) slots: usize,
     pub(super) splits: u32,
@@ -202,8 +202,8 @@ impl Table {
     /// A table for so many pairs, and as many more as splits allow up to the most. `ahead` as in the field; `None` if the
     /// system has no memory for it.
     pub(super) fn new(format: Format, capacity: usize, max_capacity: usize, ahead: u64) -> Result<Self, usize> {
-        let (_, at_capacity) = SLOTS_AT_CAPACITY.iter().find(|(of, _)| *of == format).unwrap_or(&SLOTS_AT_CAPACITY[0]);
-        let first = (capacity * 64).div_ceil(*at_capacity).max(1);
+        let at_capacity = if format == Format::Strict { STRICT_SLOTS_AT_CAPACITY } else { SLOTS_AT_CAPACITY };
+        let first = (capacity * 64).div_ceil(at_capacity).max(1);
         let most_splits = max_capacity.div_ceil(capacity).next_power_of_two().trailing_zeros();
         let most_lines = first << most_splits;
         let overflow = (most_lines * OVERFLOW / 64).max(LEAST_OVERFLOW);
@@ -497,7 +497,6 @@ impl Table {
         Size {
             pairs: (words - extra).max(0) as usize,
             words: words.max(0) as usize,
-            lines,
             overflow_lines: overflow_lines - overflow.free.len(),
             slots: lines * self.format.slots(false),
             splits,
