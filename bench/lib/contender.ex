@@ -7,7 +7,7 @@ defmodule AdTally.Bench.Contender do
   `AdTally.Bench.Pass`, so they differ by what `fun` does and by nothing else.
   """
 
-  alias AdTally.Bench.WrongResultError
+  alias AdTally.Bench.{Inputs, WrongResultError}
 
   @enforce_keys [:label, :inputs, :input_count, :fun, :passes]
   defstruct @enforce_keys ++
@@ -25,8 +25,7 @@ defmodule AdTally.Bench.Contender do
 
   @type t :: %__MODULE__{
           label: String.t(),
-          # as an external term, so that every process decodes a fresh copy
-          inputs: binary(),
+          inputs: Inputs.t(),
           input_count: pos_integer(),
           fun: (term() -> term()),
           passes: :counters.counters_ref(),
@@ -52,7 +51,7 @@ defmodule AdTally.Bench.Contender do
     struct!(
       %__MODULE__{
         label: label,
-        inputs: :erlang.term_to_binary(inputs),
+        inputs: Inputs.keep(inputs, Keyword.get(options, :processes, 1)),
         input_count: length(inputs),
         fun: fun,
         passes: :counters.new(1, [])

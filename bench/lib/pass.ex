@@ -4,14 +4,14 @@ defmodule AdTally.Bench.Pass do
   its processes get ready, run, and look at what came out.
   """
 
-  alias AdTally.Bench.{Contender, Loop}
+  alias AdTally.Bench.{Contender, Inputs, Loop}
 
   @enforce_keys [:contender, :tasks]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{contender: Contender.t(), tasks: [Task.t()]}
 
-  @doc "Starts the processes; each decodes its inputs and waits."
+  @doc "Starts the processes; each gets its inputs and waits."
   @spec ready(Contender.t()) :: t()
   def ready(contender) do
     contender.prepare && contender.prepare.()
@@ -20,8 +20,8 @@ defmodule AdTally.Bench.Pass do
     caller = self()
 
     tasks =
-      for _ <- 1..contender.processes do
-        Task.async(fn -> work(caller, inputs, repeats, fun, summary) end)
+      for process <- 0..(contender.processes - 1) do
+        Task.async(fn -> work(caller, Inputs.get(inputs, process), repeats, fun, summary) end)
       end
 
     Enum.each(tasks, fn %{pid: pid} -> receive(do: ({:ready, ^pid} -> :ok)) end)
@@ -50,10 +50,7 @@ defmodule AdTally.Bench.Pass do
     :ok
   end
 
-  # The inputs are decoded here, not sent: a decoded list lies in memory in the
-  # order in which it is visited, for every contender alike.
   defp work(caller, inputs, repeats, fun, summary) do
-    inputs = :erlang.binary_to_term(inputs)
     send(caller, {:ready, self()})
     receive(do: (:go -> :ok))
 
