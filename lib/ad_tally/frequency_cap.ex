@@ -50,8 +50,6 @@ defmodule AdTally.FrequencyCap do
   the second.) See [Frequency caps](frequency_caps.html).
   """
 
-  import Bitwise, only: [&&&: 2, >>>: 2]
-
   alias AdTally.{Counters, Native, Options}
 
   @typedoc "A table."
@@ -80,6 +78,8 @@ defmodule AdTally.FrequencyCap do
   pair and `max_capacity` is reached.
   """
   @type reason :: :future | :too_old | :full
+
+  @compile {:inline, answer: 2}
 
   @default_capacity 1_000_000
   @default_tiers [{300_000, 1_209_600_000}]
@@ -362,26 +362,11 @@ defmodule AdTally.FrequencyCap do
   """
   @spec admissible(t(), [{scope(), rules()}], user(), at()) :: [scope()] | {:error, reason()}
   def admissible(caps, scopes, user, at \\ now()) do
-    case Native.caps_admissible(caps, scopes, user, at) do
-      bits when is_integer(bits) ->
-        pick(scopes, bits)
-
-      {bits, rest} when is_integer(bits) ->
-        with more when is_list(more) <- admissible(caps, rest, user, at),
-             do: pick(scopes, bits) ++ more
-
-      error ->
-        error
-    end
+    with {admissible, rest} when is_list(admissible) <-
+           Native.caps_admissible(caps, scopes, user, at),
+         more when is_list(more) <- admissible(caps, rest, user, at),
+         do: admissible ++ more
   end
-
-  # Those whose bit is set, the first one's lowest. It ends with the last bit, not with the list.
-  defp pick(_scopes, 0), do: []
-
-  defp pick([{scope, _} | rest], bits) when (bits &&& 1) == 1,
-    do: [scope | pick(rest, bits >>> 1)]
-
-  defp pick([_ | rest], bits), do: pick(rest, bits >>> 1)
 
   @doc """
   Gives up all events that are too old at a time (the newest time seen, if that is earlier),

@@ -3,14 +3,14 @@ defmodule AdTally.Native.TermsTest do
   # the switch between the two is the library's, not a process'.
   use ExUnit.Case
 
-  alias AdTally.{Counters, Native, Reach, Sketch}
+  alias AdTally.{Counters, FrequencyCap, Native, Reach, Sketch}
   alias AdTally.Test.Terms
 
   setup do
     on_exit(fn -> Native.read_in_place(true) end)
   end
 
-  test "this VM's terms are read in place" do
+  test "this VM's terms and references are read in place" do
     Native.read_in_place(true)
     assert Native.read_in_place(true), "OTP #{System.otp_release()} lays terms out in a new way"
   end
@@ -65,6 +65,48 @@ defmodule AdTally.Native.TermsTest do
           &Reach.estimate_union(&1, items)
         ] do
       assert both_ways(fn -> shown(call) end) |> same?(), "differs: #{inspect(items)}"
+    end
+  end
+
+  test "any term is the same table or the same rules, or none, both ways" do
+    caps = FrequencyCap.new(capacity: 10)
+    {compiled, answers} = FrequencyCap.rules!([{1, 1_000}])
+
+    for term <- Terms.all(),
+        call <- [
+          fn -> Counters.get(term, :key, :n) end,
+          fn -> Reach.estimate(term, :key) end,
+          fn -> FrequencyCap.check(term, :ad, 1, {compiled, answers}, 1_000) end,
+          fn -> FrequencyCap.check(caps, :ad, 1, {term, answers}, 1_000) end,
+          fn -> FrequencyCap.admissible(caps, [{:ad, {term, answers}}], 1, 1_000) end
+        ] do
+      assert both_ways(fn -> answer(call) end) |> same?(), "differs: #{inspect(term)}"
+    end
+
+    assert FrequencyCap.check(caps, :ad, 1, {compiled, answers}, 1_000) == :ok
+  end
+
+  test "any term is the same scope and user, the same list of scopes, or none, both ways" do
+    rules = FrequencyCap.rules!([{1, 1_000}])
+
+    for term <- Terms.all(),
+        call <- [
+          &FrequencyCap.admit(&1, term, 1, rules, 1_000),
+          &FrequencyCap.admit(&1, 1, term, rules, 1_000),
+          &FrequencyCap.admit(&1, 1, 1, rules, term),
+          &FrequencyCap.admissible(&1, [{term, rules}, {1, rules}], 1, 1_000),
+          &FrequencyCap.admissible(&1, [{1, rules} | term], term, 1_000),
+          &FrequencyCap.admissible(&1, [term], 1, 1_000),
+          &FrequencyCap.admit_all(&1, [{term, rules}, {2, rules}], 1, 1_000)
+        ] do
+      decided = fn ->
+        caps = FrequencyCap.new(capacity: 10, strict: true)
+        first = answer(fn -> call.(caps) end)
+        # Counted or not, and under the same key.
+        {first, answer(fn -> call.(caps) end), FrequencyCap.info(caps).pairs}
+      end
+
+      assert both_ways(decided) |> same?(), "differs: #{inspect(term)}"
     end
   end
 

@@ -72,10 +72,6 @@ defmodule AdTally.Test.Terms do
       1.0e300,
       self(),
       hd(Port.list()),
-      make_ref(),
-      :counters.new(1, []),
-      AdTally.Counters.new(metrics: [:n]),
-      AdTally.Reach.new(),
       AdTally.Sketch.from_users([1]),
       fn -> :ok end,
       fn -> self() end,
@@ -86,6 +82,25 @@ defmodule AdTally.Test.Terms do
       Date.utc_today(),
       elsewhere(<<88>>, <<0::32, 0::32, 1::32>>),
       elsewhere(<<90, 1::16>>, <<1::32, 0::32>>)
+      | references()
+    ]
+  end
+
+  # Without an object, with one of the VM's, with a resource of another library, and ours.
+  defp references do
+    [
+      make_ref(),
+      :erlang.alias(),
+      :ets.new(:table, []),
+      :ets.match_spec_compile([{:_, [], [:"$_"]}]),
+      :atomics.new(1, signed: false),
+      :counters.new(1, [:write_concurrency]),
+      :counters.new(1, []),
+      :zlib.open(),
+      AdTally.Counters.new(metrics: [:n]),
+      AdTally.Reach.new(),
+      AdTally.FrequencyCap.new(capacity: 1),
+      elem(AdTally.FrequencyCap.rules!([{1, 1_000}]), 0)
     ]
   end
 

@@ -327,6 +327,15 @@ impl Hash {
     }
 }
 
+/// The hash of a key that is one bare integer, equal to what [`KeyWriter`] computes.
+#[inline(always)]
+#[must_use]
+pub fn hash_integer(seed: &Seed, value: i64) -> u64 {
+    let mut hash = Hash::new(seed);
+    hash.word(value as u64);
+    hash.finish(KIND_INTEGER << ARITY_BITS)
+}
+
 /// The hash of whole words, equal to what [`KeyWriter`] computed when it wrote them.
 pub(crate) fn hash_words(seed: &Seed, length: usize, word: impl Fn(usize) -> u64) -> u64 {
     let mut hash = Hash::new(seed);

@@ -233,7 +233,7 @@ impl<T> Drop for Pinned<'_, T> {
 }
 
 #[cfg(not(loom))]
-pub use thread_slots::REGISTRY;
+pub use thread_slots::{REGISTRY, thread_number};
 
 #[cfg(not(loom))]
 mod thread_slots {
@@ -253,6 +253,12 @@ mod thread_slots {
 
     thread_local! {
         static SLOT: ThreadSlot = ThreadSlot(REGISTRY.claim());
+    }
+
+    /// A small number that no other thread has meanwhile. None of a thread that is ending.
+    #[inline]
+    pub fn thread_number() -> Option<usize> {
+        SLOT.try_with(|own| own.0.id()).ok()
     }
 
     impl<T: Send + Sync> Current<T> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ad_tally_core::frequency_cap::{Config, Decision, Reason};
+use ad_tally_core::frequency_cap::{Config, Decision, Quick, Reason};
 use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Window};
 use proptest::prelude::*;
 
@@ -40,8 +40,28 @@ fn mix(mut value: u64) -> u64 {
     value ^ value >> 31
 }
 
+/// Every other event takes the short way, if there is one.
 fn admit(caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Decision {
-    caps.admit(pair, rules, at, || at).expect("rules of the table")
+    let quickly = caps.quickly(at).filter(|_| mix(pair ^ at) & 1 == 0);
+    quickly
+        .and_then(|quickly| decision(quickly.admit(pair, rules)))
+        .unwrap_or_else(|| caps.admit(pair, rules, at, || at).expect("rules of the table"))
+}
+
+/// The same without counting, which must be the same both ways.
+fn check(caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Decision {
+    let long = caps.check(pair, rules, at, || at).expect("rules of the table");
+    let short = caps.quickly(at).and_then(|quickly| decision(quickly.check(quickly.spot(pair), rules)));
+    assert!(short.is_none_or(|short| short == long), "{short:?} is not {long:?}");
+    long
+}
+
+fn decision(quick: Quick) -> Option<Decision> {
+    match quick {
+        Quick::Admitted => Some(Decision::Admitted),
+        Quick::Capped(rule) => Some(Decision::Capped { scope: 0, rule: rule as usize }),
+        Quick::Undecided => None,
+    }
 }
 
 /// Whether one more event at `at` would be too many in some window, each kept open for `longer` more.
@@ -85,7 +105,10 @@ fn judge(
     for (pair, at) in events {
         let times = oracle.entry(pair).or_default();
         let is_too_many = set.iter().any(|rule| blocks(*rule, times, at, 0));
-        match admit(caps, pair, &compiled, at) {
+        let checked = check(caps, pair, &compiled, at);
+        let admitted = admit(caps, pair, &compiled, at);
+        assert_eq!(admitted, checked);
+        match admitted {
             Decision::Admitted => {
                 judged.missed += usize::from(is_too_many);
                 judged.admitted += 1;
@@ -282,6 +305,20 @@ fn a_pair_with_more_events_than_are_kept_is_denied_where_the_others_were() {
 }
 
 #[test]
+fn a_window_that_reaches_back_to_events_that_are_gone_denies() {
+    let set = rules(&[(1, Window::Rolling(14 * DAY))]);
+    for late in (11..60).map(|minute| BEGIN + minute * MINUTE) {
+        // One line, so that the other pair's event has it look through the first one's.
+        let caps = caps(&Config { capacity: 1, max_capacity: 4, ..config() });
+        assert_eq!(admit(&caps, pair(1, 1), &set, BEGIN), Decision::Admitted);
+        assert_eq!(admit(&caps, pair(1, 2), &set, BEGIN + 14 * DAY + 10 * MINUTE), Decision::Admitted);
+        assert_eq!(caps.info().tiers[0].pairs, 1, "the first one's event is gone");
+        let capped = Decision::Capped { scope: 0, rule: 0 };
+        assert_eq!([check(&caps, pair(1, 1), &set, late), admit(&caps, pair(1, 1), &set, late)], [capped; 2]);
+    }
+}
+
+#[test]
 fn a_full_table_says_so_and_counts_on_for_pairs_it_has() {
     let caps = caps(&Config { capacity: 10, max_capacity: 10, ..config() });
     let set = rules(&[(28, Window::Rolling(DAY))]);
@@ -382,6 +419,8 @@ fn contend(pairs: u64, max: u32) {
                 });
             }
         });
+        let info = caps.info();
+        assert_eq!(info.denied_by_rule + info.denied_by_rounding, (THREADS - u64::from(max)) * pairs, "round {round}");
         for (user, admitted) in admitted.iter().enumerate() {
             assert_eq!(admitted.load(Relaxed), max as usize, "round {round}");
             let left = caps.count(pair(round, user as u64), Window::Rolling(DAY), BEGIN + HOUR).expect("a window");

@@ -13,17 +13,16 @@ use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
 /// Two that ask about one pair, and one that looks: the last slot goes to exactly one of them.
-#[test]
-fn the_last_slot_of_a_cap_goes_to_one() {
+fn last_slot(admit: fn(&Model, usize) -> bool) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
-    model.check(|| {
+    model.check(move || {
         let caps = Arc::new(Model::new());
         assert!(caps.admit(7, 1_000, 2));
         let askers: Vec<_> = (0..2)
-            .map(|_| {
+            .map(|asker| {
                 let caps = caps.clone();
-                thread::spawn(move || caps.admit(7, 1_001, 2))
+                thread::spawn(move || admit(&caps, asker))
             })
             .collect();
         // A reader sees one moment: an event is there or not, and those that were there before are.
@@ -32,6 +31,37 @@ fn the_last_slot_of_a_cap_goes_to_one() {
         let admitted = askers.into_iter().map(|asker| asker.join().expect("no panic"));
         assert_eq!(admitted.filter(|admitted| *admitted).count(), 1);
         assert_eq!(caps.count(7, 1_001), Some(2));
+    });
+}
+
+#[test]
+fn the_last_slot_of_a_cap_goes_to_one() {
+    last_slot(|caps, _asker| caps.admit(7, 1_001, 2));
+}
+
+#[test]
+fn the_last_slot_of_a_cap_goes_to_one_in_the_short_way() {
+    last_slot(|caps, _asker| caps.admit_quickly(7, 1_001, 2));
+}
+
+#[test]
+fn the_last_slot_of_a_cap_goes_to_one_in_whichever_way_they_ask() {
+    last_slot(|caps, asker| if asker == 0 { caps.admit(7, 1_001, 2) } else { caps.admit_quickly(7, 1_001, 2) });
+}
+
+/// An event that a rule does not block is not denied because of another one's change at the same time.
+#[test]
+fn a_slot_that_is_free_is_given_beside_changes() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let caps = Arc::new(Model::new());
+        let other = caps.clone();
+        // Pair 9 lies in the same line.
+        let other = thread::spawn(move || other.admit(9, 1_200, 1));
+        assert!(caps.admit_quickly(7, 1_001, 1));
+        assert!(other.join().expect("no panic"));
+        assert!(!caps.admit_quickly(7, 1_001, 1));
     });
 }
 

@@ -3,8 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::SHORT_KEY_WORDS;
-use ad_tally_core::key::Shortfall;
+use ad_tally_core::key::{self, SHORT_KEY_WORDS, Shortfall};
 use ad_tally_core::{Element, Error, HashedKey, KeyRef, KeyWriter, Seed};
 use rustler::sys::{enif_make_new_binary, enif_make_tuple_from_array};
 use rustler::{Encoder, Env, Term};
@@ -107,29 +106,55 @@ fn write_any_key<'r, 'a, L: Layout>(
 
 /// Reads a key and does something with it.
 #[inline(always)]
-pub fn with_key<R>(seed: &Seed, term: Term<'_>, act: impl FnOnce(HashedKey<'_>) -> R) -> Result<R, Refusal> {
+pub fn with_key<'a, R>(
+    env: Env<'a>,
+    seed: &Seed,
+    term: Raw<'a>,
+    act: impl FnOnce(HashedKey<'_>) -> R,
+) -> Result<R, Refusal> {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    match with_layout!(L => write_key::<L>(term.get_env(), &mut room, seed, term.into())) {
+    match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
         Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(words)) => with_long_key(seed, term, words, act),
-        Err(fault) => Err(refusal::key(term, fault)),
+        Err(KeyFault::Room(words)) => with_long_key(env, seed, term, words, act),
+        Err(fault) => Err(refusal::key(term.in_env(env), fault)),
     }
 }
 
+/// The hash of a key. Ids are mostly bare integers, which need no room.
+#[inline(always)]
+pub fn hash<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+    with_layout!(L => hash_laid_out::<L>(env, seed, term))
+}
+
+/// The same where the layout of terms was asked for already.
+#[inline(always)]
+pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+    match terms::small::<L>(term) {
+        Some(value) => Ok(key::hash_integer(seed, value)),
+        None => hash_long(env, seed, term),
+    }
+}
+
+#[inline(never)]
+fn hash_long<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+    with_key(env, seed, term, |key| key.hash)
+}
+
 #[cold]
-fn with_long_key<R>(
+fn with_long_key<'a, R>(
+    env: Env<'a>,
     seed: &Seed,
-    term: Term<'_>,
+    term: Raw<'a>,
     mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> R,
 ) -> Result<R, Refusal> {
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_key::<L>(term.get_env(), &mut room, seed, term.into())) {
+        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
             Ok(key) => return Ok(act(key)),
             // The next long binary of the same key: at most eight rounds.
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(term, fault)),
+            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
         }
     }
 }

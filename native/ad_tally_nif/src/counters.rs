@@ -46,30 +46,30 @@ impl Table {
 
 hot! {
     /// Adds one.
-    fn counters_add(env, table: &Table, key: Term, metric: Term<'a>) {
-        let metric = table.metric(env, metric.into())?;
+    fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
+        let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, 1);
-        args::with_key(table.counters.seed(), key, add).map(|added| answer(env, added))
+        args::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
     }
 
     /// Adds an amount.
-    fn counters_add(env, table: &Table, key: Term, metric: Term<'a>, amount: Amount) {
-        let metric = table.metric(env, metric.into())?;
+    fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>, amount: Amount) {
+        let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, amount.0);
-        args::with_key(table.counters.seed(), key, add).map(|added| answer(env, added))
+        args::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
     }
 
     /// The totals of a key as a map, or nil.
-    fn counters_get(env, table: &Table, key: Term) {
-        let totals = args::with_key(table.counters.seed(), key, |key| table.counters.get(key))?;
+    fn counters_get(env, table: &Table, key: Raw<'a>) {
+        let totals = args::with_key(env, table.counters.seed(), key, |key| table.counters.get(key))?;
         Ok(totals.map_or_else(|| atoms::nil().to_term(env), |totals| row(env, &table.metrics, &totals)))
     }
 
     /// One total of a key, 0 if the key was never seen.
-    fn counters_get(env, table: &Table, key: Term, metric: Term<'a>) {
-        let metric = table.metric(env, metric.into())?;
+    fn counters_get(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
+        let metric = table.metric(env, metric)?;
         let get = |key: HashedKey<'_>| table.counters.get_metric(key, metric);
-        args::with_key(table.counters.seed(), key, get).map(|total| args::total(env, total))
+        args::with_key(env, table.counters.seed(), key, get).map(|total| args::total(env, total))
     }
 
     /// Adds a list of `{key, metric, amount}` that one call can read.

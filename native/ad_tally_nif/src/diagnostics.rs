@@ -8,6 +8,7 @@ use rustler::{Encoder, Env};
 use crate::atoms;
 use crate::counters::Table;
 use crate::hot::hot;
+use crate::resource;
 use crate::terms;
 
 hot! {
@@ -26,11 +27,13 @@ hot! {
 /// Results must be the same.
 #[rustler::nif]
 fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
-    let was = terms::layout() != terms::Known::Unknown;
+    let was = terms::layout() != terms::Known::Unknown && resource::is_layout_known();
     if wanted {
-        terms::calibrate(env)
+        terms::calibrate(env);
+        resource::calibrate(env);
     } else {
-        terms::forget_layout()
+        terms::forget_layout();
+        resource::forget_layout();
     }
     was
 }

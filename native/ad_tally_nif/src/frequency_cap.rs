@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ad_tally_core::frequency_cap::{Config, Decision, Info, Quick, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
+use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::args;
@@ -23,20 +24,18 @@ pub struct RuleSet(Rules);
 resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table");
 resource!(RuleSet, c"frequency_cap_rules", "rules that AdTally.FrequencyCap.rules!/1 has compiled");
 
-/// Scopes that are admitted together at most, and one more to see that there are too many.
-const SCOPES: usize = 65;
-/// Candidates that one call looks at: as many as a small integer has bits for.
-const CANDIDATES: usize = 56;
+/// Candidates that one call looks at: as many as scopes can be admitted together, and one more to see that there are too many.
+const CANDIDATES: usize = 65;
 
 impl Table {
     #[inline(always)]
-    fn hash(&self, key: Term<'_>) -> Result<u64, Refusal> {
-        args::with_key(self.0.seed(), key, |key| key.hash)
+    fn hash<'a>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, Refusal> {
+        args::hash(env, self.0.seed(), key)
     }
 
     #[inline(always)]
-    fn pair(&self, scope: Term<'_>, user: Term<'_>) -> Result<u64, Refusal> {
-        Ok(FrequencyCap::pair(self.hash(scope)?, self.hash(user)?))
+    fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, Refusal> {
+        Ok(FrequencyCap::pair(self.hash(env, scope)?, self.hash(env, user)?))
     }
 }
 
@@ -47,9 +46,10 @@ fn now() -> u64 {
 
 #[inline(always)]
 fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
-    match caps.admit_quickly(pair, rules, at) {
+    let Some(quickly) = caps.quickly(at) else { return admit_slowly(env, caps, pair, rules, at) };
+    match quickly.admit(pair, rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(rule.encode(env)),
+        Quick::Capped(rule) => Ok(terms::from_u32(env, rule)),
         Quick::Undecided => admit_slowly(env, caps, pair, rules, at),
     }
 }
@@ -61,9 +61,10 @@ fn admit_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules,
 
 #[inline(always)]
 fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
-    match caps.check_quickly(pair, rules, at) {
+    let Some(quickly) = caps.quickly(at) else { return check_slowly(env, caps, pair, rules, at) };
+    match quickly.check(quickly.spot(pair), rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(rule.encode(env)),
+        Quick::Capped(rule) => Ok(terms::from_u32(env, rule)),
         Quick::Undecided => check_slowly(env, caps, pair, rules, at),
     }
 }
@@ -75,48 +76,49 @@ fn check_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules,
 
 hot! {
     /// Asks every rule, and counts an event that none blocks.
-    fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
-        admit(env, &table.0, table.pair(scope, user)?, &rules.0, at.0)
+    fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
+        admit(env, &table.0, table.pair(env, scope, user)?, &rules.0, at.0)
     }
 
     /// The same now.
-    fn caps_admit(env, table: &Table, scope: Term, user: Term, rules: &RuleSet) {
-        admit(env, &table.0, table.pair(scope, user)?, &rules.0, now())
+    fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet) {
+        admit(env, &table.0, table.pair(env, scope, user)?, &rules.0, now())
     }
 
     /// Asks every rule, and counts nothing.
-    fn caps_check(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
-        check(env, &table.0, table.pair(scope, user)?, &rules.0, at.0)
+    fn caps_check(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
+        check(env, &table.0, table.pair(env, scope, user)?, &rules.0, at.0)
     }
 
     /// Counts an event that happened anyway.
-    fn caps_record(env, table: &Table, scope: Term, user: Term, at: At) {
-        let decision = table.0.record(table.pair(scope, user)?, at.0, now)?;
+    fn caps_record(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, at: At) {
+        let decision = table.0.record(table.pair(env, scope, user)?, at.0, now)?;
         Ok(decided(env, decision))
     }
 
     /// Takes an event back.
-    fn caps_release(env, table: &Table, scope: Term, user: Term, at: At) {
-        let released = table.0.release(table.pair(scope, user)?, at.0)?;
+    fn caps_release(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, at: At) {
+        let released = table.0.release(table.pair(env, scope, user)?, at.0)?;
         Ok(if released { atoms::ok() } else { atoms::not_found() }.to_term(env))
     }
 
     /// Counts events of a window, `window` as in `caps_rules`.
-    fn caps_count(env, table: &Table, scope: Term, user: Term, window: Term<'a>, at: At) {
+    fn caps_count(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, window: Term<'a>, at: At) {
         let (kind, length): (u8, i64) = window.decode().map_err(|_| refusal::item(window, "window"))?;
-        let count = table.0.count(table.pair(scope, user)?, self::window(kind, length), at.0)?;
+        let count = table.0.count(table.pair(env, scope, user)?, self::window(kind, length), at.0)?;
         Ok(count.encode(env))
     }
 
     /// When every rule would let an event through.
-    fn caps_opens_at(env, table: &Table, scope: Term, user: Term, rules: &RuleSet, at: At) {
-        let opens = table.0.opens_at(table.pair(scope, user)?, &rules.0, at.0)?;
+    fn caps_opens_at(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
+        let opens = table.0.opens_at(table.pair(env, scope, user)?, &rules.0, at.0)?;
         Ok(opens.map_or_else(|| atoms::never().to_term(env), |at| at.encode(env)))
     }
 
     /// Asks the rules of several scopes, and counts an event that none blocks under all of them.
-    fn caps_admit_all(env, table: &Table, scopes: Term<'a>, user: Term, at: At) {
-        let (candidates, _rest) = candidates(env, table, scopes, user, SCOPES)?;
+    fn caps_admit_all(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
+        let mut candidates = Candidates::new();
+        with_layout!(L => read_candidates::<L, u64>(env, table, scopes, user, |pair| pair, &mut candidates))?;
         let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
         Ok(match table.0.admit_all(&pairs, at.0, now)? {
             Decision::Capped { scope, rule } => (scope, rule).encode(env),
@@ -124,28 +126,20 @@ hot! {
         })
     }
 
-    /// Which scopes of a list have rules that would let an event through, a bit each: those bits, or those and the rest of a
-    /// long list. A list of scopes would be allocated here, which takes longer than the looking.
-    fn caps_admissible(env, table: &Table, scopes: Term<'a>, user: Term, at: At) {
-        let (candidates, rest) = candidates(env, table, scopes, user, CANDIDATES)?;
-        candidates.iter().for_each(|candidate| table.0.fetch(candidate.pair));
-        let mut admissible = 0_u64;
-        for (number, candidate) in candidates.iter().enumerate() {
-            let decision = match table.0.check_quickly(candidate.pair, candidate.rules, at.0) {
-                Quick::Admitted => Decision::Admitted,
-                Quick::Capped(_) => continue,
-                Quick::Undecided => table.0.check(candidate.pair, candidate.rules, at.0, now)?,
-            };
-            match decision {
-                Decision::Admitted => admissible |= 1 << number,
-                Decision::Capped { .. } => {}
-                refused @ Decision::Refused(_) => return Ok(decided(env, refused)),
+    /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
+    fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
+        match table.0.quickly(at.0) {
+            Some(quickly) => {
+                let find = |pair| {
+                    // All are looked at later: until then the lines of many are on their way.
+                    let spot = quickly.spot(pair);
+                    spot.fetch();
+                    spot
+                };
+                admissible(env, table, scopes, user, at.0, find, |spot, rules| (quickly.check(spot, rules), spot.pair()))
             }
+            None => admissible(env, table, scopes, user, at.0, |pair| pair, |pair, _rules| (Quick::Undecided, pair)),
         }
-        if candidates.len() < CANDIDATES {
-            return Ok(admissible.encode(env));
-        }
-        Ok((admissible, rest.in_env(env)).encode(env))
     }
 
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
@@ -159,47 +153,90 @@ hot! {
     }
 }
 
-/// A scope of a list with a user, and its rules.
-struct Candidate<'a> {
-    pair: u64,
+/// A scope of a list, and its rules.
+struct Candidate<'a, P> {
+    scope: Raw<'a>,
+    /// Its pair with the user, or where that is.
+    pair: P,
     rules: &'a Rules,
 }
 
+type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
+
+const ITEM: &str = "{scope, rules}";
+
 #[inline(always)]
-fn candidate<'a, L: Layout>(env: Env<'a>, table: &Table, item: Raw<'a>, user: u64) -> Result<Candidate<'a>, Refusal> {
+fn candidate<'a, L: Layout, P>(
+    env: Env<'a>,
+    table: &Table,
+    item: Raw<'a>,
+    user: u64,
+    find: impl Fn(u64) -> P,
+) -> Result<Candidate<'a, P>, Refusal> {
     let Some([scope, rules]) = terms::tuple::<L>(env, item) else {
         return Err(refusal::item(item.in_env(env), ITEM));
     };
     // Rules are a pair of those compiled here and what is answered where one of them blocks.
     let parts = terms::tuple::<L>(env, *rules);
     let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
-    let rules: &RuleSet = resource::expect(compiled.in_env(env))?;
-    let pair = FrequencyCap::pair(table.hash(scope.in_env(env))?, user);
-    Ok(Candidate { pair, rules: &rules.0 })
+    let rules: &RuleSet = resource::read(env, *compiled)?;
+    let pair = find(FrequencyCap::pair(args::hash_laid_out::<L>(env, table.0.seed(), *scope)?, user));
+    Ok(Candidate { scope: *scope, pair, rules: &rules.0 })
 }
 
-const ITEM: &str = "{scope, rules}";
-
-/// The first scopes of a list of `{scope, rules}`, and the rest of it.
-fn candidates<'a>(
+/// Reads the first scopes of a list of `{scope, rules}`: the rest of it.
+#[inline(always)]
+fn read_candidates<'a, L: Layout, P>(
     env: Env<'a>,
     table: &Table,
-    list: Term<'a>,
-    user: Term<'_>,
-    most: usize,
-) -> Result<(Vec<Candidate<'a>>, Raw<'a>), Refusal> {
-    let user = table.hash(user)?;
-    let mut candidates = Vec::with_capacity(32);
-    let mut rest = Raw::from(list);
-    while candidates.len() < most {
-        let Some([item, tail]) = with_layout!(L => terms::list_cell::<L>(env, rest)) else {
+    list: Raw<'a>,
+    user: Raw<'a>,
+    find: impl Fn(u64) -> P,
+    candidates: &mut Candidates<'a, P>,
+) -> Result<Raw<'a>, Refusal> {
+    let user = table.hash(env, user)?;
+    let mut rest = list;
+    while !candidates.is_full() {
+        let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
             let at_end = terms::is_empty_list(env, rest);
-            return if at_end { Ok((candidates, rest)) } else { Err(refusal::list(list, ITEM)) };
+            return if at_end { Ok(rest) } else { Err(refusal::list(list.in_env(env), ITEM)) };
         };
-        candidates.push(with_layout!(L => candidate::<L>(env, table, item, user))?);
+        candidates.push(candidate::<L, P>(env, table, item, user, &find)?);
         rest = tail;
     }
-    Ok((candidates, rest))
+    Ok(rest)
+}
+
+/// Which scopes of a list may be shown. `check` says it in the short way, or which pair takes the long one.
+#[inline(always)]
+fn admissible<'a, P: Copy>(
+    env: Env<'a>,
+    table: &Table,
+    scopes: Raw<'a>,
+    user: Raw<'a>,
+    at: u64,
+    find: impl Fn(u64) -> P,
+    check: impl Fn(P, &Rules) -> (Quick, u64),
+) -> Result<Term<'a>, Refusal> {
+    let mut candidates = Candidates::new();
+    let rest = with_layout!(L => read_candidates::<L, P>(env, table, scopes, user, find, &mut candidates))?;
+    let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
+    for candidate in &candidates {
+        let is_admissible = match check(candidate.pair, candidate.rules) {
+            (Quick::Admitted, _) => true,
+            (Quick::Capped(_), _) => false,
+            (Quick::Undecided, pair) => match table.0.check(pair, candidate.rules, at, now)? {
+                Decision::Admitted => true,
+                Decision::Capped { .. } => false,
+                Decision::Refused(reason) => return Ok(refused(env, reason)),
+            },
+        };
+        if is_admissible {
+            admissible.push(candidate.scope);
+        }
+    }
+    let admissible = terms::list(env, &admissible);
+    Ok(if candidates.is_full() { (admissible, rest.in_env(env)).encode(env) } else { admissible })
 }
 
 /// `ok`, the number of the rule that blocks, or an error. A rule is not named here: what a NIF allocates costs 100 ns, and

@@ -5,14 +5,15 @@
 //!
 //! ```ignore
 //! hot! {
-//!     fn counters_add(table: &Table, key: Term, metric: Term) {
-//!         table.add(key, metric, 1)
+//!     fn counters_add(env, table: &Table, key: Raw, metric: Raw) {
+//!         table.add(env, key, metric, 1)
 //!     }
 //! }
 //! ```
 //!
 //! The call's lifetime is `'a`, where an argument has to name it. The body returns `Result<Term, Refusal>`. Arguments are
-//! read where the VM left them, by [`Argument`]. A panic ends in an exception of the caller. Whatever takes longer than
+//! read where the VM left them, by [`Argument`]: as a [`Raw`], which stays in a register, where a `Term` would be written to
+//! the stack. A panic ends in an exception of the caller. Whatever takes longer than
 //! a millisecond does not belong here.
 
 use std::any::Any;
@@ -23,25 +24,32 @@ use rustler::{Env, Term};
 
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, Resource};
-use crate::terms::{self, with_layout};
+use crate::terms::{self, Raw, with_layout};
 
 /// What an argument of a hot function is read as.
 pub trait Argument<'a>: Sized {
     /// Reads it, or says why not.
-    fn read(term: Term<'a>) -> Result<Self, Refusal>;
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal>;
+}
+
+impl<'a> Argument<'a> for Raw<'a> {
+    #[inline(always)]
+    fn read(_env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        Ok(term)
+    }
 }
 
 impl<'a> Argument<'a> for Term<'a> {
     #[inline(always)]
-    fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        Ok(term)
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        Ok(term.in_env(env))
     }
 }
 
 impl<'a, T: Resource> Argument<'a> for &'a T {
     #[inline(always)]
-    fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        resource::expect(term)
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        resource::read(env, term)
     }
 }
 
@@ -50,10 +58,8 @@ pub struct Amount(pub i64);
 
 impl<'a> Argument<'a> for Amount {
     #[inline(always)]
-    fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        with_layout!(L => terms::integer::<L>(term.get_env(), term.into()))
-            .map(Amount)
-            .ok_or_else(|| refusal::amount(term))
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        with_layout!(L => terms::integer::<L>(env, term)).map(Amount).ok_or_else(|| refusal::amount(term.in_env(env)))
     }
 }
 
@@ -62,11 +68,11 @@ pub struct At(pub u64);
 
 impl<'a> Argument<'a> for At {
     #[inline(always)]
-    fn read(term: Term<'a>) -> Result<Self, Refusal> {
-        with_layout!(L => terms::integer::<L>(term.get_env(), term.into()))
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        with_layout!(L => terms::integer::<L>(env, term))
             .and_then(|at| u64::try_from(at).ok())
             .map(At)
-            .ok_or_else(|| refusal::time(term))
+            .ok_or_else(|| refusal::time(term.in_env(env)))
     }
 }
 
@@ -121,8 +127,8 @@ macro_rules! hot {
                     let mut _rest = arguments;
                     $(
                         // The VM passes as many terms as the arity it was told below, all of this environment.
-                        let term = ::rustler::Term::new(env, *_rest);
-                        let $argument = $crate::hot::Argument::read(term)?;
+                        let term = $crate::terms::argument(env, *_rest);
+                        let $argument = $crate::hot::Argument::read(env, term)?;
                         _rest = _rest.wrapping_add(1);
                     )*
                     body(env $(, $argument)*)

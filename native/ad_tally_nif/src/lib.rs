@@ -23,14 +23,19 @@ mod terms;
 
 fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     terms::calibrate(env);
-    resource::register::<counters::Table>(env)
+    let is_loaded = resource::register_own(env)
+        && resource::register::<counters::Table>(env)
         && resource::register::<counters::Walk>(env)
         && resource::register::<reach::Table>(env)
         && resource::register::<reach::Walk>(env)
         && resource::register::<reach::Union>(env)
         && resource::register::<sketch::Builder>(env)
         && resource::register::<frequency_cap::Table>(env)
-        && resource::register::<frequency_cap::RuleSet>(env)
+        && resource::register::<frequency_cap::RuleSet>(env);
+    if is_loaded {
+        resource::calibrate(env);
+    }
+    is_loaded
 }
 
 rustler::init!("Elixir.AdTally.Native", load = load);

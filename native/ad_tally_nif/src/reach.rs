@@ -35,21 +35,21 @@ resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
 
 impl Table {
     #[inline(always)]
-    fn coupon<'a>(&self, env: Env<'a>, user: Term<'a>) -> Result<Coupon, Refusal> {
-        with_layout!(L => sketch::coupon::<L>(env, user.into(), self.0.secret())).map(|(coupon, _length)| coupon)
+    fn coupon<'a>(&self, env: Env<'a>, user: Raw<'a>) -> Result<Coupon, Refusal> {
+        with_layout!(L => sketch::coupon::<L>(env, user, self.0.secret())).map(|(coupon, _length)| coupon)
     }
 
     #[inline(always)]
-    fn with_key<R>(&self, key: Term<'_>, act: impl FnOnce(HashedKey<'_>) -> R) -> Result<R, Refusal> {
-        args::with_key(self.0.seed(), key, act)
+    fn with_key<'a, R>(&self, env: Env<'a>, key: Raw<'a>, act: impl FnOnce(HashedKey<'_>) -> R) -> Result<R, Refusal> {
+        args::with_key(env, self.0.seed(), key, act)
     }
 }
 
 hot! {
     /// Shows a user to a key.
-    fn reach_add(env, table: &Table, key: Term, user: Term<'a>) {
+    fn reach_add(env, table: &Table, key: Raw<'a>, user: Raw<'a>) {
         let user = table.coupon(env, user)?;
-        table.with_key(key, |key| table.0.add(key, user)).map(|added| answer(env, added))
+        table.with_key(env, key, |key| table.0.add(key, user)).map(|added| answer(env, added))
     }
 
     /// Shows a list of `{key, user}` that one call can read.
@@ -68,24 +68,24 @@ hot! {
     }
 
     /// Shows a list of users that one call can read to a key.
-    fn reach_add_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
-        with_users(table, key, |load| steps::add_all(env, users, load))
+    fn reach_add_users(env, table: &Table, key: Raw<'a>, users: Term<'a>) {
+        with_users(env, table, key, |load| steps::add_all(env, users, load))
     }
 
     /// Looks at a key and users of a long list.
-    fn reach_check_some_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
-        with_users(table, key, |load| steps::check_some(env, users, load))
+    fn reach_check_some_users(env, table: &Table, key: Raw<'a>, users: Term<'a>) {
+        with_users(env, table, key, |load| steps::check_some(env, users, load))
     }
 
     /// Shows users of a long list to a key.
-    fn reach_add_some_users(env, table: &Table, key: Term<'a>, users: Term<'a>) {
-        with_users(table, key, |load| steps::add_some(env, users, load))
+    fn reach_add_some_users(env, table: &Table, key: Raw<'a>, users: Term<'a>) {
+        with_users(env, table, key, |load| steps::add_some(env, users, load))
     }
 
     /// How many users a key has seen.
-    fn reach_estimate(env, table: &Table, key: Term) {
+    fn reach_estimate(env, table: &Table, key: Raw<'a>) {
         let begin = Instant::now();
-        let users = table.with_key(key, |key| table.0.estimate(key))?;
+        let users = table.with_key(env, key, |key| table.0.estimate(key))?;
         // Of registers: up to a fifth of a millisecond at a precision of 18.
         let taken = begin.elapsed();
         if taken > Duration::from_micros(1) {
@@ -105,7 +105,7 @@ hot! {
     fn reach_unite_some(env, union: &Union, keys: Term<'a>) {
         let mut sketch = union.sketch.lock();
         steps::each(env, keys, "key", |key| {
-            args::with_key(union.look.seed(), key, |key| union.look.pour(key, &mut sketch)).map(drop)
+            args::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch)).map(drop)
         })
     }
 }
@@ -159,12 +159,13 @@ impl Load for Pairs<'_> {
 }
 
 /// Does something with users that are still to be read, and then shown to a key.
-fn with_users<R>(
+fn with_users<'a, R>(
+    env: Env<'a>,
     table: &Table,
-    key: Term<'_>,
+    key: Raw<'a>,
     act: impl FnOnce(&mut Users<'_>) -> Result<R, Refusal>,
 ) -> Result<R, Refusal> {
-    table.with_key(key, |key| {
+    table.with_key(env, key, |key| {
         let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
             Added::Row => 0,
             Added::Overflow => coupons.len(),
@@ -201,7 +202,7 @@ fn reach_sketch<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>) -> NifResult<T
     let table: &Table = resource::expect(table)?;
     let look = table.0.look();
     let mut sketch = look.empty_sketch();
-    let seen = table.with_key(key, |key| look.pour(key, &mut sketch))?;
+    let seen = table.with_key(env, key.into(), |key| look.pour(key, &mut sketch))?;
     Ok(if seen { sketch::term(env, &sketch) } else { atoms::nil().to_term(env) })
 }
 
@@ -210,7 +211,7 @@ fn reach_sketch<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>) -> NifResult<T
 fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let sketch = sketch::read(sketch)?;
-    let merged = table.with_key(key, |key| table.0.merge(key, &sketch))?;
+    let merged = table.with_key(env, key.into(), |key| table.0.merge(key, &sketch))?;
     Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| answer(env, added)))
 }
 

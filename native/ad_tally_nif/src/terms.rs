@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustler::sys::{
     ErlNifBinary, ErlNifTerm, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_get_uint64, enif_inspect_binary,
-    enif_is_atom, enif_is_empty_list,
+    enif_is_atom, enif_is_empty_list, enif_make_list_from_array,
 };
 use rustler::{Encoder, Env, Term};
 
@@ -64,6 +64,15 @@ impl<'a> From<Term<'a>> for Raw<'a> {
     }
 }
 
+/// An argument of a call.
+///
+/// # Safety
+/// The term is of that environment.
+#[inline(always)]
+pub unsafe fn argument<'a>(_env: Env<'a>, term: ErlNifTerm) -> Raw<'a> {
+    raw(term)
+}
+
 #[inline(always)]
 fn raw<'a>(term: ErlNifTerm) -> Raw<'a> {
     Raw { term, env: PhantomData }
@@ -77,6 +86,7 @@ pub fn word(term: ErlNifTerm) -> u64 {
 }
 
 /// The term that a word is. Whether it is one is the caller's to know.
+#[inline(always)]
 pub fn from_word(word: u64) -> ErlNifTerm {
     // SAFETY: as in `word`.
     unsafe { std::mem::transmute::<usize, ErlNifTerm>(word as usize) }
@@ -185,11 +195,27 @@ fn boxed<L: Layout>(term: u64) -> Option<*const u64> {
     (L::IN_PLACE && term & POINTER_MASK == BOXED).then(|| (term - BOXED) as *const u64)
 }
 
+/// The same, where the layout is known.
+#[inline(always)]
+pub fn boxed_words(term: Raw<'_>) -> Option<*const u64> {
+    boxed::<Bytes>(term.word())
+}
+
 /// An integer that lies in its word.
 #[inline(always)]
 pub fn small<L: Layout>(term: Raw<'_>) -> Option<i64> {
     let word = term.word();
     (L::IN_PLACE && word & SMALL_MASK == SMALL).then_some(word as i64 >> SMALL_SHIFT)
+}
+
+/// The term of a number that lies in its word in any layout.
+#[inline(always)]
+pub fn from_u32(env: Env<'_>, value: u32) -> Term<'_> {
+    if layout() == Known::Unknown {
+        return value.encode(env);
+    }
+    // SAFETY: `calibrate` has seen that this VM's small integers are such words, and they belong to every environment.
+    unsafe { Term::new(env, from_word(u64::from(value) << SMALL_SHIFT | SMALL)) }
 }
 
 /// A signed 64-bit integer.
@@ -342,6 +368,12 @@ fn list_cell_by_call<'a>(env: Env<'a>, list: Raw<'a>) -> (u64, u64) {
     // SAFETY: the term belongs to the environment, and so do the two that the VM finds in it.
     let found = unsafe { enif_get_list_cell(env.as_c_arg(), list.term, &mut head, &mut tail) };
     if found == 0 { (NO_TERM, NO_TERM) } else { (word(head), word(tail)) }
+}
+
+/// A list of those terms.
+pub fn list<'a>(env: Env<'a>, terms: &[Raw<'a>]) -> Term<'a> {
+    // SAFETY: the terms are of this environment, and `Raw` is a transparent wrapper around one.
+    unsafe { Term::new(env, enif_make_list_from_array(env.as_c_arg(), terms.as_ptr().cast(), terms.len() as u32)) }
 }
 
 /// Whether a term is the empty list.

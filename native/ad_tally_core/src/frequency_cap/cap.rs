@@ -6,6 +6,7 @@ use super::decide::{Block, Compiled, Kind, Moment};
 use super::rules::{Rule, Rules, Tiers, Window};
 use super::slots::Format;
 use super::table::{Full, Home, Seen, Size, Table};
+use super::tally::{Tally, Why};
 use super::{HORIZON_TICKS, decide};
 use crate::error::Error;
 use crate::key::Seed;
@@ -60,17 +61,6 @@ pub enum Decision {
     Refused(Reason),
 }
 
-/// What became of an event, where that is decided in the short way: two words, so that it stays in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quick {
-    /// As [`Decision::Admitted`].
-    Admitted,
-    /// As [`Decision::Capped`], by the rule of that number.
-    Capped(u32),
-    /// Nothing is decided, and nothing has changed: take the long way.
-    Undecided,
-}
-
 /// Why an event cannot be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -118,30 +108,24 @@ pub struct Info {
     pub memory_bytes: usize,
 }
 
-struct Tier {
-    granularity: u64,
-    table: Table,
+pub(super) struct Tier {
+    pub(super) granularity: u64,
+    /// How many ticks more than a rule counts a line can tell apart.
+    pub(super) spare: u64,
+    pub(super) table: Table,
 }
 
 /// Caps on how often pairs of scope and user are admitted.
 pub struct FrequencyCap {
     seed: Seed,
-    tiers: Tiers,
+    pub(super) tiers: Tiers,
     /// Whether there is one tier, of ticks beside short fingerprints: nearly all tables, which have a shorter way.
-    is_simple: bool,
-    tables: Vec<Tier>,
+    pub(super) is_simple: bool,
+    pub(super) tables: Vec<Tier>,
     /// The shortest horizon in milliseconds.
     horizon: u64,
     newest: AtomicU64,
-    stripes: Box<[Stripe]>,
-}
-
-#[repr(align(64))]
-#[derive(Default)]
-struct Stripe {
-    denied_by_rule: AtomicU64,
-    denied_by_rounding: AtomicU64,
-    refused: [AtomicU64; 3],
+    pub(super) tally: Tally,
 }
 
 /// The lines of a pair, one a tier.
@@ -179,14 +163,14 @@ impl FrequencyCap {
             let ticks = horizon.div_ceil(*granularity);
             // A window of the whole horizon may reach one tick further back than it is long. Of what is left, up to a quarter
             // of the horizon is kept besides, for events that are late.
-            let left = super::slots::TICKS - 2 - ticks;
-            (*granularity, format, left - (ticks / 4).min(left.saturating_sub(LEAST_AHEAD)))
+            let spare = super::slots::TICKS - 2 - ticks;
+            (*granularity, format, spare, spare - (ticks / 4).min(spare.saturating_sub(LEAST_AHEAD)))
         });
         let tables = ticks
-            .chain(lifetime.then_some((1, Format::Count, 0)))
-            .map(|(granularity, format, ahead)| {
+            .chain(lifetime.then_some((1, Format::Count, 0, 0)))
+            .map(|(granularity, format, spare, ahead)| {
                 let table = Table::new(format, capacity, max_capacity, ahead).map_err(Error::Memory)?;
-                Ok(Tier { granularity, table })
+                Ok(Tier { granularity, spare, table })
             })
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
@@ -196,7 +180,7 @@ impl FrequencyCap {
             tables,
             horizon: tiers.first().map_or(u64::MAX, |tier| tier.1),
             newest: AtomicU64::new(0),
-            stripes: (0..16).map(|_| Stripe::default()).collect(),
+            tally: Tally::new(),
         })
     }
 
@@ -213,8 +197,6 @@ impl FrequencyCap {
         // Both are hashes under the table's seed already. The product mixes them, so that neither order nor equality of
         // parts shows.
         let product = u128::from(scope ^ 0x9e37_79b9_7f4a_7c15) * u128::from(user.rotate_left(32) | 1);
-        let mixed = product as u64 ^ (product >> 64) as u64 ^ user;
-        let product = u128::from(mixed) * 0xd6e8_feb8_6659_fd93;
         product as u64 ^ (product >> 64) as u64
     }
 
@@ -225,32 +207,12 @@ impl FrequencyCap {
     /// For rules that the table's tiers do not cover, and a time that ticks cannot tell.
     pub fn admit(&self, pair: u64, rules: &Rules, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
         rules.with(&self.tiers, |rules| {
-            if let Some(refused) = self.refuse(pair, at, now)? {
+            if let Some(refused) = self.refuse(at, now)? {
                 return Ok(refused);
             }
             self.note_newest(at);
             Ok(self.admit_in_tiers(pair, rules, at))
         })?
-    }
-
-    /// The same in the short way: for a table of one tier, and a pair that has one slot or none, which is nearly every one.
-    #[inline(always)]
-    pub fn admit_quickly(&self, pair: u64, rules: &Rules, at: u64) -> Quick {
-        let Some((tier, rules)) = self.simple(rules, at) else { return Quick::Undecided };
-        let moment = Moment::new(at, tier.granularity);
-        let mut home = tier.table.lock(pair);
-        home.reach(moment.tick);
-        let glance = home.glance(pair);
-        if !glance.is_all() {
-            return Quick::Undecided;
-        }
-        self.note_newest(at);
-        if let Some((rule, block)) = first_block(rules, &moment, home.end(), glance.ages(), false) {
-            self.note_block(pair, block);
-            return Quick::Capped(rule as u32);
-        }
-        // Without room, the long way says so.
-        if home.add_at(&glance, pair, moment.tick).is_ok() { Quick::Admitted } else { Quick::Undecided }
     }
 
     #[inline(never)]
@@ -269,27 +231,8 @@ impl FrequencyCap {
     /// As [`FrequencyCap::admit`].
     pub fn check(&self, pair: u64, rules: &Rules, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
         rules.with(&self.tiers, |rules| {
-            Ok(self.refuse(pair, at, now)?.unwrap_or_else(|| self.check_in_tiers(pair, rules, at)))
+            Ok(self.refuse(at, now)?.unwrap_or_else(|| self.check_in_tiers(pair, rules, at)))
         })?
-    }
-
-    /// The same in the short way, as of [`FrequencyCap::admit_quickly`].
-    #[inline(always)]
-    pub fn check_quickly(&self, pair: u64, rules: &Rules, at: u64) -> Quick {
-        let Some((tier, rules)) = self.simple(rules, at) else { return Quick::Undecided };
-        let moment = Moment::new(at, tier.granularity);
-        let Some((glance, end)) = tier.table.glance(pair, moment.tick) else { return Quick::Undecided };
-        let block = first_block(rules, &moment, end, glance.ages(), false);
-        block.map_or(Quick::Admitted, |(rule, _)| Quick::Capped(rule as u32))
-    }
-
-    /// The tier of a table that has one, and what rules are for it, at a time that can be decided.
-    #[inline(always)]
-    fn simple<'a>(&'a self, rules: &'a Rules, at: u64) -> Option<(&'a Tier, &'a [Compiled])> {
-        if !self.is_simple || !self.is_near(at) {
-            return None;
-        }
-        Some((self.tables.first()?, rules.fitted(&self.tiers)?))
     }
 
     #[inline(never)]
@@ -304,7 +247,7 @@ impl FrequencyCap {
     /// # Errors
     /// For a time that ticks cannot tell.
     pub fn record(&self, pair: u64, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
-        if let Some(refused) = self.refuse(pair, at, now)? {
+        if let Some(refused) = self.refuse(at, now)? {
             return Ok(refused);
         }
         self.note_newest(at);
@@ -403,7 +346,7 @@ impl FrequencyCap {
         for (_, rules) in pairs {
             rules.with(&self.tiers, |_| ())?;
         }
-        if let Some(refused) = self.refuse(pairs[0].0, at, now)? {
+        if let Some(refused) = self.refuse(at, now)? {
             return Ok(refused);
         }
         self.note_newest(at);
@@ -418,7 +361,7 @@ impl FrequencyCap {
             let seen: Vec<(Seen, u64)> = seen.collect();
             let block = rules.with(&self.tiers, |rules| self.block_among(rules, &moments, &seen))?;
             if let Some((rule, block)) = block {
-                self.note_block(*pair, block);
+                self.note_block(block);
                 return Ok(Decision::Capped { scope, rule });
             }
         }
@@ -429,18 +372,12 @@ impl FrequencyCap {
                     for (pair, tier) in counted {
                         home_of(&mut lines, tier, self.place_in(tier, pair)).remove(pair, moments[tier].tick);
                     }
-                    return Ok(self.note_refusal(*pair, Reason::Full));
+                    return Ok(self.note_refusal(Reason::Full));
                 }
                 counted.push((*pair, tier));
             }
         }
         Ok(Decision::Admitted)
-    }
-
-    /// Asks for the lines of a pair, to be looked at soon.
-    #[inline(always)]
-    pub fn fetch(&self, pair: u64) {
-        self.tables.iter().for_each(|tier| tier.table.fetch(pair));
     }
 
     /// Removes what is too old at a time from some lines, and from where to go on: `None` at the end. How many words became
@@ -455,7 +392,7 @@ impl FrequencyCap {
         // Nothing is too old because of a time that nobody has seen.
         let at = at.min(self.newest.load(Relaxed));
         let (tier, line) = from;
-        let Some(Tier { granularity, table }) = self.tables.get(tier) else { return Ok((None, 0)) };
+        let Some(Tier { granularity, table, .. }) = self.tables.get(tier) else { return Ok((None, 0)) };
         let (next, removed) = table.sweep(line, SWEPT_AT_ONCE, at / granularity);
         let next = next.map(|line| (tier, line)).or_else(|| (tier + 1 < self.tables.len()).then_some((tier + 1, 0)));
         Ok((next, removed))
@@ -464,7 +401,6 @@ impl FrequencyCap {
     /// The table's numbers now.
     #[must_use]
     pub fn info(&self) -> Info {
-        let sum = |of: fn(&Stripe) -> &AtomicU64| self.stripes.iter().map(|stripe| of(stripe).load(Relaxed)).sum();
         let tiers: Vec<TierInfo> = self
             .tables
             .iter()
@@ -483,68 +419,63 @@ impl FrequencyCap {
                 }
             })
             .collect();
-        let memory_bytes = tiers.iter().map(|tier| tier.memory_bytes).sum::<usize>()
-            + size_of::<Self>()
-            + size_of_val::<[Stripe]>(&self.stripes);
+        let memory_bytes =
+            tiers.iter().map(|tier| tier.memory_bytes).sum::<usize>() + size_of::<Self>() + self.tally.bytes();
         Info {
             memory_bytes,
             tiers,
-            denied_by_rule: sum(|stripe| &stripe.denied_by_rule),
-            denied_by_rounding: sum(|stripe| &stripe.denied_by_rounding),
-            refused: [
-                sum(|stripe| &stripe.refused[0]),
-                sum(|stripe| &stripe.refused[1]),
-                sum(|stripe| &stripe.refused[2]),
-            ],
+            denied_by_rule: self.tally.get(Why::Rule),
+            denied_by_rounding: self.tally.get(Why::Rounding),
+            refused: [Why::Future, Why::TooOld, Why::Full].map(|why| self.tally.get(why)),
         }
     }
 
-    /// Whether a time is one that can be decided, without a second look: up to a day past the newest one.
+    /// Whether a time is one that can be decided, without a second look: from the horizon before the newest one to a day past
+    /// it.
     #[inline(always)]
-    fn is_near(&self, at: u64) -> bool {
-        let newest = self.newest.load(Relaxed);
-        at < TIMES && at <= newest.saturating_add(decide::DAY) && newest.saturating_sub(at) <= self.horizon
+    pub(super) fn is_near(&self, at: u64) -> bool {
+        let since_oldest = at.wrapping_add(self.horizon).wrapping_sub(self.newest.load(Relaxed));
+        at < TIMES && since_oldest <= self.horizon + decide::DAY
     }
 
     /// What cannot be decided because of its time.
     #[inline(always)]
-    fn refuse(&self, pair: u64, at: u64, now: impl FnOnce() -> u64) -> Result<Option<Decision>, Error> {
+    fn refuse(&self, at: u64, now: impl FnOnce() -> u64) -> Result<Option<Decision>, Error> {
         if at >= TIMES {
             return Err(Error::Time(at));
         }
         let newest = self.newest.load(Relaxed);
         if at < newest {
             let is_too_old = newest - at > self.horizon;
-            return Ok(is_too_old.then(|| self.note_refusal(pair, Reason::TooOld)));
+            return Ok(is_too_old.then(|| self.note_refusal(Reason::TooOld)));
         }
         if at - newest > decide::DAY + NEWEST_STEP && at > now().saturating_add(decide::DAY) {
-            return Ok(Some(self.note_refusal(pair, Reason::Future)));
+            return Ok(Some(self.note_refusal(Reason::Future)));
         }
         Ok(None)
     }
 
     /// Notes that a time was seen.
     #[inline(always)]
-    fn note_newest(&self, at: u64) {
+    pub(super) fn note_newest(&self, at: u64) {
         if at >= self.newest.load(Relaxed) + NEWEST_STEP {
             self.newest.fetch_max(at, Relaxed);
         }
     }
 
     #[cold]
-    fn note_refusal(&self, pair: u64, reason: Reason) -> Decision {
-        self.stripe(pair).refused[reason as usize].fetch_add(1, Relaxed);
+    fn note_refusal(&self, reason: Reason) -> Decision {
+        self.tally.add(match reason {
+            Reason::Future => Why::Future,
+            Reason::TooOld => Why::TooOld,
+            Reason::Full => Why::Full,
+        });
         Decision::Refused(reason)
     }
 
-    fn note_block(&self, pair: u64, block: Block) {
-        let stripe = self.stripe(pair);
-        let count = if block == Block::Rule { &stripe.denied_by_rule } else { &stripe.denied_by_rounding };
-        count.fetch_add(1, Relaxed);
-    }
-
-    fn stripe(&self, pair: u64) -> &Stripe {
-        &self.stripes[(pair >> 32) as usize & (self.stripes.len() - 1)]
+    #[inline(always)]
+    pub(super) fn note_block(&self, block: Block) {
+        self.tally.add(if block == Block::Rule { Why::Rule } else { Why::Rounding });
     }
 
     #[inline(always)]
@@ -578,7 +509,7 @@ impl FrequencyCap {
             let Some(home) = &homes[rule.tier] else { continue };
             let (seen, end) = seen[rule.tier].get_or_insert_with(|| (home.seen(pair), home.end()));
             if let Some(block) = block(rule, moments, seen, *end) {
-                self.note_block(pair, block);
+                self.note_block(block);
                 return Some(at);
             }
         }
@@ -603,7 +534,7 @@ impl FrequencyCap {
                         home.remove(pair, moments[before].tick);
                     }
                 }
-                return self.note_refusal(pair, Reason::Full);
+                return self.note_refusal(Reason::Full);
             }
         }
         Decision::Admitted
@@ -656,18 +587,6 @@ impl FrequencyCap {
             return locked;
         }
     }
-}
-
-/// The first rule of a table with one tier that blocks.
-#[inline(always)]
-fn first_block<const N: usize>(
-    rules: &[Compiled],
-    moment: &Moment,
-    end: u64,
-    ages: &[super::slots::Lanes; N],
-    full: bool,
-) -> Option<(usize, Block)> {
-    rules.iter().enumerate().find_map(|(at, rule)| rule.blocks(moment, end, ages, full).map(|block| (at, block)))
 }
 
 #[inline(always)]

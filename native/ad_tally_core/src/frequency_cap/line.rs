@@ -99,6 +99,20 @@ impl Line {
         }
     }
 
+    /// Begins to look at the line without its lock: `None` if somebody has it.
+    #[inline(always)]
+    pub(super) fn begin_read(&self) -> Option<Header> {
+        let header = self.header.load(Acquire);
+        (header & LOCKED == 0).then_some(Header(header))
+    }
+
+    /// Whether nobody has changed the line since the look began. If not, its words were of different moments.
+    #[inline(always)]
+    pub(super) fn end_read(&self, begun: Header) -> bool {
+        fence(Acquire);
+        self.header.load(Relaxed) == begun.0
+    }
+
     /// Looks at the line while nobody changes it: `look` may see words of different moments, and what it makes of them is
     /// dropped then and it is asked again. `None` if that went on for too long.
     #[inline(always)]
@@ -106,11 +120,9 @@ impl Line {
         const MOST_LOOKS: u32 = 1_000;
         let mut looks = 0;
         while looks < MOST_LOOKS {
-            let header = self.header.load(Acquire);
-            if header & LOCKED == 0 {
-                let seen = look(Header(header));
-                fence(Acquire);
-                if self.header.load(Relaxed) == header {
+            if let Some(header) = self.begin_read() {
+                let seen = look(header);
+                if self.end_read(header) {
                     return Some(seen);
                 }
             }

@@ -16,12 +16,15 @@
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
 mod decide;
+mod glance;
 mod line;
 mod memory;
 #[cfg(not(loom))]
 mod rules;
 mod slots;
 pub(crate) mod table;
+#[cfg(not(loom))]
+mod tally;
 
 /// Ticks of a pair that are kept.
 const MOST_TICKS: usize = 28;
@@ -33,20 +36,40 @@ const HORIZON_TICKS: u64 = 4_032;
 #[cfg(not(loom))]
 mod cap;
 #[cfg(not(loom))]
-pub use cap::{Config, Decision, FrequencyCap, Info, Quick, Reason, TierInfo};
+mod quick;
+#[cfg(not(loom))]
+pub use cap::{Config, Decision, FrequencyCap, Info, Reason, TierInfo};
+#[cfg(not(loom))]
+pub use glance::{Quick, Spot};
 #[cfg(loom)]
 pub use model::Model;
+#[cfg(not(loom))]
+pub use quick::Quickly;
 #[cfg(not(loom))]
 pub use rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules, Window};
 
 /// The step of an `admit` on one tier, for the model checker.
 #[cfg(loom)]
 mod model {
-    use super::slots::Format;
+    use super::glance::{Glance, Judge, Quick};
+    use super::slots::{Format, TICKS};
     use super::table::Table;
 
     /// A table of one line.
     pub struct Model(Table);
+
+    /// A rule without a window.
+    struct AtMost {
+        max: usize,
+        tick: u64,
+    }
+
+    impl Judge for AtMost {
+        fn block(&self, seen: Glance) -> Option<u32> {
+            let (ages, _end) = seen.ages(self.tick);
+            (ages.within(0, TICKS) >= self.max).then_some(0)
+        }
+    }
 
     impl Model {
         /// An empty one.
@@ -59,6 +82,13 @@ mod model {
             let mut home = self.0.lock(hash);
             home.reach(tick);
             home.seen(hash).length() < max && home.add(hash, tick).is_ok()
+        }
+
+        /// The same in the short way, which takes no lock for a denial.
+        pub fn admit_quickly(&self, hash: u64, tick: u64, max: usize) -> bool {
+            let decided = self.0.admit(self.0.spot(hash), tick, &AtMost { max, tick });
+            assert_ne!(decided, Quick::Undecided, "the pair has one slot at most");
+            decided == Quick::Admitted
         }
 
         /// Events counted, looked at without a lock.

@@ -102,8 +102,8 @@ pub(super) struct Full;
 
 /// A pair's line, locked.
 pub(super) struct Home<'t> {
-    table: &'t Table,
-    held: Held<'t>,
+    pub(super) table: &'t Table,
+    pub(super) held: Held<'t>,
     pub(super) at: usize,
 }
 
@@ -159,45 +159,6 @@ impl Seen {
     }
 }
 
-/// What a pair has in a line of ticks and the overflow line it may go on in, if that is one slot or none.
-pub(super) struct Glance<'t> {
-    ages: [Lanes; 1],
-    /// The slot, or the first empty one of the line: `NOT_ALL` if there are more slots or lines.
-    slot: u32,
-    line: &'t Line,
-    content: u64,
-}
-
-/// Stands for a slot where a glance was not enough.
-const NOT_ALL: u32 = u32::MAX;
-
-impl Glance<'_> {
-    #[inline(always)]
-    pub(super) fn ages(&self) -> &[Lanes; 1] {
-        &self.ages
-    }
-
-    /// Whether that was enough.
-    #[inline(always)]
-    pub(super) fn is_all(&self) -> bool {
-        self.slot != NOT_ALL
-    }
-}
-
-/// Which of a line's first `count` slots have a fingerprint, and which are empty, a bit each. Without a branch: where in its
-/// line a pair has its slot is as good as random.
-#[inline(always)]
-fn matching(line: &Line, fingerprint: u64, count: usize) -> (u32, u32) {
-    let (mut own, mut empty) = (0_u32, 0_u32);
-    for at in 0..WORDS {
-        let word = line.word(at);
-        own |= u32::from(word >> 48 == fingerprint) << at;
-        empty |= u32::from(word == 0) << at;
-    }
-    let asked = (1 << count) - 1;
-    (own & !empty & asked, empty & asked)
-}
-
 impl Table {
     /// A table for so many pairs, and as many more as splits allow up to the most. `ahead` as in the field; `None` if the
     /// system has no memory for it.
@@ -230,11 +191,11 @@ impl Table {
     }
 
     #[inline(always)]
-    fn line(&self, at: usize) -> &Line {
+    pub(super) fn line(&self, at: usize) -> &Line {
         &self.lines.all()[at]
     }
 
-    fn overflow_line(&self, number: u64) -> Option<&Line> {
+    pub(super) fn overflow_line(&self, number: u64) -> Option<&Line> {
         let all = self.lines.all();
         all.get((self.first as usize).checked_shl(self.most_splits)?.checked_add(number as usize)?)
     }
@@ -247,6 +208,9 @@ impl Table {
     #[inline(always)]
     fn place(&self, hash: u64, splits: u32) -> usize {
         let among_first = (u128::from(hash) * u128::from(self.first)) >> 64;
+        if splits == 0 {
+            return among_first as usize;
+        }
         // The fingerprint's lowest bits: the highest ones of the product choose among the first.
         let split = hash & ((1 << splits) - 1);
         among_first as usize + (self.first * split) as usize
@@ -260,15 +224,6 @@ impl Table {
 
     fn is_born(&self, at: usize, header: Header) -> bool {
         header.splits() > 0 || (at as u64) < self.first
-    }
-
-    /// Asks for the line of a pair.
-    #[inline(always)]
-    pub(super) fn fetch(&self, hash: u64) {
-        #[cfg(not(loom))]
-        crate::keyed::fetch(self.line(self.place(hash, self.splits())));
-        #[cfg(loom)]
-        let _ = hash;
     }
 
     /// The number of a pair's line, which exists.
@@ -301,17 +256,20 @@ impl Table {
 
     /// Whether a line that the caller has locked is that of a hash.
     pub(super) fn is_home(&self, at: usize, hash: u64) -> bool {
-        let splits = self.line(at).peek().splits();
-        splits == 0 || self.place(hash, splits) == at
+        self.is_home_by(self.line(at).peek(), at, hash)
+    }
+
+    /// The same by what the line's header says.
+    #[inline(always)]
+    pub(super) fn is_home_by(&self, header: Header, at: usize, hash: u64) -> bool {
+        header.splits() == 0 || self.place(hash, header.splits()) == at
     }
 
     /// Locks a line if it is that of a hash.
     #[inline(always)]
     pub(super) fn lock_at(&self, at: usize, hash: u64) -> Option<Home<'_>> {
         let held = self.line(at).lock();
-        let splits = held.header.splits();
-        let is_home = splits == 0 || self.place(hash, splits) == at;
-        is_home.then(|| Home { table: self, held, at })
+        self.is_home_by(held.header, at, hash).then(|| Home { table: self, held, at })
     }
 
     /// Brings the line of a pair into being, and splits it as often as is allowed.
@@ -342,8 +300,7 @@ impl Table {
             let at = self.home(hash);
             let line = self.line(at);
             let seen = line.read(|header| {
-                let is_home = header.splits() == 0 || self.place(hash, header.splits()) == at;
-                is_home.then(|| (self.seen(line, header, hash), header.end()))
+                self.is_home_by(header, at, hash).then(|| (self.seen(line, header, hash), header.end()))
             })?;
             if let Some((mut seen, end)) = seen {
                 if tick > end {
@@ -352,53 +309,6 @@ impl Table {
                 return Some((seen, end.max(tick)));
             }
         }
-    }
-
-    /// A glance at a pair without a lock, its ages as of `tick` or the line's end, whichever is later: that end too.
-    #[inline(always)]
-    pub(super) fn glance(&self, hash: u64, tick: u64) -> Option<(Glance<'_>, u64)> {
-        let at = self.home(hash);
-        let line = self.line(at);
-        let seen = line.read(|header| {
-            let is_home = header.splits() == 0 || self.place(hash, header.splits()) == at;
-            (self.glance_at(line, header, hash, tick), header.end().max(tick), is_home)
-        });
-        seen.filter(|(glance, _, is_home)| *is_home & glance.is_all()).map(|(glance, end, _)| (glance, end))
-    }
-
-    #[inline(always)]
-    fn glance_at<'t>(&'t self, line: &'t Line, header: Header, hash: u64, now: u64) -> Glance<'t> {
-        let fingerprint = Format::Ticks.fingerprint(hash);
-        let linked = header.is_linked();
-        let (own, empty) = matching(line, fingerprint, WORDS - usize::from(linked));
-        let mut glance = Glance { ages: [Lanes::EMPTY], slot: empty.trailing_zeros(), line, content: 0 };
-        let (mut slots, mut in_line) = (own, line);
-        if linked {
-            let Some(more) = self.overflow_line(line.word(WORDS - 1)) else {
-                return Glance { slot: NOT_ALL, ..glance };
-            };
-            let (more_own, more_empty) = matching(more, fingerprint, WORDS);
-            if more.peek().is_linked() || own != 0 && more_own != 0 {
-                return Glance { slot: NOT_ALL, ..glance };
-            }
-            if own == 0 {
-                (slots, in_line) = (more_own, more);
-            }
-            if empty == 0 {
-                (glance.slot, glance.line) = (more_empty.trailing_zeros(), more);
-            }
-        }
-        if slots & slots.wrapping_sub(1) != 0 {
-            return Glance { slot: NOT_ALL, ..glance };
-        }
-        if slots != 0 {
-            (glance.slot, glance.line) = (slots.trailing_zeros(), in_line);
-            glance.content = in_line.word(glance.slot as usize) & ((1 << 48) - 1);
-            let end = header.end();
-            let lanes = slots::lanes(glance.content, end % TICKS);
-            glance.ages = [if now > end { lanes.later(now - end) } else { lanes }];
-        }
-        glance
     }
 
     #[inline(always)]
@@ -555,32 +465,6 @@ impl<'t> Home<'t> {
         self.table.seen(self.held.line, self.held.header, hash)
     }
 
-    /// A glance at a pair.
-    #[inline(always)]
-    pub(super) fn glance(&self, hash: u64) -> Glance<'t> {
-        self.table.glance_at(self.held.line, self.held.header, hash, self.end())
-    }
-
-    /// Counts an event of a pair that was glanced at just now.
-    #[inline(always)]
-    pub(super) fn add_at(&mut self, glance: &Glance<'t>, hash: u64, tick: u64) -> Result<(), Full> {
-        let kept = slots::kept(tick);
-        let (slot, line) = (glance.slot as usize, glance.line);
-        let fingerprint = Format::Ticks.fingerprint(hash);
-        if glance.content == 0 {
-            let empty = (slot < WORDS).then_some((line, slot));
-            return self.add_slot(0, empty, Slot { fingerprint, content: kept });
-        }
-        match slots::with(glance.content, 4, kept) {
-            Some(content) => {
-                self.held.change();
-                Format::Ticks.set(line, slot, Slot { fingerprint, content });
-                Ok(())
-            }
-            None => self.add(hash, tick),
-        }
-    }
-
     /// Counts an event of a pair, at a tick up to the line's end.
     pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<(), Full> {
         let format = self.table.format;
@@ -620,7 +504,7 @@ impl<'t> Home<'t> {
 
     /// Puts a slot into an empty place or a line more.
     #[inline(never)]
-    fn add_slot(&mut self, own: usize, empty: Option<(&Line, usize)>, value: Slot) -> Result<(), Full> {
+    pub(super) fn add_slot(&mut self, own: usize, empty: Option<(&Line, usize)>, value: Slot) -> Result<(), Full> {
         let stripe = self.table.stripe(self.at);
         if own == 0 && stripe.words.get() - stripe.extra_words.get() >= self.table.most_pairs {
             return Err(Full);
