@@ -18,8 +18,10 @@
 compile_error!("AdTally needs a 64-bit little-endian target");
 
 pub mod frequency_cap;
+mod memory;
 pub mod pin;
 pub mod row;
+mod spare;
 mod sync;
 
 #[cfg(not(loom))]
@@ -36,6 +38,8 @@ pub mod keyed;
 pub mod reach;
 #[cfg(not(loom))]
 pub mod sketch;
+#[cfg(not(loom))]
+mod tally;
 
 #[cfg(not(loom))]
 pub use counters::{Add, Added, Counters, Info, Rows};

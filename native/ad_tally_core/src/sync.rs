@@ -31,3 +31,10 @@ impl<T> Mutex<T> {
         self.0.lock().expect("no thread of a model panics with the lock held")
     }
 }
+
+/// A lock of a line is held for nanoseconds unless its thread was put aside: then whoever waits must not take its core.
+#[cold]
+pub(crate) fn wait(looks: &mut u32) {
+    *looks += 1;
+    if looks.is_multiple_of(64) || cfg!(loom) { yield_now() } else { spin_loop() }
+}

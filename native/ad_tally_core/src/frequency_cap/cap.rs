@@ -6,11 +6,11 @@ use super::decide::{Block, Compiled, Kind, Moment};
 use super::rules::{Rule, Rules, Tiers, Window};
 use super::slots::Format;
 use super::table::{Full, Home, Seen, Size, Table};
-use super::tally::{Tally, Why};
 use super::{HORIZON_TICKS, decide};
 use crate::error::Error;
 use crate::key::Seed;
 use crate::sync::AtomicU64;
+use crate::tally::Tally;
 
 /// Tiers of ticks at most.
 const MOST_TIERS: usize = 3;
@@ -72,6 +72,18 @@ pub enum Reason {
     Full,
 }
 
+/// Why an event was not admitted, as it is counted.
+#[derive(Clone, Copy)]
+enum Why {
+    Rule,
+    Rounding,
+    Future,
+    TooOld,
+    Full,
+}
+
+const WHYS: usize = 5;
+
 /// A tier's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TierInfo {
@@ -125,7 +137,7 @@ pub struct FrequencyCap {
     /// The shortest horizon in milliseconds.
     horizon: u64,
     newest: AtomicU64,
-    pub(super) tally: Tally,
+    pub(super) tally: Tally<WHYS>,
 }
 
 /// The lines of a pair, one a tier.
@@ -424,9 +436,9 @@ impl FrequencyCap {
         Info {
             memory_bytes,
             tiers,
-            denied_by_rule: self.tally.get(Why::Rule),
-            denied_by_rounding: self.tally.get(Why::Rounding),
-            refused: [Why::Future, Why::TooOld, Why::Full].map(|why| self.tally.get(why)),
+            denied_by_rule: self.tally.get(Why::Rule as usize),
+            denied_by_rounding: self.tally.get(Why::Rounding as usize),
+            refused: [Why::Future, Why::TooOld, Why::Full].map(|why| self.tally.get(why as usize)),
         }
     }
 
@@ -465,17 +477,19 @@ impl FrequencyCap {
 
     #[cold]
     fn note_refusal(&self, reason: Reason) -> Decision {
-        self.tally.add(match reason {
+        let why = match reason {
             Reason::Future => Why::Future,
             Reason::TooOld => Why::TooOld,
             Reason::Full => Why::Full,
-        });
+        };
+        self.tally.add(why as usize);
         Decision::Refused(reason)
     }
 
     #[inline(always)]
     pub(super) fn note_block(&self, block: Block) {
-        self.tally.add(if block == Block::Rule { Why::Rule } else { Why::Rounding });
+        let why = if block == Block::Rule { Why::Rule } else { Why::Rounding };
+        self.tally.add(why as usize);
     }
 
     #[inline(always)]

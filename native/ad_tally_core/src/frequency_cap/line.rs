@@ -15,7 +15,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::sync::{AtomicU64, fence, spin_loop, yield_now};
+use crate::memory::ZeroIsEmpty;
+use crate::sync::{AtomicU64, fence, wait};
 
 /// Words of a line.
 pub(super) const WORDS: usize = 7;
@@ -71,12 +72,15 @@ pub(super) struct Held<'a> {
     pub(super) header: Header,
 }
 
-impl Line {
+// SAFETY: atomics that are zero are an unlocked line without slots.
+unsafe impl ZeroIsEmpty for Line {
     #[cfg(any(loom, not(unix)))]
-    pub(super) fn new() -> Self {
+    fn empty() -> Self {
         Self { header: AtomicU64::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
+}
 
+impl Line {
     /// Waits for the lock.
     #[inline(always)]
     pub(super) fn lock(&self) -> Held<'_> {
@@ -171,11 +175,4 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.line.header.store(self.header.0, Release);
     }
-}
-
-/// A lock is held for nanoseconds unless its thread was put aside: then this one must not take its core.
-#[cold]
-fn wait(looks: &mut u32) {
-    *looks += 1;
-    if looks.is_multiple_of(64) || cfg!(loom) { yield_now() } else { spin_loop() }
 }

@@ -18,13 +18,10 @@
 mod decide;
 mod glance;
 mod line;
-mod memory;
 #[cfg(not(loom))]
 mod rules;
 mod slots;
 pub(crate) mod table;
-#[cfg(not(loom))]
-mod tally;
 
 /// Ticks of a pair that are kept.
 const MOST_TICKS: usize = 28;

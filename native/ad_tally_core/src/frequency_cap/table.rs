@@ -13,9 +13,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::line::{Header, Held, Line, WORDS};
-use super::memory::Lines;
 use super::slots::{self, Format, Lanes, Slot, TICKS};
-use crate::sync::{AtomicU64, Mutex};
+use crate::memory::Lines;
+use crate::spare::Spare;
+use crate::sync::AtomicU64;
 
 /// Ticks of a pair that are kept: enough for any rule.
 pub(super) const MOST_TICKS: usize = super::MOST_TICKS;
@@ -36,14 +37,15 @@ const STRIPED_CAPACITY: usize = 1 << 16;
 const DEEPEST: usize = 1 << 10;
 
 pub(super) struct Table {
-    lines: Lines,
+    lines: Lines<Line>,
     format: Format,
     /// Lines before any split.
     first: u64,
     /// How often they may be split, and are allowed to be by now.
     most_splits: u32,
     splits: AtomicU64,
-    overflow: Mutex<Overflow>,
+    /// Lines behind all others that full ones go on in.
+    overflow: Spare,
     stripes: Box<[Stripe]>,
     /// What `end` is set ahead of the newest event, in ticks: as long a line need not be looked through for old ones.
     ahead: u64,
@@ -57,13 +59,6 @@ pub(super) struct Table {
 fn most_of_a_stripe(max_capacity: usize, stripes: usize) -> usize {
     let average = max_capacity.div_ceil(stripes);
     if stripes == 1 { average } else { average + 4 * average.isqrt() }
-}
-
-/// Lines behind all others that full ones go on in.
-struct Overflow {
-    free: Vec<u32>,
-    used: u32,
-    most: u32,
 }
 
 #[repr(align(64))]
@@ -177,7 +172,7 @@ impl Table {
             first: first as u64,
             most_splits,
             splits: AtomicU64::new(0),
-            overflow: Mutex::new(Overflow { free: Vec::new(), used: 0, most: overflow as u32 }),
+            overflow: Spare::new(overflow as u32),
             stripes: (0..stripes).map(|_| Stripe::default()).collect(),
             ahead,
             most_pairs: most_of_a_stripe(max_capacity, stripes) as i64,
@@ -360,30 +355,14 @@ impl Table {
         }
     }
 
-    /// The number of an empty overflow line.
-    fn take_overflow(&self) -> Result<u64, Full> {
-        let mut overflow = self.overflow.lock();
-        if let Some(number) = overflow.free.pop() {
-            return Ok(u64::from(number));
-        }
-        if overflow.used == overflow.most {
-            return Err(Full);
-        }
-        overflow.used += 1;
-        Ok(u64::from(overflow.used - 1))
-    }
-
+    /// Takes back lines that are no longer linked.
     fn give_back(&self, numbers: Vec<u32>) {
-        if numbers.is_empty() {
-            return;
+        for line in numbers.iter().filter_map(|number| self.overflow_line(u64::from(*number))) {
+            (0..WORDS).for_each(|word| line.set_word(word, 0));
+            line.set_linked(false);
         }
-        let mut overflow = self.overflow.lock();
-        for number in numbers {
-            if let Some(line) = self.overflow_line(u64::from(number)) {
-                (0..WORDS).for_each(|word| line.set_word(word, 0));
-                line.set_linked(false);
-            }
-            overflow.free.push(number);
+        if !numbers.is_empty() {
+            self.overflow.give_back(numbers);
         }
     }
 
@@ -402,12 +381,10 @@ impl Table {
         let extra: i64 = self.stripes.iter().map(|stripe| stripe.extra_words.get()).sum();
         let splits = self.splits();
         let lines = (self.first as usize) << splits;
-        let overflow = self.overflow.lock();
-        let overflow_lines = overflow.used as usize;
         Size {
             pairs: (words - extra).max(0) as usize,
             words: words.max(0) as usize,
-            overflow_lines: overflow_lines - overflow.free.len(),
+            overflow_lines: self.overflow.taken(),
             slots: lines * self.format.slots(false),
             splits,
         }
@@ -415,9 +392,8 @@ impl Table {
 
     /// The memory of its lines, as far as they are in use.
     pub(super) fn bytes(&self) -> usize {
-        let used = self.overflow.lock().used as usize;
         let lines = (self.first as usize) << self.splits();
-        (lines + used) * size_of::<Line>() + size_of_val::<[Stripe]>(&self.stripes)
+        (lines + self.overflow.touched()) * size_of::<Line>() + size_of_val::<[Stripe]>(&self.stripes)
     }
 
     pub(super) fn huge_bytes(&self) -> Option<usize> {
@@ -526,7 +502,7 @@ impl<'t> Home<'t> {
 
     /// Goes on in an overflow line, whose first slot is this one.
     fn add_line(&mut self, value: Slot) -> Result<(), Full> {
-        let number = self.table.take_overflow()?;
+        let number = u64::from(self.table.overflow.take().ok_or(Full)?);
         let Some(more) = self.table.overflow_line(number) else { return Err(Full) };
         self.held.change();
         let format = self.table.format;

@@ -1,41 +1,51 @@
 //! Lines that are zero and take memory only once they are touched.
 
-use super::line::Line;
+use std::marker::PhantomData;
+
+/// What all zeros are a whole value of, as empty as a new one. Whoever shares it changes it by its atomics only.
+///
+/// # Safety
+/// That it is so. It is aligned to no more than a page and needs no drop.
+pub(crate) unsafe trait ZeroIsEmpty: Sync {
+    /// An empty one.
+    #[cfg(any(loom, not(unix)))]
+    fn empty() -> Self;
+}
 
 /// The memory of a table: as many lines as it can ever have, of which the system provides those that are used.
-pub(super) struct Lines {
+pub(crate) struct Lines<L> {
     #[cfg(all(unix, not(loom)))]
     mapping: memmap2::MmapMut,
     #[cfg(not(all(unix, not(loom))))]
-    boxed: Box<[Line]>,
+    boxed: Box<[L]>,
     count: usize,
+    of: PhantomData<L>,
 }
 
 #[cfg(all(unix, not(loom)))]
-impl Lines {
+impl<L: ZeroIsEmpty> Lines<L> {
     /// `count` empty lines, or `None` where the system has no room for them. Asks for huge pages where there are any: of
     /// many lines each lies in another page, and finding that takes as long as reading the line.
-    pub(super) fn new(count: usize) -> Option<Self> {
-        let bytes = count.checked_mul(size_of::<Line>())?;
-        let mapping =
-            memmap2::MmapOptions::new().len(bytes.max(size_of::<Line>())).no_reserve_swap().map_anon().ok()?;
+    pub(crate) fn new(count: usize) -> Option<Self> {
+        let bytes = count.checked_mul(size_of::<L>())?;
+        let mapping = memmap2::MmapOptions::new().len(bytes.max(size_of::<L>())).no_reserve_swap().map_anon().ok()?;
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // Where the system grants none it says so, and all works as well.
             let _ = mapping.advise(memmap2::Advice::HugePage);
         }
-        Some(Self { mapping, count })
+        Some(Self { mapping, count, of: PhantomData })
     }
 
     #[inline(always)]
-    pub(super) fn all(&self) -> &[Line] {
-        // SAFETY: the mapping is that long, begins at a page and so at a line, was zeroed by the system, which makes it
-        // lines that are empty, and all access to it is by these lines' atomics.
+    pub(crate) fn all(&self) -> &[L] {
+        // SAFETY: the mapping is that long, begins at a page, was zeroed by the system, which makes it lines that are
+        // empty, and all access to it is by these lines' atomics.
         unsafe { std::slice::from_raw_parts(self.mapping.as_ptr().cast(), self.count) }
     }
 
     /// Bytes of it that lie in huge pages, where the system tells.
-    pub(super) fn huge_bytes(&self) -> Option<usize> {
+    pub(crate) fn huge_bytes(&self) -> Option<usize> {
         #[cfg(target_os = "linux")]
         return huge_bytes(self.mapping.as_ptr().addr(), self.mapping.len());
         #[cfg(not(target_os = "linux"))]
@@ -49,7 +59,7 @@ impl Lines {
 const FREED_IN_PLACE: usize = 1 << 20;
 
 #[cfg(all(unix, not(loom)))]
-impl Drop for Lines {
+impl<L> Drop for Lines<L> {
     fn drop(&mut self) {
         if self.mapping.len() > FREED_IN_PLACE
             && let Ok(nothing) = memmap2::MmapMut::map_anon(1)
@@ -61,7 +71,7 @@ impl Drop for Lines {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(loom)))]
 const HUGE_PAGE: usize = 2 << 20;
 
 /// The huge pages of all mappings between two addresses, which the system may have cut or joined with others.
@@ -85,16 +95,16 @@ fn huge_bytes(begin: usize, length: usize) -> Option<usize> {
 }
 
 #[cfg(not(all(unix, not(loom))))]
-impl Lines {
-    pub(super) fn new(count: usize) -> Option<Self> {
-        Some(Self { boxed: (0..count.max(1)).map(|_| Line::new()).collect(), count })
+impl<L: ZeroIsEmpty> Lines<L> {
+    pub(crate) fn new(count: usize) -> Option<Self> {
+        Some(Self { boxed: (0..count.max(1)).map(|_| L::empty()).collect(), count, of: PhantomData })
     }
 
-    pub(super) fn all(&self) -> &[Line] {
+    pub(crate) fn all(&self) -> &[L] {
         &self.boxed[..self.count]
     }
 
-    pub(super) fn huge_bytes(&self) -> Option<usize> {
+    pub(crate) fn huge_bytes(&self) -> Option<usize> {
         None
     }
 }

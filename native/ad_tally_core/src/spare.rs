@@ -1,0 +1,49 @@
+//! The numbers of lines that full ones go on in.
+
+use crate::sync::Mutex;
+
+/// Numbers below a most, each of which one line has at a time.
+pub(crate) struct Spare(Mutex<Numbers>);
+
+struct Numbers {
+    free: Vec<u32>,
+    used: u32,
+    most: u32,
+}
+
+impl Spare {
+    /// None of which is taken.
+    pub(crate) fn new(most: u32) -> Self {
+        Self(Mutex::new(Numbers { free: Vec::new(), used: 0, most }))
+    }
+
+    /// One that nobody has, if there is any.
+    pub(crate) fn take(&self) -> Option<u32> {
+        let mut numbers = self.0.lock();
+        if let Some(number) = numbers.free.pop() {
+            return Some(number);
+        }
+        let number = numbers.used;
+        if number == numbers.most {
+            return None;
+        }
+        numbers.used += 1;
+        Some(number)
+    }
+
+    /// Takes some back. Their lines are empty.
+    pub(crate) fn give_back(&self, numbers: impl IntoIterator<Item = u32>) {
+        self.0.lock().free.extend(numbers);
+    }
+
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        let numbers = self.0.lock();
+        numbers.used as usize - numbers.free.len()
+    }
+
+    /// How many were ever taken: their lines are in memory.
+    pub(crate) fn touched(&self) -> usize {
+        self.0.lock().used as usize
+    }
+}

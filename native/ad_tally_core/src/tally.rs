@@ -1,0 +1,47 @@
+//! How often something happened, by what it was: counted by many threads at once.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::pin::thread_number;
+use crate::sync::AtomicU64;
+
+/// Threads that have counts of their own: more than a machine has schedulers, nearly always.
+const THREADS: usize = 64;
+
+#[repr(align(64))]
+struct Counts<const KINDS: usize>([AtomicU64; KINDS]);
+
+/// Counts of every thread, so that they do not meet in one line.
+pub(crate) struct Tally<const KINDS: usize> {
+    /// One of each thread, and the last one of all others.
+    counts: Box<[Counts<KINDS>; THREADS + 1]>,
+}
+
+impl<const KINDS: usize> Tally<KINDS> {
+    pub(crate) fn new() -> Self {
+        Self { counts: Box::new(std::array::from_fn(|_| Counts(std::array::from_fn(|_| AtomicU64::new(0))))) }
+    }
+
+    /// Counts one more.
+    #[inline(always)]
+    pub(crate) fn add(&self, kind: usize) {
+        let number = thread_number().unwrap_or(THREADS);
+        if number < THREADS {
+            // No other thread has the number, and who had it before has stored before it gave it back.
+            let count = &self.counts[number].0[kind];
+            count.store(count.load(Relaxed) + 1, Relaxed);
+        } else {
+            self.counts[THREADS].0[kind].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many there were.
+    pub(crate) fn get(&self, kind: usize) -> u64 {
+        self.counts.iter().map(|counts| counts.0[kind].load(Relaxed)).sum()
+    }
+
+    /// Memory beside itself.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.counts)
+    }
+}
