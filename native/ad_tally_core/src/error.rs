@@ -88,6 +88,12 @@ pub enum Error {
     /// A time beyond what ticks can tell.
     #[error("a time is 0 to 140737488355327 ms since 1970, not {0}")]
     Time(u64),
+    /// A dedupe's capacity that is zero or beyond what the table can address.
+    #[error("a capacity is 1 to 1000000000 ids, not {0}")]
+    DedupeCapacity(usize),
+    /// A dedupe's window that is zero or longer than times are.
+    #[error("a window is 1 to 140737488355327 ms, not {0}")]
+    DedupeWindow(u64),
     /// The system has no room for the table.
     #[error("the system has no room for a table of {0} bytes")]
     Memory(usize),

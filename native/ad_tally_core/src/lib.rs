@@ -7,6 +7,7 @@
 //! * [`reach`]: keyed sketches of users that any number of threads add to
 //! * [`sketch`]: one sketch of users as a value, and its bytes
 //! * [`frequency_cap`]: how often a user may be shown something, over windows that roll
+//! * [`dedupe`]: whether an id is seen for the first time
 //! * [`hash`]: hashes with a fixed definition
 //! * [`row`]: one key's counters, the part that a model checker exercises
 //!
@@ -27,6 +28,8 @@ mod sync;
 #[cfg(not(loom))]
 pub mod counters;
 #[cfg(not(loom))]
+pub mod dedupe;
+#[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]
 pub mod hash;
@@ -43,6 +46,8 @@ mod tally;
 
 #[cfg(not(loom))]
 pub use counters::{Add, Added, Counters, Info, Rows};
+#[cfg(not(loom))]
+pub use dedupe::Dedupe;
 #[cfg(not(loom))]
 pub use error::Error;
 #[cfg(not(loom))]

@@ -1,0 +1,328 @@
+//! Dedupe: whether an id is seen for the first time, for at least a window of time.
+//!
+//! An id belongs to the line that the high bits of its hash name, as an entry of 29 other bits (61 where it is wide) and the
+//! *generation* in which it came: a quarter of the window, counted modulo 8. The present one and the four before it are
+//! remembered, so an id is for at least the window after it last came. Whoever looks for an id has its line's lock and puts the id there before
+//! letting go: of several that come at once, one is first.
+//!
+//! A line that is full goes on in an overflow line, under the same lock. Entries that are too old are removed when their line
+//! gets its first id of a generation, and not before: an id may be remembered for longer than the window. When there is no
+//! room, an entry of the line is forgotten early, one of the oldest, which is counted: then a copy of it may pass.
+
+mod line;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use self::line::{Format, GENERATION_BITS, Line, MOST_NUMBERS, Narrow, Wide};
+use crate::error::Error;
+use crate::key::Seed;
+use crate::memory::Lines;
+use crate::spare::Spare;
+use crate::sync::AtomicU64;
+use crate::tally::Tally;
+
+/// The most ids.
+const MOST_CAPACITY: usize = 1_000_000_000;
+/// Generations of a window.
+const OF_A_WINDOW: u64 = 4;
+/// Generations that are remembered: the present one has only begun.
+const REMEMBERED: u64 = OF_A_WINDOW + 1;
+const GENERATIONS: u64 = 1 << GENERATION_BITS;
+/// Overflow lines of any table: of few lines a larger share is full by chance.
+const LEAST_OVERFLOW: usize = 32;
+/// Times below this, some 4,400 years after 1970.
+const TIMES: u64 = 1 << 47;
+
+/// What a table is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// For how many milliseconds an id is remembered at least.
+    pub window: u64,
+    /// Different ids of a window, new ones and copies of older ones, that there is room for.
+    pub capacity: usize,
+    /// Whether ids are told apart by 61 bits beside their line instead of 29.
+    pub wide: bool,
+}
+
+/// A table's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Info {
+    /// Ids that are remembered.
+    pub ids: usize,
+    /// Entries of all lines.
+    pub entries: usize,
+    /// Lines that full ones go on in.
+    pub overflow_lines: usize,
+    /// Ids that were not the first.
+    pub duplicates: u64,
+    /// Ids that were forgotten before their window had passed.
+    pub forgotten: u64,
+    /// Times too far ahead to believe.
+    pub future: u64,
+    /// All memory.
+    pub memory_bytes: usize,
+    /// Memory in huge pages, where the system tells.
+    pub huge_bytes: Option<usize>,
+}
+
+/// Ids that were seen.
+pub struct Dedupe {
+    seed: Seed,
+    window: u64,
+    /// Milliseconds of a generation.
+    granule: u64,
+    /// The newest generation, not modulo anything.
+    generation: AtomicU64,
+    lines: Lines<Line>,
+    /// Lines that are not overflow lines.
+    homes: u64,
+    overflow: Spare,
+    wide: bool,
+    tally: Tally<KINDS>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Duplicate,
+    Forgotten,
+    Future,
+}
+
+const KINDS: usize = 3;
+
+/// Which generations are remembered, a bit each.
+#[derive(Clone, Copy)]
+struct Live(u8);
+
+impl Live {
+    #[inline(always)]
+    fn at(generation: u64) -> Self {
+        let oldest = (generation.wrapping_sub(OF_A_WINDOW) % GENERATIONS) as u32;
+        Self(((1_u8 << REMEMBERED) - 1).rotate_left(oldest))
+    }
+
+    #[inline(always)]
+    fn has(self, entry: u64) -> bool {
+        entry != 0 && self.0 >> (entry % GENERATIONS) & 1 != 0
+    }
+}
+
+impl Dedupe {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// [`Error::DedupeCapacity`], [`Error::DedupeWindow`], or [`Error::Memory`].
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let Config { window, capacity, wide } = *config;
+        if capacity == 0 || capacity > MOST_CAPACITY {
+            return Err(Error::DedupeCapacity(capacity));
+        }
+        if window == 0 || window >= TIMES {
+            return Err(Error::DedupeWindow(window));
+        }
+        let (meant, overflow) = if wide { (Wide::MEANT, Wide::OVERFLOW) } else { (Narrow::MEANT, Narrow::OVERFLOW) };
+        // Of a capacity a window, the generation before it is remembered as well.
+        let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
+        let homes = (most * 10).div_ceil(meant);
+        let overflow = (homes * overflow / 100 + LEAST_OVERFLOW).min(MOST_NUMBERS);
+        let lines =
+            Lines::new(homes + overflow).ok_or((homes + overflow) * size_of::<Line>()).map_err(Error::Memory)?;
+        Ok(Self {
+            seed: Seed::random(),
+            window,
+            granule: window.div_ceil(OF_A_WINDOW),
+            generation: AtomicU64::new(0),
+            lines,
+            homes: homes as u64,
+            overflow: Spare::new(overflow as u32),
+            wide,
+            tally: Tally::new(),
+        })
+    }
+
+    /// The seed that ids are hashed under.
+    #[inline]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// Whether an id of that hash is seen for the first time, at a time. The system's time is asked for where it matters.
+    ///
+    /// # Errors
+    /// [`Error::Time`].
+    #[inline(always)]
+    pub fn first(&self, hash: u64, at: u64, now: impl FnOnce() -> u64) -> Result<bool, Error> {
+        let mut generation = self.generation.load(Relaxed);
+        if at / self.granule > generation {
+            generation = self.advance(at, now)?;
+        }
+        Ok(if self.wide { self.first_as::<Wide>(hash, generation) } else { self.first_as::<Narrow>(hash, generation) })
+    }
+
+    /// Asks for the line of an id, to be looked at soon.
+    #[inline(always)]
+    pub fn fetch(&self, hash: u64) {
+        crate::keyed::fetch(self.home(hash));
+    }
+
+    /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
+    /// not have all ids forgotten.
+    #[cold]
+    fn advance(&self, at: u64, now: impl FnOnce() -> u64) -> Result<u64, Error> {
+        if at >= TIMES {
+            return Err(Error::Time(at));
+        }
+        if at > now().saturating_add(self.window) {
+            self.tally.add(Kind::Future as usize);
+            return Ok(self.generation.load(Relaxed));
+        }
+        let generation = at / self.granule;
+        Ok(self.generation.fetch_max(generation, Relaxed).max(generation))
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> &Line {
+        // The highest bits; those of fingerprints are the lowest.
+        let at = (u128::from(hash) * u128::from(self.homes)) >> 64;
+        &self.lines.all()[at as usize]
+    }
+
+    fn overflow_line(&self, number: u32) -> Option<&Line> {
+        self.lines.all().get(self.homes as usize + number as usize)
+    }
+
+    /// A line and those it goes on in.
+    #[inline(always)]
+    fn chain<'t>(&'t self, line: &'t Line) -> impl Iterator<Item = &'t Line> {
+        std::iter::successors(Some(line), |line| line.link().and_then(|number| self.overflow_line(number)))
+    }
+
+    #[inline(always)]
+    fn first_as<F: Format>(&self, hash: u64, generation: u64) -> bool {
+        let held = self.home(hash).lock();
+        let fingerprint = F::fingerprint(hash);
+        let entry = fingerprint | (generation % GENERATIONS);
+        let live = Live::at(generation);
+        for line in self.chain(held.line()) {
+            if F::has(line, fingerprint) {
+                return self.is_first_again::<F>(line, entry, live);
+            }
+        }
+        if held.line().swept() != generation % GENERATIONS {
+            self.sweep::<F>(held.line(), generation);
+        }
+        match (0..F::ENTRIES).find(|at| F::get(held.line(), *at) == 0) {
+            Some(at) => F::set(held.line(), at, entry),
+            None => self.put_further::<F>(held.line(), entry),
+        }
+        true
+    }
+
+    /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.
+    #[inline(never)]
+    fn sweep<F: Format>(&self, home: &Line, generation: u64) {
+        let live = Live::at(generation);
+        home.set_swept(generation % GENERATIONS);
+        if home.link().is_some() {
+            return self.rewrite::<F>(home, live);
+        }
+        for at in 0..F::ENTRIES {
+            if !live.has(F::get(home, at)) {
+                F::set(home, at, 0);
+            }
+        }
+    }
+
+    /// The same of a line that goes on in others: its entries move up.
+    fn rewrite<F: Format>(&self, home: &Line, live: Live) {
+        let numbers: Vec<u32> = self.chain(home).filter_map(Line::link).collect();
+        let entries = self.chain(home).flat_map(|line| (0..F::ENTRIES).map(|at| F::get(line, at)));
+        let mut entries = entries.filter(|entry| live.has(*entry)).collect::<Vec<u64>>().into_iter();
+        let mut fill = |line: &Line| (0..F::ENTRIES).for_each(|at| F::set(line, at, entries.next().unwrap_or(0)));
+        fill(home);
+        let mut last = home;
+        for number in numbers {
+            let Some(line) = self.overflow_line(number) else { continue };
+            fill(line);
+            let is_needed = F::get(line, 0) != 0;
+            last.set_link(is_needed.then_some(number));
+            if is_needed {
+                last = line;
+            } else {
+                line.set_link(None);
+                self.overflow.give_back([number]);
+            }
+        }
+    }
+
+    /// Whether the entry of that fingerprint is too old to be remembered. From now on it is remembered anew: it may be that of
+    /// another id that looks alike, and then this one's copies must not pass when the other one is forgotten.
+    #[inline(never)]
+    fn is_first_again<F: Format>(&self, line: &Line, entry: u64, live: Live) -> bool {
+        let fingerprint = entry - entry % GENERATIONS;
+        // Any fingerprint is once in a line and those it goes on in.
+        let at = (0..F::ENTRIES).find(|at| F::get(line, *at) & !(GENERATIONS - 1) == fingerprint);
+        let Some(at) = at else { return true };
+        let is_first = !live.has(F::get(line, at));
+        if F::get(line, at) != entry {
+            F::set(line, at, entry);
+        }
+        if !is_first {
+            self.tally.add(Kind::Duplicate as usize);
+        }
+        is_first
+    }
+
+    /// Puts an entry behind a line that is full.
+    #[inline(never)]
+    fn put_further<F: Format>(&self, home: &Line, entry: u64) {
+        let further = self.chain(home).skip(1);
+        let place = further.flat_map(|line| (0..F::ENTRIES).map(move |at| (line, at)));
+        let place = place.into_iter().find(|(line, at)| F::get(line, *at) == 0);
+        if let Some((line, at)) = place {
+            return F::set(line, at, entry);
+        }
+        if let Some((number, line)) =
+            self.overflow.take().and_then(|number| Some((number, self.overflow_line(number)?)))
+        {
+            line.set_link(home.link());
+            F::set(line, 0, entry);
+            home.set_link(Some(number));
+            return;
+        }
+        self.tally.add(Kind::Forgotten as usize);
+        // Of several that are as old, one that the new one's fingerprint chooses: no place has its entries last for ever.
+        let age = |at: usize| entry.wrapping_sub(F::get(home, at)) % GENERATIONS;
+        let begin = (entry >> GENERATION_BITS) as usize % F::ENTRIES;
+        let oldest = (0..F::ENTRIES).map(|step| (begin + step) % F::ENTRIES).max_by_key(|at| age(*at));
+        F::set(home, oldest.unwrap_or(begin), entry);
+    }
+
+    /// The table's numbers now. It looks at every line, one after the other.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let live = Live::at(self.generation.load(Relaxed));
+        let homes = &self.lines.all()[..self.homes as usize];
+        let touched = self.homes as usize + self.overflow.touched();
+        let ids = if self.wide { self.count::<Wide>(homes, live) } else { self.count::<Narrow>(homes, live) };
+        Info {
+            ids,
+            entries: touched * if self.wide { Wide::ENTRIES } else { Narrow::ENTRIES },
+            overflow_lines: self.overflow.taken(),
+            duplicates: self.tally.get(Kind::Duplicate as usize),
+            forgotten: self.tally.get(Kind::Forgotten as usize),
+            future: self.tally.get(Kind::Future as usize),
+            memory_bytes: touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes(),
+            huge_bytes: self.lines.huge_bytes(),
+        }
+    }
+
+    fn count<F: Format>(&self, homes: &[Line], live: Live) -> usize {
+        let in_line = |line: &Line| (0..F::ENTRIES).filter(|at| live.has(F::get(line, *at))).count();
+        let in_home = |home: &Line| {
+            let held = home.lock();
+            self.chain(held.line()).map(in_line).sum::<usize>()
+        };
+        homes.iter().map(in_home).sum()
+    }
+}
