@@ -94,6 +94,12 @@ pub enum Error {
     /// A dedupe's window that is zero or longer than times are.
     #[error("a window is 1 to 140737488355327 ms, not {0}")]
     DedupeWindow(u64),
+    /// A meter's window that is zero or longer than times are.
+    #[error("a window is 1 to 140737488355327 ms, not {0}")]
+    MeterWindow(u64),
+    /// A lateness longer than times are.
+    #[error("a lateness is 0 to 140737488355327 ms, not {0}")]
+    Lateness(u64),
     /// The system has no room for the table.
     #[error("the system has no room for a table of {0} bytes")]
     Memory(usize),

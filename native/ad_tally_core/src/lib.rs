@@ -8,6 +8,7 @@
 //! * [`sketch`]: one sketch of users as a value, and its bytes
 //! * [`frequency_cap`]: how often a user may be shown something, over windows that roll
 //! * [`dedupe`]: whether an id is seen for the first time
+//! * [`meter`]: dedupe, counters and reach of an event in one step, in windows of event time
 //! * [`hash`]: hashes with a fixed definition
 //! * [`row`]: one key's counters, the part that a model checker exercises
 //!
@@ -38,6 +39,8 @@ pub mod key;
 #[cfg(not(loom))]
 pub mod keyed;
 #[cfg(not(loom))]
+pub mod meter;
+#[cfg(not(loom))]
 pub mod reach;
 #[cfg(not(loom))]
 pub mod sketch;
@@ -56,6 +59,8 @@ pub use frequency_cap::{FrequencyCap, Rule, Rules, Window};
 pub use key::{Element, HashedKey, KeyRef, KeyWriter, Seed};
 #[cfg(not(loom))]
 pub use keyed::Batch;
+#[cfg(not(loom))]
+pub use meter::Meter;
 #[cfg(not(loom))]
 pub use reach::Reach;
 #[cfg(not(loom))]

@@ -25,7 +25,12 @@ impl<const KINDS: usize> Tally<KINDS> {
     /// Counts one more.
     #[inline(always)]
     pub(crate) fn add(&self, kind: usize) {
-        let number = thread_number().unwrap_or(THREADS);
+        self.add_in(thread_number().unwrap_or(THREADS), kind);
+    }
+
+    /// The same for a thread that knows its number, or that of a slot it has claimed.
+    #[inline(always)]
+    pub(crate) fn add_in(&self, number: usize, kind: usize) {
         if number < THREADS {
             // No other thread has the number, and who had it before has stored before it gave it back.
             let count = &self.counts[number].0[kind];

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use rows::Rows;
-use table::Table;
+pub(crate) use table::Table;
 
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};

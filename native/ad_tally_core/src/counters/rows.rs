@@ -16,7 +16,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(table: Arc<Table>) -> Self {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
         let totals = vec![0; table.metrics()];
         Self { table, walk: Walk::default(), key: Vec::new(), totals }
     }

@@ -12,10 +12,10 @@ use crate::sync::AtomicU64;
 /// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 schedulers take 8 MiB.
 const MAX_STRIPED: usize = 1_024;
 
-pub(super) struct Table {
-    pub(super) keyed: Keyed,
+pub(crate) struct Table {
+    pub(crate) keyed: Keyed,
     metrics: usize,
-    pub(super) stripes: Stripes,
+    pub(crate) stripes: Stripes,
     overflow: Overflow,
 }
 
@@ -34,7 +34,7 @@ impl Overflow {
 }
 
 impl Table {
-    pub(super) fn new(metrics: usize, max_keys: usize, seed: Seed) -> Self {
+    pub(crate) fn new(metrics: usize, max_keys: usize, seed: Seed) -> Self {
         Self {
             keyed: Keyed::new(1 + metrics, max_keys, seed, None),
             metrics,
@@ -47,17 +47,17 @@ impl Table {
         }
     }
 
-    pub(super) fn metrics(&self) -> usize {
+    pub(crate) fn metrics(&self) -> usize {
         self.metrics
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.keyed.bytes() + self.stripes.bytes()
     }
 
     /// The head and the counters of a row.
     #[inline(always)]
-    pub(super) fn row<'a>(&'a self, found: Found<'a>) -> Row<'a> {
+    pub(crate) fn row<'a>(&'a self, found: Found<'a>) -> Row<'a> {
         let (head, cells) = self.keyed.cells(found).split_first().unwrap_or_else(|| unreachable!("a row has a head"));
         Row { head, cells }
     }
@@ -67,7 +67,7 @@ impl Table {
     /// # Safety
     /// `found` is of this table, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline]
-    pub(super) unsafe fn add_to(
+    pub(crate) unsafe fn add_to(
         &self,
         found: Option<Found<'_>>,
         key: HashedKey<'_>,
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// What went into the overflow rows, by metric.
-    pub(super) fn overflow(&self) -> Vec<i128> {
+    pub(crate) fn overflow(&self) -> Vec<i128> {
         let row = self.overflow.row();
         let carry = self.overflow.carry.lock();
         carry.iter().enumerate().map(|(metric, carry)| row.total(metric) + carry).collect()

@@ -126,6 +126,9 @@ pub(super) trait Format {
 
     /// Whether any entry has a fingerprint.
     fn has(line: &Line, fingerprint: u64) -> bool;
+
+    /// The first place without an entry.
+    fn free(line: &Line) -> Option<usize>;
 }
 
 const ENTRY_MASK: u64 = !((1 << GENERATION_BITS) - 1);
@@ -156,7 +159,6 @@ impl Format for Narrow {
 
     #[inline(always)]
     fn has(line: &Line, fingerprint: u64) -> bool {
-        const EACH: u64 = 1 << 32 | 1;
         // The header is compared as well, as if it had no fingerprint.
         let header = line.0[0].load(Relaxed) & !HEADER_MASK;
         let others = (1..WORDS).map(|at| line.0[at].load(Relaxed));
@@ -167,7 +169,23 @@ impl Format for Narrow {
         });
         found & EACH << 31 != 0
     }
+
+    #[inline(always)]
+    fn free(line: &Line) -> Option<usize> {
+        if line.0[0].load(Relaxed) >> 32 == 0 {
+            return Some(0);
+        }
+        (1..WORDS).find_map(|at| {
+            let word = line.0[at].load(Relaxed);
+            // Only of a half that is zero the top bit is borrowed: an entry is 8 at least.
+            let free = word.wrapping_sub(EACH) & !word & EACH << 31;
+            (free != 0).then(|| 2 * at - 1 + (free.trailing_zeros() / 32) as usize)
+        })
+    }
 }
+
+/// A one in both halves of a word.
+const EACH: u64 = 1 << 32 | 1;
 
 /// By how much the entry at a place is shifted in its word.
 #[inline(always)]
@@ -202,9 +220,55 @@ impl Format for Wide {
     fn has(line: &Line, fingerprint: u64) -> bool {
         (1..WORDS).any(|at| line.0[at].load(Relaxed) & ENTRY_MASK == fingerprint)
     }
+
+    #[inline(always)]
+    fn free(line: &Line) -> Option<usize> {
+        (1..WORDS).find(|at| line.0[*at].load(Relaxed) == 0).map(|at| at - 1)
+    }
 }
 
 #[inline(always)]
 fn never_zero(fingerprint: u64) -> u64 {
     if fingerprint == 0 { 1 << GENERATION_BITS } else { fingerprint }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        Line(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// An entry is found where it was put, whatever lies beside it, the header too.
+    fn finds_what_is_there<F: Format>(fingerprints: &[u64]) {
+        for filled in 0..=F::ENTRIES {
+            for fingerprint in fingerprints {
+                for at in 0..F::ENTRIES {
+                    let line = line();
+                    line.set_link(Some(u32::MAX >> NUMBER_SHIFT));
+                    line.set_swept(7);
+                    let other = |at: usize| F::fingerprint((at as u64 + 1) << 20) | 7;
+                    (0..filled).for_each(|place| F::set(&line, place, other(place)));
+                    assert_eq!(F::free(&line), (filled < F::ENTRIES).then_some(filled));
+                    assert!(!F::has(&line, *fingerprint), "{fingerprint:x} is not there");
+                    F::set(&line, at, fingerprint | 5);
+                    assert!(F::has(&line, *fingerprint), "{fingerprint:x} is at {at}");
+                    assert_eq!(F::get(&line, at), fingerprint | 5);
+                    let free = (0..F::ENTRIES).find(|place| F::get(&line, *place) == 0);
+                    assert_eq!(F::free(&line), free);
+                    assert_eq!((line.link(), line.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_found_where_it_was_put() {
+        let narrow = [8, 16, 0x7fff_fff8, 0x8000_0000, 0x8000_0008, 0xffff_fff8, 0xfff0_0000];
+        finds_what_is_there::<Narrow>(&narrow.map(Narrow::fingerprint));
+        let wide = [8, 1 << 31, 1 << 32, 1 << 63, u64::MAX, 0xffff_fff8];
+        finds_what_is_there::<Wide>(&wide.map(Wide::fingerprint));
+        assert_eq!([Narrow::fingerprint(7), Wide::fingerprint(0)], [8, 8]);
+    }
 }

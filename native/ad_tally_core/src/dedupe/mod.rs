@@ -211,7 +211,7 @@ impl Dedupe {
         if held.line().swept() != generation % GENERATIONS {
             self.sweep::<F>(held.line(), generation);
         }
-        match (0..F::ENTRIES).find(|at| F::get(held.line(), *at) == 0) {
+        match F::free(held.line()) {
             Some(at) => F::set(held.line(), at, entry),
             None => self.put_further::<F>(held.line(), entry),
         }
@@ -276,9 +276,7 @@ impl Dedupe {
     /// Puts an entry behind a line that is full.
     #[inline(never)]
     fn put_further<F: Format>(&self, home: &Line, entry: u64) {
-        let further = self.chain(home).skip(1);
-        let place = further.flat_map(|line| (0..F::ENTRIES).map(move |at| (line, at)));
-        let place = place.into_iter().find(|(line, at)| F::get(line, *at) == 0);
+        let place = self.chain(home).skip(1).find_map(|line| F::free(line).map(|at| (line, at)));
         if let Some((line, at)) = place {
             return F::set(line, at, entry);
         }
@@ -298,6 +296,13 @@ impl Dedupe {
         F::set(home, oldest.unwrap_or(begin), entry);
     }
 
+    /// Its memory, once all of its lines are in use.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let touched = self.homes as usize + self.overflow.touched();
+        touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes()
+    }
+
     /// The table's numbers now. It looks at every line, one after the other.
     #[must_use]
     pub fn info(&self) -> Info {
@@ -312,7 +317,7 @@ impl Dedupe {
             duplicates: self.tally.get(Kind::Duplicate as usize),
             forgotten: self.tally.get(Kind::Forgotten as usize),
             future: self.tally.get(Kind::Future as usize),
-            memory_bytes: touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes(),
+            memory_bytes: self.memory_bytes(),
             huge_bytes: self.lines.huge_bytes(),
         }
     }

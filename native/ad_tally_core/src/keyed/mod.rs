@@ -153,6 +153,12 @@ impl Keyed {
         self.find_in(self.entries(self.shard(key.hash))?, key)
     }
 
+    /// Asks for the line of the index where a hash belongs, to be looked at soon.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, hash: u64) {
+        let _ = self.fetch_line(hash);
+    }
+
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
     #[inline(always)]
     fn fetch_line(&self, hash: u64) -> Option<&Line> {

@@ -14,12 +14,12 @@ use crate::sync::AtomicU64;
 
 /// Users as they come: one by one, or as registers of the table's precision that they have raised.
 #[derive(Clone, Copy)]
-pub(super) enum Users<'a> {
+pub(crate) enum Users<'a> {
     Coupons(&'a [Coupon]),
     Registers(&'a [u8]),
 }
 
-pub(super) struct Overflow {
+pub(crate) struct Overflow {
     adds: AtomicU64,
     few: Mutex<Sketch>,
     /// Nobody is among the few any more once it is there.
@@ -29,23 +29,23 @@ pub(super) struct Overflow {
 
 impl Overflow {
     /// Nobody yet; `empty` is a sketch of the table's precision.
-    pub(super) fn new(empty: Sketch) -> Self {
+    pub(crate) fn new(empty: Sketch) -> Self {
         let precision = empty.precision();
         Self { adds: AtomicU64::new(0), few: Mutex::new(empty), many: OnceLock::new(), precision }
     }
 
     /// Adds and merges that came here.
-    pub(super) fn adds(&self) -> u64 {
+    pub(crate) fn adds(&self) -> u64 {
         self.adds.load(Relaxed)
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let many = if self.many.get().is_some() { Registers::bytes(self.precision) } else { 0 };
         many + self.few.lock().coupons().map_or(0, Coupons::bytes)
     }
 
     /// Takes in the users of so many adds.
-    pub(super) fn show(&self, adds: usize, users: Users<'_>) {
+    pub(crate) fn show(&self, adds: usize, users: Users<'_>) {
         self.adds.fetch_add(adds as u64, Relaxed);
         if let Some(many) = self.many.get() {
             return raise(many, users);
@@ -68,7 +68,7 @@ impl Overflow {
     }
 
     /// Shows them to a sketch.
-    pub(super) fn pour(&self, into: &mut Sketch) {
+    pub(crate) fn pour(&self, into: &mut Sketch) {
         // Held, so that nobody goes from the few to the many in between.
         let few = self.few.lock();
         few.coupons().into_iter().for_each(|few| into.insert_all(few));

@@ -89,6 +89,12 @@ impl<'a> View<'a> {
         register.load(Relaxed) < value && register.fetch_max(value, Relaxed) <= least
     }
 
+    /// Asks for the register of a user, to be looked at soon.
+    #[inline(always)]
+    pub(crate) fn fetch(self, coupon: Coupon) {
+        crate::keyed::fetch(self.register(coupon));
+    }
+
     /// The least of them, or one that is not above `least`, looked for from the register of a coupon on.
     pub(crate) fn least(self, least: u8, from: Option<Coupon>) -> u8 {
         let from = from.map_or(0, |coupon| coupon.register(self.registers.len()));

@@ -17,7 +17,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(table: Arc<Table>, empty: Sketch) -> Self {
+    pub(crate) fn new(table: Arc<Table>, empty: Sketch) -> Self {
         Self { table, walk: Walk::default(), key: Vec::new(), empty }
     }
 

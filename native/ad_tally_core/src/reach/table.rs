@@ -44,8 +44,8 @@ const KIND_SET: u64 = 1;
 const KIND_REGISTERS: u64 = 2;
 const LIST_SHIFT: u32 = 2;
 
-pub(super) struct Table {
-    pub(super) keyed: Keyed,
+pub(crate) struct Table {
+    pub(crate) keyed: Keyed,
     precision: u8,
     /// Words before a row that has registers: those and a gap, so that the row's key begins a line.
     words_before: usize,
@@ -56,7 +56,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table of sketches of that precision, of which `empty` is one.
-    pub(super) fn new(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
+    pub(crate) fn new(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
         let precision = empty.precision();
         Self {
             keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
@@ -67,15 +67,15 @@ impl Table {
         }
     }
 
-    pub(super) fn dense(&self) -> usize {
+    pub(crate) fn dense(&self) -> usize {
         self.dense.load(Relaxed)
     }
 
-    pub(super) fn overflow(&self) -> &Overflow {
+    pub(crate) fn overflow(&self) -> &Overflow {
         &self.overflow
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.keyed.bytes() + self.overflow.bytes()
     }
 
@@ -99,8 +99,21 @@ impl Table {
 
     /// Shows a user to a key.
     #[inline(always)]
-    pub(super) fn add(&self, key: HashedKey<'_>, coupon: Coupon) -> Added {
-        let found = self.keyed.find(key);
+    pub(crate) fn add(&self, key: HashedKey<'_>, coupon: Coupon) -> Added {
+        self.add_found(self.keyed.find(key), key, coupon)
+    }
+
+    /// Asks for the register of a user, to be looked at soon, if a row has some.
+    #[inline(always)]
+    pub(crate) fn fetch_register(&self, found: Found<'_>, coupon: Coupon) {
+        if let Some((registers, _least)) = self.registers_before(found) {
+            registers.fetch(coupon);
+        }
+    }
+
+    /// Shows a user to a key whose row was looked for just now.
+    #[inline(always)]
+    pub(crate) fn add_found(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupon: Coupon) -> Added {
         if let Some(found) = found
             && let Some((registers, least)) = self.registers_before(found)
         {
@@ -125,7 +138,7 @@ impl Table {
 
     /// Shows users to a key whose row was looked for just now.
     #[inline(never)]
-    pub(super) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
+    pub(crate) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
         let Some(found) = found else {
             return self.add_to_new(key, coupons);
         };
@@ -260,7 +273,7 @@ impl Table {
     }
 
     /// Shows all users of a sketch, of the table's precision or a finer one, to a key.
-    pub(super) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
+    pub(crate) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
         let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
         let users = sketch.registers().map_or(Users::Coupons(&coupons), Users::Registers);
         let found = self.keyed.find(key);
@@ -295,7 +308,7 @@ impl Table {
     }
 
     /// The number of different users a row has seen.
-    pub(super) fn estimate(&self, found: Found<'_>) -> f64 {
+    pub(crate) fn estimate(&self, found: Found<'_>) -> f64 {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Acquire);
         if let Some(registers) = self.registers(state) {
@@ -312,7 +325,7 @@ impl Table {
     }
 
     /// Shows all users of a row to a sketch without a secret's check that differs, of any precision.
-    pub(super) fn pour(&self, found: Found<'_>, into: &mut Sketch) {
+    pub(crate) fn pour(&self, found: Found<'_>, into: &mut Sketch) {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Acquire);
         into.fold(self.precision);

@@ -1,0 +1,410 @@
+//! The meter: dedupe, counters and reach of an event in one step, in windows of event time that are closed exactly.
+//!
+//! ```text
+//! Meter ── open ──> Open: first window that is not closed, and the tables of those that have events
+//!        └─ dedupe
+//! Window ── counters ──> rows by key
+//!         └─ reach ────> sketches by key
+//! ```
+//!
+//! `record` pins the set of open windows while it works, as `counters` pins its table. To close windows is to put another
+//! set in place and to wait for the pins on the old one to end: what was recorded in a window is in its tables then, whole and
+//! for good, and what comes later finds the window closed and is late.
+
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+pub use self::window::Window;
+use crate::counters::{self, Added};
+use crate::dedupe::{self, Dedupe};
+use crate::error::Error;
+use crate::key::{HashedKey, Seed};
+use crate::keyed::check_max_keys;
+use crate::pin::{Current, REGISTRY};
+use crate::row::MAX_METRICS;
+use crate::sketch::{Coupon, Secret, Sketch};
+use crate::sync::AtomicU64;
+use crate::tally::Tally;
+
+/// Times below this, some 4,400 years after 1970.
+const TIMES: u64 = 1 << 47;
+
+/// What a meter is to be.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Milliseconds of a window.
+    pub window: u64,
+    /// Milliseconds that a window stays open past its end.
+    pub lateness: u64,
+    /// How many milliseconds past the system's time an event may be; `None` where time is that of the events.
+    pub max_ahead: Option<u64>,
+    /// How many metrics a key has.
+    pub metrics: usize,
+    /// The most keys of a window.
+    pub max_keys: usize,
+    /// Sketches of users, if wanted.
+    pub reach: Option<ReachConfig>,
+    /// Ids of events, if wanted.
+    pub dedupe: Option<dedupe::Config>,
+}
+
+/// What a meter's sketches are to be.
+#[derive(Debug, Clone)]
+pub struct ReachConfig {
+    /// Their precision.
+    pub precision: u8,
+    /// The most keys of a window that have one.
+    pub max_keys: usize,
+    /// What users are hidden under.
+    pub secret: Option<Secret>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// When.
+    pub at: u64,
+    /// The hash of its id, under [`Meter::dedupe_seed`].
+    pub id: Option<u64>,
+    /// What is counted, under [`Meter::seed`].
+    pub key: HashedKey<'a>,
+    /// What is added to its metrics.
+    pub amounts: &'a [counters::Add],
+    /// Whose sketch sees which user, under [`Meter::seed`].
+    pub reach: Option<(HashedKey<'a>, Coupon)>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was counted.
+    Applied,
+    /// It was counted before.
+    Duplicate,
+    /// Its window is closed.
+    Late,
+    /// It is too far ahead of the system's time.
+    Future,
+    /// Its key, or the key of its sketch, is new and there is no room for it: it is counted in the window's overflow instead.
+    Overflow,
+}
+
+const OUTCOMES: usize = 5;
+
+/// How many events had an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// [`Outcome::Applied`].
+    pub applied: u64,
+    /// [`Outcome::Duplicate`].
+    pub duplicate: u64,
+    /// [`Outcome::Late`].
+    pub late: u64,
+    /// [`Outcome::Future`].
+    pub future: u64,
+    /// [`Outcome::Overflow`].
+    pub overflow: u64,
+}
+
+/// A meter's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Events by outcome.
+    pub events: Counts,
+    /// What was not added to any window, by outcome ([`Outcome::Duplicate`], `Late` and `Future`) and metric.
+    pub left_out: [Vec<i128>; 3],
+    /// Windows that have events and are open.
+    pub open_windows: usize,
+    /// The newest time of an event that was counted.
+    pub newest: u64,
+    /// Memory of open windows and ids.
+    pub memory_bytes: usize,
+}
+
+/// Events by window.
+pub struct Meter {
+    open: Current<Open>,
+    window: u64,
+    lateness: u64,
+    max_ahead: Option<u64>,
+    metrics: usize,
+    max_keys: usize,
+    reach: Option<ReachConfig>,
+    seed: Seed,
+    dedupe: Option<Dedupe>,
+    newest: AtomicU64,
+    /// Held by whoever opens or closes windows.
+    changing: Mutex<()>,
+    events: Tally<OUTCOMES>,
+    left_out: [Mutex<Vec<i128>>; 3],
+}
+
+/// Windows that can be recorded in.
+struct Open {
+    /// Windows before this number are closed.
+    first: u64,
+    /// Those that have events, from old to new, and their numbers: of all of them a line or two of memory.
+    windows: Vec<Arc<Window>>,
+    numbers: Vec<u64>,
+}
+
+impl Open {
+    #[inline(always)]
+    fn find(&self, number: u64) -> Option<&Window> {
+        // Mostly all windows since the oldest one are there, in their order.
+        let since = number.checked_sub(self.numbers.first().copied()?)? as usize;
+        let at = if self.numbers.get(since) == Some(&number) { since } else { self.search(number)? };
+        Some(&self.windows[at])
+    }
+
+    #[inline(never)]
+    fn search(&self, number: u64) -> Option<usize> {
+        self.numbers.binary_search(&number).ok()
+    }
+
+    fn new(first: u64, windows: Vec<Arc<Window>>) -> Self {
+        Self { first, numbers: windows.iter().map(|window| window.number).collect(), windows }
+    }
+}
+
+impl Meter {
+    /// A meter without events.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, or [`Error::Memory`].
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let Config { window, lateness, max_ahead, metrics, max_keys, .. } = *config;
+        if window == 0 || window >= TIMES {
+            return Err(Error::MeterWindow(window));
+        }
+        if lateness >= TIMES {
+            return Err(Error::Lateness(lateness));
+        }
+        if metrics == 0 || metrics > MAX_METRICS {
+            return Err(Error::Metrics(metrics));
+        }
+        check_max_keys(max_keys)?;
+        if let Some(reach) = &config.reach {
+            check_max_keys(reach.max_keys)?;
+            Sketch::new(reach.precision, None)?;
+        }
+        let none = || Mutex::new(vec![0; metrics]);
+        Ok(Self {
+            open: Current::new(Arc::new(Open::new(0, Vec::new()))),
+            window,
+            lateness,
+            max_ahead,
+            metrics,
+            max_keys,
+            reach: config.reach.clone(),
+            seed: Seed::random(),
+            dedupe: config.dedupe.as_ref().map(Dedupe::new).transpose()?,
+            newest: AtomicU64::new(0),
+            changing: Mutex::new(()),
+            events: Tally::new(),
+            left_out: [none(), none(), none()],
+        })
+    }
+
+    /// The seed that keys are hashed under.
+    #[inline(always)]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// The seed that ids are hashed under, if they are asked for.
+    #[inline(always)]
+    pub fn dedupe_seed(&self) -> Option<&Seed> {
+        self.dedupe.as_ref().map(Dedupe::seed)
+    }
+
+    /// What its sketches are, if it has any.
+    #[inline(always)]
+    pub fn reach(&self) -> Option<&ReachConfig> {
+        self.reach.as_ref()
+    }
+
+    /// How many metrics a key has.
+    #[inline(always)]
+    pub fn metrics(&self) -> usize {
+        self.metrics
+    }
+
+    /// Asks for the line of an id, to be looked at soon.
+    #[inline(always)]
+    pub fn fetch_id(&self, id: u64) {
+        if let Some(dedupe) = &self.dedupe {
+            dedupe.fetch(id);
+        }
+    }
+
+    /// Counts an event in its window, unless it is a copy, late or too far ahead. The system's time is asked for where it
+    /// matters.
+    ///
+    /// # Errors
+    /// [`Error::Time`], with nothing counted.
+    ///
+    /// # Panics
+    /// If a metric is not below [`Meter::metrics`].
+    #[inline(always)]
+    pub fn record(&self, event: &Event<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
+        let at = event.at;
+        let is_newest = at > self.newest.load(Relaxed);
+        if is_newest && !self.is_believed(at, &now)? {
+            return Ok(self.leave_out(event, Outcome::Future));
+        }
+        let number = at / self.window;
+        let mut open = self.open.pin();
+        let window = loop {
+            if number < open.first {
+                return Ok(self.leave_out(event, Outcome::Late));
+            }
+            if let Some(window) = open.find(number) {
+                break window;
+            }
+            drop(open);
+            self.begin(number);
+            open = self.open.pin();
+        };
+        // The line of the id is on its way meanwhile.
+        let places = window.find(event);
+        if let (Some(id), Some(dedupe)) = (event.id, &self.dedupe)
+            && !dedupe.first(id, at, now)?
+        {
+            return Ok(self.leave_out(event, Outcome::Duplicate));
+        }
+        let slot = open.slot().id();
+        // SAFETY: this thread has pinned the windows in that slot.
+        let outcome = match unsafe { window.add(event, places, slot) } {
+            Added::Row => Outcome::Applied,
+            Added::Overflow => Outcome::Overflow,
+        };
+        if is_newest {
+            self.newest.fetch_max(at, Relaxed);
+        }
+        self.events.add_in(slot, outcome as usize);
+        Ok(outcome)
+    }
+
+    /// Whether [`Meter::record`] could count an event, now or another time; it asks for what that needs.
+    ///
+    /// # Errors
+    /// As [`Meter::record`].
+    #[inline(always)]
+    pub fn check(&self, event: &Event<'_>) -> Result<(), Error> {
+        if event.at >= TIMES {
+            return Err(Error::Time(event.at));
+        }
+        if let Some(window) = self.open.pin().find(event.at / self.window) {
+            window.fetch(event);
+        }
+        Ok(())
+    }
+
+    /// Whether a time that is newer than all others may be true.
+    fn is_believed(&self, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
+        if at >= TIMES {
+            return Err(Error::Time(at));
+        }
+        Ok(self.max_ahead.is_none_or(|ahead| at <= now().saturating_add(ahead)))
+    }
+
+    #[cold]
+    fn leave_out(&self, event: &Event<'_>, outcome: Outcome) -> Outcome {
+        let mut left_out = self.left_out[outcome as usize - Outcome::Duplicate as usize].lock();
+        for add in event.amounts {
+            left_out[add.metric as usize] += i128::from(add.amount);
+        }
+        self.events.add(outcome as usize);
+        outcome
+    }
+
+    /// Makes a window that there is none of, unless it is closed by now.
+    #[cold]
+    fn begin(&self, number: u64) {
+        let _changing = self.changing.lock();
+        let open = self.open.pin().to_arc();
+        if number < open.first || open.find(number).is_some() {
+            return;
+        }
+        let mut windows = open.windows.clone();
+        let at = windows.partition_point(|window| window.number < number);
+        let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed);
+        windows.insert(at, Arc::new(window));
+        self.open.replace(Arc::new(Open::new(open.first, windows)), &REGISTRY);
+    }
+
+    /// Closes the windows whose time has passed: whose end is not after the newest event's time, or `now`, less the lateness.
+    /// Those that had events, from old to new; nothing is recorded in them any more.
+    pub fn close(&self, now: Option<u64>) -> Vec<Arc<Window>> {
+        let newest = self.newest.load(Relaxed).max(now.unwrap_or(0));
+        self.close_before(newest.saturating_sub(self.lateness) / self.window)
+    }
+
+    /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
+    pub fn stop(&self) -> Vec<Arc<Window>> {
+        self.close_before(u64::MAX)
+    }
+
+    fn close_before(&self, first: u64) -> Vec<Arc<Window>> {
+        let _changing = self.changing.lock();
+        let open = self.open.pin().to_arc();
+        if first <= open.first {
+            return Vec::new();
+        }
+        let (mut closed, windows): (Vec<_>, _) = open.windows.iter().cloned().partition(|window| window.number < first);
+        self.open.replace(Arc::new(Open::new(first, windows)), &REGISTRY);
+        // Copies had one made and were not counted.
+        closed.retain(|window| !window.is_empty());
+        closed
+    }
+
+    /// Those that are open and have events, from old to new, as they are now.
+    #[must_use]
+    pub fn open_windows(&self) -> Vec<Arc<Window>> {
+        self.open.pin().windows.clone()
+    }
+
+    /// The number of the first window that is not closed.
+    #[must_use]
+    pub fn first_open(&self) -> u64 {
+        self.open.pin().first
+    }
+
+    /// When a window of that number begins and ends.
+    #[must_use]
+    pub fn bounds(&self, number: u64) -> (u64, u64) {
+        (number * self.window, (number + 1) * self.window)
+    }
+
+    /// The meter's numbers now.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let count = |outcome: Outcome| self.events.get(outcome as usize);
+        let windows = self.open_windows();
+        let ids = self.dedupe.as_ref().map_or(0, Dedupe::memory_bytes);
+        Info {
+            events: Counts {
+                applied: count(Outcome::Applied),
+                duplicate: count(Outcome::Duplicate),
+                late: count(Outcome::Late),
+                future: count(Outcome::Future),
+                overflow: count(Outcome::Overflow),
+            },
+            left_out: [0, 1, 2].map(|outcome| self.left_out[outcome].lock().clone()),
+            open_windows: windows.len(),
+            newest: self.newest.load(Relaxed),
+            memory_bytes: size_of::<Self>() + ids + windows.iter().map(|window| window.bytes()).sum::<usize>(),
+        }
+    }
+
+    /// What is known about ids, if they are asked for.
+    #[must_use]
+    pub fn dedupe_info(&self) -> Option<dedupe::Info> {
+        self.dedupe.as_ref().map(Dedupe::info)
+    }
+}

@@ -1,0 +1,123 @@
+//! The tables of one window.
+
+use std::sync::Arc;
+
+use super::{Event, ReachConfig};
+use crate::counters::{self, Added};
+use crate::key::Seed;
+use crate::keyed::Found;
+use crate::reach;
+use crate::sketch::{Secret, Sketch};
+
+/// What was recorded in a window.
+pub struct Window {
+    /// Which one: it begins at this many times its length.
+    pub number: u64,
+    counters: Arc<counters::Table>,
+    reach: Option<(Arc<reach::Table>, Sketch)>,
+}
+
+/// Where the rows of an event's keys are, if there are any.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'w> {
+    counters: Option<Found<'w>>,
+    reach: Option<Found<'w>>,
+}
+
+impl Window {
+    pub(super) fn new(number: u64, metrics: usize, max_keys: usize, reach: Option<&ReachConfig>, seed: &Seed) -> Self {
+        let reach = reach.map(|reach| {
+            let empty = Sketch::new(reach.precision, reach.secret.as_ref().map(Secret::check));
+            let empty = empty.unwrap_or_else(|_| unreachable!("checked when the meter was made"));
+            (Arc::new(reach::Table::new(empty.clone(), reach.max_keys, seed.clone())), empty)
+        });
+        Self { number, counters: Arc::new(counters::Table::new(metrics, max_keys, seed.clone())), reach }
+    }
+
+    /// Asks for the lines of the index where an event's keys belong, to be looked at soon.
+    #[inline(always)]
+    pub(super) fn fetch(&self, event: &Event<'_>) {
+        self.counters.keyed.fetch(event.key.hash);
+        if let (Some((key, _)), Some((reach, _))) = (event.reach, &self.reach) {
+            reach.keyed.fetch(key.hash);
+        }
+    }
+
+    /// Looks for the rows of an event's keys.
+    #[inline(always)]
+    pub(super) fn find(&self, event: &Event<'_>) -> Places<'_> {
+        let counters = self.counters.keyed.find(event.key);
+        let reach = match (event.reach, &self.reach) {
+            (Some((key, user)), Some((reach, _))) => {
+                let found = reach.keyed.find(key);
+                if let Some(found) = found {
+                    reach.fetch_register(found, user);
+                }
+                found
+            }
+            _ => None,
+        };
+        Places { counters, reach }
+    }
+
+    /// Counts an event whose rows were looked for just now.
+    ///
+    /// # Safety
+    /// `places` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
+    #[inline(always)]
+    pub(super) unsafe fn add(&self, event: &Event<'_>, places: Places<'_>, slot: usize) -> Added {
+        let found = places.counters.or_else(|| self.counters.keyed.insert(event.key));
+        let mut outcome = Added::Row;
+        for add in event.amounts {
+            // SAFETY: the row is of that table, the slot as in this function.
+            let added = unsafe { self.counters.add_to(found, event.key, add.metric as usize, add.amount, slot) };
+            if added == Added::Overflow {
+                outcome = Added::Overflow;
+            }
+        }
+        if let (Some((key, user)), Some((reach, _))) = (event.reach, &self.reach)
+            && reach.add_found(places.reach, key, user) == Added::Overflow
+        {
+            outcome = Added::Overflow;
+        }
+        outcome
+    }
+
+    /// The rows of its counters.
+    #[must_use]
+    pub fn counters(&self) -> counters::Rows {
+        counters::Rows::new(self.counters.clone())
+    }
+
+    /// What had no row, by metric.
+    #[must_use]
+    pub fn overflow(&self) -> Vec<i128> {
+        self.counters.overflow()
+    }
+
+    /// The rows of its sketches, if it has any.
+    #[must_use]
+    pub fn reach(&self) -> Option<reach::Rows> {
+        self.reach.as_ref().map(|(table, empty)| reach::Rows::new(table.clone(), empty.clone()))
+    }
+
+    /// The users of keys that had no sketch.
+    #[must_use]
+    pub fn reach_overflow(&self) -> Option<Sketch> {
+        self.reach.as_ref().map(|(table, empty)| {
+            let mut sketch = empty.clone();
+            table.overflow().pour(&mut sketch);
+            sketch
+        })
+    }
+
+    /// Whether nothing was recorded in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counters.keyed.keys() == 0 && self.overflow().iter().all(|amount| *amount == 0)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.counters.bytes() + self.reach.as_ref().map_or(0, |(table, _)| table.bytes())
+    }
+}

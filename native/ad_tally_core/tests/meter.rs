@@ -1,0 +1,286 @@
+//! The meter against a plain map: what was recorded is in the closed windows, whole and once.
+#![cfg(not(loom))]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use ad_tally_core::key::{self, SHORT_KEY_WORDS};
+use ad_tally_core::meter::{Config, Counts, Event, Outcome, ReachConfig, Window};
+use ad_tally_core::sketch::Coupon;
+use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, dedupe};
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+/// Monday, 1 June 2026.
+const BEGIN: u64 = 1_780_272_000_000;
+
+fn config() -> Config {
+    Config {
+        window: MINUTE,
+        lateness: 5 * MINUTE,
+        max_ahead: None,
+        metrics: 2,
+        max_keys: 10_000,
+        reach: Some(ReachConfig { precision: 12, max_keys: 10_000, secret: None }),
+        dedupe: Some(dedupe::Config { window: 1_000 * MINUTE, capacity: 10_000, wide: true }),
+    }
+}
+
+fn meter(config: &Config) -> Meter {
+    Meter::new(config).expect("a configuration that is right")
+}
+
+/// An event of campaign and creative, with a metric each.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    id: Option<u64>,
+    at: u64,
+    key: (i64, i64),
+    amounts: [i64; 2],
+    user: u64,
+}
+
+fn record(meter: &Meter, sent: &Sent) -> Outcome {
+    record_at(meter, sent, u64::MAX)
+}
+
+fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
+    let (mut room, mut reach_room) =
+        ([MaybeUninit::uninit(); SHORT_KEY_WORDS], [MaybeUninit::uninit(); SHORT_KEY_WORDS]);
+    let mut key = KeyWriter::tuple(&mut room, meter.seed(), 2).expect("an arity");
+    key.integer(sent.key.0);
+    key.integer(sent.key.1);
+    let mut reach = KeyWriter::tuple(&mut reach_room, meter.seed(), 1).expect("an arity");
+    reach.integer(sent.key.0);
+    let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
+    let event = Event {
+        at: sent.at,
+        id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
+        key: key.finish(),
+        amounts: &amounts,
+        reach: meter.reach().map(|_| (reach.finish(), Coupon::of_integer(sent.user, None))),
+    };
+    meter.record(&event, || now).expect("a time")
+}
+
+type Rows = BTreeMap<(i64, i64), [i128; 2]>;
+
+fn rows(window: &Window) -> Rows {
+    let mut rows = Rows::new();
+    window.counters().walk(|key, totals| {
+        let elements: Vec<Element<'_>> = key.elements().collect();
+        let [Element::Integer(campaign), Element::Integer(creative)] = elements[..] else { panic!("{elements:?}") };
+        assert_eq!(rows.insert((campaign, creative), [totals[0], totals[1]]), None);
+        ControlFlow::Continue(())
+    });
+    rows
+}
+
+/// Users of each campaign, as its sketch says.
+fn users(window: &Window) -> BTreeMap<i64, f64> {
+    let mut users = BTreeMap::new();
+    window.reach().expect("there are sketches").walk(|key, sketch| {
+        let Some(Element::Integer(campaign)) = key.elements().next() else { panic!("no campaign") };
+        users.insert(campaign, sketch.estimate());
+        ControlFlow::Continue(())
+    });
+    users
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    (0..600_u64, 0..15 * MINUTE, (0..3_i64, 0..3_i64), (0..5_i64, -9..9_i64), 0..50_u64).prop_map(
+        |(id, at, key, amounts, user)| Sent {
+            id: (id > 0).then_some(id),
+            at: BEGIN + at,
+            key,
+            amounts: [amounts.0, amounts.1],
+            user,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn closed_windows_have_what_was_recorded_and_nothing_else(
+        events in prop::collection::vec((sent(), 0..30_u8), 1..500),
+    ) {
+        let meter = meter(&config());
+        let mut expected: BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)> = BTreeMap::new();
+        let (mut ids, mut first, mut newest) = (HashSet::new(), 0, 0);
+        let mut counts = Counts::default();
+        let mut left_out = [[0_i128; 2]; 2];
+        let check = |closed: Vec<Arc<Window>>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
+            for window in closed {
+                let (rows_expected, users_expected) = expected.remove(&window.number).expect("one that has events");
+                assert_eq!(rows(&window), rows_expected);
+                let users_seen = users(&window);
+                assert_eq!(users_seen.len(), users_expected.len());
+                for (campaign, users) in users_expected {
+                    assert!((users_seen[&campaign] - users.len() as f64).abs() < 0.01);
+                }
+                assert_eq!(window.overflow(), [0, 0]);
+            }
+        };
+        for (sent, close) in events {
+            let number = sent.at / MINUTE;
+            let outcome = record(&meter, &sent);
+            if number < first {
+                prop_assert_eq!(outcome, Outcome::Late);
+                counts.late += 1;
+                (0..2).for_each(|metric| left_out[1][metric] += i128::from(sent.amounts[metric]));
+            } else if sent.id.is_some_and(|id| !ids.insert(id)) {
+                prop_assert_eq!(outcome, Outcome::Duplicate);
+                counts.duplicate += 1;
+                (0..2).for_each(|metric| left_out[0][metric] += i128::from(sent.amounts[metric]));
+            } else {
+                prop_assert_eq!(outcome, Outcome::Applied);
+                counts.applied += 1;
+                newest = newest.max(sent.at);
+                let (rows, users) = expected.entry(number).or_default();
+                let row = rows.entry(sent.key).or_default();
+                (0..2).for_each(|metric| row[metric] += i128::from(sent.amounts[metric]));
+                users.entry(sent.key.0).or_default().insert(sent.user);
+            }
+            if close == 0 {
+                first = first.max(newest.saturating_sub(5 * MINUTE) / MINUTE);
+                let closed = meter.close(None);
+                prop_assert!(closed.iter().all(|window| window.number < first));
+                prop_assert!(closed.is_sorted_by_key(|window| window.number));
+                check(closed, &mut expected);
+                prop_assert!(expected.keys().all(|number| *number >= first), "all are closed whose time has passed");
+                prop_assert_eq!(meter.first_open(), first);
+            }
+        }
+        check(meter.stop(), &mut expected);
+        prop_assert!(expected.is_empty());
+        let info = meter.info();
+        prop_assert_eq!(info.events, counts);
+        prop_assert_eq!(&info.left_out[..2], &left_out.map(|amounts| amounts.to_vec())[..]);
+        prop_assert_eq!((info.open_windows, info.newest), (0, newest));
+    }
+}
+
+/// Threads that record events, each of them sent by two, while windows are closed all the time.
+#[test]
+fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twice() {
+    const THREADS: u64 = 8;
+    const EVENTS: u64 = 200_000;
+    let dedupe = dedupe::Config { window: 1_000 * MINUTE, capacity: EVENTS as usize, wide: true };
+    let meter = meter(&Config { window: SECOND, lateness: 2 * SECOND, dedupe: Some(dedupe), ..config() });
+    let (applied, duplicate, late) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let done = AtomicBool::new(false);
+    let closed = std::thread::scope(|scope| {
+        let closer = scope.spawn(|| {
+            let mut closed = Vec::new();
+            while !done.load(Relaxed) {
+                closed.extend(meter.close(None));
+                std::thread::yield_now();
+            }
+            closed.extend(meter.stop());
+            closed
+        });
+        let recorders: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (meter, applied, duplicate, late) = (&meter, &applied, &duplicate, &late);
+                scope.spawn(move || {
+                    // Of two threads that send the same, one is a little ahead.
+                    for event in (0..EVENTS).filter(|event| event % (THREADS / 2) == thread / 2) {
+                        let back = if event.is_multiple_of(97) { 4 * SECOND } else { event * 31 % SECOND };
+                        let sent = Sent {
+                            id: Some(event),
+                            at: BEGIN + event / 10 - back,
+                            key: (event as i64 % 5, event as i64 % 7),
+                            amounts: [1, event as i64],
+                            user: event,
+                        };
+                        match record(meter, &sent) {
+                            Outcome::Applied => applied.fetch_add(1, Relaxed),
+                            Outcome::Duplicate => duplicate.fetch_add(1, Relaxed),
+                            Outcome::Late => late.fetch_add(1, Relaxed),
+                            other => panic!("{other:?}"),
+                        };
+                    }
+                })
+            })
+            .collect();
+        recorders.into_iter().for_each(|recorder| recorder.join().expect("no panic"));
+        done.store(true, Relaxed);
+        closer.join().expect("no panic")
+    });
+    let numbers: HashSet<u64> = closed.iter().map(|window| window.number).collect();
+    assert_eq!(numbers.len(), closed.len(), "every window is closed once");
+    let counted: i128 = closed.iter().flat_map(|window| rows(window).into_values()).map(|row| row[0]).sum();
+    let [applied, duplicate, late] = [applied, duplicate, late].map(AtomicU64::into_inner);
+    assert_eq!(counted, i128::from(applied));
+    assert_eq!(applied + duplicate + late, 2 * EVENTS);
+    assert!(duplicate > 0 && late > 0, "{applied} applied, {duplicate} duplicate, {late} late");
+    let info = meter.info();
+    assert_eq!(info.events, Counts { applied, duplicate, late, future: 0, overflow: 0 });
+    let amounts: i128 = closed.iter().flat_map(|window| rows(window).into_values()).map(|row| row[1]).sum();
+    let left_out: i128 = info.left_out.iter().map(|amounts| amounts[1]).sum();
+    assert_eq!(amounts + left_out, 2 * (0..i128::from(EVENTS)).sum::<i128>());
+}
+
+#[test]
+fn time_that_passes_closes_windows_without_events() {
+    let meter = meter(&config());
+    let sent = Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 };
+    assert_eq!(record(&meter, &sent), Outcome::Applied);
+    assert!(meter.close(Some(BEGIN + 6 * MINUTE - 1)).is_empty());
+    let closed = meter.close(Some(BEGIN + 6 * MINUTE));
+    assert_eq!(closed.iter().map(|window| meter.bounds(window.number)).collect::<Vec<_>>(), [(BEGIN, BEGIN + MINUTE)]);
+    assert_eq!(record(&meter, &sent), Outcome::Late);
+    assert_eq!(record(&meter, &Sent { at: BEGIN + MINUTE, ..sent }), Outcome::Applied);
+    // A clock that goes back opens nothing again.
+    assert!(meter.close(Some(0)).is_empty());
+    assert_eq!(record(&meter, &sent), Outcome::Late);
+}
+
+#[test]
+fn a_time_too_far_ahead_is_not_counted_and_closes_nothing() {
+    let meter = meter(&Config { max_ahead: Some(MINUTE), ..config() });
+    let sent = Sent { id: Some(1), at: BEGIN, key: (1, 1), amounts: [1, 7], user: 1 };
+    let ahead = Sent { id: Some(2), at: BEGIN + 2 * MINUTE + 1, ..sent };
+    assert_eq!(record_at(&meter, &sent, BEGIN), Outcome::Applied);
+    assert_eq!(record_at(&meter, &ahead, BEGIN + MINUTE), Outcome::Future);
+    assert_eq!(record_at(&meter, &Sent { at: ahead.at - 1, ..ahead }, BEGIN + MINUTE), Outcome::Applied);
+    assert!(meter.close(None).is_empty());
+    assert_eq!(meter.info().left_out[2], [1, 7]);
+    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+    let mut key = KeyWriter::bare(&mut room, meter.seed());
+    key.integer(1);
+    let event = Event { at: u64::MAX, id: None, key: key.finish(), amounts: &[], reach: None };
+    assert_eq!(meter.record(&event, || u64::MAX), Err(Error::Time(u64::MAX)));
+}
+
+#[test]
+fn keys_that_have_no_room_are_counted_in_the_overflow() {
+    let meter = meter(&Config { max_keys: 2, reach: None, ..config() });
+    let outcomes: Vec<_> = (0..4)
+        .map(|creative| record(&meter, &Sent { id: None, at: BEGIN, key: (1, creative), amounts: [1, 10], user: 1 }))
+        .collect();
+    assert_eq!(outcomes, [Outcome::Applied, Outcome::Applied, Outcome::Overflow, Outcome::Overflow]);
+    let closed = meter.stop();
+    assert_eq!(closed[0].overflow(), [2, 20]);
+    assert_eq!(rows(&closed[0]).len(), 2);
+    assert_eq!(meter.info().events, Counts { applied: 2, overflow: 2, ..Counts::default() });
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_refused() {
+    let refused = |config| Meter::new(&config).err();
+    assert_eq!(refused(Config { window: 0, ..config() }), Some(Error::MeterWindow(0)));
+    assert_eq!(refused(Config { lateness: 1 << 47, ..config() }), Some(Error::Lateness(1 << 47)));
+    assert_eq!(refused(Config { metrics: 17, ..config() }), Some(Error::Metrics(17)));
+    assert_eq!(refused(Config { max_keys: 0, ..config() }), Some(Error::MaxKeys(0)));
+    let reach = ReachConfig { precision: 3, max_keys: 1, secret: None };
+    assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Precision(3)));
+    let dedupe = dedupe::Config { window: 0, capacity: 1, wide: false };
+    assert_eq!(refused(Config { dedupe: Some(dedupe), ..config() }), Some(Error::DedupeWindow(0)));
+}
