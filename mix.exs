@@ -27,7 +27,7 @@ defmodule AdTally.MixProject do
   end
 
   def application do
-    [extra_applications: []]
+    [extra_applications: [:logger]]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]

@@ -1,12 +1,19 @@
 defmodule AdTally.ReadmeTest do
   use ExUnit.Case, async: true
 
-  test "the lines of Elixir in the README do what they say" do
-    [[counting], [reaching], [capping], _installation] =
+  @tag :tmp_dir
+  test "the lines of Elixir in the README do what they say", %{tmp_dir: dir} do
+    [[counting], [metering], [reaching], [capping], _installation] =
       Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
 
     {rows, _binding} = Code.eval_string(counting)
     {bytes, _binding} = Code.eval_string(reaching)
+
+    # Where it says so, files are written when it is stopped.
+    {[row], binding} = metering |> String.replace("rollups", dir) |> Code.eval_string()
+    assert %{campaign: 42, impressions: 1, clicks: 0, spend_micros: 1_250} = row
+    Supervisor.stop(binding[:supervisor])
+    assert [_file] = File.ls!(dir)
     assert {{:capped, {1, 1_800_000}}, _binding} = Code.eval_string(capping)
 
     assert Enum.sort(rows) == [

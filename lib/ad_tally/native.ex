@@ -76,6 +76,13 @@ defmodule AdTally.Native do
   def caps_admit_all(_table, _scopes, _user, _at), do: not_loaded()
   def caps_admissible(_table, _scopes, _user, _at), do: not_loaded()
   def caps_sweep(_table, _from, _at), do: not_loaded()
+  def dedupe_first(_table, _id, _at), do: not_loaded()
+  def dedupe_first(_table, _id), do: not_loaded()
+
+  def meter_record(_meter, _id, _at, _dimensions, _user, _metrics), do: not_loaded()
+  def meter_record_many(_meter, _events), do: not_loaded()
+  def meter_check_some(_meter, _events), do: not_loaded()
+  def meter_record_some(_meter, _events), do: not_loaded()
 
   def read_in_place(_wanted), do: not_loaded()
   def thread_time, do: not_loaded()
@@ -107,4 +114,13 @@ defmodule AdTally.Native do
   def caps_rules(_rules), do: not_loaded()
   def caps_new(_capacities, _tiers, _lifetime, _strict), do: not_loaded()
   def caps_info(_table), do: not_loaded()
+  def dedupe_new(_window, _capacity, _wide), do: not_loaded()
+  def dedupe_info(_table), do: not_loaded()
+  def meter_new(_times, _names, _sketches, _ids), do: not_loaded()
+  def meter_close(_meter, _now), do: not_loaded()
+  def meter_stop(_meter), do: not_loaded()
+  def meter_open(_meter), do: not_loaded()
+  def meter_counters(_window), do: not_loaded()
+  def meter_reach(_window), do: not_loaded()
+  def meter_info(_meter), do: not_loaded()
 end

@@ -4,6 +4,8 @@ defmodule AdTally.Options do
   # once; an error says what would have been right.
 
   @most_keys 1_000_000_000
+  # Some 4,400 years.
+  @most_milliseconds 0x7FFF_FFFF_FFFF
 
   def known!(options, known) do
     unless Keyword.keyword?(options) do
@@ -33,6 +35,18 @@ defmodule AdTally.Options do
       other ->
         raise ArgumentError,
               "expected #{inspect(name)} to be an integer from 1 to #{@most_keys}, got: #{inspect(other)}"
+    end
+  end
+
+  def milliseconds!(options, name, default) do
+    case Keyword.get(options, name, default) do
+      milliseconds when is_integer(milliseconds) and milliseconds in 1..@most_milliseconds ->
+        milliseconds
+
+      other ->
+        raise ArgumentError,
+              "expected #{inspect(name)} to be milliseconds, an integer from 1 to " <>
+                "#{@most_milliseconds}, got: #{inspect(other)}"
     end
   end
 

@@ -27,6 +27,34 @@ impl From<Error> for KeyFault {
     }
 }
 
+/// The elements of a key, and whether they are those of a tuple: a bare one is another key than a tuple of it.
+#[derive(Clone, Copy)]
+pub struct Parts<'p, 'a> {
+    elements: &'p [Raw<'a>],
+    is_tuple: bool,
+}
+
+impl<'p, 'a> Parts<'p, 'a> {
+    /// Of a tuple of these elements.
+    #[inline(always)]
+    pub fn of_tuple(elements: &'p [Raw<'a>]) -> Self {
+        Self { elements, is_tuple: true }
+    }
+
+    #[inline(always)]
+    fn of<L: Layout>(env: Env<'a>, term: &'p Raw<'a>) -> Self {
+        match terms::tuple::<L>(env, *term) {
+            Some(elements) => Self::of_tuple(elements),
+            None => Self { elements: std::slice::from_ref(term), is_tuple: false },
+        }
+    }
+
+    #[inline(always)]
+    fn begin<'r>(self, room: &'r mut [MaybeUninit<u64>], seed: &Seed) -> Result<KeyWriter<'r>, Error> {
+        if self.is_tuple { KeyWriter::tuple(room, seed, self.elements.len()) } else { Ok(KeyWriter::bare(room, seed)) }
+    }
+}
+
 /// Writes the words of a key. An atom is a symbol by the VM's word for it, which no other atom has while the VM runs.
 #[inline(always)]
 pub fn write_key<'r, 'a, L: Layout>(
@@ -35,13 +63,24 @@ pub fn write_key<'r, 'a, L: Layout>(
     seed: &Seed,
     term: Raw<'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
-    match write_short_key::<L>(env, room, seed, term) {
+    write_parts::<L>(env, room, seed, Parts::of::<L>(env, &term))
+}
+
+/// The same of a key's elements.
+#[inline(always)]
+pub fn write_parts<'r, 'a, L: Layout>(
+    env: Env<'a>,
+    room: &'r mut [MaybeUninit<u64>],
+    seed: &Seed,
+    parts: Parts<'_, 'a>,
+) -> Result<HashedKey<'r>, KeyFault> {
+    match write_short_key::<L>(env, room, seed, parts) {
         Some((hash, length)) => {
             let words = &room[..length];
             // SAFETY: it has written that many words.
             Ok(HashedKey { hash, words: unsafe { &*(ptr::from_ref(words) as *const [u64]) } })
         }
-        None => write_any_key::<L>(env, room, seed, term),
+        None => write_any_key::<L>(env, room, seed, parts),
     }
 }
 
@@ -52,14 +91,10 @@ fn write_short_key<'a, L: Layout>(
     env: Env<'a>,
     room: &mut [MaybeUninit<u64>],
     seed: &Seed,
-    term: Raw<'a>,
+    parts: Parts<'_, 'a>,
 ) -> Option<(u64, usize)> {
-    let elements = terms::tuple::<L>(env, term);
-    let mut writer = match elements {
-        Some(elements) => KeyWriter::tuple(room, seed, elements.len()).ok()?,
-        None => KeyWriter::bare(room, seed),
-    };
-    for element in elements.unwrap_or(std::slice::from_ref(&term)) {
+    let mut writer = parts.begin(room, seed).ok()?;
+    for element in parts.elements {
         if let Some(value) = terms::small::<L>(*element) {
             writer.integer(value);
         } else if let Some(bytes) = terms::binary::<L>(env, *element) {
@@ -83,14 +118,10 @@ fn write_any_key<'r, 'a, L: Layout>(
     env: Env<'a>,
     room: &'r mut [MaybeUninit<u64>],
     seed: &Seed,
-    term: Raw<'a>,
+    parts: Parts<'_, 'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
-    let elements = terms::tuple::<L>(env, term);
-    let mut writer = match elements {
-        Some(elements) => KeyWriter::tuple(room, seed, elements.len())?,
-        None => KeyWriter::bare(room, seed),
-    };
-    for element in elements.unwrap_or(std::slice::from_ref(&term)) {
+    let mut writer = parts.begin(room, seed)?;
+    for element in parts.elements {
         if let Some(value) = terms::integer::<L>(env, *element) {
             writer.integer(value);
         } else if let Some(bytes) = terms::binary::<L>(env, *element) {
@@ -102,6 +133,24 @@ fn write_any_key<'r, 'a, L: Layout>(
         }
     }
     Ok(writer.finish())
+}
+
+/// Reads the key of a tuple of some elements of a term, and does something with it.
+#[inline(always)]
+pub fn with_tuple_key<'a, R>(
+    env: Env<'a>,
+    seed: &Seed,
+    elements: &[Raw<'a>],
+    of: Raw<'a>,
+    act: impl FnOnce(HashedKey<'_>) -> R,
+) -> Result<R, Refusal> {
+    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+    let parts = Parts::of_tuple(elements);
+    match with_layout!(L => write_parts::<L>(env, &mut room, seed, parts)) {
+        Ok(key) => Ok(act(key)),
+        Err(KeyFault::Room(words)) => with_long_parts(env, seed, parts, of, words, act),
+        Err(fault) => Err(refusal::key(of.in_env(env), fault)),
+    }
 }
 
 /// Reads a key and does something with it.
@@ -145,16 +194,29 @@ fn with_long_key<'a, R>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
+    words: usize,
+    act: impl FnOnce(HashedKey<'_>) -> R,
+) -> Result<R, Refusal> {
+    let parts = with_layout!(L => Parts::of::<L>(env, &term));
+    with_long_parts(env, seed, parts, term, words, act)
+}
+
+#[cold]
+fn with_long_parts<'a, R>(
+    env: Env<'a>,
+    seed: &Seed,
+    parts: Parts<'_, 'a>,
+    of: Raw<'a>,
     mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> R,
 ) -> Result<R, Refusal> {
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
+        match with_layout!(L => write_parts::<L>(env, &mut room, seed, parts)) {
             Ok(key) => return Ok(act(key)),
             // The next long binary of the same key: at most eight rounds.
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
+            Err(fault) => return Err(refusal::key(of.in_env(env), fault)),
         }
     }
 }

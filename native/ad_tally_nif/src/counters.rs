@@ -193,11 +193,16 @@ fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<
 }
 
 fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows) -> Term<'a> {
-    resource::make(env, Walk { rows: Mutex::new(Some(rows)), metrics: table.metrics.clone() })
+    walk_of(env, &table.metrics, rows)
+}
+
+/// A walk over rows of those metrics.
+pub fn walk_of<'a>(env: Env<'a>, metrics: &[u64], rows: Rows) -> Term<'a> {
+    resource::make(env, Walk { rows: Mutex::new(Some(rows)), metrics: metrics.to_vec() })
 }
 
 /// A row as a map from metric to total.
-fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
+pub fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
     let mut names = [ErlNifTerm::default(); ad_tally_core::row::MAX_METRICS];
     let mut values = [ErlNifTerm::default(); ad_tally_core::row::MAX_METRICS];
     for (at, (metric, total)) in metrics.iter().zip(totals).enumerate() {

@@ -1,6 +1,6 @@
 //! The functions of `AdTally.FrequencyCap`.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use ad_tally_core::frequency_cap::{Config, Decision, Info, Quick, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
@@ -9,6 +9,7 @@ use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::args;
 use crate::atoms;
+use crate::clock::now;
 use crate::hot::{At, hot};
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
@@ -37,11 +38,6 @@ impl Table {
     fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, Refusal> {
         Ok(FrequencyCap::pair(self.hash(env, scope)?, self.hash(env, user)?))
     }
-}
-
-/// The system's time in milliseconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as u64)
 }
 
 #[inline(always)]

@@ -10,10 +10,13 @@
 
 mod args;
 mod atoms;
+mod clock;
 mod counters;
+mod dedupe;
 mod diagnostics;
 mod frequency_cap;
 mod hot;
+mod meter;
 mod reach;
 mod refusal;
 mod resource;
@@ -31,7 +34,10 @@ fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
         && resource::register::<reach::Union>(env)
         && resource::register::<sketch::Builder>(env)
         && resource::register::<frequency_cap::Table>(env)
-        && resource::register::<frequency_cap::RuleSet>(env);
+        && resource::register::<frequency_cap::RuleSet>(env)
+        && resource::register::<dedupe::Table>(env)
+        && resource::register::<meter::Table>(env)
+        && resource::register::<meter::Period>(env);
     if is_loaded {
         resource::calibrate(env);
     }

@@ -229,7 +229,12 @@ fn reach_united(env: Env<'_>, union: Term<'_>) -> NifResult<f64> {
 #[rustler::nif]
 fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(resource::make(env, Walk(Mutex::new(Some(table.0.rows())))))
+    Ok(walk_of(env, table.0.rows()))
+}
+
+/// A walk over rows.
+pub fn walk_of<'a>(env: Env<'a>, rows: Rows) -> Term<'a> {
+    resource::make(env, Walk(Mutex::new(Some(rows))))
 }
 
 /// Takes all rows out: a walk over them, and the sketch of users who had no row. It waits for adds that are under way on
@@ -238,7 +243,7 @@ fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn reach_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.0.drain();
-    let walk = resource::make(env, Walk(Mutex::new(Some(drained.rows))));
+    let walk = walk_of(env, drained.rows);
     Ok((walk, sketch::term(env, &drained.overflow)).encode(env))
 }
 

@@ -98,6 +98,18 @@ pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
     ))
 }
 
+/// The dimensions are no tuple of as many.
+#[cold]
+pub fn dimensions(term: Term<'_>, arity: usize) -> Refusal {
+    Refusal(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", inspect(term)))
+}
+
+/// The metrics are no list of names and amounts.
+#[cold]
+pub fn metrics(term: Term<'_>, most: usize) -> Refusal {
+    Refusal(format!("expected a keyword list of at most {most} metrics and amounts, got: {}", inspect(term)))
+}
+
 /// The metric is none of the table's.
 #[cold]
 pub fn metric<'a>(term: Term<'a>, known: impl Iterator<Item = Term<'a>>) -> Refusal {

@@ -1,0 +1,164 @@
+defmodule AdTally.Meter.Delivery do
+  @moduledoc false
+  # Hands the closed windows of a meter to one sink, in their order. Every attempt runs in a
+  # process of its own: whatever the sink does there, the windows stay here until it answers :ok.
+
+  use GenServer
+
+  require Logger
+
+  @first_pause 100
+  @longest_pause 30_000
+
+  defstruct [
+    :sink,
+    :options,
+    :most,
+    queue: :queue.new(),
+    length: 0,
+    attempt: nil,
+    failures: 0,
+    pausing: nil,
+    delivered: 0,
+    failed: 0,
+    dropped: 0,
+    waiting: nil
+  ]
+
+  def start_link({_sink, _options, _most} = argument),
+    do: GenServer.start_link(__MODULE__, argument)
+
+  # Windows to deliver after all that are there.
+  def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
+
+  # Returns once nothing is left to deliver, or how many windows are when the time is up.
+  def flush(delivery, timeout) do
+    GenServer.call(delivery, {:flush, timeout}, :infinity)
+  end
+
+  def info(delivery), do: GenServer.call(delivery, :info)
+
+  @impl true
+  def init({sink, options, most}),
+    do: {:ok, %__MODULE__{sink: sink, options: options, most: most}}
+
+  @impl true
+  def handle_cast({:deliver, windows}, state) do
+    queue = Enum.reduce(windows, state.queue, &:queue.in/2)
+
+    {:noreply,
+     %{state | queue: queue, length: state.length + length(windows)} |> bound() |> go_on()}
+  end
+
+  @impl true
+  def handle_call(:info, _from, state) do
+    info = Map.take(state, [:sink, :delivered, :failed, :dropped])
+    {:reply, Map.put(info, :waiting, state.length), state}
+  end
+
+  def handle_call({:flush, _timeout}, _from, %{length: 0} = state), do: {:reply, :ok, state}
+
+  def handle_call({:flush, timeout}, from, state) do
+    timer = Process.send_after(self(), :flush_is_over, timeout)
+    # Whoever flushes cannot wait for a long pause to pass.
+    {:noreply, %{resume(state) | waiting: {from, timer}} |> go_on()}
+  end
+
+  @impl true
+  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: monitor} = state) do
+    state = %{state | attempt: nil}
+
+    case reason do
+      {:shutdown, :delivered} -> {:noreply, state |> delivered() |> go_on()}
+      {:shutdown, {:refused, reason}} -> {:noreply, failed(state, reason)}
+      reason -> {:noreply, failed(state, reason)}
+    end
+  end
+
+  def handle_info(:again, state), do: {:noreply, %{state | pausing: nil} |> go_on()}
+
+  def handle_info(:flush_is_over, %{waiting: {from, _timer}} = state) do
+    GenServer.reply(from, {:left, state.length})
+    {:noreply, %{state | waiting: nil}}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  # Of too many the oldest are given up: but not the one that is being delivered.
+  defp bound(%{length: length, most: most} = state) when length > most do
+    {{:value, first}, queue} = :queue.out(state.queue)
+
+    {kept, dropped, queue} =
+      if state.attempt,
+        do: with({{:value, second}, rest} <- :queue.out(queue), do: {[first], second, rest}),
+        else: {[], first, queue}
+
+    Logger.warning(
+      "AdTally.Meter gives up window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
+        "more than #{most} are waiting"
+    )
+
+    queue = Enum.reduce(kept, queue, &:queue.in_r/2)
+    bound(%{state | queue: queue, length: length - 1, dropped: state.dropped + 1})
+  end
+
+  defp bound(state), do: state
+
+  defp go_on(%{length: 0, waiting: {from, timer}} = state) do
+    Process.cancel_timer(timer)
+    GenServer.reply(from, :ok)
+    %{state | waiting: nil}
+  end
+
+  defp go_on(%{length: length, attempt: nil, pausing: nil} = state) when length > 0 do
+    window = :queue.get(state.queue)
+    {sink, options} = {state.sink, state.options}
+    {_pid, monitor} = spawn_monitor(fn -> attempt(sink, window, options) end)
+    %{state | attempt: monitor}
+  end
+
+  defp go_on(state), do: state
+
+  # Exits say what came of it. What a sink raises is not logged here as well as below.
+  defp attempt(sink, window, options) do
+    answer =
+      try do
+        sink.deliver(window, options)
+      catch
+        kind, reason -> {:error, Exception.format(kind, reason, __STACKTRACE__)}
+      end
+
+    case answer do
+      :ok -> exit({:shutdown, :delivered})
+      {:error, reason} -> exit({:shutdown, {:refused, reason}})
+      other -> exit({:shutdown, {:refused, {:answered, other}}})
+    end
+  end
+
+  defp delivered(state) do
+    {_window, queue} = :queue.out(state.queue)
+    %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1, failures: 0}
+  end
+
+  defp failed(state, reason) do
+    window = :queue.get(state.queue)
+    failures = state.failures + 1
+    pause = min(@first_pause * Bitwise.bsl(1, min(failures - 1, 20)), @longest_pause)
+
+    Logger.warning(
+      "AdTally.Meter: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
+        "again in #{pause} ms: #{if is_binary(reason), do: reason, else: inspect(reason)}"
+    )
+
+    pause = if state.waiting, do: min(pause, @first_pause), else: pause
+    timer = Process.send_after(self(), :again, pause)
+    %{state | failures: failures, failed: state.failed + 1, pausing: timer}
+  end
+
+  defp resume(%{pausing: nil} = state), do: state
+
+  defp resume(%{pausing: timer} = state) do
+    Process.cancel_timer(timer)
+    %{state | pausing: nil}
+  end
+end

@@ -1,0 +1,41 @@
+defmodule AdTally.Sink.JSON do
+  @moduledoc false
+  # As much of JSON as rows need: one flat object of integers, atoms and binaries. A library for
+  # all of it would be this library's only dependency.
+
+  @doc "An object as iodata."
+  @spec object([{atom(), integer() | atom() | binary()}]) :: iodata()
+  def object(pairs) do
+    members =
+      Enum.map(pairs, fn {name, value} -> [string(Atom.to_string(name)), ?:, value(value)] end)
+
+    [?{, Enum.intersperse(members, ?,), ?}]
+  end
+
+  defp value(value) when is_integer(value), do: Integer.to_string(value)
+
+  defp value(value) when value in [nil, true, false],
+    do: if(value == nil, do: "null", else: "#{value}")
+
+  defp value(value) when is_atom(value), do: value |> Atom.to_string() |> string()
+
+  defp value(value) when is_binary(value) do
+    if String.valid?(value),
+      do: string(value),
+      else: [~s({"base64":), string(Base.encode64(value)), ?}]
+  end
+
+  defp string(value), do: [?", escape(value, 0, 0, value), ?"]
+
+  # Pieces that need no escape are taken as they lie.
+  defp escape(<<byte, rest::binary>>, from, length, all) when byte in [?", ?\\] or byte < 0x20,
+    do: [binary_part(all, from, length), escaped(byte) | escape(rest, from + length + 1, 0, all)]
+
+  defp escape(<<_byte, rest::binary>>, from, length, all), do: escape(rest, from, length + 1, all)
+  defp escape(<<>>, from, length, all), do: [binary_part(all, from, length)]
+
+  defp escaped(?"), do: ~S(\")
+  defp escaped(?\\), do: ~S(\\)
+  defp escaped(?\n), do: ~S(\n)
+  defp escaped(byte), do: [~S(\u00), byte |> Integer.to_string(16) |> String.pad_leading(2, "0")]
+end

@@ -1,0 +1,61 @@
+//! The functions of `AdTally.Dedupe`.
+
+use ad_tally_core::Dedupe;
+use ad_tally_core::dedupe::{Config, Info};
+use rustler::{Encoder, Env, NifResult, Term};
+
+use crate::args;
+use crate::atoms;
+use crate::clock::now;
+use crate::hot::{At, hot};
+use crate::refusal::Refusal;
+use crate::resource::{self, resource};
+use crate::terms::Raw;
+
+/// A table of ids.
+pub struct Table(Dedupe);
+
+resource!(Table, c"dedupe", "an AdTally.Dedupe table");
+
+#[inline(always)]
+fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, Refusal> {
+    let id = args::hash(env, table.0.seed(), id)?;
+    let is_first = table.0.first(id, at, now)?;
+    Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
+}
+
+hot! {
+    /// Whether an id is seen for the first time.
+    fn dedupe_first(env, table: &Table, id: Raw<'a>, at: At) {
+        first(env, table, id, at.0)
+    }
+
+    /// The same now.
+    fn dedupe_first(env, table: &Table, id: Raw<'a>) {
+        first(env, table, id, now())
+    }
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool) -> NifResult<Term<'a>> {
+    let config = Config { window, capacity, wide };
+    Ok(resource::make(env, Table(Dedupe::new(&config).map_err(Refusal::from)?)))
+}
+
+/// The table's numbers. It looks at every line.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dedupe_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let Info { ids, entries, overflow_lines, duplicates, forgotten, future, memory_bytes, huge_bytes } = table.0.info();
+    let pairs = [
+        (atoms::ids(), ids.encode(env)),
+        (atoms::load(), (ids as f64 / entries as f64).encode(env)),
+        (atoms::stash(), overflow_lines.encode(env)),
+        (atoms::duplicates(), duplicates.encode(env)),
+        (atoms::forgotten(), forgotten.encode(env)),
+        (atoms::future(), future.encode(env)),
+        (atoms::memory_bytes(), memory_bytes.encode(env)),
+        (atoms::huge_bytes(), huge_bytes.map_or_else(|| atoms::nil().to_term(env), |bytes| bytes.encode(env))),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}

@@ -1,0 +1,120 @@
+defmodule AdTally.DedupeTest do
+  use ExUnit.Case, async: true
+
+  alias AdTally.Dedupe
+
+  doctest Dedupe
+
+  @minute 60_000
+  # Monday, 1 June 2026.
+  @begin 1_780_272_000_000
+
+  # Wide, so that no ids look alike.
+  defp dedupe(options \\ []),
+    do: Dedupe.new(Keyword.merge([capacity: 1_000, wide: true], options))
+
+  describe "beside every id in a map" do
+    test "no copy passes within the window, and nothing new is dropped" do
+      seed = :rand.uniform(1_000_000)
+      :rand.seed(:exsss, seed)
+
+      for wide <- [true, false], window <- [1, 7_001, 10 * @minute] do
+        dedupe = dedupe(wide: wide, window: window)
+        ids = for n <- 1..300, id <- [n, "id-#{n}", {:click, n}], do: id
+
+        # Time is what was seen of it.
+        assert Dedupe.first?(dedupe, :begin, @begin)
+
+        Enum.reduce(1..3_000, {%{}, @begin}, fn _step, {seen, newest} ->
+          id = Enum.random(ids)
+          at = newest + Enum.random(-window..div(window, 20))
+          newest = max(newest, at)
+          first? = Dedupe.first?(dedupe, id, at)
+          message = "seed #{seed}, wide #{wide}, window #{window}, #{inspect(id)} at #{at}"
+
+          case seen do
+            %{^id => then} when newest - then <= window -> refute first?, message
+            %{^id => _then} -> :ok
+            %{} -> assert first?, message
+          end
+
+          {Map.put(seen, id, newest), newest}
+        end)
+
+        assert Dedupe.info(dedupe).forgotten == 0
+      end
+    end
+  end
+
+  test "of 32 processes that ask at once one is told that it is the first" do
+    dedupe = dedupe(capacity: 10_000, wide: false)
+
+    firsts =
+      1..32
+      |> Enum.map(fn _ ->
+        Task.async(fn -> for id <- 1..10_000, Dedupe.first?(dedupe, {id}, @begin), do: id end)
+      end)
+      |> Task.await_many(:infinity)
+
+    assert firsts |> Enum.concat() |> Enum.sort() == Enum.to_list(1..10_000)
+    assert %{ids: 10_000, duplicates: 310_000, forgotten: 0} = Dedupe.info(dedupe)
+  end
+
+  test "what there is no room for is forgotten early, which is counted, and nothing is dropped" do
+    dedupe = dedupe(capacity: 100)
+    assert Enum.all?(1..10_000, &Dedupe.first?(dedupe, &1, @begin))
+    info = Dedupe.info(dedupe)
+    assert info.load == 1.0
+    assert info.forgotten == 10_000 - info.ids
+  end
+
+  test "a time that cannot be true has nothing forgotten" do
+    dedupe = dedupe()
+    now = System.system_time(:millisecond)
+    assert Dedupe.first?(dedupe, 1, now)
+    assert Dedupe.first?(dedupe, 2, now + 1_000 * @minute)
+    refute Dedupe.first?(dedupe, 1, now)
+    assert Dedupe.info(dedupe).future == 1
+  end
+
+  test "the system's time is the default" do
+    dedupe = dedupe()
+    assert Dedupe.first?(dedupe, 1)
+    refute Dedupe.first?(dedupe, 1, System.system_time(:millisecond))
+  end
+
+  test "memory is what the docs say" do
+    for {wide, most} <- [{false, 9}, {true, 23}] do
+      dedupe = dedupe(wide: wide, capacity: 200_000)
+      for id <- 1..200_000, do: Dedupe.first?(dedupe, id, @begin)
+      info = Dedupe.info(dedupe)
+      assert info.memory_bytes / 200_000 < most
+      # As many again a quarter of a window later would be remembered besides.
+      assert_in_delta info.load, if(wide, do: 0.5, else: 0.56), 0.03
+    end
+  end
+
+  test "wrong arguments are named and change nothing" do
+    for {options, words} <- [
+          {[window: 0], "expected :window to be milliseconds"},
+          {[window: 1.5], "expected :window to be milliseconds"},
+          {[capacity: 0], "expected :capacity to be an integer from 1"},
+          {[wide: nil], "expected :wide to be true or false"},
+          {[size: 1], "unknown or repeated options [:size]"}
+        ] do
+      assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn -> Dedupe.new(options) end
+    end
+
+    dedupe = dedupe()
+
+    for {id, at} <- [{1.5, 0}, {[], 0}, {{}, 0}, {1, -1}, {1, :now}, {1, 0x8000_0000_0000}] do
+      assert_raise ArgumentError, fn -> Dedupe.first?(dedupe, id, at) end
+    end
+
+    assert_raise ArgumentError, ~r/expected an AdTally.Dedupe table/, fn ->
+      Dedupe.first?(make_ref(), 1, 0)
+    end
+
+    assert Dedupe.info(dedupe).ids == 0
+  end
+end

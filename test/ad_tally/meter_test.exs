@@ -1,0 +1,480 @@
+defmodule AdTally.MeterTest do
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureLog
+
+  alias AdTally.{Event, Meter, Sketch, Window}
+  alias AdTally.Sink.Files
+  alias AdTally.Test.MeterSinks.Telling
+
+  @minute 60_000
+  # Monday, 1 June 2026.
+  @begin 1_780_272_000_000
+  @dimensions [:campaign, :creative, :country]
+  @metrics [:impressions, :clicks, :spend_micros]
+
+  setup context do
+    {:ok, name: Module.concat(__MODULE__, "Meter#{context.line}")}
+  end
+
+  defp start(name, options \\ []) do
+    defaults = [
+      name: name,
+      dimensions: @dimensions,
+      metrics: @metrics,
+      clock: :events,
+      reach: [by: [:campaign]],
+      dedupe: [window: 100 * @minute, capacity: 100_000, wide: true],
+      sinks: [{Telling, to: self()}]
+    ]
+
+    start_supervised!({Meter, Keyword.merge(defaults, options)}, id: name)
+  end
+
+  defp event(fields \\ []) do
+    struct!(
+      %Event{at: @begin, dimensions: {42, 7, "us"}, metrics: [impressions: 1]},
+      fields
+    )
+  end
+
+  # Windows that were delivered so far, in their order.
+  defp delivered(windows \\ []) do
+    receive do
+      {:window, window, counters, reach} -> delivered([{window, counters, reach} | windows])
+    after
+      0 -> Enum.reverse(windows)
+    end
+  end
+
+  defp sum(totals, more), do: Map.merge(totals, more, fn _metric, a, b -> a + b end)
+
+  defp totals(metrics),
+    do: Enum.reduce(metrics, nothing(), fn {m, n}, all -> Map.update!(all, m, &(&1 + n)) end)
+
+  defp nothing, do: Map.new(@metrics, &{&1, 0})
+
+  describe "beside a plain map" do
+    setup %{name: name} do
+      seed = :rand.uniform(1_000_000)
+      :rand.seed(:exsss, seed)
+
+      events =
+        for id <- 1..8_000 do
+          event(
+            id: "id-#{id}",
+            at: @begin + Enum.random(0..(20 * @minute)),
+            dimensions:
+              {Enum.random(1..5), Enum.random([7, "creative", :banner]),
+               Enum.random(["us", "ca"])},
+            user: Enum.random(1..500),
+            metrics: [
+              impressions: 1,
+              spend_micros: Enum.random(-5..5_000),
+              impressions: Enum.random(0..1)
+            ]
+          )
+        end
+
+      start(name)
+      # Each is sent twice, from eight processes, some of which send lists.
+      sent = Enum.shuffle(events ++ events)
+      one_by_one = fn events -> Enum.map(events, &Meter.record(name, &1)) end
+
+      in_lists = fn events ->
+        for some <- Enum.chunk_every(events, Enum.random([1, 7, 300, 2_000])),
+            {outcome, count} <- Meter.record_many(name, some),
+            outcome <- List.duplicate(outcome, count),
+            do: outcome
+      end
+
+      outcomes =
+        sent
+        |> Enum.chunk_every(2_000)
+        |> Enum.with_index()
+        |> Enum.map(fn {some, number} ->
+          Task.async(fn ->
+            if rem(number, 2) == 0, do: one_by_one.(some), else: in_lists.(some)
+          end)
+        end)
+        |> Task.await_many(:infinity)
+        |> Enum.concat()
+
+      {:ok, events: events, outcomes: outcomes, seed: seed}
+    end
+
+    test "closed windows have every event once", %{
+      name: name,
+      events: events,
+      outcomes: outcomes,
+      seed: seed
+    } do
+      assert Enum.frequencies(outcomes) == %{ok: 8_000, duplicate: 8_000}
+      info = Meter.info(name)
+
+      assert %{
+               received: 16_000,
+               applied: 8_000,
+               duplicate: 8_000,
+               late: 0,
+               future: 0,
+               overflow: 0
+             } = info.events
+
+      assert info.left_out.duplicate ==
+               Enum.reduce(events, nothing(), &sum(totals(&1.metrics), &2))
+
+      stop_supervised!(name)
+      windows = delivered()
+
+      assert Enum.map(windows, fn {window, _, _} -> window.sequence end) ==
+               Enum.to_list(1..length(windows))
+
+      assert Enum.all?(windows, fn {window, _, _} ->
+               window.partial and window.end == window.start + @minute
+             end)
+
+      counted =
+        for {window, counters, _} <- windows,
+            {values, totals} <- counters,
+            into: %{},
+            do: {{window.start, values}, totals}
+
+      expected =
+        Enum.reduce(events, %{}, fn event, rows ->
+          key = {event.at - rem(event.at, @minute), event.dimensions}
+          Map.update(rows, key, totals(event.metrics), &sum(&1, totals(event.metrics)))
+        end)
+
+      assert counted == expected, "seed #{seed}"
+
+      for {window, _, reach} <- windows, {{campaign}, sketch} <- reach do
+        users =
+          for event <- events,
+              event.at - rem(event.at, @minute) == window.start,
+              elem(event.dimensions, 0) == campaign,
+              uniq: true,
+              do: event.user
+
+        assert_in_delta Sketch.estimate(sketch), length(users), 0.05 * length(users) + 0.01
+      end
+    end
+
+    test "a report groups by any dimensions", %{name: name, events: events} do
+      for by <- [@dimensions, [:country], [:country, :creative], [:campaign], []] do
+        places = Enum.map(by, fn name -> Enum.find_index(@dimensions, &(&1 == name)) end)
+
+        expected =
+          events
+          |> Enum.group_by(fn event -> Enum.map(places, &elem(event.dimensions, &1)) end)
+          |> Map.new(fn {values, events} ->
+            {Map.new(Enum.zip(by, values)),
+             Enum.reduce(events, nothing(), &sum(totals(&1.metrics), &2))}
+          end)
+
+        report = Meter.report(name, by: by)
+        assert Map.new(report, &{Map.take(&1, by), Map.take(&1, @metrics)}) == expected
+        assert Enum.all?(report, &(is_map_key(&1, :reach) == (by -- [:campaign] == [])))
+      end
+
+      for row <- Meter.report(name, by: [:campaign]) do
+        users =
+          for event <- events,
+              elem(event.dimensions, 0) == row.campaign,
+              uniq: true,
+              do: event.user
+
+        assert row.reach_low <= length(users) and length(users) <= row.reach_high
+        assert row.reach_low <= row.reach and row.reach <= row.reach_high
+      end
+
+      from = @begin + 3 * @minute
+      [row] = Meter.report(name, by: [], from: from, to: from + 2 * @minute)
+      some = Enum.filter(events, &(&1.at >= from and &1.at < from + 2 * @minute))
+      assert Map.take(row, @metrics) == Enum.reduce(some, nothing(), &sum(totals(&1.metrics), &2))
+    end
+  end
+
+  test "events close windows, and what comes later for them is late", %{name: name} do
+    start(name, lateness: 0, window: 100)
+    assert Meter.record(name, event(id: 1)) == :ok
+    assert Meter.record(name, event(id: 2, at: @begin + 250)) == :ok
+
+    assert_receive {:window, %Window{start: @begin, sequence: 1, partial: false},
+                    [{{42, 7, "us"}, totals}], _reach},
+                   1_000
+
+    assert totals == %{impressions: 1, clicks: 0, spend_micros: 0}
+    assert Meter.record(name, event(id: 3, metrics: [spend_micros: 70])) == :late
+    # It was not remembered.
+    assert Meter.record(name, event(id: 3, at: @begin + 260)) == :ok
+    info = Meter.info(name)
+    assert %{received: 4, applied: 3, late: 1} = info.events
+    assert info.left_out.late == %{impressions: 0, clicks: 0, spend_micros: 70}
+
+    assert {info.closed_windows, info.open_windows, info.newest} == {1, 1, @begin + 260}
+
+    # What was closed is in reports all the same.
+    assert [%{impressions: 3}] = Meter.report(name, by: [:campaign])
+  end
+
+  test "time alone closes windows, and what is too far ahead is not believed", %{name: name} do
+    start(name, clock: :system, window: 100, lateness: 50, max_ahead: 60_000)
+    now = System.system_time(:millisecond)
+    assert Meter.record(name, event(at: now)) == :ok
+    assert Meter.record(name, event(at: now + 120_000, metrics: [clicks: 5])) == :future
+    assert_receive {:window, %Window{partial: false}, [{{42, 7, "us"}, _totals}], _reach}, 2_000
+    assert Meter.record(name, event(at: now - 1_000)) == :late
+    assert %{events: %{future: 1, late: 1}, left_out: %{future: %{clicks: 5}}} = Meter.info(name)
+  end
+
+  test "rows that have no room are counted in the overflow", %{name: name} do
+    start(name, max_keys: 2)
+
+    outcomes =
+      for creative <- 1..4, do: Meter.record(name, event(dimensions: {1, creative, "us"}))
+
+    assert outcomes == [:ok, :ok, :overflow, :overflow]
+    stop_supervised!(name)
+    assert [{window, counters, _reach}] = delivered()
+    assert length(counters) == 2
+    assert Window.overflow(window) == %{impressions: 2, clicks: 0, spend_micros: 0}
+  end
+
+  describe "sinks" do
+    test "get a window again until they take it, in order, and do not hold others up", %{
+      name: name
+    } do
+      tries = :counters.new(1, [])
+      test = self()
+
+      answer = fn window ->
+        :counters.add(tries, 1, 1)
+
+        case {window.sequence, :counters.get(tries, 1)} do
+          {1, 1} -> {:error, :busy}
+          {1, 2} -> raise "it broke"
+          {1, 3} -> exit(:gone)
+          {1, 4} -> Process.exit(self(), :kill)
+          {1, 5} -> :what
+          _ -> :ok
+        end
+      end
+
+      log =
+        capture_log(fn ->
+          start(name,
+            lateness: 0,
+            window: 100,
+            sinks: [
+              {Telling, to: test, answer: answer},
+              {Telling, to: test, answer: fn _ -> :ok end}
+            ]
+          )
+
+          for step <- 0..3, do: assert(Meter.record(name, event(at: @begin + 100 * step)) == :ok)
+          # The second sink has all three long before the first one.
+          for _ <- 1..3, do: assert_receive({:window, _window, _counters, _reach}, 1_000)
+
+          assert [%{delivered: 0, waiting: 3}, %{delivered: 3, waiting: 0}] =
+                   Meter.info(name).sinks
+
+          for sequence <- 1..3,
+              do:
+                assert_receive({:window, %Window{sequence: ^sequence}, _counters, _reach}, 6_000)
+
+          assert [%{delivered: 3, failed: 5, waiting: 0, dropped: 0}, _other] =
+                   Meter.info(name).sinks
+        end)
+
+      for reason <- [":busy", "it broke", ":gone", ":killed", "{:answered, :what}"],
+          do: assert(log =~ reason)
+    end
+
+    test "that never take a window are given up on, oldest first, and counted", %{name: name} do
+      log =
+        capture_log(fn ->
+          start(name,
+            lateness: 0,
+            window: 100,
+            max_waiting: 3,
+            flush: 50,
+            sinks: [{Telling, to: self(), answer: fn _ -> {:error, :no} end}]
+          )
+
+          for step <- 0..10, do: assert(Meter.record(name, event(at: @begin + 100 * step)) == :ok)
+          wait(fn -> Meter.info(name).closed_windows == 10 end)
+          assert [%{delivered: 0, waiting: 3, dropped: 7}] = Meter.info(name).sinks
+          stop_supervised!(name)
+        end)
+
+      assert log =~ "more than 3 are waiting"
+      assert log =~ "stops with 3 windows"
+    end
+  end
+
+  defp wait(fun, tries \\ 200) do
+    cond do
+      fun.() -> :ok
+      tries == 0 -> flunk("it did not come true")
+      true -> Process.sleep(10) && wait(fun, tries - 1)
+    end
+  end
+
+  @tag :tmp_dir
+  test "files have a line for every row", %{name: name, tmp_dir: dir} do
+    start(name, sinks: [{Files, dir: dir}])
+    assert Meter.record(name, event(id: 1, user: 7)) == :ok
+
+    assert Meter.record(
+             name,
+             event(dimensions: {42, "a \"b\"\\\n\x01ü", nil}, metrics: [spend_micros: -3])
+           ) == :ok
+
+    assert Meter.record(name, event(at: @begin + @minute, dimensions: {42, <<255>>, true})) == :ok
+    stop_supervised!(name)
+
+    assert [first, second] = dir |> File.ls!() |> Enum.sort()
+    assert first =~ ~r/^#{@begin}_.*_1\.ndjson\.gz$/
+
+    lines =
+      dir |> Path.join(first) |> File.read!() |> :zlib.gunzip() |> String.split("\n", trim: true)
+
+    [epoch] = Regex.run(~r/"epoch":(\d+)/, hd(lines), capture: :all_but_first)
+
+    common =
+      ~s("window_start":#{@begin},"window_end":#{@begin + @minute},"sequence":1,"partial":true,"node":"#{node()}","epoch":#{epoch})
+
+    {:ok, sketch} =
+      Sketch.from_binary(
+        Base.decode64!(
+          hd(Regex.run(~r/"reach_sketch":"([^"]+)"/, List.last(lines), capture: :all_but_first))
+        )
+      )
+
+    assert Float.round(Sketch.estimate(sketch), 3) == 1.0
+
+    assert Enum.sort(Enum.take(lines, 2)) ==
+             Enum.sort([
+               ~s({"kind":"counters",#{common},"campaign":42,"creative":7,"country":"us","clicks":0,"impressions":1,"spend_micros":0}),
+               ~s({"kind":"counters",#{common},"campaign":42,"creative":"a \\"b\\"\\\\\\n\\u0001ü","country":null,"clicks":0,"impressions":0,"spend_micros":-3})
+             ])
+
+    assert [_, _, reach] = lines
+
+    assert String.starts_with?(
+             reach,
+             ~s({"kind":"reach",#{common},"campaign":42,"reach_sketch":")
+           )
+
+    line = dir |> Path.join(second) |> File.read!() |> :zlib.gunzip()
+    assert line =~ ~s("creative":{"base64":"/w=="},"country":true)
+  end
+
+  test "wrong events are named, and nothing of them is counted", %{name: name} do
+    start(name)
+
+    for {fields, words} <- [
+          {[dimensions: {1, 2}], "expected a tuple of 3 dimensions"},
+          {[dimensions: [1, 2, 3]], "expected a tuple of 3 dimensions"},
+          {[dimensions: {1, 2, 3.0}], "a key is"},
+          {[metrics: [impressions: 1, views: 1]], ":views"},
+          {[metrics: [impressions: 1, clicks: 1.5]], "an amount is an integer of 64 bits"},
+          {[metrics: [impressions: 1, clicks: Bitwise.bsl(1, 63)]], "an amount is"},
+          {[metrics: %{impressions: 1}], "a keyword list of at most 16"},
+          {[metrics: [{:impressions, 1} | :clicks]], "a keyword list of at most 16"},
+          {[metrics: List.duplicate({:impressions, 1}, 17)], "a keyword list of at most 16"},
+          {[id: 1.5], "a key is"},
+          {[user: :somebody], "a user"},
+          {[at: -1], "a time"},
+          {[at: nil], "a time"}
+        ] do
+      bad = event([{:id, "the id"} | fields])
+      assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn -> Meter.record(name, bad) end
+
+      # Wherever it is in a list of whatever length.
+      for good <- [0, 10, 1_000] do
+        events = List.duplicate(event(), good) ++ [bad]
+
+        assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn ->
+          Meter.record_many(name, events)
+        end
+      end
+    end
+
+    for other <- [:event, [:event], [event() | :event], [event(), %{}]] do
+      assert_raise ArgumentError, ~r/expected a list of AdTally.Event/, fn ->
+        Meter.record_many(name, other)
+      end
+    end
+
+    nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
+    assert Meter.record_many(name, []) == nothing
+
+    assert %{received: 0} = Meter.info(name).events
+    assert Meter.report(name) == []
+    # Its id was not remembered either.
+    assert Meter.record(name, event(id: "the id")) == :ok
+  end
+
+  test "wrong options are named", %{name: name} do
+    good = [name: name, dimensions: [:campaign], metrics: [:clicks]]
+
+    for {options, words} <- [
+          {[name: nil], "expected :name to be an atom"},
+          {[dimensions: []], "expected :dimensions to be a list of one to 8 different atoms"},
+          {[dimensions: [:a, :a]], "expected :dimensions to be"},
+          {[dimensions: [:clicks]], "other names than the metrics"},
+          {[metrics: nil], "expected :metrics to be a list of one to 16"},
+          {[window: 0], "expected :window to be milliseconds"},
+          {[lateness: -1], "expected :lateness to be milliseconds"},
+          {[clock: :none], "expected :clock to be :system or :events"},
+          {[reach: [by: [:country]]], "expected :by to be a list of dimensions, of [:campaign]"},
+          {[reach: [by: [:campaign], precision: 30]], "expected :precision"},
+          {[dedupe: [size: 1]], "unknown or repeated options [:size]"},
+          {[sinks: [Files]], "expected :sinks to be a list of {module, options}"},
+          {[sinks: [{Enum, []}]], "expected :sinks to be a list of {module, options}"},
+          {[what: 1], "unknown or repeated options [:what]"}
+        ] do
+      assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn ->
+        Meter.start_link(Keyword.merge(good, options))
+      end
+    end
+  end
+
+  test "a name that is a key of somebody else's is refused", %{name: name} do
+    :persistent_term.put(name, :mine)
+    options = [name: name, dimensions: [:campaign], metrics: [:clicks]]
+    assert_raise ArgumentError, ~r/:persistent_term/, fn -> Meter.start_link(options) end
+    assert :persistent_term.get(name) == :mine
+    assert_raise ArgumentError, ~r/no AdTally.Meter named/, fn -> Meter.record(name, event()) end
+  end
+
+  test "one that was killed is started anew, and nothing is recorded in the old one", %{
+    name: name
+  } do
+    pid = start(name)
+    assert Meter.record(name, event()) == :ok
+    monitor = Process.monitor(pid)
+    capture_log(fn -> Process.exit(pid, :kill) end)
+    assert_receive {:DOWN, ^monitor, :process, _pid, :killed}
+    wait(fn -> Process.whereis(name) not in [nil, pid] end)
+    wait(fn -> Meter.info(name).events.received == 0 end)
+    assert Meter.record(name, event()) == :ok
+    assert Meter.info(name).events.applied == 1
+  end
+
+  test "a meter that does not run is named", %{name: name} do
+    for _ <- 1..2 do
+      assert_raise ArgumentError,
+                   ~r/there is no AdTally.Meter named #{inspect(name)} that runs/,
+                   fn ->
+                     Meter.record(name, event())
+                   end
+
+      start(name)
+      assert Meter.record(name, event()) == :ok
+      stop_supervised!(name)
+    end
+  end
+end
