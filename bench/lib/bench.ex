@@ -4,7 +4,7 @@ defmodule AdTally.Bench do
   right, and prints the ratios.
   """
 
-  alias AdTally.Bench.{BencheeTimer, Contender, Group, Jobs, Report, Timer}
+  alias AdTally.Bench.{BencheeTimer, Contender, Group, Inputs, Jobs, Report, Timer}
 
   @jobs [
     Jobs.Floor,
@@ -18,7 +18,9 @@ defmodule AdTally.Bench do
     Jobs.ReachAddMany,
     Jobs.ReachRivals,
     Jobs.CapsAdmit,
-    Jobs.CapsAdmissible
+    Jobs.CapsAdmissible,
+    Jobs.Dedupe,
+    Jobs.Meter
   ]
 
   @doc "All jobs, in the order in which they run."
@@ -77,6 +79,7 @@ defmodule AdTally.Bench do
         else: measure(group, group.rounds)
 
     IO.write(["\n" | Report.text(group, samples)])
+    Enum.each(group.contenders, &Inputs.forget(&1.inputs))
   end
 
   defp checked(samples, group) do

@@ -23,6 +23,10 @@ defmodule AdTally.Bench.Inputs do
   @spec get(t(), non_neg_integer()) :: [term(), ...]
   def get(key, process), do: key |> :persistent_term.get() |> elem(process)
 
+  @doc "Forgets inputs: the VM has a gigabyte for what is kept in this way."
+  @spec forget(t()) :: boolean()
+  def forget(key), do: :persistent_term.erase(key)
+
   defp turns(inputs, processes) do
     count = length(inputs)
 
