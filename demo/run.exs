@@ -1,15 +1,15 @@
 # The demo: bin/demo [--events N] [--help]
 
-for file <- ~w(text log progress replay events generated reach caps),
+for file <- ~w(text log progress replay events generated reach caps meter),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
-alias AdTally.Demo.{Caps, Generated, Log, Reach, Replay, Text}
+alias AdTally.Demo.{Caps, Generated, Log, Meter, Reach, Replay, Text}
 
 usage = """
 Usage: bin/demo [--events N] [--help]
 
-Replays 60,000 real impressions through AdTally.Counters, Reach and FrequencyCap and checks
-every figure, then counts generated events beside ETS and their users beside an exact
+Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap and Meter and
+checks every figure, then counts generated events beside ETS and their users beside an exact
 count. Exits with 1 if any figure is wrong.
 
   --events N  how many events to generate, at least 1 (default 10000000)
@@ -76,6 +76,24 @@ them. All others are those that exact times withhold from the same audience. \
 """)
 
 if caps.wrong != [], do: fail.("Caps decided wrongly:\n" <> Enum.join(caps.wrong, "\n"))
+
+dir = Path.join(System.tmp_dir!(), "ad_tally_demo")
+File.rm_rf!(dir)
+meter = Meter.replay(impressions, processes, dir)
+IO.puts("The same through a supervised AdTally.Meter, every impression delivered twice:\n")
+IO.puts(Meter.table(meter))
+
+case Meter.differences(meter, length(impressions)) do
+  [] ->
+    IO.puts("""
+
+    #{Text.integer(meter.outcomes[:duplicate])} copies were known, #{meter.info.events.late} events were late. Every \
+    row of #{meter.windows} windows of an hour equals the count with plain maps. Their files are in #{dir}.
+    """)
+
+  differences ->
+    fail.("The meter is wrong:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
+end
 
 IO.puts("""
 

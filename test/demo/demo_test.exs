@@ -3,10 +3,10 @@ defmodule AdTally.DemoTest do
 
   import ExUnit.CaptureIO
 
-  for file <- ~w(text log progress replay events generated reach),
+  for file <- ~w(text log progress replay events generated reach meter),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
-  alias AdTally.Demo.{Generated, Log, Reach, Replay, Text}
+  alias AdTally.Demo.{Generated, Log, Meter, Reach, Replay, Text}
 
   setup_all do
     impressions = Log.impressions()
@@ -55,6 +55,19 @@ defmodule AdTally.DemoTest do
     lines = %{} |> Replay.differences(counted) |> Replay.explain() |> String.split("\n")
     assert length(lines) == 11
     assert List.last(lines) == "  and #{map_size(counted) - 10} more"
+  end
+
+  @tag :tmp_dir
+  test "of the log delivered twice the meter counts every row once", %{
+    impressions: log,
+    tmp_dir: dir
+  } do
+    result = Meter.replay(log, 8, dir)
+    assert Meter.differences(result, 60_000) == []
+    assert result.outcomes == %{ok: 60_000, duplicate: 60_000}
+    assert length(File.ls!(dir)) == result.windows
+    assert result.windows > 100
+    assert Meter.table(result) =~ ~r/bts +men +10,000 +69 +0.69 %/
   end
 
   test "generated events are counted exactly, by both ways" do

@@ -1,0 +1,19 @@
+# Writes the files of a meter that counted the real log, and what it reports of them:
+# mix run test/judges/files.exs DIR
+
+[directory] = System.argv()
+for file <- ~w(text log meter), do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
+
+alias AdTally.Demo.{Log, Meter}
+
+impressions = Log.impressions()
+result = Meter.replay(impressions, 4, Path.join(directory, "files"))
+[] = Meter.differences(result, length(impressions))
+
+lines =
+  for row <- result.report do
+    fields = [row.policy, row.campaign, row.impressions, row.clicks, row.reach]
+    Enum.join(fields, "\t") <> "\n"
+  end
+
+File.write!(Path.join(directory, "report.tsv"), lines)
