@@ -18,6 +18,23 @@ defmodule AdTally.FrequencyCapTest do
 
   defp rules(rules), do: FrequencyCap.rules!(rules)
 
+  test "candidates are asked by their own rules, in whatever order those come" do
+    caps = caps()
+    sets = for max <- 1..3, do: rules([{max, @hour}])
+    for ad <- 1..60, _ <- 1..rem(ad, 4)//1, do: FrequencyCap.record(caps, ad, "ann", @begin)
+
+    for _ <- 1..200 do
+      candidates = for ad <- Enum.take_random(1..80, 30), do: {ad, Enum.random(sets)}
+
+      expected =
+        for {ad, rules} <- candidates,
+            FrequencyCap.check(caps, ad, "ann", rules, @begin) == :ok,
+            do: ad
+
+      assert FrequencyCap.admissible(caps, candidates, "ann", @begin) == expected
+    end
+  end
+
   describe "beside every time in a list" do
     test "no rule is passed, and none blocks for more than a granule too long" do
       seed = :rand.uniform(1_000_000)

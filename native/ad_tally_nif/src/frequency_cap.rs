@@ -168,16 +168,25 @@ fn candidate<'a, L: Layout, P>(
     item: Raw<'a>,
     user: u64,
     find: impl Fn(u64) -> P,
+    last: &mut Option<(u64, &'a Rules)>,
 ) -> Result<Candidate<'a, P>, Refusal> {
     let Some([scope, rules]) = terms::tuple::<L>(env, item) else {
         return Err(refusal::item(item.in_env(env), ITEM));
     };
-    // Rules are a pair of those compiled here and what is answered where one of them blocks.
-    let parts = terms::tuple::<L>(env, *rules);
-    let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
-    let rules: &RuleSet = resource::read(env, *compiled)?;
+    let rules = match last {
+        // Many candidates have the same rules as the one before.
+        Some((word, last)) if *word == rules.word() => *last,
+        _ => {
+            // Rules are a pair of those compiled here and what is answered where one of them blocks.
+            let parts = terms::tuple::<L>(env, *rules);
+            let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
+            let set: &RuleSet = resource::read(env, *compiled)?;
+            *last = Some((rules.word(), &set.0));
+            &set.0
+        }
+    };
     let pair = find(FrequencyCap::pair(args::hash_laid_out::<L>(env, table.0.seed(), *scope)?, user));
-    Ok(Candidate { scope: *scope, pair, rules: &rules.0 })
+    Ok(Candidate { scope: *scope, pair, rules })
 }
 
 /// Reads the first scopes of a list of `{scope, rules}`: the rest of it.
@@ -191,13 +200,13 @@ fn read_candidates<'a, L: Layout, P>(
     candidates: &mut Candidates<'a, P>,
 ) -> Result<Raw<'a>, Refusal> {
     let user = table.hash(env, user)?;
-    let mut rest = list;
+    let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
         let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
             let at_end = terms::is_empty_list(env, rest);
             return if at_end { Ok(rest) } else { Err(refusal::list(list.in_env(env), ITEM)) };
         };
-        candidates.push(candidate::<L, P>(env, table, item, user, &find)?);
+        candidates.push(candidate::<L, P>(env, table, item, user, &find, &mut last)?);
         rest = tail;
     }
     Ok(rest)
