@@ -268,6 +268,8 @@ defmodule AdTally.Meter do
   def init(config) do
     Process.flag(:trap_exit, true)
     native = Native.meter_new(config.times, config.names, config.sketches, config.ids)
+    # What is long past is late from the beginning, and opens no windows.
+    [] = Native.meter_close(native, now(config))
 
     deliveries =
       for {sink, options} <- config.sinks do
@@ -291,8 +293,8 @@ defmodule AdTally.Meter do
 
   @impl true
   def handle_info(:tick, state) do
-    now = if state.config.clock == :system, do: System.system_time(:millisecond)
-    state = state |> closed(Native.meter_close(state.native, now), false) |> forget()
+    periods = Native.meter_close(state.native, now(state.config))
+    state = state |> closed(periods, false) |> forget()
     {:noreply, tick(state)}
   end
 
@@ -338,6 +340,9 @@ defmodule AdTally.Meter do
         )
     end)
   end
+
+  defp now(%{clock: :system}), do: System.system_time(:millisecond)
+  defp now(%{clock: :events}), do: nil
 
   defp tick(state) do
     Process.send_after(self(), :tick, state.config.tick)

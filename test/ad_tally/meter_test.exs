@@ -221,11 +221,12 @@ defmodule AdTally.MeterTest do
   test "time alone closes windows, and what is too far ahead is not believed", %{name: name} do
     start(name, clock: :system, window: 100, lateness: 50, max_ahead: 60_000)
     now = System.system_time(:millisecond)
+    assert Meter.record(name, event(at: now - 1_000)) == :late
     assert Meter.record(name, event(at: now)) == :ok
     assert Meter.record(name, event(at: now + 120_000, metrics: [clicks: 5])) == :future
     assert_receive {:window, %Window{partial: false}, [{{42, 7, "us"}, _totals}], _reach}, 2_000
     assert Meter.record(name, event(at: now - 1_000)) == :late
-    assert %{events: %{future: 1, late: 1}, left_out: %{future: %{clicks: 5}}} = Meter.info(name)
+    assert %{events: %{future: 1, late: 2}, left_out: %{future: %{clicks: 5}}} = Meter.info(name)
   end
 
   test "rows that have no room are counted in the overflow", %{name: name} do
