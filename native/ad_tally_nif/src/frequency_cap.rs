@@ -244,8 +244,7 @@ fn admissible<'a, P: Copy>(
     Ok(if candidates.is_full() { (admissible, rest.in_env(env)).encode(env) } else { admissible })
 }
 
-/// `ok`, the number of the rule that blocks, or an error. A rule is not named here: what a NIF allocates costs 100 ns, and
-/// on the other side it lies there already.
+/// `ok`, the number of the rule that blocks, or an error. A rule is not named here: on the other side it lies there already.
 #[inline(always)]
 fn decided(env: Env<'_>, decision: Decision) -> Term<'_> {
     match decision {

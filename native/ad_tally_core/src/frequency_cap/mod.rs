@@ -8,10 +8,10 @@
 //! ```
 //!
 //! A pair of scope and user has its last events in every tier, each as the tick of its time. `admit` locks the pair's line
-//! in each tier (in order, so that nobody waits in a circle), asks every rule, and counts the event in all tiers or in none.
-//! Nobody counts without the lock, so no rule is ever passed, however many ask at once. What is approximate is approximate
-//! to the safe side: two pairs that look alike count together (one in several thousand, unless the table is strict), and a
-//! tick stands for all moments of its granule.
+//! in each tier (in order, so that nobody waits in a circle), asks every rule, and counts the event in all tiers or in none; in
+//! the short way, see `quick`, who is denied takes no lock. Nobody counts without one, so no rule is ever passed, however many
+//! ask at once. What is approximate is approximate to the safe side: two pairs that look alike count together (one in several
+//! thousand, unless the table is strict), and a tick stands for all moments of its granule.
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
