@@ -128,6 +128,31 @@ fn of_32_copies_at_once_one_is_first() {
     }
 }
 
+/// Some copies of an id move time on to the next generation, and others, of before, come at the same moment.
+#[test]
+fn of_copies_that_come_while_a_generation_begins_one_is_first() {
+    const THREADS: usize = 8;
+    const IDS: u64 = 10_000;
+    let dedupe = dedupe(&Config { window: 4_000, capacity: IDS as usize, wide: true });
+    let firsts: Vec<AtomicUsize> = (0..IDS).map(|_| AtomicUsize::new(0)).collect();
+    let together = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS as u64 {
+            let (dedupe, firsts, together) = (&dedupe, &firsts, &together);
+            scope.spawn(move || {
+                for id in 0..IDS {
+                    together.wait();
+                    if first(dedupe, id, BEGIN + (id + thread % 2) * 1_000) {
+                        firsts[id as usize].fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = firsts.iter().filter(|firsts| firsts.load(Relaxed) != 1).count();
+    assert_eq!(wrong, 0);
+}
+
 #[test]
 fn an_id_is_forgotten_some_time_after_its_window() {
     for wide in [false, true] {

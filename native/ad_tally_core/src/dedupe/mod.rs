@@ -152,11 +152,10 @@ impl Dedupe {
     /// [`Error::Time`].
     #[inline(always)]
     pub fn first(&self, hash: u64, at: u64, now: impl FnOnce() -> u64) -> Result<bool, Error> {
-        let mut generation = self.generation.load(Relaxed);
-        if at / self.granule > generation {
-            generation = self.advance(at, now)?;
+        if at / self.granule > self.generation.load(Relaxed) {
+            self.advance(at, now)?;
         }
-        Ok(if self.wide { self.first_as::<Wide>(hash, generation) } else { self.first_as::<Narrow>(hash, generation) })
+        Ok(if self.wide { self.first_as::<Wide>(hash) } else { self.first_as::<Narrow>(hash) })
     }
 
     /// Asks for the line of an id, to be looked at soon.
@@ -168,16 +167,16 @@ impl Dedupe {
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
     /// not have all ids forgotten.
     #[cold]
-    fn advance(&self, at: u64, now: impl FnOnce() -> u64) -> Result<u64, Error> {
+    fn advance(&self, at: u64, now: impl FnOnce() -> u64) -> Result<(), Error> {
         if at >= TIMES {
             return Err(Error::Time(at));
         }
         if at > now().saturating_add(self.window) {
             self.tally.add(Kind::Future as usize);
-            return Ok(self.generation.load(Relaxed));
+        } else {
+            self.generation.fetch_max(at / self.granule, Relaxed);
         }
-        let generation = at / self.granule;
-        Ok(self.generation.fetch_max(generation, Relaxed).max(generation))
+        Ok(())
     }
 
     #[inline(always)]
@@ -198,8 +197,11 @@ impl Dedupe {
     }
 
     #[inline(always)]
-    fn first_as<F: Format>(&self, hash: u64, generation: u64) -> bool {
+    fn first_as<F: Format>(&self, hash: u64) -> bool {
         let held = self.home(hash).lock();
+        // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
+        // before any entry's. With an older one a copy of a moment ago would seem too old to be remembered.
+        let generation = self.generation.load(Relaxed);
         let fingerprint = F::fingerprint(hash);
         let entry = fingerprint | (generation % GENERATIONS);
         let live = Live::at(generation);
