@@ -114,6 +114,8 @@ pub(super) trait Format {
     const MEANT: usize;
     /// Overflow lines beside a hundred lines.
     const OVERFLOW: usize;
+    /// A copy of a line's entries and of whatever lies before them.
+    type Copy;
 
     /// The part of an id's hash that its entry carries, where it lies there.
     fn fingerprint(hash: u64) -> u64;
@@ -124,14 +126,51 @@ pub(super) trait Format {
     /// Sets the entry at a place.
     fn set(line: &Line, at: usize, entry: u64);
 
+    /// Copies what is in a line.
+    fn copy(line: &Line) -> Self::Copy;
+
     /// Whether any entry has a fingerprint.
-    fn has(line: &Line, fingerprint: u64) -> bool;
+    fn has(copy: &Self::Copy, fingerprint: u64) -> bool;
 
     /// The first place without an entry.
-    fn free(line: &Line) -> Option<usize>;
+    fn free(copy: &Self::Copy) -> Option<usize>;
+
+    /// Removes the entries that are too old.
+    fn sweep(line: &Line, live: Live);
 }
 
-const ENTRY_MASK: u64 = !((1 << GENERATION_BITS) - 1);
+/// Which generations are remembered: how many from an oldest one on, modulo 8.
+#[derive(Clone, Copy)]
+pub(super) struct Live {
+    oldest: u32,
+    count: u32,
+}
+
+impl Live {
+    /// `count` generations from `oldest` on.
+    #[inline(always)]
+    pub(super) fn new(oldest: u64, count: u64) -> Self {
+        Self { oldest: oldest as u32, count: count as u32 }
+    }
+
+    /// Whether an entry of that generation is one.
+    #[inline(always)]
+    fn has_generation(self, generation: u32) -> bool {
+        generation.wrapping_sub(self.oldest) & GENERATION_MASK < self.count
+    }
+
+    /// Whether it is an entry that is remembered.
+    #[inline(always)]
+    pub(super) fn has(self, entry: u64) -> bool {
+        entry != 0 && self.has_generation(entry as u32)
+    }
+}
+
+const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+const ENTRY_MASK: u64 = !(GENERATION_MASK as u64);
+
+// What looks at all entries of a line does so without a branch: where an id lies, and which entries are old, is as good as
+// random, and one branch that is mispredicted takes as long as looking at them all. The compiler makes vectors of it.
 
 /// Entries of 32 bits: 29 of a fingerprint.
 pub(super) struct Narrow;
@@ -140,6 +179,8 @@ impl Format for Narrow {
     const ENTRIES: usize = 2 * WORDS - 1;
     const MEANT: usize = 105;
     const OVERFLOW: usize = 12;
+    /// The first one is not an entry, but half of the header.
+    type Copy = [u32; 2 * WORDS];
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
@@ -158,34 +199,33 @@ impl Format for Narrow {
     }
 
     #[inline(always)]
-    fn has(line: &Line, fingerprint: u64) -> bool {
-        // The header is compared as well, as if it had no fingerprint.
-        let header = line.0[0].load(Relaxed) & !HEADER_MASK;
-        let others = (1..WORDS).map(|at| line.0[at].load(Relaxed));
-        // Of a half that is equal only the generation is left, and taking a bit above that from it borrows into its top.
-        let found = [header].into_iter().chain(others).fold(0, |found, word| {
-            let differences = (word ^ (fingerprint * EACH)) & ((ENTRY_MASK & HEADER_MASK) * EACH);
-            found | differences.wrapping_sub(EACH << GENERATION_BITS) & !differences
-        });
-        found & EACH << 31 != 0
+    fn copy(line: &Line) -> Self::Copy {
+        let words: [u64; WORDS] = std::array::from_fn(|at| line.0[at].load(Relaxed));
+        std::array::from_fn(|at| (words[at / 2] >> (32 * (at % 2))) as u32)
     }
 
     #[inline(always)]
-    fn free(line: &Line) -> Option<usize> {
-        if line.0[0].load(Relaxed) >> 32 == 0 {
-            return Some(0);
+    fn has(copy: &Self::Copy, fingerprint: u64) -> bool {
+        let is_it = |entry: u32| entry & ENTRY_MASK as u32 == fingerprint as u32;
+        copy.iter().skip(1).fold(false, |found, entry| found | is_it(*entry))
+    }
+
+    #[inline(always)]
+    fn free(copy: &Self::Copy) -> Option<usize> {
+        let empty = (0..2 * WORDS).fold(0_u32, |empty, at| empty | u32::from(copy[at] == 0) << at) >> 1;
+        (empty != 0).then(|| empty.trailing_zeros() as usize)
+    }
+
+    #[inline(always)]
+    fn sweep(line: &Line, live: Live) {
+        let keep = |entry: u32| if live.has_generation(entry) { entry } else { 0 };
+        let [header, first, rest @ ..] = Self::copy(line);
+        line.0[0].store(u64::from(keep(first)) << 32 | u64::from(header), Relaxed);
+        for (word, [low, high]) in line.0[1..].iter().zip(rest.as_chunks::<2>().0) {
+            word.store(u64::from(keep(*high)) << 32 | u64::from(keep(*low)), Relaxed);
         }
-        (1..WORDS).find_map(|at| {
-            let word = line.0[at].load(Relaxed);
-            // Only of a half that is zero the top bit is borrowed: an entry is 8 at least.
-            let free = word.wrapping_sub(EACH) & !word & EACH << 31;
-            (free != 0).then(|| 2 * at - 1 + (free.trailing_zeros() / 32) as usize)
-        })
     }
 }
-
-/// A one in both halves of a word.
-const EACH: u64 = 1 << 32 | 1;
 
 /// By how much the entry at a place is shifted in its word.
 #[inline(always)]
@@ -200,6 +240,7 @@ impl Format for Wide {
     const ENTRIES: usize = WORDS - 1;
     const MEANT: usize = 45;
     const OVERFLOW: usize = 18;
+    type Copy = [u64; WORDS - 1];
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
@@ -217,13 +258,26 @@ impl Format for Wide {
     }
 
     #[inline(always)]
-    fn has(line: &Line, fingerprint: u64) -> bool {
-        (1..WORDS).any(|at| line.0[at].load(Relaxed) & ENTRY_MASK == fingerprint)
+    fn copy(line: &Line) -> Self::Copy {
+        std::array::from_fn(|at| Self::get(line, at))
     }
 
     #[inline(always)]
-    fn free(line: &Line) -> Option<usize> {
-        (1..WORDS).find(|at| line.0[*at].load(Relaxed) == 0).map(|at| at - 1)
+    fn has(copy: &Self::Copy, fingerprint: u64) -> bool {
+        copy.iter().fold(false, |found, entry| found | (entry & ENTRY_MASK == fingerprint))
+    }
+
+    #[inline(always)]
+    fn free(copy: &Self::Copy) -> Option<usize> {
+        let empty = (0..copy.len()).fold(0_u32, |empty, at| empty | u32::from(copy[at] == 0) << at);
+        (empty != 0).then(|| empty.trailing_zeros() as usize)
+    }
+
+    #[inline(always)]
+    fn sweep(line: &Line, live: Live) {
+        for (at, entry) in Self::copy(line).into_iter().enumerate() {
+            Self::set(line, at, if live.has_generation(entry as u32) { entry } else { 0 });
+        }
     }
 }
 
@@ -250,13 +304,23 @@ mod tests {
                     line.set_swept(7);
                     let other = |at: usize| F::fingerprint((at as u64 + 1) << 20) | 7;
                     (0..filled).for_each(|place| F::set(&line, place, other(place)));
-                    assert_eq!(F::free(&line), (filled < F::ENTRIES).then_some(filled));
-                    assert!(!F::has(&line, *fingerprint), "{fingerprint:x} is not there");
+                    assert_eq!(F::free(&F::copy(&line)), (filled < F::ENTRIES).then_some(filled));
+                    assert!(!F::has(&F::copy(&line), *fingerprint), "{fingerprint:x} is not there");
                     F::set(&line, at, fingerprint | 5);
-                    assert!(F::has(&line, *fingerprint), "{fingerprint:x} is at {at}");
+                    assert!(F::has(&F::copy(&line), *fingerprint), "{fingerprint:x} is at {at}");
                     assert_eq!(F::get(&line, at), fingerprint | 5);
                     let free = (0..F::ENTRIES).find(|place| F::get(&line, *place) == 0);
-                    assert_eq!(F::free(&line), free);
+                    assert_eq!(F::free(&F::copy(&line)), free);
+                    // What was there goes, what was put is kept, or the other way round.
+                    for (live, kept) in [(Live::new(6, 3), 7), (Live::new(3, 3), 5)] {
+                        let expected = (0..F::ENTRIES).map(|place| F::get(&line, place));
+                        let expected =
+                            expected.map(|entry| if entry % 8 == kept { entry } else { 0 }).collect::<Vec<_>>();
+                        let swept = Line(std::array::from_fn(|at| AtomicU64::new(line.0[at].load(Relaxed))));
+                        F::sweep(&swept, live);
+                        assert_eq!((0..F::ENTRIES).map(|place| F::get(&swept, place)).collect::<Vec<_>>(), expected);
+                        assert_eq!((swept.link(), swept.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
+                    }
                     assert_eq!((line.link(), line.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
                 }
             }

@@ -13,7 +13,7 @@ mod line;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use self::line::{Format, GENERATION_BITS, Line, MOST_NUMBERS, Narrow, Wide};
+use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide};
 use crate::error::Error;
 use crate::key::Seed;
 use crate::memory::Lines;
@@ -90,21 +90,10 @@ enum Kind {
 
 const KINDS: usize = 3;
 
-/// Which generations are remembered, a bit each.
-#[derive(Clone, Copy)]
-struct Live(u8);
-
-impl Live {
-    #[inline(always)]
-    fn at(generation: u64) -> Self {
-        let oldest = (generation.wrapping_sub(OF_A_WINDOW) % GENERATIONS) as u32;
-        Self(((1_u8 << REMEMBERED) - 1).rotate_left(oldest))
-    }
-
-    #[inline(always)]
-    fn has(self, entry: u64) -> bool {
-        entry != 0 && self.0 >> (entry % GENERATIONS) & 1 != 0
-    }
+/// What is remembered at a generation.
+#[inline(always)]
+fn live_at(generation: u64) -> Live {
+    Live::new(generation.wrapping_sub(OF_A_WINDOW), REMEMBERED)
 }
 
 impl Dedupe {
@@ -204,16 +193,20 @@ impl Dedupe {
         let generation = self.generation.load(Relaxed);
         let fingerprint = F::fingerprint(hash);
         let entry = fingerprint | (generation % GENERATIONS);
-        let live = Live::at(generation);
-        for line in self.chain(held.line()) {
-            if F::has(line, fingerprint) {
-                return self.is_first_again::<F>(line, entry, live);
+        let mut home = F::copy(held.line());
+        if F::has(&home, fingerprint) {
+            return self.is_first_again::<F>(held.line(), entry, live_at(generation));
+        }
+        for line in self.chain(held.line()).skip(1) {
+            if F::has(&F::copy(line), fingerprint) {
+                return self.is_first_again::<F>(line, entry, live_at(generation));
             }
         }
         if held.line().swept() != generation % GENERATIONS {
             self.sweep::<F>(held.line(), generation);
+            home = F::copy(held.line());
         }
-        match F::free(held.line()) {
+        match F::free(&home) {
             Some(at) => F::set(held.line(), at, entry),
             None => self.put_further::<F>(held.line(), entry),
         }
@@ -223,16 +216,12 @@ impl Dedupe {
     /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.
     #[inline(never)]
     fn sweep<F: Format>(&self, home: &Line, generation: u64) {
-        let live = Live::at(generation);
+        let live = live_at(generation);
         home.set_swept(generation % GENERATIONS);
         if home.link().is_some() {
             return self.rewrite::<F>(home, live);
         }
-        for at in 0..F::ENTRIES {
-            if !live.has(F::get(home, at)) {
-                F::set(home, at, 0);
-            }
-        }
+        F::sweep(home, live);
     }
 
     /// The same of a line that goes on in others: its entries move up.
@@ -278,7 +267,7 @@ impl Dedupe {
     /// Puts an entry behind a line that is full.
     #[inline(never)]
     fn put_further<F: Format>(&self, home: &Line, entry: u64) {
-        let place = self.chain(home).skip(1).find_map(|line| F::free(line).map(|at| (line, at)));
+        let place = self.chain(home).skip(1).find_map(|line| F::free(&F::copy(line)).map(|at| (line, at)));
         if let Some((line, at)) = place {
             return F::set(line, at, entry);
         }
@@ -308,7 +297,7 @@ impl Dedupe {
     /// The table's numbers now. It looks at every line, one after the other.
     #[must_use]
     pub fn info(&self) -> Info {
-        let live = Live::at(self.generation.load(Relaxed));
+        let live = live_at(self.generation.load(Relaxed));
         let homes = &self.lines.all()[..self.homes as usize];
         let touched = self.homes as usize + self.overflow.touched();
         let ids = if self.wide { self.count::<Wide>(homes, live) } else { self.count::<Narrow>(homes, live) };
