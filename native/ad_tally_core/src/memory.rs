@@ -46,8 +46,13 @@ impl<L: ZeroIsEmpty> Lines<L> {
 
     /// Bytes of it that lie in huge pages, where the system tells.
     pub(crate) fn huge_bytes(&self) -> Option<usize> {
+        // A look at all mappings takes milliseconds, and what is smaller than a page has none.
         #[cfg(target_os = "linux")]
-        return huge_bytes(self.mapping.as_ptr().addr(), self.mapping.len());
+        return if self.mapping.len() < HUGE_PAGE {
+            Some(0)
+        } else {
+            huge_bytes(self.mapping.as_ptr().addr(), self.mapping.len())
+        };
         #[cfg(not(target_os = "linux"))]
         None
     }
