@@ -7,7 +7,6 @@ defmodule AdTally.Bench.Jobs.Meter do
 
   @ets ":ets.update_counter, one metric"
   @job "ids and two metrics in ETS, no users"
-  @batch 100
   @sizes %{
     full: [events: 300_000, rounds: 9],
     quick: [events: 200_000, rounds: 5],
@@ -23,22 +22,22 @@ defmodule AdTally.Bench.Jobs.Meter do
   @impl true
   def groups(size) do
     size = @sizes[size]
-    events = MeterEvents.events(size[:events])
+    seeds = MeterEvents.seeds(size[:events])
     one = "AdTally.Meter.record, 1 process"
     two = "AdTally.Meter.record, 2 processes"
-    many = "AdTally.Meter.record_many by #{@batch}"
+    many = "AdTally.Meter.record_many by 100"
 
     [
       %Group{
-        title: "#{size[:events]} events of 10000 keys (with two processes, each comes to both)",
+        title: "#{size[:events]} events of 10000 keys, each of its own id",
         unit: "event",
         rounds: size[:rounds],
         contenders: [
-          MeterEvents.record(one, events, yardsticks: [@ets, @job]),
-          MeterEvents.record(two, events, processes: 2, scaling_of: one),
-          MeterEvents.record_many(many, events, @batch, yardsticks: [one, @ets]),
-          MeterEvents.ets(@ets, events, []),
-          MeterEvents.ets_job(@job, events, [])
+          MeterEvents.record(one, seeds, yardsticks: [@ets, @job]),
+          MeterEvents.record(two, seeds, processes: 2, scaling_of: one),
+          MeterEvents.record_many(many, seeds, yardsticks: [one, @ets]),
+          MeterEvents.ets(@ets, seeds, []),
+          MeterEvents.ets_job(@job, seeds, [])
         ]
       }
     ]

@@ -5,6 +5,9 @@ defmodule AdTally.Bench.Contender do
   A pass calls `fun` with each of `inputs`, `repeats` times over, in each of
   `processes` processes. All contenders run through the same loop, see
   `AdTally.Bench.Pass`, so they differ by what `fun` does and by nothing else.
+
+  Where inputs are too large to be read from memory as they are, `make` makes what `fun` is
+  called with of something smaller. That is part of the loop, and taken off with it.
   """
 
   alias AdTally.Bench.{Inputs, WrongResultError}
@@ -15,6 +18,7 @@ defmodule AdTally.Bench.Contender do
                 operations_per_input: 1,
                 repeats: 1,
                 processes: 1,
+                make: nil,
                 prepare: nil,
                 summary: nil,
                 expected_summary: nil,
@@ -32,6 +36,8 @@ defmodule AdTally.Bench.Contender do
           operations_per_input: pos_integer(),
           repeats: pos_integer(),
           processes: pos_integer(),
+          # makes what `fun` is called with of an input
+          make: (term() -> term()) | nil,
           # done before every pass, untimed
           prepare: (() -> term()) | nil,
           # makes something comparable of the last result of a pass, untimed
@@ -53,12 +59,15 @@ defmodule AdTally.Bench.Contender do
         label: label,
         inputs: Inputs.keep(inputs, Keyword.get(options, :processes, 1)),
         input_count: length(inputs),
-        fun: fun,
+        fun: making(fun, options[:make]),
         passes: :counters.new(1, [])
       },
       options
     )
   end
+
+  defp making(fun, nil), do: fun
+  defp making(fun, make), do: fn input -> fun.(make.(input)) end
 
   @doc "Operations that all processes of a pass do together."
   @spec operations(t()) :: pos_integer()
@@ -74,7 +83,7 @@ defmodule AdTally.Bench.Contender do
   @spec empty_loop(t()) :: t()
   def empty_loop(contender) do
     shape = {contender.repeats, contender.processes, contender.operations_per_input}
-    mark = :erlang.phash2({shape, contender.inputs})
+    mark = :erlang.phash2({shape, contender.inputs, contender.make})
 
     %__MODULE__{
       label: "empty loop #{mark}",
@@ -83,7 +92,7 @@ defmodule AdTally.Bench.Contender do
       operations_per_input: contender.operations_per_input,
       repeats: contender.repeats,
       processes: contender.processes,
-      fun: fn _input -> :ok end,
+      fun: making(fn _input -> :ok end, contender.make),
       passes: :counters.new(1, [])
     }
   end
