@@ -143,9 +143,7 @@ defmodule AdTally.Meter do
   does not run.
   """
   @spec record(name(), Event.t()) :: outcome()
-  def record(name, %Event{id: id, at: at, dimensions: dimensions, user: user, metrics: metrics}) do
-    Native.meter_record(native(name), id, at, dimensions, user, metrics)
-  end
+  def record(name, event), do: Native.meter_record(native(name), event)
 
   @doc """
   Counts a list of events: how many had each outcome of `record/2`.
@@ -166,29 +164,33 @@ defmodule AdTally.Meter do
         }
   def record_many(name, events) do
     native = native(name)
-    events = fields(events, events)
 
-    {ok, duplicate, late, future, overflow} =
-      with :many <- Native.meter_record_many(native, events) do
-        Steps.each(events, &Native.meter_check_some(native, &1))
-        record_rest(native, events, {0, 0, 0, 0, 0})
+    {rest, outcomes} =
+      try do
+        record_first(native, events)
+      rescue
+        error in ArgumentError ->
+          Native.meter_refuse(native, how_many(events))
+          reraise error, __STACKTRACE__
       end
 
+    {ok, duplicate, late, future, overflow} = record_rest(native, rest, outcomes)
     %{ok: ok, duplicate: duplicate, late: late, future: future, overflow: overflow}
   end
 
-  # As the native side reads them.
-  defp fields([%Event{} = event | events], all) do
-    %{id: id, at: at, dimensions: dimensions, user: user, metrics: metrics} = event
-    [{id, at, dimensions, user, metrics} | fields(events, all)]
+  # All of them, if that is not too much for a call. Otherwise they are looked at, and none is
+  # counted yet.
+  defp record_first(native, events) do
+    with :many <- Native.meter_record_many(native, events) do
+      Steps.each(events, &Native.meter_check_some(native, &1))
+      {events, {0, 0, 0, 0, 0}}
+    end
   end
 
-  defp fields([], _all), do: []
-
-  defp fields(other, all) do
-    what = if is_list(other) and other != [], do: hd(other), else: all
-    raise ArgumentError, "expected a list of AdTally.Event, got: #{inspect(what)}"
-  end
+  # What is no list is one thing that is no event, and so is what a list ends with instead of [].
+  defp how_many([_event | events]), do: 1 + how_many(events)
+  defp how_many([]), do: 0
+  defp how_many(_other), do: 1
 
   defp record_rest(_native, [], outcomes), do: outcomes
 
@@ -236,8 +238,9 @@ defmodule AdTally.Meter do
   @doc """
   The meter's numbers.
 
-    * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future` and
-      `overflow`, which add up to it
+    * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
+      `overflow` and `refused`, which add up to it. Refused are those that raised, with all of
+      the list they were in
     * `:left_out` - what was not added to any window, by `:duplicate`, `:late` and `:future`, and
       by metric
     * `:open_windows`, `:closed_windows` - how many there are, and were

@@ -404,15 +404,22 @@ defmodule AdTally.MeterTest do
     end
 
     for other <- [:event, [:event], [event() | :event], [event(), %{}]] do
-      assert_raise ArgumentError, ~r/expected a list of AdTally.Event/, fn ->
-        Meter.record_many(name, other)
-      end
+      assert_raise ArgumentError,
+                   ~r/expected a (proper list of )?%AdTally.Event\{\} struct/,
+                   fn ->
+                     Meter.record_many(name, other)
+                   end
     end
 
     nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
     assert Meter.record_many(name, []) == nothing
 
-    assert %{received: 0} = Meter.info(name).events
+    # Thirteen one by one, and lists of 1, 11 and 1,001 of each; then 1, 1, 2 and 2.
+    refused = 13 * (1 + 1 + 11 + 1_001) + 6
+
+    assert %{received: ^refused, refused: ^refused, applied: 0, duplicate: 0} =
+             Meter.info(name).events
+
     assert Meter.report(name) == []
     # Its id was not remembered either.
     assert Meter.record(name, event(id: "the id")) == :ok

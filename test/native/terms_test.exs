@@ -3,7 +3,7 @@ defmodule AdTally.Native.TermsTest do
   # the switch between the two is the library's, not a process'.
   use ExUnit.Case
 
-  alias AdTally.{Counters, FrequencyCap, Native, Reach, Sketch}
+  alias AdTally.{Counters, Event, FrequencyCap, Meter, Native, Reach, Sketch}
   alias AdTally.Test.Terms
 
   setup do
@@ -110,6 +110,43 @@ defmodule AdTally.Native.TermsTest do
     end
   end
 
+  test "any term is the same event, or none, both ways" do
+    event = %Event{at: 1_780_272_000_000, dimensions: {1, "us", :web}, user: 7}
+    event = %{event | metrics: [n: 1, m: 2]}
+
+    events =
+      for {term, number} <- Enum.with_index(Terms.all()),
+          event = %{event | id: {:number, number}},
+          event <- [
+            term,
+            %{event | id: term},
+            %{event | at: term},
+            %{event | dimensions: term},
+            %{event | dimensions: {1, term, :web}},
+            %{event | user: term},
+            %{event | metrics: term},
+            %{event | metrics: [term, {:n, 1}]},
+            %{event | metrics: [{:n, 1} | term]},
+            %{event | metrics: [{term, 1}]},
+            %{event | metrics: [n: term]},
+            # As large as an event, or with all of its fields.
+            %{event | __struct__: term},
+            Map.from_struct(event),
+            event |> Map.delete(:user) |> Map.put(:users, term),
+            Map.put(event, :more, term)
+          ],
+          do: event
+
+    assert [{answers, report, info}, {others, other_report, other_info}] =
+             both_ways(fn -> metered(events) end)
+
+    for {event, answer, other} <- Enum.zip([events, answers, others]) do
+      assert answer === other, "differs: #{inspect(event)}"
+    end
+
+    assert {report, info} === {other_report, other_info}
+  end
+
   test "random users are the same both ways" do
     seed = :rand.uniform(1_000_000)
     :rand.seed(:exsss, seed)
@@ -166,6 +203,29 @@ defmodule AdTally.Native.TermsTest do
   defp added_many(items) do
     counters = Counters.new(metrics: [:n], max_keys: 10)
     outcome(fn -> Counters.add_many(counters, items) end, counters)
+  end
+
+  # What two calls with each event and one with a list of it come to.
+  defp metered(events) do
+    {:ok, meter} =
+      Meter.start_link(
+        name: __MODULE__,
+        dimensions: [:a, :b, :c],
+        metrics: [:n, :m],
+        clock: :events,
+        reach: [by: [:a, :c]],
+        dedupe: [window: 1_000, capacity: 10_000]
+      )
+
+    answers =
+      for event <- events do
+        record = fn -> answer(fn -> Meter.record(__MODULE__, event) end) end
+        {record.(), record.(), answer(fn -> Meter.record_many(__MODULE__, [event, event]) end)}
+      end
+
+    seen = {answers, Meter.report(__MODULE__), Meter.info(__MODULE__).events}
+    GenServer.stop(meter)
+    seen
   end
 
   defp outcome(fun, counters), do: {answer(fun), Enum.sort(Counters.to_list(counters))}

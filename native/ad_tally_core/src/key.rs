@@ -336,6 +336,24 @@ pub fn hash_integer(seed: &Seed, value: i64) -> u64 {
     hash.finish(KIND_INTEGER << ARITY_BITS)
 }
 
+/// The hash of a key that is bare bytes, at most 30 of them, equal to what [`KeyWriter`] computes.
+#[inline(always)]
+#[must_use]
+pub fn hash_short_bytes(seed: &Seed, bytes: &[u8]) -> Option<u64> {
+    if bytes.len() >= LONG {
+        return None;
+    }
+    let mut hash = Hash::new(seed);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for chunk in whole {
+        hash.word(u64::from_le_bytes(*chunk));
+    }
+    if !rest.is_empty() {
+        hash.word(last_word(bytes, rest));
+    }
+    Some(hash.finish((KIND_BYTES | (bytes.len() as u64) << LENGTH_SHIFT) << ARITY_BITS))
+}
+
 /// The hash of whole words, equal to what [`KeyWriter`] computed when it wrote them.
 pub(crate) fn hash_words(seed: &Seed, length: usize, word: impl Fn(usize) -> u64) -> u64 {
     let mut hash = Hash::new(seed);

@@ -31,12 +31,18 @@ impl<const KINDS: usize> Tally<KINDS> {
     /// The same for a thread that knows its number, or that of a slot it has claimed.
     #[inline(always)]
     pub(crate) fn add_in(&self, number: usize, kind: usize) {
+        self.add_many_in(number, kind, 1);
+    }
+
+    /// Counts several more.
+    #[inline(always)]
+    pub(crate) fn add_many_in(&self, number: usize, kind: usize, more: u64) {
         if number < THREADS {
             // No other thread has the number, and who had it before has stored before it gave it back.
             let count = &self.counts[number].0[kind];
-            count.store(count.load(Relaxed) + 1, Relaxed);
+            count.store(count.load(Relaxed) + more, Relaxed);
         } else {
-            self.counts[THREADS].0[kind].fetch_add(1, Relaxed);
+            self.counts[THREADS].0[kind].fetch_add(more, Relaxed);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
-use ad_tally_core::meter::{Config, Counts, Event, Outcome, ReachConfig, Window};
+use ad_tally_core::meter::{Batch, Config, Counts, Draft, Event, Outcome, ReachConfig, Window, Written};
 use ad_tally_core::sketch::Coupon;
 use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, dedupe};
 use proptest::prelude::*;
@@ -65,6 +65,29 @@ fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
         reach: meter.reach().map(|_| (reach.finish(), Coupon::of_integer(sent.user, None))),
     };
     meter.record(&event, || now).expect("a time")
+}
+
+/// Appends an event to a batch.
+fn push(batch: &mut Batch, meter: &Meter, sent: &Sent) {
+    let room = batch.room(0);
+    let mut writer = KeyWriter::tuple(room, meter.seed(), 2).expect("an arity");
+    writer.integer(sent.key.0);
+    writer.integer(sent.key.1);
+    let key = writer.finish();
+    let key = Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
+    let mut writer = KeyWriter::tuple(&mut room[key.length as usize..], meter.seed(), 1).expect("an arity");
+    writer.integer(sent.key.0);
+    let by = writer.finish();
+    let by = Written { hash: by.hash, begin: key.length, length: by.words.len() as u32 };
+    let draft = Draft {
+        at: sent.at,
+        id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
+        key,
+        reach: meter.reach().map(|_| (by, Coupon::of_integer(sent.user, None))),
+    };
+    let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
+    // SAFETY: both keys were written into the room, one behind the other.
+    unsafe { batch.push(draft, (key.length + by.length) as usize, &amounts) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -166,6 +189,69 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_batch_does_what_its_events_would_do_one_by_one(
+        events in prop::collection::vec((sent(), 0..150_u8), 1..500),
+        max_keys in prop_oneof![Just(3), Just(10_000_usize)],
+        patience in 1..4_usize,
+    ) {
+        let config = Config { max_keys, ..config() };
+        let (one_by_one, in_batches) = (meter(&config), meter(&config));
+        let mut batch = Batch::default();
+        let (mut expected, mut outcomes) = ([0_u64; 5], [0_u64; 5]);
+        let last = events.len() - 1;
+        let mut waiting = Vec::new();
+        for (at, (sent, cut)) in events.iter().enumerate() {
+            expected[record(&one_by_one, sent) as usize] += 1;
+            waiting.push(*sent);
+            if *cut > 1 && at < last {
+                continue;
+            }
+            while !waiting.is_empty() {
+                batch.clear();
+                waiting.iter().for_each(|sent| push(&mut batch, &in_batches, sent));
+                let mut asked = 0;
+                let done = in_batches.record_batch(&batch, &mut outcomes, || u64::MAX, || {
+                    asked += 1;
+                    asked < patience
+                });
+                prop_assert!(done == waiting.len() || asked == patience && done > 0);
+                waiting.drain(..done);
+            }
+            prop_assert_eq!(outcomes, expected);
+            if *cut == 0 {
+                let [one, other] = [&one_by_one, &in_batches].map(|meter| meter.close(None));
+                prop_assert_eq!(contents(&one), contents(&other));
+            }
+        }
+        let [one, other] = [&one_by_one, &in_batches].map(Meter::info);
+        prop_assert_eq!((one.events, one.left_out, one.newest), (other.events, other.left_out, other.newest));
+        let [one, other] = [&one_by_one, &in_batches].map(Meter::stop);
+        prop_assert_eq!(contents(&one), contents(&other));
+    }
+}
+
+/// All that is in windows.
+fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug {
+    windows.iter().map(|window| (window.number, rows(window), users(window), window.overflow())).collect::<Vec<_>>()
+}
+
+#[test]
+fn a_batch_refuses_a_time_that_is_none() {
+    let meter = meter(&config());
+    let mut batch = Batch::default();
+    push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 });
+    let length = batch.words();
+    let key = Written { hash: 0, begin: 0, length: 0 };
+    // SAFETY: it has no words.
+    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, &[]) };
+    assert_eq!(pushed, Err(Error::Time(u64::MAX)));
+    assert_eq!((batch.len(), batch.words()), (1, length));
+}
+
 /// Threads that record events, each of them sent by two, while windows are closed all the time.
 #[test]
 fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twice() {
@@ -189,7 +275,8 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
             .map(|thread| {
                 let (meter, applied, duplicate, late) = (&meter, &applied, &duplicate, &late);
                 scope.spawn(move || {
-                    // Of two threads that send the same, one is a little ahead.
+                    let (mut batch, mut outcomes) = (Batch::default(), [0; 5]);
+                    // Of two threads that send the same, one is a little ahead, and one sends batches.
                     for event in (0..EVENTS).filter(|event| event % (THREADS / 2) == thread / 2) {
                         let back = if event.is_multiple_of(97) { 4 * SECOND } else { event * 31 % SECOND };
                         let sent = Sent {
@@ -199,12 +286,24 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
                             amounts: [1, event as i64],
                             user: event,
                         };
+                        if thread % 2 == 0 {
+                            push(&mut batch, meter, &sent);
+                            if batch.len() == 100 {
+                                assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 100);
+                                batch.clear();
+                            }
+                            continue;
+                        }
                         match record(meter, &sent) {
                             Outcome::Applied => applied.fetch_add(1, Relaxed),
                             Outcome::Duplicate => duplicate.fetch_add(1, Relaxed),
                             Outcome::Late => late.fetch_add(1, Relaxed),
                             other => panic!("{other:?}"),
                         };
+                    }
+                    meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true);
+                    for (kind, count) in [applied, duplicate, late].into_iter().zip(outcomes) {
+                        kind.fetch_add(count, Relaxed);
                     }
                 })
             })
@@ -221,7 +320,7 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
     assert_eq!(applied + duplicate + late, 2 * EVENTS);
     assert!(duplicate > 0 && late > 0, "{applied} applied, {duplicate} duplicate, {late} late");
     let info = meter.info();
-    assert_eq!(info.events, Counts { applied, duplicate, late, future: 0, overflow: 0 });
+    assert_eq!(info.events, Counts { applied, duplicate, late, ..Counts::default() });
     let amounts: i128 = closed.iter().flat_map(|window| rows(window).into_values()).map(|row| row[1]).sum();
     let left_out: i128 = info.left_out.iter().map(|amounts| amounts[1]).sum();
     assert_eq!(amounts + left_out, 2 * (0..i128::from(EVENTS)).sum::<i128>());

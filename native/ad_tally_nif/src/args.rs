@@ -75,19 +75,27 @@ pub fn write_parts<'r, 'a, L: Layout>(
     parts: Parts<'_, 'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
     match write_short_key::<L>(env, room, seed, parts) {
-        Some((hash, length)) => {
-            let words = &room[..length];
-            // SAFETY: it has written that many words.
-            Ok(HashedKey { hash, words: unsafe { &*(ptr::from_ref(words) as *const [u64]) } })
-        }
+        // SAFETY: it has written that many words.
+        Some((hash, length)) => Ok(HashedKey { hash, words: unsafe { written(room, length) } }),
         None => write_any_key::<L>(env, room, seed, parts),
     }
+}
+
+/// The first words of a room.
+///
+/// # Safety
+/// They were written.
+#[inline(always)]
+pub unsafe fn written(room: &[MaybeUninit<u64>], length: usize) -> &[u64] {
+    let words = &room[..length];
+    // SAFETY: this function's contract.
+    unsafe { &*(ptr::from_ref(words) as *const [u64]) }
 }
 
 /// Writes a key without long binaries: the hash and how many words. Apart from `write_any_key`, because here nothing is
 /// called that takes the writer's address, so that it stays in registers: 4 ns a key instead of 6.
 #[inline(always)]
-fn write_short_key<'a, L: Layout>(
+pub fn write_short_key<'a, L: Layout>(
     env: Env<'a>,
     room: &mut [MaybeUninit<u64>],
     seed: &Seed,
@@ -114,7 +122,7 @@ fn write_short_key<'a, L: Layout>(
 /// Writes any key, or says why it is none.
 #[cold]
 #[inline(never)]
-fn write_any_key<'r, 'a, L: Layout>(
+pub fn write_any_key<'r, 'a, L: Layout>(
     env: Env<'a>,
     room: &'r mut [MaybeUninit<u64>],
     seed: &Seed,
@@ -135,24 +143,6 @@ fn write_any_key<'r, 'a, L: Layout>(
     Ok(writer.finish())
 }
 
-/// Reads the key of a tuple of some elements of a term, and does something with it.
-#[inline(always)]
-pub fn with_tuple_key<'a, R>(
-    env: Env<'a>,
-    seed: &Seed,
-    elements: &[Raw<'a>],
-    of: Raw<'a>,
-    act: impl FnOnce(HashedKey<'_>) -> R,
-) -> Result<R, Refusal> {
-    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    let parts = Parts::of_tuple(elements);
-    match with_layout!(L => write_parts::<L>(env, &mut room, seed, parts)) {
-        Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(words)) => with_long_parts(env, seed, parts, of, words, act),
-        Err(fault) => Err(refusal::key(of.in_env(env), fault)),
-    }
-}
-
 /// Reads a key and does something with it.
 #[inline(always)]
 pub fn with_key<'a, R>(
@@ -169,7 +159,7 @@ pub fn with_key<'a, R>(
     }
 }
 
-/// The hash of a key. Ids are mostly bare integers, which need no room.
+/// The hash of a key.
 #[inline(always)]
 pub fn hash<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
     with_layout!(L => hash_laid_out::<L>(env, seed, term))
@@ -178,9 +168,18 @@ pub fn hash<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal
 /// The same where the layout of terms was asked for already.
 #[inline(always)]
 pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
-    match terms::small::<L>(term) {
-        Some(value) => Ok(key::hash_integer(seed, value)),
+    match hash_short::<L>(seed, term) {
+        Some(hash) => Ok(hash),
         None => hash_long(env, seed, term),
+    }
+}
+
+/// Of what ids mostly are: an integer or a few bytes.
+#[inline(always)]
+pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
+    match terms::small::<L>(term) {
+        Some(value) => Some(key::hash_integer(seed, value)),
+        None => key::hash_short_bytes(seed, terms::short_binary::<L>(term)?),
     }
 }
 
@@ -194,29 +193,16 @@ fn with_long_key<'a, R>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
-    words: usize,
-    act: impl FnOnce(HashedKey<'_>) -> R,
-) -> Result<R, Refusal> {
-    let parts = with_layout!(L => Parts::of::<L>(env, &term));
-    with_long_parts(env, seed, parts, term, words, act)
-}
-
-#[cold]
-fn with_long_parts<'a, R>(
-    env: Env<'a>,
-    seed: &Seed,
-    parts: Parts<'_, 'a>,
-    of: Raw<'a>,
     mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> R,
 ) -> Result<R, Refusal> {
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_parts::<L>(env, &mut room, seed, parts)) {
+        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
             Ok(key) => return Ok(act(key)),
             // The next long binary of the same key: at most eight rounds.
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(of.in_env(env), fault)),
+            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
         }
     }
 }

@@ -103,6 +103,7 @@ fn with_adds<R>(table: &Table, act: impl FnOnce(&mut Adds<'_>) -> R) -> R {
 
 impl Load for Adds<'_> {
     const ITEM: &'static str = "{key, metric, amount} tuple";
+    type Outcome = usize;
 
     fn clear(&mut self) {
         self.batch.clear();
@@ -128,8 +129,10 @@ impl Load for Adds<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, go_on: impl FnMut() -> bool) -> (usize, usize) {
-        self.table.counters.add_batch(self.batch, go_on)
+    fn apply(&self, overflowed: &mut usize, go_on: impl FnMut() -> bool) -> usize {
+        let (applied, more) = self.table.counters.add_batch(self.batch, go_on);
+        *overflowed += more;
+        applied
     }
 }
 

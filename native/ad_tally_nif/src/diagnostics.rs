@@ -7,6 +7,7 @@ use rustler::{Encoder, Env};
 
 use crate::atoms;
 use crate::counters::Table;
+use crate::event;
 use crate::hot::hot;
 use crate::resource;
 use crate::terms;
@@ -27,12 +28,14 @@ hot! {
 /// Results must be the same.
 #[rustler::nif]
 fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
-    let was = terms::layout() != terms::Known::Unknown && resource::is_layout_known();
+    let was = terms::layout() != terms::Known::Unknown && resource::is_layout_known() && event::is_layout_known();
     if wanted {
         terms::calibrate(env);
+        event::calibrate(env);
         resource::calibrate(env);
     } else {
         terms::forget_layout();
+        event::forget_layout();
         resource::forget_layout();
     }
     was

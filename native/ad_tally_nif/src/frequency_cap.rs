@@ -203,7 +203,7 @@ fn read_candidates<'a, L: Layout, P>(
     let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
         let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
-            let at_end = terms::is_empty_list(env, rest);
+            let at_end = with_layout!(L => terms::is_empty_list::<L>(env, rest));
             return if at_end { Ok(rest) } else { Err(refusal::list(list.in_env(env), ITEM)) };
         };
         candidates.push(candidate::<L, P>(env, table, item, user, &find, &mut last)?);

@@ -3,10 +3,11 @@
 //! * `hot`: the one way a per-event function is declared
 //! * `terms`: terms, read where they lie
 //! * `args`: keys and amounts to Rust and back
+//! * `event`: events, read where they lie
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `refusal`: what is raised for bad arguments
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`, `reach`, `sketch`, `frequency_cap`: the functions of the modules of these names
+//! * `counters`, `reach`, `sketch`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
 
 mod args;
 mod atoms;
@@ -14,6 +15,7 @@ mod clock;
 mod counters;
 mod dedupe;
 mod diagnostics;
+mod event;
 mod frequency_cap;
 mod hot;
 mod meter;
@@ -26,6 +28,7 @@ mod terms;
 
 fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     terms::calibrate(env);
+    event::calibrate(env);
     let is_loaded = resource::register_own(env)
         && resource::register::<counters::Table>(env)
         && resource::register::<counters::Walk>(env)

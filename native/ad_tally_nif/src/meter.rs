@@ -1,25 +1,28 @@
 //! The functions of `AdTally.Meter`.
 
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use ad_tally_core::dedupe;
-use ad_tally_core::meter::{Config, Event, Outcome, ReachConfig, Window};
+use ad_tally_core::key::SHORT_KEY_WORDS;
+use ad_tally_core::meter::{Batch, Config, Draft, Outcome, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
-use ad_tally_core::{Add, Coupon, Meter, Secret};
+use ad_tally_core::{Add, Error, Meter, Secret};
 use arrayvec::ArrayVec;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
-use crate::args;
+use crate::args::{self, KeyFault, Parts};
 use crate::atoms;
 use crate::clock::now;
 use crate::counters;
+use crate::event::{self, EventTerm};
 use crate::hot::{Argument, At, hot};
 use crate::reach;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::sketch;
-use crate::steps;
+use crate::steps::{self, Load};
 use crate::terms::{self, Layout, Raw, with_layout, word};
 
 /// A meter, with the names of its metrics.
@@ -30,6 +33,8 @@ pub struct Table {
     dimensions: usize,
     /// Which of them a sketch's key has.
     by: Vec<usize>,
+    /// Where those begin and how many they are, if they follow one another.
+    by_range: Option<(usize, usize)>,
 }
 
 /// A window of a meter.
@@ -45,153 +50,169 @@ const MOST_DIMENSIONS: usize = ad_tally_core::key::MAX_ARITY;
 
 type Amounts = ArrayVec<Add, MAX_METRICS>;
 
+/// What an event is refused for, and the term to blame; or how many words there is no room for. Two words, which stay in
+/// registers: what is raised is made of it where that is done.
+#[derive(Clone, Copy)]
+enum Fault<'a> {
+    Event(Raw<'a>),
+    At(Raw<'a>),
+    Id(Raw<'a>),
+    Dimensions(Raw<'a>),
+    Key(Raw<'a>),
+    User(Raw<'a>),
+    Metrics(Raw<'a>),
+    Metric(Raw<'a>),
+    Amount(Raw<'a>),
+    Room(usize),
+}
+
 impl Table {
-    #[inline(always)]
-    fn metric<'a>(&self, env: Env<'a>, name: Raw<'a>) -> Result<u32, Refusal> {
-        let position = self.metrics.iter().position(|known| *known == name.word());
-        position.map(|metric| metric as u32).ok_or_else(|| {
-            refusal::metric(name.in_env(env), self.metrics.iter().map(|word| args::atom_term(env, *word)))
-        })
+    #[cold]
+    fn refusal<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> Refusal {
+        match fault {
+            Fault::Event(term) => refusal::item(term.in_env(env), event::NAME),
+            Fault::At(term) => match At::read(env, term) {
+                Ok(At(at)) => Error::Time(at).into(),
+                Err(refusal) => refusal,
+            },
+            Fault::Id(term) | Fault::Key(term) => self.key_refusal(env, term),
+            Fault::Dimensions(term) => refusal::dimensions(term.in_env(env), self.dimensions),
+            Fault::User(term) => refusal::user(term.in_env(env)),
+            Fault::Metrics(term) => refusal::metrics(term.in_env(env), MAX_METRICS),
+            Fault::Metric(term) => {
+                refusal::metric(term.in_env(env), self.metrics.iter().map(|word| args::atom_term(env, *word)))
+            }
+            Fault::Amount(term) => refusal::amount(term.in_env(env)),
+            Fault::Room(words) => unreachable!("{words} words were not made room for"),
+        }
+    }
+
+    /// Says once more, and in words, why a term is no key.
+    fn key_refusal<'a>(&self, env: Env<'a>, term: Raw<'a>) -> Refusal {
+        let read = args::hash(env, self.meter.seed(), term);
+        read.map_or_else(|refusal| refusal, |_hash| refusal::key(term.in_env(env), KeyFault::Type))
     }
 
     #[inline(always)]
-    fn amounts<'a, L: Layout>(&self, env: Env<'a>, list: Raw<'a>, into: &mut Amounts) -> Result<(), Refusal> {
+    fn read_amounts<'a, L: Layout>(&self, env: Env<'a>, list: Raw<'a>, amounts: &mut Amounts) -> Result<(), Fault<'a>> {
         let mut rest = list;
         while let Some([item, tail]) = terms::list_cell::<L>(env, rest) {
-            let Some([name, amount]) = terms::tuple::<L>(env, item) else {
-                return Err(refusal::metrics(list.in_env(env), MAX_METRICS));
+            let &[name, amount] = terms::tuple::<L>(env, item).ok_or(Fault::Metrics(list))? else {
+                return Err(Fault::Metrics(list));
             };
-            let metric = self.metric(env, *name)?;
-            let amount = terms::integer::<L>(env, *amount).ok_or_else(|| refusal::amount(amount.in_env(env)))?;
-            into.try_push(Add { metric, amount }).map_err(|_| refusal::metrics(list.in_env(env), MAX_METRICS))?;
+            let metric = self.metrics.iter().position(|known| *known == name.word()).ok_or(Fault::Metric(name))?;
+            let amount = terms::integer::<L>(env, amount).ok_or(Fault::Amount(amount))?;
+            amounts.try_push(Add { metric: metric as u32, amount }).map_err(|_| Fault::Metrics(list))?;
             rest = tail;
         }
-        if terms::is_empty_list(env, rest) { Ok(()) } else { Err(refusal::metrics(list.in_env(env), MAX_METRICS)) }
+        if terms::is_empty_list::<L>(env, rest) { Ok(()) } else { Err(Fault::Metrics(list)) }
     }
 
-    /// What a user is in sketches, if there is one and there are any.
+    /// Writes the words of a key into the room, behind `written` others.
     #[inline(always)]
-    fn coupon<'a, L: Layout>(&self, env: Env<'a>, user: Raw<'a>) -> Result<Option<Coupon>, Refusal> {
-        match self.meter.reach() {
-            Some(reach) if !is_nil(user) => {
-                sketch::coupon::<L>(env, user, reach.secret.as_ref()).map(|(coupon, _length)| Some(coupon))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Reads an event and does something with it.
-    #[inline(always)]
-    fn with_event<'a, R>(
+    fn write_key<'a, L: Layout>(
         &self,
         env: Env<'a>,
-        term: EventTerm<'a>,
-        act: impl Fn(&Event<'_>) -> Result<R, Refusal>,
-    ) -> Result<R, Refusal> {
-        let EventTerm { id, at, dimensions, user, metrics } = term;
+        room: &mut [MaybeUninit<u64>],
+        written: &mut u32,
+        elements: &[Raw<'a>],
+        of: Raw<'a>,
+    ) -> Result<Written, Fault<'a>> {
+        let parts = Parts::of_tuple(elements);
+        let begin = *written;
+        let room = &mut room[begin as usize..];
+        let (hash, length) = match args::write_short_key::<L>(env, room, self.meter.seed(), parts) {
+            Some(key) => key,
+            None => match args::write_any_key::<L>(env, room, self.meter.seed(), parts) {
+                Ok(key) => (key.hash, key.words.len()),
+                // And for a key behind this one.
+                Err(KeyFault::Room(more)) => return Err(Fault::Room(begin as usize + more + SHORT_KEY_WORDS)),
+                Err(_) => return Err(Fault::Key(of)),
+            },
+        };
+        *written += length as u32;
+        Ok(Written { hash, begin, length: length as u32 })
+    }
+
+    /// Reads an event. Its keys are written into the room, and its amounts appended to others.
+    #[inline(always)]
+    fn read<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        term: Raw<'a>,
+        room: &mut [MaybeUninit<u64>],
+        amounts: &mut Amounts,
+    ) -> Result<(Draft, usize), Fault<'a>> {
+        let EventTerm { id, at: time, dimensions, user, metrics } =
+            EventTerm::read(env, term).ok_or(Fault::Event(term))?;
+        let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
+        let at = at.ok_or(Fault::At(time))?;
         let id = match self.meter.dedupe_seed() {
             Some(seed) if !is_nil(id) => {
-                let id = args::hash(env, seed, id)?;
+                let hash = match args::hash_short::<L>(seed, id) {
+                    Some(hash) => hash,
+                    None => args::hash(env, seed, id).map_err(|_| Fault::Id(id))?,
+                };
                 // Looked at last: until then its line is on its way.
-                self.meter.fetch_id(id);
-                Some(id)
+                self.meter.fetch_id(hash);
+                Some(hash)
             }
             _ => None,
         };
-        let mut amounts = Amounts::new();
-        let (elements, user) = with_layout!(L => {
-            self.amounts::<L>(env, metrics, &mut amounts)?;
-            (terms::tuple::<L>(env, dimensions), self.coupon::<L>(env, user)?)
-        });
-        let elements = elements.filter(|elements| elements.len() == self.dimensions);
-        let elements = elements.ok_or_else(|| refusal::dimensions(dimensions.in_env(env), self.dimensions))?;
-        args::with_tuple_key(env, self.meter.seed(), elements, dimensions, |key| match user {
-            None => act(&Event { at, id, key, amounts: &amounts, reach: None }),
-            // Then it is all dimensions, in their order.
-            Some(user) if self.by.len() == self.dimensions => {
-                act(&Event { at, id, key, amounts: &amounts, reach: Some((key, user)) })
+        let elements = terms::tuple::<L>(env, dimensions).filter(|elements| elements.len() == self.dimensions);
+        let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
+        let mut words = 0;
+        let key = self.write_key::<L>(env, room, &mut words, elements, dimensions)?;
+        let reach = match self.meter.reach() {
+            Some(reach) if !is_nil(user) => {
+                let secret = reach.secret.as_ref();
+                let (user, _length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
+                let by = match self.by_range {
+                    Some((0, length)) if length == self.dimensions => key,
+                    Some((begin, length)) => {
+                        let by = &elements[begin..begin + length];
+                        self.write_key::<L>(env, room, &mut words, by, dimensions)?
+                    }
+                    None => {
+                        let by: ArrayVec<Raw<'a>, MOST_DIMENSIONS> = self.by.iter().map(|at| elements[*at]).collect();
+                        self.write_key::<L>(env, room, &mut words, &by, dimensions)?
+                    }
+                };
+                Some((by, user))
             }
-            Some(user) => {
-                let by: ArrayVec<Raw<'a>, MOST_DIMENSIONS> = self.by.iter().map(|at| elements[*at]).collect();
-                args::with_tuple_key(env, self.meter.seed(), &by, dimensions, |by| {
-                    act(&Event { at, id, key, amounts: &amounts, reach: Some((by, user)) })
-                })?
-            }
-        })?
+            _ => None,
+        };
+        self.read_amounts::<L>(env, metrics, amounts)?;
+        Ok((Draft { at, id, key, reach }, words as usize))
     }
 
     #[inline(always)]
-    fn record<'a>(&self, env: Env<'a>, term: EventTerm<'a>) -> Result<Outcome, Refusal> {
-        self.with_event(env, term, |event| self.meter.record(event, now).map_err(Refusal::from))
-    }
-
-    /// Looks whether it is an event, and asks for what it will need.
-    #[inline(always)]
-    fn check<'a>(&self, env: Env<'a>, term: EventTerm<'a>) -> Result<(), Refusal> {
-        self.with_event(env, term, |event| self.meter.check(event).map_err(Refusal::from))
-    }
-
-    /// Does something with events of a list, as many as one call may: the rest of the list.
-    fn each<'a>(
+    fn record<'a, L: Layout>(
         &self,
         env: Env<'a>,
-        list: Raw<'a>,
-        mut act: impl FnMut(EventTerm<'a>) -> Result<(), Refusal>,
-    ) -> Result<Raw<'a>, Refusal> {
-        let begin = Instant::now();
-        let mut rest = list;
-        for count in 0..MOST_EVENTS {
-            if count % 8 == 7 && begin.elapsed() > MOST_TIME {
-                break;
+        term: Raw<'a>,
+        room: &mut [MaybeUninit<u64>],
+    ) -> Result<Outcome, Fault<'a>> {
+        let mut amounts = Amounts::new();
+        let (draft, words) = self.read::<L>(env, term, room, &mut amounts)?;
+        // SAFETY: it has written that many words.
+        let words = unsafe { args::written(room, words) };
+        self.meter.record(&draft.event(words, &amounts), now).map_err(|_| Fault::Event(term))
+    }
+
+    /// Of an event whose keys are long, or that is refused.
+    #[cold]
+    fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, Refusal> {
+        while let Fault::Room(words) = fault {
+            let mut room = vec![MaybeUninit::uninit(); words];
+            match with_layout!(L => self.record::<L>(env, term, &mut room)) {
+                Ok(outcome) => return Ok(outcome),
+                // The next long binary: at most sixteen rounds.
+                Err(next) => fault = next,
             }
-            let Some([item, tail]) = with_layout!(L => terms::list_cell::<L>(env, rest)) else {
-                if terms::is_empty_list(env, rest) {
-                    break;
-                }
-                return Err(refusal::list(list.in_env(env), ITEM));
-            };
-            act(EventTerm::read(env, item)?)?;
-            rest = tail;
         }
-        steps::consume_timeslice(env, begin.elapsed());
-        Ok(rest)
-    }
-}
-
-/// Events that one call takes at most, and for how long it may work on them.
-const MOST_EVENTS: usize = 256;
-const MOST_TIME: Duration = Duration::from_micros(250);
-const ITEM: &str = "AdTally.Event";
-
-/// An event as Elixir has it.
-struct EventTerm<'a> {
-    id: Raw<'a>,
-    at: u64,
-    dimensions: Raw<'a>,
-    user: Raw<'a>,
-    metrics: Raw<'a>,
-}
-
-impl<'a> EventTerm<'a> {
-    /// One of a list: `{id, at, dimensions, user, metrics}`.
-    #[inline(always)]
-    fn read(env: Env<'a>, item: Raw<'a>) -> Result<Self, Refusal> {
-        let Some([id, at, dimensions, user, metrics]) = with_layout!(L => terms::tuple::<L>(env, item)) else {
-            return Err(refusal::item(item.in_env(env), ITEM));
-        };
-        let At(at) = At::read(env, *at)?;
-        Ok(Self { id: *id, at, dimensions: *dimensions, user: *user, metrics: *metrics })
-    }
-}
-
-/// How many events of a list had each outcome, in their order.
-#[derive(Default)]
-struct Outcomes([u64; 5]);
-
-impl Outcomes {
-    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future, overflow] = self.0;
-        (applied, duplicate, late, future, overflow).encode(env)
+        self.meter.refuse(1);
+        Err(self.refusal(env, fault))
     }
 }
 
@@ -213,39 +234,109 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
 
 hot! {
     /// Counts an event.
-    fn meter_record(env, table: &Table, id: Raw<'a>, at: At, dimensions: Raw<'a>, user: Raw<'a>, metrics: Raw<'a>) {
-        let event = EventTerm { id, at: at.0, dimensions, user, metrics };
-        table.record(env, event).map(|recorded| outcome(env, recorded))
+    fn meter_record(env, table: &Table, event: Raw<'a>) {
+        let mut room = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
+        let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room)) {
+            Ok(recorded) => recorded,
+            Err(fault) => table.record_long(env, event, fault)?,
+        };
+        Ok(outcome(env, recorded))
     }
 
-    /// Counts the events of a list that one call can take, or none of a longer one: `many`.
-    fn meter_record_many(env, table: &Table, events: Raw<'a>) {
-        let rest = table.each(env, events, |event| table.check(env, event))?;
-        if !terms::is_empty_list(env, rest) {
-            return Ok(atoms::many().to_term(env));
-        }
-        let mut outcomes = Outcomes::default();
-        let mut record = |event| table.record(env, event).map(|outcome| outcomes.0[outcome as usize] += 1);
-        let mut rest = events;
-        while !terms::is_empty_list(env, rest) {
-            rest = table.each(env, rest, &mut record)?;
-        }
-        Ok(outcomes.term(env))
+    /// Counts a list of events that one call can read.
+    fn meter_record_many(env, table: &Table, events: Term<'a>) {
+        with_events(table, |load| steps::add_all(env, events, load))
     }
 
-    /// Looks at events of a long list: the rest of it.
-    fn meter_check_some(env, table: &Table, events: Raw<'a>) {
-        table.each(env, events, |event| table.check(env, event)).map(|rest| rest.in_env(env))
+    /// Looks at events of a long list.
+    fn meter_check_some(env, table: &Table, events: Term<'a>) {
+        with_events(table, |load| steps::check_some(env, events, load))
     }
 
-    /// Counts events of a long list: the rest of it, and what became of them.
-    fn meter_record_some(env, table: &Table, events: Raw<'a>) {
-        let mut outcomes = Outcomes::default();
-        let record = |event| table.record(env, event).map(|outcome| outcomes.0[outcome as usize] += 1);
-        let rest = table.each(env, events, record)?;
-        Ok((rest.in_env(env), outcomes.term(env)).encode(env))
+    /// Counts events of a long list.
+    fn meter_record_some(env, table: &Table, events: Term<'a>) {
+        with_events(table, |load| steps::add_some(env, events, load))
     }
 }
+
+/// Notes that so many events of a list were refused.
+#[rustler::nif]
+fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    table.meter.refuse(events);
+    Ok(atoms::ok().to_term(env))
+}
+
+/// How many events of a list had each outcome, in their order.
+#[derive(Default)]
+struct Outcomes([u64; 5]);
+
+impl steps::Outcome for Outcomes {
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let [applied, duplicate, late, future, overflow] = self.0;
+        (applied, duplicate, late, future, overflow).encode(env)
+    }
+}
+
+/// Events to record.
+struct Events<'t> {
+    table: &'t Table,
+    batch: &'t mut Batch,
+}
+
+fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
+    thread_local! {
+        static BATCH: RefCell<Batch> = RefCell::default();
+    }
+    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch }))
+}
+
+impl Load for Events<'_> {
+    const ITEM: &'static str = event::NAME;
+    type Outcome = Outcomes;
+
+    fn clear(&mut self) {
+        self.batch.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS
+    }
+
+    #[inline(always)]
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
+        let mut room = 0;
+        loop {
+            let mut amounts = Amounts::new();
+            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts) {
+                Ok((draft, words)) => {
+                    // SAFETY: it has written that many words of the room just now, and the keys lie there.
+                    return Ok(unsafe { self.batch.push(draft, words, &amounts) }?);
+                }
+                Err(Fault::Room(more)) => room = more,
+                Err(fault) => return Err(self.table.refusal(env, fault)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn apply(&self, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
+        self.table.meter.record_batch(self.batch, &mut outcomes.0, now, go_on)
+    }
+}
+
+/// Events that one call reads at most, and words of their keys: long binaries fill a batch before it has many events.
+const MOST_EVENTS: usize = 512;
+const MOST_WORDS: usize = 1 << 16;
 
 /// What is asked for of a meter: windows, names, sketches, ids.
 type Times = (u64, u64, Option<u64>);
@@ -272,7 +363,10 @@ fn meter_new<'a>(
     let config = Config { window, lateness, max_ahead, metrics: metrics.len(), max_keys, reach, dedupe };
     let meter = Meter::new(&config).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
-    Ok(resource::make(env, Table { meter, metrics, dimensions, by }))
+    let first = by.first().copied();
+    let by_range =
+        first.filter(|first| by.iter().copied().eq(*first..*first + by.len())).map(|first| (first, by.len()));
+    Ok(resource::make(env, Table { meter, metrics, dimensions, by, by_range }))
 }
 
 /// Closes windows whose time has passed, by the events' time or one that is given: `{begin, end, window}` of each.
@@ -334,6 +428,7 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::late(), events.late),
         (atoms::future(), events.future),
         (atoms::overflow(), events.overflow),
+        (atoms::refused(), events.refused),
     ];
     let left_out = [atoms::duplicate(), atoms::late(), atoms::future()];
     let left_out: Vec<(Atom, Term<'a>)> = left_out

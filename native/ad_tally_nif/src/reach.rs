@@ -127,6 +127,7 @@ fn with_pairs<R>(reach: &Reach, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
 
 impl Load for Pairs<'_> {
     const ITEM: &'static str = "{key, user} tuple";
+    type Outcome = usize;
 
     fn clear(&mut self) {
         self.batch.clear();
@@ -153,8 +154,10 @@ impl Load for Pairs<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, go_on: impl FnMut() -> bool) -> (usize, usize) {
-        self.reach.add_batch(self.batch, go_on)
+    fn apply(&self, overflowed: &mut usize, go_on: impl FnMut() -> bool) -> usize {
+        let (applied, more) = self.reach.add_batch(self.batch, go_on);
+        *overflowed += more;
+        applied
     }
 }
 

@@ -60,13 +60,17 @@ pub const MOST_HASHED: usize = 1 << 18;
 /// The coupon of a user, and how many bytes were hashed for it.
 #[inline(always)]
 pub fn coupon<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Result<(Coupon, usize), Refusal> {
+    coupon_if_any::<L>(env, user, secret).ok_or_else(|| refusal::user(user.in_env(env)))
+}
+
+/// The same of what may be no user.
+#[inline(always)]
+pub fn coupon_if_any<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Option<(Coupon, usize)> {
     if let Some(bits) = terms::bits::<L>(env, user) {
-        return Ok((Coupon::of_integer(bits, secret), size_of::<u64>()));
+        return Some((Coupon::of_integer(bits, secret), size_of::<u64>()));
     }
-    match terms::binary::<L>(env, user) {
-        Some(bytes) if (1..=LONGEST_USER).contains(&bytes.len()) => Ok((Coupon::of_bytes(bytes, secret), bytes.len())),
-        _ => Err(refusal::user(user.in_env(env))),
-    }
+    let bytes = terms::binary::<L>(env, user).filter(|bytes| (1..=LONGEST_USER).contains(&bytes.len()))?;
+    Some((Coupon::of_bytes(bytes, secret), bytes.len()))
 }
 
 /// `{:error, reason}` for sketches that do not unite.
@@ -102,6 +106,7 @@ pub fn with_users<R>(
 
 impl Load for Users<'_> {
     const ITEM: &'static str = "user";
+    type Outcome = usize;
 
     fn clear(&mut self) {
         self.coupons.clear();
@@ -126,8 +131,9 @@ impl Load for Users<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, _go_on: impl FnMut() -> bool) -> (usize, usize) {
-        (self.coupons.len(), (self.give)(self.coupons))
+    fn apply(&self, overflowed: &mut usize, _go_on: impl FnMut() -> bool) -> usize {
+        *overflowed += (self.give)(self.coupons);
+        self.coupons.len()
     }
 }
 

@@ -28,10 +28,32 @@ const LONG_FOR_ONE_TURN: usize = 64;
 /// A megabyte of keys: long binaries fill a batch before it has many items.
 const MOST_WORDS: usize = 1 << 17;
 
+/// What became of items that were applied.
+pub trait Outcome: Default {
+    /// Whether of a list that was applied whole nothing has to be said but that.
+    fn is_plain(&self) -> bool;
+
+    /// What Elixir is told.
+    fn term<'a>(&self, env: Env<'a>) -> Term<'a>;
+}
+
+/// How many overflowed.
+impl Outcome for usize {
+    fn is_plain(&self) -> bool {
+        *self == 0
+    }
+
+    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
+        self.encode(env)
+    }
+}
+
 /// Items of a list, read and not yet applied.
 pub trait Load {
     /// What an item looks like, for errors.
     const ITEM: &'static str;
+    /// What becomes of them.
+    type Outcome: Outcome;
 
     /// Empties it.
     fn clear(&mut self);
@@ -45,9 +67,9 @@ pub trait Load {
     /// Reads an item.
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal>;
 
-    /// Applies its items in turn, for as long as `go_on` says so, which is asked now and then: how many were applied, and
-    /// how many of those overflowed.
-    fn apply(&self, go_on: impl FnMut() -> bool) -> (usize, usize);
+    /// Applies its items in turn, for as long as `go_on` says so, which is asked now and then: how many were applied. What
+    /// became of those is added to `outcome`.
+    fn apply(&self, outcome: &mut Self::Outcome, go_on: impl FnMut() -> bool) -> usize;
 }
 
 /// Whether a batch of items by key should take no more.
@@ -80,8 +102,8 @@ pub fn push<'a, L: Layout, T: Copy>(
     }
 }
 
-/// Applies a list that one call can read: `:ok`, or the rest of it, if time was up before all were applied, and how many
-/// overflowed. `:many` for a longer list, and nothing is applied.
+/// Applies a list that one call can read: `:ok`, or the rest of it, if time was up before all were applied, and what became
+/// of the others. `:many` for a longer list, and nothing is applied.
 #[inline(always)]
 pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
     if read(env, items.into(), load)?.is_some() {
@@ -89,7 +111,8 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
     }
     // Begun when the clock is first asked for, which a short list never does: two looks take as long as an add.
     let mut begin = None;
-    let (applied, overflowed) = load.apply(|| begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
+    let mut outcome = Default::default();
+    let applied = load.apply(&mut outcome, || begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
     match begin {
         Some(begin) => consume_timeslice(env, begin.elapsed()),
         // Two microseconds, of which the VM cannot be told less than ten. A process that does nothing but add such lists
@@ -97,10 +120,10 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
         None if applied >= LONG_FOR_ONE_TURN => consume_timeslice(env, Duration::ZERO),
         None => {}
     }
-    if applied == load.len() && overflowed == 0 {
+    if applied == load.len() && outcome.is_plain() {
         return Ok(atoms::ok().to_term(env));
     }
-    Ok((skip(env, items, applied), overflowed).encode(env))
+    Ok((skip(env, items, applied), outcome.term(env)).encode(env))
 }
 
 /// Looks whether the items of a long list are right, as far as time permits: the rest of the list.
@@ -111,16 +134,15 @@ pub fn check_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Re
     })
 }
 
-/// Applies items of a long list, as far as time permits: the rest of the list and how many overflowed.
-pub fn add_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
-    let mut overflowed = 0;
+/// Applies items of a long list, as far as time permits: the rest of the list and what became of the others.
+pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
+    let mut outcome = T::Outcome::default();
     let rest = in_steps(env, items, |items, end| {
         read(env, items.into(), load)?;
-        let (applied, more) = load.apply(|| Instant::now() < end);
-        overflowed += more;
+        let applied = load.apply(&mut outcome, || Instant::now() < end);
         Ok::<_, Refusal>(skip(env, items, applied))
     })?;
-    Ok((rest, overflowed).encode(env))
+    Ok((rest, outcome.term(env)).encode(env))
 }
 
 /// Reads items until the load is full: the rest of the list, or `None` at its end.
@@ -134,13 +156,13 @@ fn read_in<'a, L: Layout, T: Load>(env: Env<'a>, mut items: Raw<'a>, load: &mut 
     load.clear();
     while !load.is_full() {
         let Some([item, rest]) = terms::list_cell::<L>(env, items) else {
-            let at_end = terms::is_empty_list(env, items);
+            let at_end = terms::is_empty_list::<L>(env, items);
             return if at_end { Ok(None) } else { Err(refusal::list(items.in_env(env), T::ITEM)) };
         };
         load.read::<L>(env, item)?;
         items = rest;
     }
-    Ok(if terms::is_empty_list(env, items) { None } else { Some(items) })
+    Ok(if terms::is_empty_list::<L>(env, items) { None } else { Some(items) })
 }
 
 /// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
@@ -151,7 +173,7 @@ fn in_steps<'a, E>(
 ) -> Result<Term<'a>, E> {
     let begin = Instant::now();
     let end = begin + TIME_LIMIT;
-    while !terms::is_empty_list(env, list.into()) && Instant::now() < end {
+    while !with_layout!(L => terms::is_empty_list::<L>(env, list.into())) && Instant::now() < end {
         list = step(list, end)?;
     }
     consume_timeslice(env, begin.elapsed());

@@ -11,6 +11,7 @@
 //! large integer   address | 2      to [1 << 6 | sign][absolute value], if one word holds that
 //! tuple           address | 2      to [arity << 6][element]...
 //! short binary    address | 2      to [words << 6 | kind][size][bytes...]
+//! small map       address | 2      to [kind][size][a tuple of its keys][values in the order of those...]
 //! ```
 //!
 //! No VM promises that. So `calibrate` compares it with what the VM's own functions say, when the library is loaded, for
@@ -22,14 +23,14 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
 use rustler::sys::{
     ErlNifBinary, ErlNifTerm, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_get_uint64, enif_inspect_binary,
     enif_is_atom, enif_is_empty_list, enif_make_list_from_array,
 };
-use rustler::{Encoder, Env, Term};
+use rustler::{Atom, Encoder, Env, Term};
 
 use crate::atoms;
 
@@ -158,6 +159,8 @@ pub enum Known {
 }
 
 static LAYOUT: AtomicU8 = AtomicU8::new(Known::Unknown as u8);
+/// The one term that the empty list is.
+static EMPTY_LIST: AtomicU64 = AtomicU64::new(NO_TERM);
 
 #[inline(always)]
 pub fn layout() -> Known {
@@ -306,20 +309,27 @@ fn tuple_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [Raw<'a>]> {
     Some(unsafe { slice::from_raw_parts(elements.cast::<Raw<'a>>(), arity as usize) })
 }
 
+/// The bytes of a binary that lies where its term does.
+#[inline(always)]
+pub fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
+    let words = boxed::<L>(term.word())?;
+    // SAFETY: a boxed term points to a header, and that of a short binary is followed by its size and its bytes, which
+    // stay there while the environment lives. `calibrate` has seen that this VM does so.
+    unsafe {
+        if *words & HEADER_MASK != L::SHORT_BINARY {
+            return None;
+        }
+        let size = *words.add(1);
+        let length = size >> L::SIZE_SHIFT;
+        (length << L::SIZE_SHIFT == size).then(|| slice::from_raw_parts(words.add(2).cast(), length as usize))
+    }
+}
+
 /// The bytes of a binary. Not of a bitstring whose last byte is not whole.
 #[inline(always)]
 pub fn binary<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [u8]> {
-    if let Some(words) = boxed::<L>(term.word()) {
-        // SAFETY: a boxed term points to a header, and that of a short binary is followed by its size and its bytes,
-        // which stay there while the environment lives. `calibrate` has seen that this VM does so.
-        unsafe {
-            if *words & HEADER_MASK == L::SHORT_BINARY {
-                let size = *words.add(1);
-                let length = size >> L::SIZE_SHIFT;
-                return (length << L::SIZE_SHIFT == size)
-                    .then(|| slice::from_raw_parts(words.add(2).cast(), length as usize));
-            }
-        }
+    if let Some(bytes) = short_binary::<L>(term) {
+        return Some(bytes);
     }
     if L::IN_PLACE && term.word() & IMMEDIATE_MASK == IMMEDIATE {
         return None;
@@ -352,6 +362,8 @@ pub fn list_cell<'a, L: Layout>(env: Env<'a>, list: Raw<'a>) -> Option<[Raw<'a>;
         // SAFETY: a list that is not empty points to its first cell, two terms that stay there while the environment
         // lives. `calibrate` has seen that this VM does so.
         unsafe { *((word - LIST) as *const [u64; 2]) }.into()
+    } else if L::IN_PLACE && word & IMMEDIATE_MASK == IMMEDIATE {
+        return None;
     } else {
         list_cell_by_call(env, list)
     };
@@ -370,6 +382,113 @@ fn list_cell_by_call<'a>(env: Env<'a>, list: Raw<'a>) -> (u64, u64) {
     if found == 0 { (NO_TERM, NO_TERM) } else { (word(head), word(tail)) }
 }
 
+/// How the VM lays out the structs of a module, whose keys are known: `FIELDS` of them, `__struct__` among them.
+pub struct Shape<const FIELDS: usize> {
+    /// The header of small maps, or that the VM is to be asked.
+    header: AtomicU64,
+    /// The keys in the VM's order.
+    keys: [AtomicU64; FIELDS],
+    /// Where in that order each field is.
+    places: [AtomicUsize; FIELDS],
+}
+
+/// A header that no term has.
+const NO_HEADER: u64 = u64::MAX;
+/// Words of a small map before its values.
+const VALUES_AT: usize = 3;
+
+impl<const FIELDS: usize> Shape<FIELDS> {
+    pub const fn new() -> Self {
+        Self {
+            header: AtomicU64::new(NO_HEADER),
+            keys: [const { AtomicU64::new(0) }; FIELDS],
+            places: [const { AtomicUsize::new(0) }; FIELDS],
+        }
+    }
+
+    /// The values of a map with these keys and no others, in the order in which `calibrate` was given them, if it is seen
+    /// to be one. Otherwise it may still be one.
+    #[inline(always)]
+    pub fn values<'a>(&self, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> {
+        let words = boxed_words(term)?;
+        // SAFETY: a boxed term points to a header. One that is that of small maps is followed by the size, a tuple of as
+        // many keys and as many values, which stay there while the environment lives. `calibrate` has seen that this VM
+        // does so, or there is no such header.
+        unsafe {
+            if *words != self.header.load(Relaxed) || *words.add(1) != FIELDS as u64 {
+                return None;
+            }
+            let keys = (*words.add(2) & !POINTER_MASK) as *const u64;
+            let differences = (0..FIELDS).fold(0, |all, at| all | (*keys.add(1 + at) ^ self.keys[at].load(Relaxed)));
+            if differences != 0 {
+                return None;
+            }
+            let value = |field: usize| *words.add(VALUES_AT + self.places[field].load(Relaxed));
+            Some(std::array::from_fn(|field| raw(from_word(value(field)))))
+        }
+    }
+
+    /// Finds out how the VM lays out maps with these keys. Asked after `calibrate` has found out about other terms.
+    pub fn calibrate(&self, env: Env<'_>, fields: [Atom; FIELDS]) {
+        self.header.store(NO_HEADER, Relaxed);
+        if layout() == Known::Unknown {
+            return;
+        }
+        let values: [u64; FIELDS] = std::array::from_fn(|field| (field as u64) << SMALL_SHIFT | SMALL);
+        let pairs: Vec<_> = (0..FIELDS as u32).map(|field| (fields[field as usize], from_u32(env, field))).collect();
+        let Ok(map) = Term::map_from_pairs(env, &pairs) else { return };
+        let Some((header, keys, own)) = small_map(map.into(), FIELDS) else { return };
+        let place = |field: usize| keys.iter().position(|key| *key == word(fields[field].as_c_arg()));
+        for field in 0..FIELDS {
+            match place(field) {
+                Some(at) if own[at] == values[field] => self.places[field].store(at, Relaxed),
+                _ => return,
+            }
+            self.keys[field].store(keys[field], Relaxed);
+        }
+        // Another size has the same header, and nothing else has it.
+        let other = Term::map_from_pairs(env, &pairs[1..]);
+        let other = other.ok().and_then(|map| Some(small_map(map.into(), FIELDS - 1)?.0));
+        if other == Some(header) && others(env).iter().all(|term| first_word((*term).into()) != Some(header)) {
+            self.header.store(header, Relaxed);
+        }
+    }
+
+    /// Whether such maps are read in place.
+    pub fn is_known(&self) -> bool {
+        self.header.load(Relaxed) != NO_HEADER
+    }
+
+    /// Has the VM asked from now on. `calibrate` takes it back.
+    pub fn forget(&self) {
+        self.header.store(NO_HEADER, Relaxed);
+    }
+}
+
+/// The header, the keys and the values of a small map of that size that was just made, if it lies as drawn above.
+fn small_map(map: Raw<'_>, size: usize) -> Option<(u64, &[u64], &[u64])> {
+    let words = boxed_words(map)?;
+    // SAFETY: the VM made the map just now. Whatever it is laid out like, it takes a header and a word for each value at
+    // least; its third word is looked at only when the second one is the size, and the keys only when that is a tuple, which
+    // is where the VM keeps them if it does.
+    unsafe {
+        if *words.add(1) != size as u64 {
+            return None;
+        }
+        let keys = (*words.add(2) & POINTER_MASK == BOXED).then(|| (*words.add(2) - BOXED) as *const u64)?;
+        if *keys != (size as u64) << HEADER_SHIFT | TUPLE {
+            return None;
+        }
+        Some((*words, slice::from_raw_parts(keys.add(1), size), slice::from_raw_parts(words.add(VALUES_AT), size)))
+    }
+}
+
+/// The first word of a boxed term.
+fn first_word(term: Raw<'_>) -> Option<u64> {
+    // SAFETY: a boxed term points to a header.
+    boxed_words(term).map(|words| unsafe { *words })
+}
+
 /// A list of those terms.
 pub fn list<'a>(env: Env<'a>, terms: &[Raw<'a>]) -> Term<'a> {
     // SAFETY: the terms are of this environment, and `Raw` is a transparent wrapper around one.
@@ -377,7 +496,13 @@ pub fn list<'a>(env: Env<'a>, terms: &[Raw<'a>]) -> Term<'a> {
 }
 
 /// Whether a term is the empty list.
-pub fn is_empty_list<'a>(env: Env<'a>, term: Raw<'a>) -> bool {
+#[inline(always)]
+pub fn is_empty_list<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> bool {
+    if L::IN_PLACE { term.word() == EMPTY_LIST.load(Relaxed) } else { is_empty_list_by_call(env, term) }
+}
+
+#[inline(never)]
+fn is_empty_list_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> bool {
     // SAFETY: the term belongs to the environment.
     unsafe { enif_is_empty_list(env.as_c_arg(), term.term) != 0 }
 }
@@ -390,12 +515,27 @@ pub fn calibrate(env: Env<'_>) {
         true if binaries_match::<Bits>(env) && others_differ::<Bits>(env) => Known::Bits,
         _ => Known::Unknown,
     };
+    EMPTY_LIST.store(word(Vec::<i64>::new().encode(env).as_c_arg()), Relaxed);
     LAYOUT.store(layout as u8, Relaxed);
 }
 
 /// Has the VM's functions asked from now on, whatever the layout. `calibrate` takes it back.
 pub fn forget_layout() {
     LAYOUT.store(Known::Unknown as u8, Relaxed);
+}
+
+/// Boxed terms that are neither tuples, short binaries nor small maps.
+fn others(env: Env<'_>) -> [Term<'_>; 7] {
+    let large: Vec<(i64, i64)> = (0..40).map(|key| (key, key)).collect();
+    [
+        i64::MAX.encode(env),
+        i64::MIN.encode(env),
+        i128::MAX.encode(env),
+        1.5_f64.encode(env),
+        crate::args::binary_term(env, &[0; LONGEST_SHORT_BINARY + 1]),
+        Term::map_from_pairs(env, &large).unwrap_or_else(|_| Term::map_new(env)),
+        env.make_ref().encode(env),
+    ]
 }
 
 fn smalls_match(env: Env<'_>) -> bool {
@@ -464,16 +604,8 @@ fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
 
 /// Whether no term of another type looks like one that is read in place. Asked when the others are known to match.
 fn others_differ<L: Layout>(env: Env<'_>) -> bool {
-    let boxed = [
-        i64::MAX.encode(env),
-        i64::MIN.encode(env),
-        i128::MAX.encode(env),
-        1.5_f64.encode(env),
-        crate::args::binary_term(env, &[0; LONGEST_SHORT_BINARY + 1]),
-        Term::map_new(env),
-        env.make_ref().encode(env),
-    ];
-    let boxed_differ = boxed.into_iter().all(|term| {
+    let maps = [Term::map_new(env)];
+    let boxed_differ = others(env).into_iter().chain(maps).all(|term| {
         let word = word(term.as_c_arg());
         word & POINTER_MASK == BOXED && {
             // SAFETY: the VM made the term on this environment's heap, and a word with the mark that tuples and

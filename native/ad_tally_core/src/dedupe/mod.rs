@@ -140,11 +140,17 @@ impl Dedupe {
     /// # Errors
     /// [`Error::Time`].
     #[inline(always)]
-    pub fn first(&self, hash: u64, at: u64, now: impl FnOnce() -> u64) -> Result<bool, Error> {
+    pub fn first(&self, hash: u64, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
+        if at < TIMES { Ok(self.first_at(hash, at, &now)) } else { Err(Error::Time(at)) }
+    }
+
+    /// The same at a time that was checked.
+    #[inline(always)]
+    pub(crate) fn first_at(&self, hash: u64, at: u64, now: &impl Fn() -> u64) -> bool {
         if at / self.granule > self.generation.load(Relaxed) {
-            self.advance(at, now)?;
+            self.advance(at, now);
         }
-        Ok(if self.wide { self.first_as::<Wide>(hash) } else { self.first_as::<Narrow>(hash) })
+        if self.wide { self.first_as::<Wide>(hash) } else { self.first_as::<Narrow>(hash) }
     }
 
     /// Asks for the line of an id, to be looked at soon.
@@ -156,16 +162,12 @@ impl Dedupe {
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
     /// not have all ids forgotten.
     #[cold]
-    fn advance(&self, at: u64, now: impl FnOnce() -> u64) -> Result<(), Error> {
-        if at >= TIMES {
-            return Err(Error::Time(at));
-        }
+    fn advance(&self, at: u64, now: &impl Fn() -> u64) {
         if at > now().saturating_add(self.window) {
             self.tally.add(Kind::Future as usize);
         } else {
             self.generation.fetch_max(at / self.granule, Relaxed);
         }
-        Ok(())
     }
 
     #[inline(always)]

@@ -114,7 +114,7 @@ impl Keyed {
             self.fetch_lines(next, &mut lines);
             for (row, entry) in rows.iter().zip(group) {
                 let key = batch.key(entry);
-                let found = row.filter(|row| self.has_key(*row, key.words)).or_else(|| self.find(key));
+                let found = self.find_at(*row, key);
                 done += 1;
                 if act(found, key, entry.item) && !go_on() {
                     return done;

@@ -153,10 +153,23 @@ impl Keyed {
         self.find_in(self.entries(self.shard(key.hash))?, key)
     }
 
+    /// The same, looked at first where it most likely is.
+    #[inline(always)]
+    pub(crate) fn find_at<'a>(&'a self, likely: Option<Found<'a>>, key: HashedKey<'_>) -> Option<Found<'a>> {
+        likely.filter(|row| self.has_key(*row, key.words)).or_else(|| self.find(key))
+    }
+
     /// Asks for the line of the index where a hash belongs, to be looked at soon.
     #[inline(always)]
     pub(crate) fn fetch(&self, hash: u64) {
         let _ = self.fetch_line(hash);
+    }
+
+    /// The row that most likely is the hash's, asked for so that it is near when it is looked for.
+    #[inline(always)]
+    pub(crate) fn fetch_row_of(&self, hash: u64) -> Option<Found<'_>> {
+        let line = self.entries(self.shard(hash))?.line_of(hash);
+        self.fetch_row(line, hash)
     }
 
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.

@@ -11,6 +11,7 @@
 //! set in place and to wait for the pins on the old one to end: what was recorded in a window is in its tables then, whole and
 //! for good, and what comes later finds the window closed and is late.
 
+mod batch;
 mod window;
 
 use std::sync::Arc;
@@ -18,20 +19,26 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
+pub use self::batch::{Batch, Draft, Written};
+use self::window::Places;
 pub use self::window::Window;
 use crate::counters::{self, Added};
 use crate::dedupe::{self, Dedupe};
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
 use crate::keyed::check_max_keys;
-use crate::pin::{Current, REGISTRY};
+use crate::pin::{Current, Pinned, REGISTRY};
 use crate::row::MAX_METRICS;
 use crate::sketch::{Coupon, Secret, Sketch};
 use crate::sync::AtomicU64;
 use crate::tally::Tally;
 
-/// Times below this, some 4,400 years after 1970.
-const TIMES: u64 = 1 << 47;
+/// Times are below this, some 4,400 years after 1970.
+pub const TIMES: u64 = 1 << 47;
+
+fn check_time(at: u64) -> Result<(), Error> {
+    if at < TIMES { Ok(()) } else { Err(Error::Time(at)) }
+}
 
 /// What a meter is to be.
 #[derive(Debug, Clone)]
@@ -94,6 +101,9 @@ pub enum Outcome {
 }
 
 const OUTCOMES: usize = 5;
+/// What is counted of events: outcomes, and those that are none.
+const KINDS: usize = OUTCOMES + 1;
+const REFUSED: usize = OUTCOMES;
 
 /// How many events had an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,6 +118,8 @@ pub struct Counts {
     pub future: u64,
     /// [`Outcome::Overflow`].
     pub overflow: u64,
+    /// What [`Meter::refuse`] was told of.
+    pub refused: u64,
 }
 
 /// A meter's numbers.
@@ -139,7 +151,7 @@ pub struct Meter {
     newest: AtomicU64,
     /// Held by whoever opens or closes windows.
     changing: Mutex<()>,
-    events: Tally<OUTCOMES>,
+    events: Tally<KINDS>,
     left_out: [Mutex<Vec<i128>>; 3],
 }
 
@@ -150,6 +162,13 @@ struct Open {
     /// Those that have events, from old to new, and their numbers: of all of them a line or two of memory.
     windows: Vec<Arc<Window>>,
     numbers: Vec<u64>,
+}
+
+/// What comes of trying to record an event.
+enum Step {
+    Done(Outcome),
+    /// There is no window of that number yet.
+    Begin(u64),
 }
 
 impl Open {
@@ -252,65 +271,70 @@ impl Meter {
     /// If a metric is not below [`Meter::metrics`].
     #[inline(always)]
     pub fn record(&self, event: &Event<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
+        check_time(event.at)?;
+        let mut open = self.open.pin();
+        loop {
+            let window = open.find(event.at / self.window);
+            match self.record_in(&open, window, Places::default(), event, &now) {
+                Step::Done(outcome) => {
+                    self.events.add_in(open.slot().id(), outcome as usize);
+                    return Ok(outcome);
+                }
+                Step::Begin(number) => {
+                    drop(open);
+                    self.begin(number);
+                    open = self.open.pin();
+                }
+            }
+        }
+    }
+
+    /// Counts an event whose time was checked in its window, which was looked for, and where its rows most likely are. Not
+    /// among [`Info::events`], which is the caller's to do.
+    #[inline(always)]
+    fn record_in<'w>(
+        &self,
+        open: &Pinned<'_, Open>,
+        window: Option<&'w Window>,
+        likely: Places<'w>,
+        event: &Event<'_>,
+        now: &impl Fn() -> u64,
+    ) -> Step {
         let at = event.at;
         let is_newest = at > self.newest.load(Relaxed);
-        if is_newest && !self.is_believed(at, &now)? {
-            return Ok(self.leave_out(event, Outcome::Future));
+        if is_newest && self.max_ahead.is_some_and(|ahead| at > now().saturating_add(ahead)) {
+            return Step::Done(self.leave_out(event, Outcome::Future));
         }
-        let number = at / self.window;
-        let mut open = self.open.pin();
-        let window = loop {
-            if number < open.first {
-                return Ok(self.leave_out(event, Outcome::Late));
-            }
-            if let Some(window) = open.find(number) {
-                break window;
-            }
-            drop(open);
-            self.begin(number);
-            open = self.open.pin();
+        let Some(window) = window else {
+            let number = at / self.window;
+            return if number < open.first {
+                Step::Done(self.leave_out(event, Outcome::Late))
+            } else {
+                Step::Begin(number)
+            };
         };
         // The line of the id is on its way meanwhile.
-        let places = window.find(event);
+        let places = window.find(event, likely);
         if let (Some(id), Some(dedupe)) = (event.id, &self.dedupe)
-            && !dedupe.first(id, at, now)?
+            && !dedupe.first_at(id, at, now)
         {
-            return Ok(self.leave_out(event, Outcome::Duplicate));
+            return Step::Done(self.leave_out(event, Outcome::Duplicate));
         }
-        let slot = open.slot().id();
         // SAFETY: this thread has pinned the windows in that slot.
-        let outcome = match unsafe { window.add(event, places, slot) } {
-            Added::Row => Outcome::Applied,
-            Added::Overflow => Outcome::Overflow,
-        };
+        let added = unsafe { window.add(event, places, open.slot().id()) };
         if is_newest {
             self.newest.fetch_max(at, Relaxed);
         }
-        self.events.add_in(slot, outcome as usize);
-        Ok(outcome)
+        Step::Done(match added {
+            Added::Row => Outcome::Applied,
+            Added::Overflow => Outcome::Overflow,
+        })
     }
 
-    /// Whether [`Meter::record`] could count an event, now or another time; it asks for what that needs.
-    ///
-    /// # Errors
-    /// As [`Meter::record`].
-    #[inline(always)]
-    pub fn check(&self, event: &Event<'_>) -> Result<(), Error> {
-        if event.at >= TIMES {
-            return Err(Error::Time(event.at));
-        }
-        if let Some(window) = self.open.pin().find(event.at / self.window) {
-            window.fetch(event);
-        }
-        Ok(())
-    }
-
-    /// Whether a time that is newer than all others may be true.
-    fn is_believed(&self, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
-        if at >= TIMES {
-            return Err(Error::Time(at));
-        }
-        Ok(self.max_ahead.is_none_or(|ahead| at <= now().saturating_add(ahead)))
+    /// Notes that so many events were none that could be recorded.
+    pub fn refuse(&self, events: u64) {
+        let open = self.open.pin();
+        self.events.add_many_in(open.slot().id(), REFUSED, events);
     }
 
     #[cold]
@@ -319,7 +343,6 @@ impl Meter {
         for add in event.amounts {
             left_out[add.metric as usize] += i128::from(add.amount);
         }
-        self.events.add(outcome as usize);
         outcome
     }
 
@@ -394,6 +417,7 @@ impl Meter {
                 late: count(Outcome::Late),
                 future: count(Outcome::Future),
                 overflow: count(Outcome::Overflow),
+                refused: self.events.get(REFUSED),
             },
             left_out: [0, 1, 2].map(|outcome| self.left_out[outcome].lock().clone()),
             open_windows: windows.len(),

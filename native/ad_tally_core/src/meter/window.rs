@@ -18,7 +18,7 @@ pub struct Window {
 }
 
 /// Where the rows of an event's keys are, if there are any.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
     counters: Option<Found<'w>>,
     reach: Option<Found<'w>>,
@@ -43,13 +43,31 @@ impl Window {
         }
     }
 
-    /// Looks for the rows of an event's keys.
+    /// Asks for the rows that most likely are those of an event's keys, whose lines of the index are near, and says where
+    /// they are.
     #[inline(always)]
-    pub(super) fn find(&self, event: &Event<'_>) -> Places<'_> {
-        let counters = self.counters.keyed.find(event.key);
+    pub(super) fn fetch_rows(&self, event: &Event<'_>) -> Places<'_> {
+        let counters = self.counters.keyed.fetch_row_of(event.key.hash);
         let reach = match (event.reach, &self.reach) {
             (Some((key, user)), Some((reach, _))) => {
-                let found = reach.keyed.find(key);
+                let found = reach.keyed.fetch_row_of(key.hash);
+                if let Some(found) = found {
+                    reach.fetch_register(found, user);
+                }
+                found
+            }
+            _ => None,
+        };
+        Places { counters, reach }
+    }
+
+    /// Looks for the rows of an event's keys, first where they most likely are.
+    #[inline(always)]
+    pub(super) fn find<'w>(&'w self, event: &Event<'_>, likely: Places<'w>) -> Places<'w> {
+        let counters = self.counters.keyed.find_at(likely.counters, event.key);
+        let reach = match (event.reach, &self.reach) {
+            (Some((key, user)), Some((reach, _))) => {
+                let found = reach.keyed.find_at(likely.reach, key);
                 if let Some(found) = found {
                     reach.fetch_register(found, user);
                 }
