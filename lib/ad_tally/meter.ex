@@ -37,6 +37,9 @@ defmodule AdTally.Meter do
   replays of old logs, time moves only with the events: nothing is closed by itself but when the
   meter stops.
 
+  Events that were late, copies, too far ahead or refused are counted all the same, with their
+  metrics: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
+
   Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order (by its
   supervisor, say), all open windows are closed and delivered, marked as partial. What a crash
   loses are the open windows, and those that a sink has not taken yet.
@@ -52,35 +55,14 @@ defmodule AdTally.Meter do
 
   require Logger
 
-  alias AdTally.{Event, Native, Options, Sketch, Steps, Window}
-  alias AdTally.Meter.Delivery
+  alias AdTally.{Event, Native, Steps, Telemetry, Window}
+  alias AdTally.Meter.{Config, Delivery, Late, Report}
 
   @typedoc "A meter's name."
   @type name :: atom()
 
   @typedoc "What became of an event."
   @type outcome :: :ok | :duplicate | :late | :future | :overflow
-
-  @options [
-    :name,
-    :dimensions,
-    :metrics,
-    :window,
-    :lateness,
-    :clock,
-    :max_ahead,
-    :reach,
-    :dedupe,
-    :max_keys,
-    :sinks,
-    :max_waiting,
-    :keep,
-    :flush
-  ]
-
-  @most_dimensions 8
-
-  @flush 4_000
 
   @doc """
   A meter as a child of a supervisor, which may have several, and gives it a second more than
@@ -91,7 +73,7 @@ defmodule AdTally.Meter do
     %{
       id: {__MODULE__, Keyword.get(options, :name)},
       start: {__MODULE__, :start_link, [options]},
-      shutdown: Keyword.get(options, :flush, @flush) + 1_000
+      shutdown: Config.flush(options) + 1_000
     }
   end
 
@@ -119,13 +101,19 @@ defmodule AdTally.Meter do
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
       given up, which is logged and counted in `info/1`. Default: 10,000.
     * `:keep` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
-    * `:flush` - for how many milliseconds a meter that is stopped waits for sinks. Default: 4,000.
+    * `:flush` - for how many milliseconds a meter that is stopped waits for sinks and for
+      `:on_late`. Default: 4,000.
+    * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
+      1,000 of them, in a process of its own and a tenth of a second later at most. Each is given
+      once at most: a list at which it raises is not given again, and while 100,000 wait
+      further ones are dropped, which `info/1` shows. Their metrics are in `:left_out` in any
+      case. Default: none.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options) do
-    config = config!(options)
+    config = Config.new!(options)
     GenServer.start_link(__MODULE__, config, name: config.name)
   end
 
@@ -143,7 +131,12 @@ defmodule AdTally.Meter do
   does not run.
   """
   @spec record(name(), Event.t()) :: outcome()
-  def record(name, event), do: Native.meter_record(native(name), event)
+  def record(name, event) do
+    {native, late} = running(name)
+    outcome = Native.meter_record(native, event)
+    if outcome == :late and late != nil, do: Late.take(late, [event])
+    outcome
+  end
 
   @doc """
   Counts a list of events: how many had each outcome of `record/2`.
@@ -163,9 +156,9 @@ defmodule AdTally.Meter do
           overflow: non_neg_integer()
         }
   def record_many(name, events) do
-    native = native(name)
+    meter = {native, _late} = running(name)
 
-    {rest, outcomes} =
+    first =
       try do
         record_first(native, events)
       rescue
@@ -174,7 +167,7 @@ defmodule AdTally.Meter do
           reraise error, __STACKTRACE__
       end
 
-    {ok, duplicate, late, future, overflow} = record_rest(native, rest, outcomes)
+    {ok, duplicate, late, future, overflow} = record_rest(meter, events, first, {0, 0, 0, 0, 0})
     %{ok: ok, duplicate: duplicate, late: late, future: future, overflow: overflow}
   end
 
@@ -183,7 +176,7 @@ defmodule AdTally.Meter do
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1))
-      {events, {0, 0, 0, 0, 0}}
+      {events, {{0, 0, 0, 0, 0}, []}}
     end
   end
 
@@ -192,12 +185,22 @@ defmodule AdTally.Meter do
   defp how_many([]), do: 0
   defp how_many(_other), do: 1
 
-  defp record_rest(_native, [], outcomes), do: outcomes
+  # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
+  defp record_rest({native, late} = meter, events, {rest, {counts, places}}, sums) do
+    if late != nil, do: Late.take(late, at_places(events, places, 0))
+    sums = Enum.zip_with(Tuple.to_list(counts), Tuple.to_list(sums), &+/2) |> List.to_tuple()
 
-  defp record_rest(native, events, {ok, duplicate, late, future, overflow}) do
-    {rest, {a, b, c, d, e}} = Native.meter_record_some(native, events)
-    record_rest(native, rest, {ok + a, duplicate + b, late + c, future + d, overflow + e})
+    if rest == [],
+      do: sums,
+      else: record_rest(meter, rest, Native.meter_record_some(native, rest), sums)
   end
+
+  defp at_places(_events, [], _place), do: []
+
+  defp at_places([event | events], [place | places], place),
+    do: [event | at_places(events, places, place + 1)]
+
+  defp at_places([_event | events], places, place), do: at_places(events, places, place + 1)
 
   @doc """
   What was counted, by dimensions: a map for each group of rows in open windows and in those
@@ -214,25 +217,8 @@ defmodule AdTally.Meter do
   """
   @spec report(name(), by: [atom()], from: non_neg_integer(), to: non_neg_integer()) :: [map()]
   def report(name, options \\ []) do
-    options = Options.known!(options, [:by, :from, :to])
     {windows, config} = GenServer.call(name, :windows, :infinity)
-    by = options |> Keyword.get(:by, config.dimensions) |> subset!(:by, config.dimensions)
-    from = Keyword.get(options, :from, 0)
-    to = Keyword.get(options, :to, :infinity)
-    # Any integer is less than an atom.
-    windows = Enum.filter(windows, &(&1.start >= from and &1.start < to))
-
-    rows = Enum.reduce(windows, %{}, &add_counters(&1, by, &2))
-    has_reach? = config.reach_by != [] and by -- config.reach_by == []
-    sketches = if has_reach?, do: Enum.reduce(windows, %{}, &add_sketches(&1, by, &2)), else: %{}
-
-    for {values, totals} <- Enum.sort(rows) do
-      by
-      |> Enum.zip(values)
-      |> Map.new()
-      |> Map.merge(totals)
-      |> with_reach(has_reach?, sketches[values])
-    end
+    Report.new(windows, config, options)
   end
 
   @doc """
@@ -248,19 +234,26 @@ defmodule AdTally.Meter do
     * `:memory_bytes` - of open windows and ids
     * `:sinks` - of each sink how many windows it took (`:delivered`), how many attempts
       `:failed`, how many windows are `:waiting`, and how many were `:dropped`
+    * `:on_late` - where that is an option, how many late events were `:handed` to it, at how many
+      it has `:failed`, how many are `:waiting` and how many were `:dropped`
   """
   @spec info(name()) :: map()
   def info(name) do
-    info = Native.meter_info(native(name))
-    received = info.events |> Map.values() |> Enum.sum()
-    info = put_in(info.events[:received], received)
-    Map.merge(info, GenServer.call(name, :info, :infinity))
+    {native, late} = running(name)
+    %{events: events} = info = Native.meter_info(native)
+    late_info = if late, do: %{on_late: Late.info(late)}, else: %{}
+
+    %{info | events: received(events)}
+    |> Map.merge(late_info)
+    |> Map.merge(GenServer.call(name, :info, :infinity))
   end
 
+  defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
+
   # Under the name itself: what is kept under a tuple takes 50 ns longer to be found.
-  defp native(name) do
+  defp running(name) do
     case :persistent_term.get(name, nil) do
-      {__MODULE__, native} -> native
+      {__MODULE__, native, late} -> {native, late}
       _other -> raise ArgumentError, "there is no AdTally.Meter named #{inspect(name)} that runs"
     end
   end
@@ -276,36 +269,53 @@ defmodule AdTally.Meter do
 
     deliveries =
       for {sink, options} <- config.sinks do
-        {:ok, delivery} = Delivery.start_link({sink, options, config.max_waiting})
+        {:ok, delivery} = Delivery.start_link(config.name, sink, options, config.max_waiting)
         delivery
       end
 
-    :persistent_term.put(config.name, {__MODULE__, native})
+    late = config.on_late && late(config)
+    :persistent_term.put(config.name, {__MODULE__, native, late})
 
     state = %{
       config: config,
       native: native,
       deliveries: deliveries,
+      late: late,
       epoch: System.system_time(:microsecond),
       sequence: 0,
-      kept: :queue.new()
+      kept: :queue.new(),
+      told: received(Native.meter_info(native).events),
+      told_memory: nil
     }
 
     {:ok, tick(state)}
   end
 
+  defp late(config) do
+    {:ok, late} = Late.start_link(config.name, config.on_late)
+    late
+  end
+
   @impl true
   def handle_info(:tick, state) do
+    begin = System.monotonic_time()
     periods = Native.meter_close(state.native, now(state.config))
-    state = state |> closed(periods, false) |> forget()
+    state = state |> closed(periods, false, begin) |> forget() |> tell_memory()
     {:noreply, tick(state)}
   end
 
   def handle_info({:EXIT, pid, reason}, state) do
-    # Its windows are gone with it, so this is no time to go on as if nothing had happened.
-    if pid in state.deliveries,
-      do: {:stop, {:delivery, reason}, %{state | deliveries: List.delete(state.deliveries, pid)}},
-      else: {:noreply, state}
+    cond do
+      # Its windows are gone with it, so this is no time to go on as if nothing had happened.
+      pid in state.deliveries ->
+        {:stop, {:delivery, reason}, %{state | deliveries: List.delete(state.deliveries, pid)}}
+
+      state.late != nil and pid == elem(state.late, 0) ->
+        {:stop, {:on_late, reason}, %{state | late: nil}}
+
+      true ->
+        {:noreply, state}
+    end
   end
 
   def handle_info(_other, state), do: {:noreply, state}
@@ -326,22 +336,33 @@ defmodule AdTally.Meter do
   @impl true
   def terminate(_reason, state) do
     :persistent_term.erase(state.config.name)
-    state = closed(state, Native.meter_stop(state.native), true)
+    begin = System.monotonic_time()
+    state = closed(state, Native.meter_stop(state.native), true, begin)
     wait = state.config.flush
+    late = if state.late, do: [fn -> {:late, Late.flush(state.late, wait)} end], else: []
 
     state.deliveries
-    |> Enum.map(&Task.async(fn -> {&1, Delivery.flush(&1, wait)} end))
+    |> Enum.map(&fn -> {&1, Delivery.flush(&1, wait)} end)
+    |> Enum.concat(late)
+    |> Enum.map(&Task.async/1)
     |> Task.await_many(:infinity)
-    |> Enum.each(fn
-      {_delivery, :ok} ->
-        :ok
+    |> Enum.each(&say_what_is_left(&1, state.config))
+  end
 
-      {delivery, {:left, count}} ->
-        Logger.error(
-          "AdTally.Meter #{inspect(state.config.name)} stops with #{count} windows that " <>
-            "#{inspect(Delivery.info(delivery).sink)} has not taken"
-        )
-    end)
+  defp say_what_is_left({_whose, :ok}, _config), do: :ok
+
+  defp say_what_is_left({:late, {:left, count}}, config) do
+    Logger.error(
+      "AdTally.Meter #{inspect(config.name)} stops with #{count} late events that " <>
+        "#{inspect(config.on_late)} was not given"
+    )
+  end
+
+  defp say_what_is_left({delivery, {:left, count}}, config) do
+    Logger.error(
+      "AdTally.Meter #{inspect(config.name)} stops with #{count} windows that " <>
+        "#{inspect(Delivery.info(delivery).sink)} has not taken"
+    )
   end
 
   defp now(%{clock: :system}), do: System.system_time(:millisecond)
@@ -352,9 +373,9 @@ defmodule AdTally.Meter do
     state
   end
 
-  defp closed(state, [], _partial), do: state
+  defp closed(state, [], _partial, _begin), do: state
 
-  defp closed(state, periods, partial) do
+  defp closed(state, periods, partial, begin) do
     {windows, sequence} =
       Enum.map_reduce(periods, state.sequence, fn period, sequence ->
         {window(period, sequence + 1, partial, state), sequence + 1}
@@ -363,10 +384,44 @@ defmodule AdTally.Meter do
     Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
     now = System.monotonic_time(:millisecond)
     kept = Enum.reduce(windows, state.kept, &:queue.in({now, &1}, &2))
-    %{state | sequence: sequence, kept: kept}
+    tell_closed(%{state | sequence: sequence, kept: kept}, periods, windows, begin)
   end
 
-  defp window({start, end_, native}, sequence, partial, state) do
+  # What the meter has done since it was told last is told with the first window.
+  defp tell_closed(state, periods, windows, begin) do
+    events = received(Native.meter_info(state.native).events)
+    since = Map.merge(events, state.told, fn _outcome, now, before -> now - before end)
+    nothing = Map.new(events, fn {outcome, _count} -> {outcome, 0} end)
+    first = Map.put(since, :duration, System.monotonic_time() - begin)
+    others = Stream.repeatedly(fn -> Map.put(nothing, :duration, 0) end)
+
+    [periods, windows, Stream.concat([first], others)]
+    |> Stream.zip()
+    |> Enum.each(fn {{_start, _end, rows, _native}, window, measured} ->
+      metadata = Map.take(window, [:meter, :start, :end, :sequence, :partial])
+      Telemetry.execute([:window, :closed], Map.put(measured, :rows, rows), metadata)
+    end)
+
+    %{state | told: events}
+  end
+
+  @memory_told_every 10_000
+
+  defp tell_memory(state) do
+    now = System.monotonic_time(:millisecond)
+
+    if state.told_memory == nil or now - state.told_memory >= @memory_told_every do
+      info = Native.meter_info(state.native)
+      kept = :queue.len(state.kept)
+      measured = %{bytes: info.memory_bytes, open_windows: info.open_windows, kept_windows: kept}
+      Telemetry.execute([:meter, :memory], measured, %{meter: state.config.name})
+      %{state | told_memory: now}
+    else
+      state
+    end
+  end
+
+  defp window({start, end_, _rows, native}, sequence, partial, state) do
     %{config: config, epoch: epoch} = state
 
     %Window{
@@ -395,187 +450,4 @@ defmodule AdTally.Meter do
         state
     end
   end
-
-  ## Reports
-
-  defp add_counters(window, by, rows) do
-    places = places(by, window.dimensions)
-    {walk, _overflow} = Native.meter_counters(window.native)
-
-    each_row(&Native.counters_rows/2, walk, rows, fn {values, totals}, rows ->
-      group = Enum.map(places, &elem(values, &1))
-      Map.update(rows, group, totals, &Map.merge(&1, totals, fn _metric, a, b -> a + b end))
-    end)
-  end
-
-  defp add_sketches(window, by, sketches) do
-    places = places(by, window.reach_by)
-    {walk, _overflow} = Native.meter_reach(window.native)
-
-    each_row(&Native.reach_rows/2, walk, sketches, fn {values, sketch}, sketches ->
-      Map.update(sketches, Enum.map(places, &elem(values, &1)), [sketch], &[sketch | &1])
-    end)
-  end
-
-  defp places(names, all), do: Enum.map(names, fn name -> Enum.find_index(all, &(&1 == name)) end)
-
-  # Rows as they come, so that those of a large window are not all there at once.
-  defp each_row(rows, walk, result, fun) do
-    {more, some} = rows.(walk, [])
-    result = Enum.reduce(some, result, fun)
-    if more == :more, do: each_row(rows, walk, result, fun), else: result
-  end
-
-  defp with_reach(row, false, _sketches), do: row
-
-  defp with_reach(row, true, nil),
-    do: Map.merge(row, %{reach: 0.0, reach_low: 0.0, reach_high: 0.0})
-
-  defp with_reach(row, true, sketches) do
-    sketch = union(sketches)
-    {low, high} = Sketch.bounds(sketch, 2)
-    Map.merge(row, %{reach: Sketch.estimate(sketch), reach_low: low, reach_high: high})
-  end
-
-  defp union([sketch]), do: sketch
-
-  defp union(sketches) do
-    {:ok, sketch} = Sketch.union(sketches)
-    sketch
-  end
-
-  ## Options
-
-  defp config!(options) do
-    options = Options.known!(options, @options)
-    name = name!(options)
-    dimensions = names!(options, :dimensions, @most_dimensions)
-    metrics = names!(options, :metrics, 16)
-    taken = for name <- metrics ++ [:reach, :reach_low, :reach_high], name in dimensions, do: name
-
-    if taken != [] do
-      raise ArgumentError,
-            "expected :dimensions to have other names than the metrics and :reach, :reach_low and " <>
-              ":reach_high, got: #{inspect(taken)}"
-    end
-
-    window = Options.milliseconds!(options, :window, 60_000)
-    clock = clock!(options)
-    max_ahead = Options.milliseconds!(options, :max_ahead, window)
-    max_keys = Options.max_keys!(options, 1_000_000)
-    {reach_by, sketches} = reach!(Keyword.get(options, :reach, false), dimensions, max_keys)
-
-    %{
-      name: name,
-      dimensions: dimensions,
-      metrics: metrics,
-      clock: clock,
-      times: {window, lateness!(options), if(clock == :system, do: max_ahead)},
-      names: {metrics, length(dimensions), max_keys},
-      reach_by: reach_by,
-      sketches: sketches,
-      ids: ids!(Keyword.get(options, :dedupe, false)),
-      sinks: sinks!(Keyword.get(options, :sinks, [])),
-      max_waiting: Options.count!(options, :max_waiting, 10_000),
-      keep: Options.milliseconds!(options, :keep, 3_600_000),
-      flush: Options.milliseconds!(options, :flush, @flush),
-      tick: window |> div(10) |> max(10) |> min(1_000)
-    }
-  end
-
-  defp name!(options) do
-    case Keyword.get(options, :name) do
-      name when is_atom(name) and name not in [nil, true, false] -> free!(name)
-      other -> raise ArgumentError, "expected :name to be an atom, got: #{inspect(other)}"
-    end
-  end
-
-  # What is there of a meter is that of one that was killed, or of one that runs: then the
-  # process' name is taken.
-  defp free!(name) do
-    case :persistent_term.get(name, nil) do
-      {__MODULE__, _native} ->
-        name
-
-      nil ->
-        name
-
-      other ->
-        raise ArgumentError,
-              "expected :name to be no key of :persistent_term, where there is #{inspect(other)}"
-    end
-  end
-
-  defp names!(options, option, most) do
-    names = Keyword.get(options, option)
-
-    if is_list(names) and length(names) in 1..most and Enum.all?(names, &is_atom/1) and
-         Enum.uniq(names) == names do
-      names
-    else
-      raise ArgumentError,
-            "expected #{inspect(option)} to be a list of one to #{most} different atoms, got: #{inspect(names)}"
-    end
-  end
-
-  defp clock!(options) do
-    case Keyword.get(options, :clock, :system) do
-      clock when clock in [:system, :events] ->
-        clock
-
-      other ->
-        raise ArgumentError, "expected :clock to be :system or :events, got: #{inspect(other)}"
-    end
-  end
-
-  defp lateness!(options) do
-    if Keyword.get(options, :lateness) == 0,
-      do: 0,
-      else: Options.milliseconds!(options, :lateness, 300_000)
-  end
-
-  defp reach!(false, _dimensions, _max_keys), do: {[], nil}
-
-  defp reach!(options, dimensions, max_keys) do
-    options = Options.known!(options, [:by, :precision, :max_keys, :secret])
-    by = options |> Keyword.get(:by) |> subset!(:by, dimensions)
-    places = by |> places(dimensions) |> Enum.sort()
-    precision = Options.precision!(options, 12)
-    max_keys = Options.max_keys!(options, max_keys)
-
-    {Enum.map(places, &Enum.at(dimensions, &1)),
-     {places, precision, max_keys, Options.secret!(options)}}
-  end
-
-  defp subset!(names, option, all) do
-    if is_list(names) and Enum.uniq(names) == names and names -- all == [] do
-      names
-    else
-      raise ArgumentError,
-            "expected #{inspect(option)} to be a list of dimensions, of #{inspect(all)}, got: #{inspect(names)}"
-    end
-  end
-
-  defp ids!(false), do: nil
-
-  defp ids!(options) do
-    options = Options.known!(options, [:window, :capacity, :wide])
-    window = Options.milliseconds!(options, :window, 600_000)
-    capacity = Options.count!(options, :capacity, 1_000_000)
-    {window, capacity, Options.boolean!(options, :wide, false)}
-  end
-
-  defp sinks!(sinks) do
-    if is_list(sinks) and Enum.all?(sinks, &sink?/1) do
-      sinks
-    else
-      raise ArgumentError,
-            "expected :sinks to be a list of {module, options} whose module has deliver/2, got: #{inspect(sinks)}"
-    end
-  end
-
-  defp sink?({module, options}) when is_atom(module) and is_list(options),
-    do: Code.ensure_loaded?(module) and function_exported?(module, :deliver, 2)
-
-  defp sink?(_other), do: false
 end

@@ -90,4 +90,14 @@ defmodule AdTally.Options do
     {last, others} = names |> Enum.map(&inspect/1) |> List.pop_at(-1)
     if others == [], do: last, else: "#{Enum.join(others, ", ")} and #{last}"
   end
+
+  # Some of the meter's dimensions, each once.
+  def subset!(names, option, all) do
+    if is_list(names) and Enum.uniq(names) == names and names -- all == [] do
+      names
+    else
+      raise ArgumentError,
+            "expected #{inspect(option)} to be a list of dimensions, of #{inspect(all)}, got: #{inspect(names)}"
+    end
+  end
 end

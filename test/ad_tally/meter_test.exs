@@ -293,6 +293,14 @@ defmodule AdTally.MeterTest do
     end
 
     test "that never take a window are given up on, oldest first, and counted", %{name: name} do
+      test = self()
+
+      tell = fn _event, %{waiting: waiting}, metadata, _config ->
+        if metadata.meter == name and waiting >= 3, do: send(test, {:dropped, metadata.sequence})
+      end
+
+      :ok = :telemetry.attach_many(name, [[:ad_tally, :sink, :dropped]], tell, nil)
+
       log =
         capture_log(fn ->
           start(name,
@@ -309,9 +317,261 @@ defmodule AdTally.MeterTest do
           stop_supervised!(name)
         end)
 
+      # One more when it was stopped.
+      for _ <- 1..8, do: assert_received({:dropped, _sequence})
+      refute_received {:dropped, _sequence}
       assert log =~ "more than 3 are waiting"
       assert log =~ "stops with 3 windows"
     end
+  end
+
+  # Three minutes and a half of pauses would be allowed.
+  @tag :exhaustive
+  @tag timeout: 120_000
+  test("a sink that fails for half a minute loses nothing", %{name: name},
+    do: fails_for(name, 30_000)
+  )
+
+  test("a sink that fails for a second loses nothing", %{name: name}, do: fails_for(name, 1_000))
+
+  # Windows of 100 ms of real time, and a sink that takes none in the middle, after it has done what
+  # it does with them.
+  defp fails_for(name, milliseconds) do
+    test = self()
+    begin = System.monotonic_time(:millisecond)
+    fails? = fn -> (System.monotonic_time(:millisecond) - begin) in 500..(500 + milliseconds) end
+
+    answer = fn window ->
+      send(test, {:seen, window.sequence, Window.counters(window)})
+      if fails?.(), do: {:error, :down}, else: :ok
+    end
+
+    log =
+      capture_log(fn ->
+        start(name,
+          clock: :system,
+          window: 100,
+          lateness: 0,
+          max_ahead: 1_000,
+          dedupe: false,
+          sinks: [{Telling, to: self(), answer: answer}]
+        )
+
+        sent = send_until(name, begin + milliseconds + 1_000, 0)
+        wait(fn -> match?([%{waiting: 0}], Meter.info(name).sinks) end, 4 * milliseconds)
+        assert %{applied: applied, late: late} = Meter.info(name).events
+        assert applied + late == sent
+        stop_supervised!(name)
+
+        taken = delivered()
+        sequences = for {window, _counters, _reach} <- taken, do: window.sequence
+        assert sequences == Enum.to_list(1..length(taken))
+        counted = for {_window, [{_key, totals}], _reach} <- taken, do: totals.impressions
+        assert Enum.sum(counted) == applied
+
+        # What it saw more than once was the same window, under the same sequence.
+        seen = seen([])
+        assert length(seen) > length(Enum.uniq(seen))
+
+        assert seen |> Enum.uniq_by(&elem(&1, 0)) |> Enum.sort() ==
+                 seen |> Enum.uniq() |> Enum.sort()
+      end)
+
+    assert log =~ "has not taken window"
+  end
+
+  defp send_until(name, time, sent) do
+    if System.monotonic_time(:millisecond) < time do
+      Meter.record(name, event(at: System.system_time(:millisecond)))
+      Process.sleep(1)
+      send_until(name, time, sent + 1)
+    else
+      sent
+    end
+  end
+
+  defp seen(windows) do
+    receive do
+      {:seen, sequence, counters} -> seen([{sequence, counters} | windows])
+    after
+      0 -> windows
+    end
+  end
+
+  describe "late events" do
+    setup %{name: name} do
+      Process.register(self(), Module.concat(name, "Late"))
+      :ok
+    end
+
+    test "are handed to a function, in lists", %{name: name} do
+      start(name, lateness: 0, on_late: {__MODULE__, :late})
+      late = for number <- 1..3_000, do: late_event(name, number)
+      assert Meter.record(name, event(at: @begin + 10 * @minute)) == :ok
+      wait(fn -> Meter.record(name, hd(late)) == :late end)
+
+      # In between others, in a list that one call takes and in one that takes several.
+      on_time = List.duplicate(event(at: @begin + 10 * @minute), 50)
+      short = on_time ++ Enum.take(late, 20) ++ on_time ++ Enum.slice(late, 20, 5)
+      assert %{ok: 100, late: 25} = Meter.record_many(name, short)
+      assert %{ok: 100, late: 3_000} = Meter.record_many(name, on_time ++ late ++ on_time)
+
+      stop_supervised!(name)
+      handed = handed([])
+      assert Enum.all?(handed, &(length(&1) in 1..1_000))
+      expected = Enum.take(late, 25) ++ late
+      assert handed |> Enum.concat() |> Enum.drop_while(&(&1 == hd(late))) == tl(expected)
+    end
+
+    test "at which the function raises are counted and not given again", %{name: name} do
+      log =
+        capture_log(fn ->
+          start(name, lateness: 0, on_late: {__MODULE__, :late})
+          assert Meter.record(name, event(at: @begin + 10 * @minute)) == :ok
+
+          for reason <- [:raise, :exit, :kill],
+              do: wait_until_late(name, late_event(name, reason))
+
+          wait(fn -> Meter.info(name).on_late.failed >= 3 end)
+          assert Meter.record(name, late_event(name, 1)) == :late
+          wait(fn -> Meter.info(name).on_late.handed == 1 end)
+          assert %{waiting: 0, dropped: 0} = Meter.info(name).on_late
+        end)
+
+      for reason <- ["late on request", ":gone", ":killed"], do: assert(log =~ reason)
+      assert handed([]) == [[late_event(name, 1)]]
+    end
+
+    test "of which too many wait are dropped and counted", %{name: name} do
+      start(name, lateness: 0, flush: 50, on_late: {__MODULE__, :late})
+      assert Meter.record(name, event(at: @begin + 10 * @minute)) == :ok
+      wait_until_late(name, late_event(name, :hang))
+      wait(fn -> handed_yet?() end)
+      waiting = Meter.info(name).on_late.waiting
+      late = List.duplicate(late_event(name, 1), 60_000)
+      assert %{late: 60_000} = Meter.record_many(name, late)
+      # All of the first list fit, and of the second one those up to 100,000.
+      assert %{late: 60_000} = Meter.record_many(name, late)
+      %{waiting: now, dropped: dropped} = Meter.info(name).on_late
+      assert {now, dropped} == {100_000, waiting + 20_000}
+      assert Meter.info(name).left_out.late.impressions == 120_000 + waiting
+      assert capture_log(fn -> stop_supervised!(name) end) =~ "late events that"
+    end
+
+    defp late_event(name, what), do: event(user: 7, id: nil, dimensions: {inspect(name), what, 1})
+
+    defp wait_until_late(name, event) do
+      wait(fn -> Meter.record(name, event) == :late end)
+
+      wait(fn ->
+        Meter.info(name).on_late.waiting == 0 or match?({_, :hang, _}, event.dimensions)
+      end)
+    end
+
+    defp handed_yet? do
+      receive do
+        {:handed, _events} -> true
+      after
+        0 -> false
+      end
+    end
+
+    defp handed(lists) do
+      receive do
+        {:handed, events} -> handed([events | lists])
+      after
+        0 -> Enum.reverse(lists)
+      end
+    end
+
+    def late([%{dimensions: {test, what, _}} | _] = events) do
+      to = Module.concat(elem(Code.eval_string(test), 0), "Late")
+      answer(what, to, events)
+    end
+
+    defp answer(:raise, _to, _events), do: raise("late on request")
+    defp answer(:exit, _to, _events), do: exit(:gone)
+    defp answer(:kill, _to, _events), do: Process.exit(self(), :kill)
+
+    defp answer(:hang, to, events) do
+      send(to, {:handed, events})
+      Process.sleep(:infinity)
+    end
+
+    defp answer(_number, to, events), do: send(to, {:handed, events})
+  end
+
+  test "what is told to telemetry", %{name: name} do
+    test = self()
+
+    events =
+      for event <- [
+            [:window, :closed],
+            [:sink, :delivered],
+            [:sink, :failed],
+            [:late, :handed],
+            [:meter, :memory]
+          ],
+          do: [:ad_tally | event]
+
+    tell = fn [:ad_tally | event], measured, metadata, _config ->
+      if metadata.meter == name, do: send(test, {event, measured, metadata})
+    end
+
+    :ok = :telemetry.attach_many(name, events, tell, nil)
+    tries = :counters.new(1, [])
+
+    answer = fn _window ->
+      :counters.add(tries, 1, 1)
+      if :counters.get(tries, 1) == 1, do: {:error, :busy}, else: :ok
+    end
+
+    capture_log(fn ->
+      start(name,
+        lateness: 0,
+        window: @minute,
+        max_waiting: 2,
+        on_late: {Function, :identity},
+        sinks: [{Telling, to: self(), answer: answer}]
+      )
+
+      assert Meter.record(name, event(id: 1)) == :ok
+      assert Meter.record(name, event(id: 1)) == :duplicate
+      assert Meter.record(name, event(dimensions: {1, 1, 1})) == :ok
+      assert_raise ArgumentError, fn -> Meter.record(name, event(at: nil)) end
+      assert Meter.record(name, event(at: @begin + @minute)) == :ok
+
+      assert_receive {[:window, :closed], closed, %{sequence: 1, partial: false} = metadata},
+                     3_000
+
+      assert %{start: @begin, end: end_} = metadata
+      assert end_ == @begin + @minute
+
+      counts = %{
+        received: 5,
+        applied: 3,
+        duplicate: 1,
+        late: 0,
+        future: 0,
+        overflow: 0,
+        refused: 1
+      }
+
+      assert %{rows: 2, duration: duration} = closed
+      assert duration > 0
+      assert Map.drop(closed, [:rows, :duration]) == counts
+
+      assert Meter.record(name, event()) == :late
+      assert_receive {[:sink, :failed], %{failures: 1, waiting: 1, pause: 100}, %{reason: :busy}}
+      assert_receive {[:sink, :delivered], %{waiting: 0, duration: _}, %{sink: Telling}}, 3_000
+      assert_receive {[:late, :handed], %{events: 1, duration: _}, _metadata}, 3_000
+      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, kept_windows: _}, _}
+      assert bytes > 0
+
+      stop_supervised!(name)
+      assert_receive {[:window, :closed], %{rows: 1, late: 1, received: 1}, %{partial: true}}
+      assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 2}}
+    end)
   end
 
   defp wait(fun, tries \\ 200) do
@@ -442,6 +702,8 @@ defmodule AdTally.MeterTest do
           {[dedupe: [size: 1]], "unknown or repeated options [:size]"},
           {[sinks: [Files]], "expected :sinks to be a list of {module, options}"},
           {[sinks: [{Enum, []}]], "expected :sinks to be a list of {module, options}"},
+          {[on_late: {Enum, :nothing}], "expected :on_late to be {module, function}"},
+          {[on_late: &Function.identity/1], "expected :on_late to be {module, function}"},
           {[what: 1], "unknown or repeated options [:what]"}
         ] do
       assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn ->

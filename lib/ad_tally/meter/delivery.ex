@@ -7,16 +7,20 @@ defmodule AdTally.Meter.Delivery do
 
   require Logger
 
+  alias AdTally.Telemetry
+
   @first_pause 100
   @longest_pause 30_000
 
   defstruct [
+    :meter,
     :sink,
     :options,
     :most,
     queue: :queue.new(),
     length: 0,
     attempt: nil,
+    begin: nil,
     failures: 0,
     pausing: nil,
     delivered: 0,
@@ -25,8 +29,8 @@ defmodule AdTally.Meter.Delivery do
     waiting: nil
   ]
 
-  def start_link({_sink, _options, _most} = argument),
-    do: GenServer.start_link(__MODULE__, argument)
+  def start_link(meter, sink, options, most),
+    do: GenServer.start_link(__MODULE__, {meter, sink, options, most})
 
   # Windows to deliver after all that are there.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
@@ -39,8 +43,8 @@ defmodule AdTally.Meter.Delivery do
   def info(delivery), do: GenServer.call(delivery, :info)
 
   @impl true
-  def init({sink, options, most}),
-    do: {:ok, %__MODULE__{sink: sink, options: options, most: most}}
+  def init({meter, sink, options, most}),
+    do: {:ok, %__MODULE__{meter: meter, sink: sink, options: options, most: most}}
 
   @impl true
   def handle_cast({:deliver, windows}, state) do
@@ -98,6 +102,8 @@ defmodule AdTally.Meter.Delivery do
         "more than #{most} are waiting"
     )
 
+    tell(:dropped, %{waiting: length - 1}, dropped, state)
+
     queue = Enum.reduce(kept, queue, &:queue.in_r/2)
     bound(%{state | queue: queue, length: length - 1, dropped: state.dropped + 1})
   end
@@ -114,7 +120,7 @@ defmodule AdTally.Meter.Delivery do
     window = :queue.get(state.queue)
     {sink, options} = {state.sink, state.options}
     {_pid, monitor} = spawn_monitor(fn -> attempt(sink, window, options) end)
-    %{state | attempt: monitor}
+    %{state | attempt: monitor, begin: System.monotonic_time()}
   end
 
   defp go_on(state), do: state
@@ -136,7 +142,8 @@ defmodule AdTally.Meter.Delivery do
   end
 
   defp delivered(state) do
-    {_window, queue} = :queue.out(state.queue)
+    {{:value, window}, queue} = :queue.out(state.queue)
+    tell(:delivered, %{duration: duration(state), waiting: state.length - 1}, window, state)
     %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1, failures: 0}
   end
 
@@ -150,9 +157,30 @@ defmodule AdTally.Meter.Delivery do
         "again in #{pause} ms: #{if is_binary(reason), do: reason, else: inspect(reason)}"
     )
 
+    measured = %{
+      duration: duration(state),
+      waiting: state.length,
+      failures: failures,
+      pause: pause
+    }
+
+    tell(:failed, measured, window, state, %{reason: reason})
+
     pause = if state.waiting, do: min(pause, @first_pause), else: pause
     timer = Process.send_after(self(), :again, pause)
     %{state | failures: failures, failed: state.failed + 1, pausing: timer}
+  end
+
+  defp duration(state), do: System.monotonic_time() - state.begin
+
+  defp tell(what, measured, window, state, more \\ %{}) do
+    metadata = window |> Map.take([:start, :end, :sequence]) |> Map.merge(more)
+
+    Telemetry.execute(
+      [:sink, what],
+      measured,
+      Map.merge(metadata, Map.take(state, [:meter, :sink]))
+    )
   end
 
   defp resume(%{pausing: nil} = state), do: state

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
-use ad_tally_core::meter::{Batch, Config, Counts, Draft, Event, Outcome, ReachConfig, Window, Written};
+use ad_tally_core::meter::{Batch, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, Written};
 use ad_tally_core::sketch::Coupon;
 use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, dedupe};
 use proptest::prelude::*;
@@ -201,11 +201,15 @@ proptest! {
         let config = Config { max_keys, ..config() };
         let (one_by_one, in_batches) = (meter(&config), meter(&config));
         let mut batch = Batch::default();
-        let (mut expected, mut outcomes) = ([0_u64; 5], [0_u64; 5]);
+        let (mut expected, mut outcomes) = (Outcomes::default(), Outcomes::default());
         let last = events.len() - 1;
         let mut waiting = Vec::new();
         for (at, (sent, cut)) in events.iter().enumerate() {
-            expected[record(&one_by_one, sent) as usize] += 1;
+            let outcome = record(&one_by_one, sent);
+            expected.counts[outcome as usize] += 1;
+            if outcome == Outcome::Late {
+                expected.late.push(at as u64);
+            }
             waiting.push(*sent);
             if *cut > 1 && at < last {
                 continue;
@@ -221,7 +225,7 @@ proptest! {
                 prop_assert!(done == waiting.len() || asked == patience && done > 0);
                 waiting.drain(..done);
             }
-            prop_assert_eq!(outcomes, expected);
+            prop_assert_eq!(&outcomes, &expected);
             if *cut == 0 {
                 let [one, other] = [&one_by_one, &in_batches].map(|meter| meter.close(None));
                 prop_assert_eq!(contents(&one), contents(&other));
@@ -275,7 +279,7 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
             .map(|thread| {
                 let (meter, applied, duplicate, late) = (&meter, &applied, &duplicate, &late);
                 scope.spawn(move || {
-                    let (mut batch, mut outcomes) = (Batch::default(), [0; 5]);
+                    let (mut batch, mut outcomes) = (Batch::default(), Outcomes::default());
                     // Of two threads that send the same, one is a little ahead, and one sends batches.
                     for event in (0..EVENTS).filter(|event| event % (THREADS / 2) == thread / 2) {
                         let back = if event.is_multiple_of(97) { 4 * SECOND } else { event * 31 % SECOND };
@@ -302,7 +306,7 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
                         };
                     }
                     meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true);
-                    for (kind, count) in [applied, duplicate, late].into_iter().zip(outcomes) {
+                    for (kind, count) in [applied, duplicate, late].into_iter().zip(outcomes.counts) {
                         kind.fetch_add(count, Relaxed);
                     }
                 })

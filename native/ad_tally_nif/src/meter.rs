@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
-use ad_tally_core::meter::{Batch, Config, Draft, Outcome, ReachConfig, TIMES, Window, Written};
+use ad_tally_core::meter::{Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
 use arrayvec::ArrayVec;
@@ -267,18 +267,15 @@ fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64) -> NifResult<Ter
     Ok(atoms::ok().to_term(env))
 }
 
-/// How many events of a list had each outcome, in their order.
-#[derive(Default)]
-struct Outcomes([u64; 5]);
-
+/// How many events of a list had each outcome, in their order, and which ones were late.
 impl steps::Outcome for Outcomes {
     fn is_plain(&self) -> bool {
         false
     }
 
     fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future, overflow] = self.0;
-        (applied, duplicate, late, future, overflow).encode(env)
+        let [applied, duplicate, late, future, overflow] = self.counts;
+        ((applied, duplicate, late, future, overflow), &self.late).encode(env)
     }
 }
 
@@ -330,7 +327,7 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn apply(&self, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
-        self.table.meter.record_batch(self.batch, &mut outcomes.0, now, go_on)
+        self.table.meter.record_batch(self.batch, outcomes, now, go_on)
     }
 }
 
@@ -369,7 +366,7 @@ fn meter_new<'a>(
     Ok(resource::make(env, Table { meter, metrics, dimensions, by, by_range }))
 }
 
-/// Closes windows whose time has passed, by the events' time or one that is given: `{begin, end, window}` of each.
+/// Closes windows whose time has passed, by the events' time or one that is given: `{begin, end, rows, window}` of each.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: Option<u64>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
@@ -393,7 +390,8 @@ fn meter_open<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn periods<'a>(env: Env<'a>, table: &Table, windows: Vec<Arc<Window>>) -> Term<'a> {
     let period = |window: Arc<Window>| {
         let (begin, end) = table.meter.bounds(window.number);
-        (begin, end, resource::make(env, Period { window, metrics: table.metrics.clone() })).encode(env)
+        let rows = window.keys();
+        (begin, end, rows, resource::make(env, Period { window, metrics: table.metrics.clone() })).encode(env)
     };
     windows.into_iter().map(period).collect::<Vec<Term<'a>>>().encode(env)
 }

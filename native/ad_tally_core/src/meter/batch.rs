@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 
 use super::window::{Places, Window};
-use super::{Event, Meter, OUTCOMES, Open, Step, check_time};
+use super::{Event, Meter, OUTCOMES, Open, Outcome, Step, check_time};
 use crate::counters::Add;
 use crate::error::Error;
 use crate::key::{HashedKey, SHORT_KEY_WORDS};
@@ -149,16 +149,40 @@ impl Batch {
     }
 }
 
+/// What became of events.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    /// How many had each outcome.
+    pub counts: [u64; OUTCOMES],
+    /// Which ones were late, counted from 0.
+    pub late: Vec<u64>,
+}
+
+impl Outcomes {
+    /// How many there were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Late {
+            self.late.push(self.total());
+        }
+        self.counts[outcome as usize] += 1;
+    }
+}
+
 impl Meter {
     /// Records the events of a batch in turn, for as long as `go_on` says so, which is asked now and then. How many were
-    /// recorded; how many of those had which outcome is added to `outcomes`.
+    /// recorded; what became of those is added to `outcomes`.
     ///
     /// # Panics
     /// If a metric is not below [`Meter::metrics`].
     pub fn record_batch(
         &self,
         batch: &Batch,
-        outcomes: &mut [u64; OUTCOMES],
+        outcomes: &mut Outcomes,
         now: impl Fn() -> u64,
         mut go_on: impl FnMut() -> bool,
     ) -> usize {
@@ -184,12 +208,12 @@ impl Meter {
         open: &Pinned<'_, Open>,
         batch: &Batch,
         entries: &[Entry],
-        outcomes: &mut [u64; OUTCOMES],
+        outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
     ) -> (usize, Option<u64>) {
         /// Groups between two questions whether to go on. A clock takes as long as half an event.
         const TURN: usize = 4;
-        let mut counts = [0; OUTCOMES];
+        let before = outcomes.counts;
         let mut recorded = 0;
         let mut begin = None;
         let mut groups = entries.chunks(GROUP).take(TURN);
@@ -206,7 +230,7 @@ impl Meter {
             self.fetch_lines(open, batch, next, &mut windows);
             for ((places, window), entry) in places.iter().zip(of_group).zip(group) {
                 match self.record_in(open, window, *places, &batch.event(entry), now) {
-                    Step::Done(outcome) => counts[outcome as usize] += 1,
+                    Step::Done(outcome) => outcomes.add(outcome),
                     Step::Begin(number) => {
                         begin = Some(number);
                         break 'groups;
@@ -215,9 +239,10 @@ impl Meter {
                 recorded += 1;
             }
         }
-        for (kind, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            self.events.add_many_in(open.slot().id(), kind, count);
-            outcomes[kind] += count;
+        for (kind, (now, before)) in outcomes.counts.iter().zip(before).enumerate() {
+            if *now > before {
+                self.events.add_many_in(open.slot().id(), kind, now - before);
+            }
         }
         (recorded, begin)
     }

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
-pub use self::batch::{Batch, Draft, Written};
+pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::window::Places;
 pub use self::window::Window;
 use crate::counters::{self, Added};

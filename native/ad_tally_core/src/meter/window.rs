@@ -129,10 +129,16 @@ impl Window {
         })
     }
 
+    /// How many rows its counters have.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.counters.keyed.keys()
+    }
+
     /// Whether nothing was recorded in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counters.keyed.keys() == 0 && self.overflow().iter().all(|amount| *amount == 0)
+        self.keys() == 0 && self.overflow().iter().all(|amount| *amount == 0)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -1,0 +1,170 @@
+defmodule AdTally.Meter.Config do
+  @moduledoc false
+  # The options of a meter, checked, and as the native side takes them.
+
+  alias AdTally.Meter.Report
+  alias AdTally.Options
+
+  @options [
+    :name,
+    :dimensions,
+    :metrics,
+    :window,
+    :lateness,
+    :clock,
+    :max_ahead,
+    :reach,
+    :dedupe,
+    :max_keys,
+    :sinks,
+    :max_waiting,
+    :keep,
+    :flush,
+    :on_late
+  ]
+
+  @most_dimensions 8
+
+  def new!(options) do
+    options = Options.known!(options, @options)
+    name = name!(options)
+    dimensions = names!(options, :dimensions, @most_dimensions)
+    metrics = names!(options, :metrics, 16)
+    taken = for name <- metrics ++ [:reach, :reach_low, :reach_high], name in dimensions, do: name
+
+    if taken != [] do
+      raise ArgumentError,
+            "expected :dimensions to have other names than the metrics and :reach, :reach_low and " <>
+              ":reach_high, got: #{inspect(taken)}"
+    end
+
+    window = Options.milliseconds!(options, :window, 60_000)
+    clock = clock!(options)
+    max_ahead = Options.milliseconds!(options, :max_ahead, window)
+    max_keys = Options.max_keys!(options, 1_000_000)
+    {reach_by, sketches} = reach!(Keyword.get(options, :reach, false), dimensions, max_keys)
+
+    %{
+      name: name,
+      dimensions: dimensions,
+      metrics: metrics,
+      clock: clock,
+      times: {window, lateness!(options), if(clock == :system, do: max_ahead)},
+      names: {metrics, length(dimensions), max_keys},
+      reach_by: reach_by,
+      sketches: sketches,
+      ids: ids!(Keyword.get(options, :dedupe, false)),
+      sinks: sinks!(Keyword.get(options, :sinks, [])),
+      max_waiting: Options.count!(options, :max_waiting, 10_000),
+      keep: Options.milliseconds!(options, :keep, 3_600_000),
+      flush: flush(options),
+      on_late: on_late!(Keyword.get(options, :on_late)),
+      tick: window |> div(10) |> max(10) |> min(1_000)
+    }
+  end
+
+  def flush(options), do: Options.milliseconds!(options, :flush, 4_000)
+
+  defp name!(options) do
+    case Keyword.get(options, :name) do
+      name when is_atom(name) and name not in [nil, true, false] -> free!(name)
+      other -> raise ArgumentError, "expected :name to be an atom, got: #{inspect(other)}"
+    end
+  end
+
+  # What is there of a meter is that of one that was killed, or of one that runs: then the
+  # process' name is taken.
+  defp free!(name) do
+    case :persistent_term.get(name, nil) do
+      {AdTally.Meter, _native, _late} ->
+        name
+
+      nil ->
+        name
+
+      other ->
+        raise ArgumentError,
+              "expected :name to be no key of :persistent_term, where there is #{inspect(other)}"
+    end
+  end
+
+  defp names!(options, option, most) do
+    names = Keyword.get(options, option)
+
+    if is_list(names) and length(names) in 1..most and Enum.all?(names, &is_atom/1) and
+         Enum.uniq(names) == names do
+      names
+    else
+      raise ArgumentError,
+            "expected #{inspect(option)} to be a list of one to #{most} different atoms, got: #{inspect(names)}"
+    end
+  end
+
+  defp clock!(options) do
+    case Keyword.get(options, :clock, :system) do
+      clock when clock in [:system, :events] ->
+        clock
+
+      other ->
+        raise ArgumentError, "expected :clock to be :system or :events, got: #{inspect(other)}"
+    end
+  end
+
+  defp lateness!(options) do
+    if Keyword.get(options, :lateness) == 0,
+      do: 0,
+      else: Options.milliseconds!(options, :lateness, 300_000)
+  end
+
+  defp reach!(false, _dimensions, _max_keys), do: {[], nil}
+
+  defp reach!(options, dimensions, max_keys) do
+    options = Options.known!(options, [:by, :precision, :max_keys, :secret])
+    by = options |> Keyword.get(:by) |> Options.subset!(:by, dimensions)
+    places = by |> Report.places(dimensions) |> Enum.sort()
+    precision = Options.precision!(options, 12)
+    max_keys = Options.max_keys!(options, max_keys)
+
+    {Enum.map(places, &Enum.at(dimensions, &1)),
+     {places, precision, max_keys, Options.secret!(options)}}
+  end
+
+  defp ids!(false), do: nil
+
+  defp ids!(options) do
+    options = Options.known!(options, [:window, :capacity, :wide])
+    window = Options.milliseconds!(options, :window, 600_000)
+    capacity = Options.count!(options, :capacity, 1_000_000)
+    {window, capacity, Options.boolean!(options, :wide, false)}
+  end
+
+  defp sinks!(sinks) do
+    if is_list(sinks) and Enum.all?(sinks, &sink?/1) do
+      sinks
+    else
+      raise ArgumentError,
+            "expected :sinks to be a list of {module, options} whose module has deliver/2, got: #{inspect(sinks)}"
+    end
+  end
+
+  defp sink?({module, options}) when is_atom(module) and is_list(options),
+    do: Code.ensure_loaded?(module) and function_exported?(module, :deliver, 2)
+
+  defp sink?(_other), do: false
+
+  defp on_late!(nil), do: nil
+
+  defp on_late!({module, function} = late) when is_atom(module) and is_atom(function) do
+    if Code.ensure_loaded?(module) and function_exported?(module, function, 1),
+      do: late,
+      else: no_function!(late)
+  end
+
+  defp on_late!(other), do: no_function!(other)
+
+  defp no_function!(other) do
+    raise ArgumentError,
+          "expected :on_late to be {module, function} of a function of one argument, got: " <>
+            inspect(other)
+  end
+end

@@ -1,0 +1,154 @@
+defmodule AdTally.Meter.Late do
+  @moduledoc false
+  # Hands events that came too late to a function, some at a time, in a process of its own that
+  # may do what it likes. Callers leave them here; how many may wait is bounded, because a caller
+  # does not wait.
+
+  use GenServer
+
+  require Logger
+
+  alias AdTally.Telemetry
+
+  @batch 1_000
+  @pause 100
+  @most 100_000
+
+  # Places in the counters that callers see.
+  @waiting 1
+  @dropped 2
+
+  @enforce_keys [:meter, :function, :counters]
+  defstruct @enforce_keys ++
+              [
+                events: :queue.new(),
+                count: 0,
+                timer: nil,
+                attempt: nil,
+                handed: 0,
+                failed: 0,
+                flushing: nil
+              ]
+
+  @typedoc "What callers leave events with."
+  @type t :: {pid(), :atomics.atomics_ref()}
+
+  def start_link(meter, function) do
+    counters = :atomics.new(2, signed: true)
+    {:ok, pid} = GenServer.start_link(__MODULE__, {meter, function, counters})
+    {:ok, {pid, counters}}
+  end
+
+  # Leaves events, or the first ones of them where too many are waiting.
+  def take(_late, []), do: :ok
+
+  def take({pid, counters}, events) do
+    count = length(events)
+    over = min(count, max(0, :atomics.add_get(counters, @waiting, count) - @most))
+
+    if over > 0 do
+      :atomics.sub(counters, @waiting, over)
+      :atomics.add(counters, @dropped, over)
+    end
+
+    if over < count, do: send(pid, {:late, count - over, Enum.take(events, count - over)})
+    :ok
+  end
+
+  # Returns once all that came before is handed over, or the time is up.
+  def flush({pid, _counters}, timeout), do: GenServer.call(pid, {:flush, timeout}, :infinity)
+
+  def info({pid, counters}) do
+    info = GenServer.call(pid, :info, :infinity)
+
+    Map.merge(info, %{
+      waiting: :atomics.get(counters, @waiting),
+      dropped: :atomics.get(counters, @dropped)
+    })
+  end
+
+  @impl true
+  def init({meter, function, counters}),
+    do: {:ok, %__MODULE__{meter: meter, function: function, counters: counters}}
+
+  @impl true
+  def handle_call(:info, _from, state), do: {:reply, Map.take(state, [:handed, :failed]), state}
+
+  def handle_call({:flush, timeout}, from, state) do
+    timer = Process.send_after(self(), :flush_is_over, timeout)
+    {:noreply, go_on(%{state | flushing: {from, timer}})}
+  end
+
+  @impl true
+  def handle_info({:late, count, events}, state) do
+    queue = Enum.reduce(events, state.events, &:queue.in/2)
+    state = %{state | events: queue, count: state.count + count}
+    {:noreply, if(state.count >= @batch, do: go_on(state), else: wait(state))}
+  end
+
+  def handle_info(:hand_over, state), do: {:noreply, go_on(%{state | timer: nil})}
+
+  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: {monitor, _, _}} = state) do
+    {_monitor, count, begin} = state.attempt
+    :atomics.sub(state.counters, @waiting, count)
+    measured = %{events: count, duration: System.monotonic_time() - begin}
+    state = %{state | attempt: nil}
+
+    reason = with {:shutdown, {:failed, reason}} <- reason, do: reason
+
+    state =
+      if reason == :normal do
+        Telemetry.execute([:late, :handed], measured, %{meter: state.meter})
+        %{state | handed: state.handed + count}
+      else
+        {module, function} = state.function
+
+        Logger.error(
+          "AdTally.Meter #{inspect(state.meter)}: #{inspect(module)}.#{function} has not taken " <>
+            "#{count} late events: #{if is_binary(reason), do: reason, else: inspect(reason)}"
+        )
+
+        Telemetry.execute([:late, :failed], measured, %{meter: state.meter, reason: reason})
+        %{state | failed: state.failed + count}
+      end
+
+    # What has come meanwhile has waited long enough.
+    {:noreply, go_on(state)}
+  end
+
+  def handle_info(:flush_is_over, %{flushing: {from, _timer}} = state) do
+    GenServer.reply(from, {:left, :atomics.get(state.counters, @waiting)})
+    {:noreply, %{state | flushing: nil}}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  defp wait(%{timer: nil, attempt: nil} = state),
+    do: %{state | timer: Process.send_after(self(), :hand_over, @pause)}
+
+  defp wait(state), do: state
+
+  defp go_on(%{attempt: nil, count: 0, flushing: {from, timer}} = state) do
+    Process.cancel_timer(timer)
+    GenServer.reply(from, :ok)
+    %{state | flushing: nil}
+  end
+
+  defp go_on(%{attempt: nil, count: count} = state) when count > 0 do
+    {some, rest} = :queue.split(min(count, @batch), state.events)
+    events = :queue.to_list(some)
+    {module, function} = state.function
+    {_pid, monitor} = spawn_monitor(fn -> attempt(module, function, events) end)
+    attempt = {monitor, length(events), System.monotonic_time()}
+    %{state | events: rest, count: :queue.len(rest), attempt: attempt}
+  end
+
+  defp go_on(state), do: state
+  # What it raises is not logged here as well as above.
+  defp attempt(module, function, events) do
+    apply(module, function, [events])
+  catch
+    kind, reason ->
+      exit({:shutdown, {:failed, Exception.format(kind, reason, __STACKTRACE__)}})
+  end
+end
