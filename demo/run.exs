@@ -1,16 +1,16 @@
 # The demo: bin/demo [--events N] [--help]
 
-for file <- ~w(text log progress replay events generated reach caps meter),
+for file <- ~w(text log progress replay events workers generated reach caps meter metered),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
-alias AdTally.Demo.{Caps, Generated, Log, Meter, Reach, Replay, Text}
+alias AdTally.Demo.{Caps, Generated, Log, Meter, Metered, Reach, Replay, Text}
 
 usage = """
 Usage: bin/demo [--events N] [--help]
 
 Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap and Meter and
-checks every figure, then counts generated events beside ETS and their users beside an exact
-count. Exits with 1 if any figure is wrong.
+checks every figure, then counts generated events beside ETS, by counters and by a meter, and
+their users beside an exact count. Exits with 1 if any figure is wrong.
 
   --events N  how many events to generate, at least 1 (default 10000000)
   --help      show this text
@@ -83,11 +83,13 @@ meter = Meter.replay(impressions, processes, dir)
 IO.puts("The same through a supervised AdTally.Meter, every impression delivered twice:\n")
 IO.puts(Meter.table(meter))
 
-case Meter.differences(meter, length(impressions)) do
+withheld = caps.withheld |> Map.values() |> Enum.sum()
+
+case Meter.differences(meter, length(impressions), withheld) do
   [] ->
     IO.puts("""
 
-    #{Text.integer(meter.outcomes[:duplicate])} copies were known, #{meter.info.events.late} events were late. Every \
+    Withheld are those of the caps above. #{Text.integer(meter.outcomes[:duplicate])} copies were known, #{meter.info.events.late} events were late. Every \
     row of #{meter.windows} windows of an hour equals the count with plain maps. Their files are in #{dir}.
     """)
 
@@ -142,4 +144,27 @@ Drawn and added in #{:erlang.float_to_binary(run.microseconds / 1_000_000, decim
 #{Text.integer(round(run.events / run.microseconds * 1_000_000))} pairs a second. Memory: \
 #{kibibytes.(info.memory_bytes)} for #{Text.integer(info.dense)} campaigns with registers and \
 #{Text.integer(info.sparse)} with few users; 1.62 % is the standard error at this precision.
+""")
+
+IO.puts("""
+== #{Text.integer(events)} generated events, a fiftieth of them delivered twice, through a meter
+""")
+
+run = Metered.run(events)
+IO.puts(Metered.table(run))
+
+case Metered.differences(run) do
+  [] -> :ok
+  differences -> fail.("The meter is wrong: " <> Enum.join(differences, "; "))
+end
+
+ratio = :erlang.float_to_binary(run.ets.microseconds / run.ours.microseconds, decimals: 2)
+
+IO.puts("""
+
+All sums are exact both ways, and all #{Text.integer(run.copies)} copies were known. The meter was #{ratio} times \
+as fast, and has seen #{Text.integer(round(run.users.reach))} users \
+(#{Text.integer(round(run.users.reach_low))} to #{Text.integer(round(run.users.reach_high))}), \
+of whom there were #{Text.integer(run.exact_users)}: ETS was not asked for them. \
+The meter's ids will be forgotten with their window; the table of ids in ETS only grows.
 """)

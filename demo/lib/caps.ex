@@ -42,6 +42,21 @@ defmodule AdTally.Demo.Caps do
     }
   end
 
+  @doc """
+  Impressions in the order of time, and whether the caps would have withheld them: those of
+  `replay/1`.
+  """
+  @spec decided([Log.impression()]) :: [{Log.impression(), withheld? :: boolean()}]
+  def decided(impressions) do
+    caps = FrequencyCap.new(capacity: 100_000)
+    rules = FrequencyCap.rules!(@rules)
+
+    for impression <- Enum.sort_by(impressions, & &1.at) do
+      %{item: item, segment: segment, at: at} = impression
+      {impression, FrequencyCap.admit(caps, {:item, item}, segment, rules, at) != :ok}
+    end
+  end
+
   defp decide(caps, rules, %{item: item, segment: segment, at: at}, seen) do
     times = Map.get(seen.times, {item, segment}, [])
     exactly = blocking(times, at, 0)

@@ -1,10 +1,13 @@
 defmodule AdTally.Demo.Meter do
   @moduledoc """
-  The real log through a supervised meter, every row delivered twice within three minutes, from
-  several processes, and what came out beside plain maps.
+  The real log through frequency caps and a supervised meter, every row delivered twice within
+  three minutes, from several processes, and what came out beside plain maps.
+
+  An impression that a cap would have withheld is counted, because it was one, and counted as
+  withheld too.
   """
 
-  alias AdTally.Demo.{Log, Text}
+  alias AdTally.Demo.{Caps, Log, Text}
   alias AdTally.{Event, Meter, Sink, Window}
 
   @name AdTally.Demo.Ads
@@ -44,7 +47,7 @@ defmodule AdTally.Demo.Meter do
     options = [
       name: @name,
       dimensions: [:policy, :campaign, :item, :position],
-      metrics: [:impressions, :clicks],
+      metrics: [:impressions, :withheld, :clicks],
       window: @window,
       lateness: 2 * @slice,
       clock: :events,
@@ -55,7 +58,7 @@ defmodule AdTally.Demo.Meter do
     ]
 
     {:ok, supervisor} = Supervisor.start_link([{Meter, options}], strategy: :one_for_one)
-    events = impressions |> Enum.with_index() |> Enum.map(&event/1)
+    events = impressions |> Caps.decided() |> Enum.with_index() |> Enum.map(&event/1)
     outcomes = events |> delivered() |> record(processes)
     report = Meter.report(@name, by: [:policy, :campaign])
     info = Meter.info(@name)
@@ -74,7 +77,7 @@ defmodule AdTally.Demo.Meter do
     }
   end
 
-  defp event({impression, number}) do
+  defp event({{impression, withheld?}, number}) do
     %{policy: policy, campaign: campaign, item: item, position: position} = impression
 
     %Event{
@@ -82,9 +85,12 @@ defmodule AdTally.Demo.Meter do
       at: impression.at,
       dimensions: {policy, campaign, item, position},
       user: impression.segment,
-      metrics: [impressions: 1, clicks: if(impression.clicked?, do: 1, else: 0)]
+      metrics: [impressions: 1, withheld: one(withheld?), clicks: one(impression.clicked?)]
     }
   end
+
+  defp one(true), do: 1
+  defp one(false), do: 0
 
   # Both copies of every event arrive within three minutes.
   defp delivered(events) do
@@ -127,8 +133,11 @@ defmodule AdTally.Demo.Meter do
       events
       |> Enum.group_by(&{start(&1), &1.dimensions})
       |> Map.new(fn {key, events} ->
-        clicks = events |> Enum.map(& &1.metrics[:clicks]) |> Enum.sum()
-        {key, %{impressions: length(events), clicks: clicks}}
+        [clicks, withheld] =
+          for metric <- [:clicks, :withheld],
+              do: events |> Enum.map(& &1.metrics[metric]) |> Enum.sum()
+
+        {key, %{impressions: length(events), withheld: withheld, clicks: clicks}}
       end)
 
     missing = Map.keys(expected) -- Enum.map(counted, &elem(&1, 0))
@@ -156,8 +165,8 @@ defmodule AdTally.Demo.Meter do
   end
 
   @doc "What is wrong with the totals of a report, and with what became of the events."
-  @spec differences(result(), pos_integer()) :: [String.t()]
-  def differences(result, impressions) do
+  @spec differences(result(), pos_integer(), non_neg_integer()) :: [String.t()]
+  def differences(result, impressions, withheld) do
     sums =
       for %{policy: policy, campaign: campaign} = row <- result.report,
           exact = result.exact[[policy, campaign]],
@@ -166,12 +175,16 @@ defmodule AdTally.Demo.Meter do
           do: "reach of #{policy} #{campaign} is #{row.reach}, not #{exact}"
 
     outcomes = %{ok: impressions, duplicate: impressions}
-    counted = result.report |> Enum.map(& &1.impressions) |> Enum.sum()
+
+    [counted, held] =
+      for metric <- [:impressions, :withheld],
+          do: result.report |> Enum.map(& &1[metric]) |> Enum.sum()
 
     result.wrong ++
       sums ++
       if(result.outcomes == outcomes, do: [], else: ["outcomes: #{inspect(result.outcomes)}"]) ++
-      if(counted == impressions, do: [], else: ["#{counted} impressions in the report"])
+      if(counted == impressions, do: [], else: ["#{counted} impressions in the report"]) ++
+      if(held == withheld, do: [], else: ["#{held} withheld in the report, not #{withheld}"])
   end
 
   @doc "The report as text."
@@ -186,11 +199,11 @@ defmodule AdTally.Demo.Meter do
           for estimate <- [row.reach, row.reach_low, row.reach_high],
               do: Text.integer(round(estimate))
 
-        counts = [Text.integer(row.impressions), Text.integer(row.clicks), rate <> " %"]
-        [row.policy, row.campaign] ++ counts ++ reach ++ [Text.integer(exact)]
+        counts = Enum.map([row.impressions, row.withheld, row.clicks], &Text.integer/1)
+        [row.policy, row.campaign] ++ counts ++ [rate <> " %"] ++ reach ++ [Text.integer(exact)]
       end
 
-    head = ["policy", "campaign", "impressions", "clicks", "CTR", "reach", "from", "to", "exact"]
+    head = ~w(policy campaign impressions withheld clicks CTR reach from to exact)
     Text.table(head, rows, 2)
   end
 end

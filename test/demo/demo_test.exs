@@ -3,10 +3,10 @@ defmodule AdTally.DemoTest do
 
   import ExUnit.CaptureIO
 
-  for file <- ~w(text log progress replay events generated reach meter),
+  for file <- ~w(text log progress replay events workers generated reach caps meter metered),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
-  alias AdTally.Demo.{Generated, Log, Meter, Reach, Replay, Text}
+  alias AdTally.Demo.{Caps, Generated, Log, Meter, Metered, Reach, Replay, Text}
 
   setup_all do
     impressions = Log.impressions()
@@ -63,11 +63,16 @@ defmodule AdTally.DemoTest do
     tmp_dir: dir
   } do
     result = Meter.replay(log, 8, dir)
-    assert Meter.differences(result, 60_000) == []
+    caps = Caps.replay(log)
+    withheld = caps.withheld |> Map.values() |> Enum.sum()
+    assert caps.wrong == [] and withheld > 10_000
+    assert Meter.differences(result, 60_000, withheld) == []
+    assert [difference] = Meter.differences(result, 60_000, withheld + 1)
+    assert difference =~ "withheld in the report"
     assert result.outcomes == %{ok: 60_000, duplicate: 60_000}
     assert length(File.ls!(dir)) == result.windows
     assert result.windows > 100
-    assert Meter.table(result) =~ ~r/bts +men +10,000 +69 +0.69 %/
+    assert Meter.table(result) =~ ~r/bts +men +10,000 +[0-9,]+ +69 +0.69 %/
   end
 
   test "generated events are counted exactly, by both ways" do
@@ -82,6 +87,23 @@ defmodule AdTally.DemoTest do
     off = put_in(run.ets.sums.clicks, 0)
     assert [difference] = Generated.differences(off)
     assert difference =~ ~r/^:ets.update_counter counted 0 clicks, generated were 1,\d{3}$/
+  end
+
+  test "generated events are counted once each by a meter and in ETS" do
+    capture_io(fn -> send(self(), {:run, Metered.run(120_001)}) end)
+    assert_received {:run, run}
+    assert run.expected.impressions == 120_001
+    assert {run.ours.sums, run.ours.copies} == {run.expected, 2_401}
+    assert {run.ets.sums, run.ets.copies} == {run.expected, 2_401}
+    assert run.exact_users == 120_001
+    assert Metered.differences(run) == []
+    assert Metered.table(run) =~ "AdTally.Meter"
+
+    off = put_in(run.ours.copies, 0)
+    off = put_in(off.users.reach, 1.0)
+
+    assert ["AdTally.Meter knew 0 copies" <> _, "estimated were 1 users" <> _] =
+             Metered.differences(off)
   end
 
   test "unique segments are those of the description", %{impressions: impressions} do
