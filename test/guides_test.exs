@@ -1,0 +1,97 @@
+defmodule AdTally.GuidesTest do
+  # Names of processes and modules are the guide's.
+  use ExUnit.Case
+
+  alias AdTally.Meter
+  alias Broadway.Message
+
+  defmodule Elsewhere do
+    @moduledoc false
+    # What a reader's service has and the guide does not show.
+    def code do
+      quote do
+        defmodule MyApp.Broker do
+          def publish(topic, bytes) do
+            send(AdTally.GuidesTest, {:published, topic, :erlang.binary_to_term(bytes)})
+            :ok
+          end
+        end
+
+        defmodule MyApp.Alerts do
+          def sink(event, _measurements, metadata, _config),
+            do: send(AdTally.GuidesTest, {:alert, event, metadata.meter})
+        end
+      end
+    end
+  end
+
+  @tag :tmp_dir
+  test "the code of the guide to begin with does what it says", %{tmp_dir: dir} do
+    Process.register(self(), __MODULE__)
+    Code.eval_quoted(Elsewhere.code())
+
+    snippets =
+      for [snippet] <-
+            Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("guides/getting_started.md"),
+              capture: :all_but_first
+            ),
+          do: String.replace(snippet, ~s("rollups"}), ~s("#{dir}"}), global: false)
+
+    [installing, application, server, showing, pipeline, reporting, sink, late, watching] =
+      snippets
+
+    {{:module, deps, _code, _last}, _binding} =
+      Code.eval_string("defmodule MyApp.MixProject do\n#{installing}end")
+
+    assert [{:ad_tally, requirement}] = deps.deps()
+    assert Version.match?(to_string(Application.spec(:ad_tally, :vsn)), requirement)
+
+    for module <- [sink, late, server, pipeline, application], do: Code.eval_string(module)
+    {:ok, supervisor} = apply(MyApp.Application, :start, [:normal, []])
+    Process.unlink(supervisor)
+    Code.eval_string(watching)
+    Code.eval_string(showing)
+
+    # Two events from a broker, one of which comes again in another batch.
+    now = System.system_time(:millisecond)
+    click = "01JEX5M3Z7,click,#{now},42,7,us,ann,0"
+    impression = "01JEX5M3Z7,impression,#{now},42,8,us,ben,1250"
+    handle([click, impression])
+    handle([impression])
+
+    Code.eval_string(reporting)
+
+    # What raises is no event, and what is refused counts nothing of its batch.
+    assert_raise MatchError, fn -> handle(["click"]) end
+    unknown = "01JEX5M3Z8,view,#{now},42,8,us,ben,1250"
+    assert_raise FunctionClauseError, fn -> handle([unknown]) end
+
+    long_past = "01JEX5M3Z9,click,#{now - 3_600_000},42,7,us,ann,0"
+    handle([long_past])
+    assert_receive {:published, "late", %AdTally.Event{id: {"click", "01JEX5M3Z9"}}}, 2_000
+    assert %{events: %{late: 1}} = Meter.info(MyApp.Ads)
+
+    Supervisor.stop(supervisor)
+    assert_received {:published, "rollups", {{_node, _epoch, 1}, _start, rows}}
+
+    assert {{42, 8, "us"}, %{impressions: 1, clicks: 0, conversions: 0, spend_micros: 1_250}} in rows
+
+    assert [_ | _] = files = File.ls!(dir)
+    assert Enum.all?(files, &String.ends_with?(&1, ".ndjson.gz"))
+    refute_received {:alert, _event, _meter}
+    :telemetry.execute([:ad_tally, :sink, :failed], %{}, %{meter: MyApp.Ads})
+    assert_received {:alert, [:ad_tally, :sink, :failed], MyApp.Ads}
+  end
+
+  defp handle(lines) do
+    pipeline = MyApp.AdEvents
+
+    messages =
+      for line <- lines do
+        message = struct!(Message, data: line, acknowledger: {__MODULE__, nil, nil})
+        pipeline.handle_message(:default, message, %{})
+      end
+
+    assert pipeline.handle_batch(:default, messages, %{}, %{}) == messages
+  end
+end
