@@ -7,8 +7,9 @@ defmodule AdTally.Bench.Jobs.Meter do
 
   @ets ":ets.update_counter, one metric"
   @job "ids and two metrics in ETS, no users"
+  @hyper_job "the same, and users in hyper behind a process"
   @sizes %{
-    full: [events: 300_000, rounds: 9],
+    full: [events: 1_000_000, rounds: 7],
     quick: [events: 200_000, rounds: 5],
     smoke: [events: 2_000, rounds: 2]
   }
@@ -23,6 +24,7 @@ defmodule AdTally.Bench.Jobs.Meter do
   def groups(size) do
     size = @sizes[size]
     seeds = MeterEvents.seeds(size[:events])
+    hyper = if MeterEvents.hyper?(), do: [@hyper_job], else: []
     one = "AdTally.Meter.record, 1 process"
     two = "AdTally.Meter.record, 2 processes"
     many = "AdTally.Meter.record_many by 100"
@@ -33,11 +35,12 @@ defmodule AdTally.Bench.Jobs.Meter do
         unit: "event",
         rounds: size[:rounds],
         contenders: [
-          MeterEvents.record(one, seeds, yardsticks: [@ets, @job]),
+          MeterEvents.record(one, seeds, yardsticks: [@ets, @job | hyper]),
           MeterEvents.record(two, seeds, processes: 2, scaling_of: one),
           MeterEvents.record_many(many, seeds, yardsticks: [one, @ets]),
           MeterEvents.ets(@ets, seeds, []),
           MeterEvents.ets_job(@job, seeds, [])
+          | for(label <- hyper, do: MeterEvents.hyper_job(label, seeds, []))
         ]
       }
     ]

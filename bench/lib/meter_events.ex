@@ -14,6 +14,9 @@ defmodule AdTally.Bench.MeterEvents do
   alias AdTally.Bench.Contender
   alias AdTally.{Event, Meter}
 
+  # Absent unless somebody put it there.
+  @compile {:no_warn_undefined, :hyper}
+
   @begin 1_780_272_000_000
   @ids_window 600_000
   @year 31_536_000_000
@@ -119,6 +122,39 @@ defmodule AdTally.Bench.MeterEvents do
   """
   @spec ets_job(String.t(), [seed(), ...], keyword()) :: Contender.t()
   def ets_job(label, seeds, options) do
+    {record, forget, counted} = in_ets()
+    check = fn passes -> {passes * length(seeds), counted.()} end
+    contender(label, seeds, record, [{:prepare, forget}, {:check, check} | options])
+  end
+
+  @doc """
+  The same job with users: a process that has a filter of the library hyper for each campaign is
+  sent them. It is waited for after each list of events, or it would fall behind without bound.
+  """
+  @spec hyper_job(String.t(), [seed(), ...], keyword()) :: Contender.t()
+  def hyper_job(label, seeds, options) do
+    {record, forget, counted} = in_ets()
+    {:ok, filters} = Agent.start_link(fn -> %{} end)
+
+    act = fn events ->
+      record.(events)
+      for event <- events, do: Agent.cast(filters, __MODULE__, :show, [event])
+      Agent.get(filters, &map_size/1)
+    end
+
+    users = seeds |> Enum.uniq_by(fn {_n, key, user} -> {elem(key, 0), user} end) |> length()
+    seen = fn filters -> filters |> Map.values() |> Enum.map(&:hyper.card/1) |> Enum.sum() end
+
+    check = fn passes ->
+      {{passes * length(seeds), true},
+       {counted.(), abs(Agent.get(filters, seen) / users - 1) < 0.02}}
+    end
+
+    contender(label, seeds, act, [{:prepare, forget}, {:check, check} | options])
+  end
+
+  # What records a list of events, what forgets all ids, and how many events were counted.
+  defp in_ets do
     ids = :ets.new(:bench, [:set, :public, write_concurrency: true])
     rows = :ets.new(:bench, [:set, :public, write_concurrency: true])
 
@@ -137,20 +173,25 @@ defmodule AdTally.Bench.MeterEvents do
       end
     end
 
-    forget = fn -> :ets.delete_all_objects(ids) end
-
-    count = fn ->
-      :ets.foldl(
-        fn {{_, _, metric}, sum}, all -> if(metric == :impressions, do: all + sum, else: all) end,
-        0,
-        rows
-      )
+    impressions = fn
+      {{_window, _dimensions, :impressions}, sum}, all -> all + sum
+      _row, all -> all
     end
 
-    check = fn passes -> {passes * length(seeds), count.()} end
-    act = fn events -> Enum.each(events, record) end
-    contender(label, seeds, act, [{:prepare, forget}, {:check, check} | options])
+    {&Enum.each(&1, record), fn -> :ets.delete_all_objects(ids) end,
+     fn -> :ets.foldl(impressions, 0, rows) end}
   end
+
+  @doc false
+  def show(filters, %Event{dimensions: dimensions, user: user}) do
+    campaign = elem(dimensions, 0)
+    filter = filters[campaign] || :hyper.new(12)
+    Map.put(filters, campaign, :hyper.insert(Integer.to_string(user), filter))
+  end
+
+  @doc "Whether the library hyper is on the code path."
+  @spec hyper?() :: boolean()
+  def hyper?, do: Code.ensure_loaded?(:hyper)
 
   # The size of a batch divides the number of events.
   defp contender(label, seeds, act, options) do
