@@ -2,7 +2,7 @@
 # mix run test/judges/files.exs DIR
 
 [directory] = System.argv()
-for file <- ~w(text log meter), do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
+for file <- ~w(text log caps meter), do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
 alias AdTally.Demo.{Log, Meter}
 
