@@ -6,7 +6,7 @@ defmodule AdTally.Sink.Files do
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
 
   A file is written under another name, synced and renamed, so that whoever sees it sees all of
-  it. Its name has the window's start, and the meter, node, epoch and sequence that tell it from
+  it, and the directory is synced: then the window is there, whatever happens. Its name has the window's start, and the meter, node, epoch and sequence that tell it from
   all others; delivered again, a window replaces its own file.
 
   Every line has `kind`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
@@ -36,7 +36,21 @@ defmodule AdTally.Sink.Files do
 
     with :ok <- File.mkdir_p(directory),
          :ok <- write(partial, :zlib.gzip(lines(window))),
-         do: File.rename(partial, path)
+         :ok <- File.rename(partial, path),
+         do: sync_directory(directory)
+  end
+
+  # Its new name has to survive a crash of the machine as well. Not every system opens directories.
+  defp sync_directory(directory) do
+    case :file.open(directory, [:read, :raw, :directory]) do
+      {:ok, file} ->
+        synced = :file.sync(file)
+        :file.close(file)
+        synced
+
+      {:error, _reason} ->
+        :ok
+    end
   end
 
   defp name(window) do
