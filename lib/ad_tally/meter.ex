@@ -132,7 +132,7 @@ defmodule AdTally.Meter do
   """
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
-    {native, late} = running(name)
+    {_meter, native, late} = running(name)
     outcome = Native.meter_record(native, event)
     if outcome == :late and late != nil, do: Late.take(late, [event])
     outcome
@@ -156,7 +156,7 @@ defmodule AdTally.Meter do
           overflow: non_neg_integer()
         }
   def record_many(name, events) do
-    meter = {native, _late} = running(name)
+    {_meter, native, _late} = meter = running(name)
 
     first =
       try do
@@ -186,7 +186,7 @@ defmodule AdTally.Meter do
   defp how_many(_other), do: 1
 
   # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
-  defp record_rest({native, late} = meter, events, {rest, {counts, places}}, sums) do
+  defp record_rest({_meter, native, late} = meter, events, {rest, {counts, places}}, sums) do
     if late != nil, do: Late.take(late, at_places(events, places, 0))
     sums = Enum.zip_with(Tuple.to_list(counts), Tuple.to_list(sums), &+/2) |> List.to_tuple()
 
@@ -239,7 +239,7 @@ defmodule AdTally.Meter do
   """
   @spec info(name()) :: map()
   def info(name) do
-    {native, late} = running(name)
+    {_meter, native, late} = running(name)
     %{events: events} = info = Native.meter_info(native)
     late_info = if late, do: %{on_late: Late.info(late)}, else: %{}
 
@@ -253,7 +253,7 @@ defmodule AdTally.Meter do
   # Under the name itself: what is kept under a tuple takes 50 ns longer to be found.
   defp running(name) do
     case :persistent_term.get(name, nil) do
-      {__MODULE__, native, late} -> {native, late}
+      {__MODULE__, _native, _late} = meter -> meter
       _other -> raise ArgumentError, "there is no AdTally.Meter named #{inspect(name)} that runs"
     end
   end

@@ -185,7 +185,13 @@ pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
 
 #[inline(never)]
 fn hash_long<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
-    with_key(env, seed, term, |key| key.hash)
+    hash_and_words(env, seed, term).map(|(hash, _words)| hash)
+}
+
+/// The hash of any key, and how many words were hashed for it.
+#[inline(never)]
+pub fn hash_and_words<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
+    with_key(env, seed, term, |key| (key.hash, key.words.len()))
 }
 
 #[cold]

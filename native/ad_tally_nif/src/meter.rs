@@ -134,7 +134,8 @@ impl Table {
         Ok(Written { hash, begin, length: length as u32 })
     }
 
-    /// Reads an event. Its keys are written into the room, and its amounts appended to others.
+    /// Reads an event. Its keys are written into the room, and its amounts appended to others. What is long of it is added to
+    /// the bytes that were hashed.
     #[inline(always)]
     fn read<'a, L: Layout>(
         &self,
@@ -142,6 +143,7 @@ impl Table {
         term: Raw<'a>,
         room: &mut [MaybeUninit<u64>],
         amounts: &mut Amounts,
+        hashed: &mut usize,
     ) -> Result<(Draft, usize), Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
@@ -151,7 +153,11 @@ impl Table {
             Some(seed) if !is_nil(id) => {
                 let hash = match args::hash_short::<L>(seed, id) {
                     Some(hash) => hash,
-                    None => args::hash(env, seed, id).map_err(|_| Fault::Id(id))?,
+                    None => {
+                        let (hash, words) = args::hash_and_words(env, seed, id).map_err(|_| Fault::Id(id))?;
+                        *hashed += words * size_of::<u64>();
+                        hash
+                    }
                 };
                 // Looked at last: until then its line is on its way.
                 self.meter.fetch_id(hash);
@@ -166,7 +172,8 @@ impl Table {
         let reach = match self.meter.reach() {
             Some(reach) if !is_nil(user) => {
                 let secret = reach.secret.as_ref();
-                let (user, _length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
+                let (user, length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
+                *hashed += length;
                 let by = match self.by_range {
                     Some((0, length)) if length == self.dimensions => key,
                     Some((begin, length)) => {
@@ -194,7 +201,7 @@ impl Table {
         room: &mut [MaybeUninit<u64>],
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = Amounts::new();
-        let (draft, words) = self.read::<L>(env, term, room, &mut amounts)?;
+        let (draft, words) = self.read::<L>(env, term, room, &mut amounts, &mut 0)?;
         // SAFETY: it has written that many words.
         let words = unsafe { args::written(room, words) };
         self.meter.record(&draft.event(words, &amounts), now).map_err(|_| Fault::Event(term))
@@ -283,13 +290,15 @@ impl steps::Outcome for Outcomes {
 struct Events<'t> {
     table: &'t Table,
     batch: &'t mut Batch,
+    /// Bytes of ids and users that were hashed for them.
+    hashed: usize,
 }
 
 fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch }))
+    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, hashed: 0 }))
 }
 
 impl Load for Events<'_> {
@@ -298,6 +307,7 @@ impl Load for Events<'_> {
 
     fn clear(&mut self) {
         self.batch.clear();
+        self.hashed = 0;
     }
 
     fn len(&self) -> usize {
@@ -306,7 +316,7 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS
+        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS || self.hashed >= sketch::MOST_HASHED
     }
 
     #[inline(always)]
@@ -314,7 +324,7 @@ impl Load for Events<'_> {
         let mut room = 0;
         loop {
             let mut amounts = Amounts::new();
-            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts) {
+            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts, &mut self.hashed) {
                 Ok((draft, words)) => {
                     // SAFETY: it has written that many words of the room just now, and the keys lie there.
                     return Ok(unsafe { self.batch.push(draft, words, &amounts) }?);
@@ -333,7 +343,7 @@ impl Load for Events<'_> {
 
 /// Events that one call reads at most, and words of their keys: long binaries fill a batch before it has many events.
 const MOST_EVENTS: usize = 512;
-const MOST_WORDS: usize = 1 << 16;
+const MOST_WORDS: usize = 1 << 15;
 
 /// What is asked for of a meter: windows, names, sketches, ids.
 type Times = (u64, u64, Option<u64>);

@@ -175,7 +175,7 @@ impl Outcomes {
 
 impl Meter {
     /// Records the events of a batch in turn, for as long as `go_on` says so, which is asked now and then. How many were
-    /// recorded; what became of those is added to `outcomes`.
+    /// recorded; what became of those is added to `outcomes`. It may be none when a window had to begin first.
     ///
     /// # Panics
     /// If a metric is not below [`Meter::metrics`].
@@ -192,9 +192,11 @@ impl Meter {
             let (recorded, begin) = self.record_some(&open, batch, &batch.entries[done..], outcomes, &now);
             done += recorded;
             drop(open);
+            // Takes as long as hundreds of events.
             if let Some(number) = begin {
                 self.begin(number);
-            } else if !go_on() {
+            }
+            if !go_on() {
                 break;
             }
         }

@@ -1,0 +1,75 @@
+defmodule AdTally.Native.MeterLongCallsTest do
+  # What takes long for its size, not for its number. Alone: what is timed here is how
+  # long others have to wait.
+  use ExUnit.Case, async: false
+
+  import AdTally.Test.Responsiveness
+
+  alias AdTally.{Event, Meter, Native}
+
+  @at 1_780_272_000_000
+  @options [
+    dimensions: [:a, :b],
+    metrics: [:n],
+    clock: :events,
+    lateness: 3_600_000,
+    reach: [by: [:a]],
+    dedupe: [window: 600_000, capacity: 100_000]
+  ]
+
+  describe "a native call takes less than a millisecond" do
+    test "that is given events with long ids, users and dimensions" do
+      for field <- [:id, :user, :dimensions], secret <- [nil, "sixteen bytes..."] do
+        events = for number <- 1..512, do: event(field, number)
+
+        assert_short_calls(&Native.thread_time/0, fn timed ->
+          for pass <- 1..5 do
+            with_meter(pass, secret, fn native ->
+              {many, _} = timed.(fn -> Native.meter_record_many(native, events) end)
+              {check, _} = timed.(fn -> Native.meter_check_some(native, events) end)
+              {some, _} = timed.(fn -> Native.meter_record_some(native, events) end)
+              [many, check, some]
+            end)
+          end
+          |> Enum.concat()
+        end)
+      end
+    end
+
+    test "that is given as many events as it takes, each of a new key and in one of many windows" do
+      assert_short_calls(&Native.thread_time/0, fn timed ->
+        for pass <- 1..20 do
+          with_meter(pass, nil, fn native ->
+            events =
+              for number <- 1..512 do
+                at = @at + rem(number, 8) * 60_000
+                %Event{id: number, at: at, dimensions: {number, 1}, user: number, metrics: [n: 1]}
+              end
+
+            {time, {rest, _outcomes}} = timed.(fn -> Native.meter_record_many(native, events) end)
+            assert length(rest) < 512
+            time
+          end)
+        end
+      end)
+    end
+  end
+
+  defp event(:dimensions, number),
+    do: %Event{at: @at, dimensions: {long(number), long(-number)}, user: 1, metrics: [n: 1]}
+
+  defp event(field, number),
+    do: struct!(%Event{at: @at, dimensions: {1, 2}, metrics: [n: 1]}, [{field, long(number)}])
+
+  defp long(number), do: "#{number}" <> :binary.copy(<<1>>, 60 * 1_024)
+
+  defp with_meter(pass, secret, act) do
+    name = Module.concat(__MODULE__, "Pass#{pass}")
+    options = [{:name, name} | put_in(@options[:reach][:secret], secret)]
+    {:ok, meter} = Meter.start_link(options)
+    {_module, native, _late} = :persistent_term.get(name)
+    result = act.(native)
+    GenServer.stop(meter)
+    result
+  end
+end
