@@ -30,15 +30,16 @@ defmodule AdTally.Meter do
 
   A window is `:window` milliseconds of event time. It is closed once the newest event, or with
   `clock: :system` the system's time, is `:lateness` past its end. What was recorded in it by
-  then is in its rows, once; an event that comes for it later is `:late` and in no window.
+  then is in its rows, once; an event that comes for it later is `:late` and in no window. So is
+  one whose window would be closed at once, had it been there.
 
   With `clock: :system`, the default, an event more than `:max_ahead` past the system's time is
   refused as `:future`, so that one bad time cannot close everything. With `clock: :events`, for
-  replays of old logs, time moves only with the events: nothing is closed by itself but when the
-  meter stops.
+  replays of old logs, time moves only with the events: where none come, nothing is closed until
+  the meter stops.
 
-  Events that were late, copies, too far ahead or refused are counted all the same, with their
-  metrics: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
+  Events that were late, copies or too far ahead are counted all the same, with their metrics, and
+  those that were refused as events: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
 
   Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order (by its
   supervisor, say), all open windows are closed and delivered, marked as partial. What a crash
@@ -122,13 +123,23 @@ defmodule AdTally.Meter do
 
     * `:ok` - it is counted
     * `:duplicate` - its id was there before
-    * `:late` - its window is closed
+    * `:late` - its window is closed, or would be if it had been there
     * `:future` - its time is too far ahead
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
 
   Raises `ArgumentError` for what is no such event (with nothing counted), and for a meter that
   does not run.
+
+      iex> options = [name: Recording, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
+      iex> click = %AdTally.Event{id: 7, at: 1_780_272_000_004, dimensions: {42}, metrics: [clicks: 1]}
+      iex> AdTally.Meter.record(Recording, click)
+      :ok
+      iex> AdTally.Meter.record(Recording, click)
+      :duplicate
+      iex> AdTally.Meter.record(Recording, %{click | dimensions: {42, "us"}})
+      ** (ArgumentError) expected a tuple of 1 dimensions, one for each the meter has, got: {42, "us"}
   """
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
@@ -141,8 +152,11 @@ defmodule AdTally.Meter do
   @doc """
   Counts a list of events: how many had each outcome of `record/2`.
 
-      AdTally.Meter.record_many(MyApp.Ads, events)
-      #=> %{ok: 98, duplicate: 1, late: 1, future: 0, overflow: 0}
+      iex> options = [name: Lists, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
+      iex> events = for id <- [1, 2, 2], do: %AdTally.Event{id: id, at: 1_780_272_000_004, dimensions: {42}}
+      iex> AdTally.Meter.record_many(Lists, events)
+      %{ok: 2, duplicate: 1, late: 0, future: 0, overflow: 0}
 
   Raises `ArgumentError` if any of them is no event that `record/2` would take; nothing is counted
   then. A list of any length holds no scheduler: it is worked through in steps, and another process
@@ -214,6 +228,17 @@ defmodule AdTally.Meter do
   of different users, and `:reach_low` and `:reach_high`, its bounds at two standard errors.
 
   Rows are read in steps that hold no scheduler, in the process that asks.
+
+      iex> options = [name: Reporting, dimensions: [:campaign, :country], metrics: [:clicks]]
+      iex> {:ok, _meter} = AdTally.Meter.start_link([{:clock, :events} | options])
+      iex> for dimensions <- [{42, "us"}, {42, "ca"}, {43, "us"}] do
+      ...>   event = %AdTally.Event{at: 1_780_272_000_004, dimensions: dimensions, metrics: [clicks: 1]}
+      ...>   :ok = AdTally.Meter.record(Reporting, event)
+      ...> end
+      iex> AdTally.Meter.report(Reporting, by: [:campaign])
+      [%{campaign: 42, clicks: 2}, %{campaign: 43, clicks: 1}]
+      iex> AdTally.Meter.report(Reporting, by: [:campaign], from: 1_780_272_060_000)
+      []
   """
   @spec report(name(), by: [atom()], from: non_neg_integer(), to: non_neg_integer()) :: [map()]
   def report(name, options \\ []) do
@@ -236,6 +261,15 @@ defmodule AdTally.Meter do
       `:failed`, how many windows are `:waiting`, and how many were `:dropped`
     * `:on_late` - where that is an option, how many late events were `:handed` to it, at how many
       it has `:failed`, how many are `:waiting` and how many were `:dropped`
+
+      iex> options = [name: Informing, dimensions: [:campaign], metrics: [:clicks]]
+      iex> {:ok, _meter} = AdTally.Meter.start_link(options)
+      iex> tomorrow = System.system_time(:millisecond) + 86_400_000
+      iex> AdTally.Meter.record(Informing, %AdTally.Event{at: tomorrow, dimensions: {42}, metrics: [clicks: 1]})
+      :future
+      iex> %{events: events, left_out: left_out} = AdTally.Meter.info(Informing)
+      iex> {events.received, events.applied, events.future, left_out.future}
+      {1, 0, 1, %{clicks: 1}}
   """
   @spec info(name()) :: map()
   def info(name) do

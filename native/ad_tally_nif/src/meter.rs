@@ -342,7 +342,7 @@ impl Load for Events<'_> {
 }
 
 /// Events that one call reads at most, and words of their keys: long binaries fill a batch before it has many events.
-const MOST_EVENTS: usize = 512;
+const MOST_EVENTS: usize = 256;
 const MOST_WORDS: usize = 1 << 15;
 
 /// What is asked for of a meter: windows, names, sketches, ids.

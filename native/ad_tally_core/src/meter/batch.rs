@@ -193,8 +193,12 @@ impl Meter {
             done += recorded;
             drop(open);
             // Takes as long as hundreds of events.
-            if let Some(number) = begin {
-                self.begin(number);
+            if let Some(number) = begin
+                && !self.begin(number)
+            {
+                outcomes.add(self.leave_out(&batch.event(&batch.entries[done]), Outcome::Late));
+                self.events.add(Outcome::Late as usize);
+                done += 1;
             }
             if !go_on() {
                 break;

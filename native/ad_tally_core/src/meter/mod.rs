@@ -92,7 +92,7 @@ pub enum Outcome {
     Applied,
     /// It was counted before.
     Duplicate,
-    /// Its window is closed.
+    /// Its window is closed, or would be if it had begun.
     Late,
     /// It is too far ahead of the system's time.
     Future,
@@ -282,8 +282,12 @@ impl Meter {
                 }
                 Step::Begin(number) => {
                     drop(open);
-                    self.begin(number);
+                    let has_begun = self.begin(number);
                     open = self.open.pin();
+                    if !has_begun {
+                        self.events.add_in(open.slot().id(), Outcome::Late as usize);
+                        return Ok(self.leave_out(event, Outcome::Late));
+                    }
                 }
             }
         }
@@ -346,26 +350,35 @@ impl Meter {
         outcome
     }
 
-    /// Makes a window that there is none of, unless it is closed by now.
+    /// Makes a window that there is none of, unless it is closed by now. Not one that would be closed as soon as somebody
+    /// looks: events of all times in any order would begin windows without bound until then. Whether it may be there.
     #[cold]
-    fn begin(&self, number: u64) {
+    fn begin(&self, number: u64) -> bool {
         let _changing = self.changing.lock();
         let open = self.open.pin().to_arc();
         if number < open.first || open.find(number).is_some() {
-            return;
+            return true;
+        }
+        if number < self.first_in_time(0) {
+            return false;
         }
         let mut windows = open.windows.clone();
         let at = windows.partition_point(|window| window.number < number);
         let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed);
         windows.insert(at, Arc::new(window));
         self.open.replace(Arc::new(Open::new(open.first, windows)), &REGISTRY);
+        true
+    }
+
+    /// The first window whose time has not passed, by the newest event's time or `now`.
+    fn first_in_time(&self, now: u64) -> u64 {
+        self.newest.load(Relaxed).max(now).saturating_sub(self.lateness) / self.window
     }
 
     /// Closes the windows whose time has passed: whose end is not after the newest event's time, or `now`, less the lateness.
     /// Those that had events, from old to new; nothing is recorded in them any more.
     pub fn close(&self, now: Option<u64>) -> Vec<Arc<Window>> {
-        let newest = self.newest.load(Relaxed).max(now.unwrap_or(0));
-        self.close_before(newest.saturating_sub(self.lateness) / self.window)
+        self.close_before(self.first_in_time(now.unwrap_or(0)))
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
