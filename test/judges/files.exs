@@ -4,11 +4,12 @@
 [directory] = System.argv()
 for file <- ~w(text log caps meter), do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
-alias AdTally.Demo.{Log, Meter}
+alias AdTally.Demo.{Caps, Log, Meter}
 
 impressions = Log.impressions()
 result = Meter.replay(impressions, 4, Path.join(directory, "files"))
-[] = Meter.differences(result, length(impressions))
+withheld = Caps.replay(impressions).withheld |> Map.values() |> Enum.sum()
+[] = Meter.differences(result, length(impressions), withheld)
 
 lines =
   for row <- result.report do

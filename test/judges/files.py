@@ -20,7 +20,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE]
 from datasketches import hll_sketch, hll_union  # noqa: E402
 
 COMMON = {"kind", "window_start", "window_end", "sequence", "partial", "node", "epoch"}
-COUNTERS = COMMON | {"policy", "campaign", "item", "position", "impressions", "clicks"}
+COUNTERS = COMMON | {"policy", "campaign", "item", "position", "impressions", "withheld", "clicks"}
 REACH = COMMON | {"policy", "campaign", "reach_sketch"}
 HOUR = 3_600_000
 
