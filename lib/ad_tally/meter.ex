@@ -105,7 +105,8 @@ defmodule AdTally.Meter do
     * `:flush` - for how many milliseconds a meter that is stopped waits for sinks and for
       `:on_late`. Default: 4,000.
     * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
-      1,000 of them, in a process of its own and a tenth of a second later at most. Each is given
+      1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
+      from the list before. Each is given
       once at most: a list at which it raises is not given again, and while 100,000 wait
       further ones are dropped, which `info/1` shows. Their metrics are in `:left_out` in any
       case. Default: none.
@@ -277,9 +278,14 @@ defmodule AdTally.Meter do
     %{events: events} = info = Native.meter_info(native)
     late_info = if late, do: %{on_late: Late.info(late)}, else: %{}
 
+    {closed_windows, deliveries} = GenServer.call(name, :info, :infinity)
+
+    # Not asked by the meter, which whoever listens in them to telemetry may be waiting for.
+    sinks = Enum.map(deliveries, &Delivery.info/1)
+
     %{info | events: received(events)}
     |> Map.merge(late_info)
-    |> Map.merge(GenServer.call(name, :info, :infinity))
+    |> Map.merge(%{closed_windows: closed_windows, sinks: sinks})
   end
 
   defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
@@ -361,10 +367,11 @@ defmodule AdTally.Meter do
     {:reply, {kept ++ open, state.config}, state}
   end
 
-  def handle_call(:info, _from, state) do
-    sinks = Enum.map(state.deliveries, &Delivery.info/1)
-    {:reply, %{closed_windows: state.sequence, sinks: sinks}, state}
-  end
+  def handle_call(:info, _from, state),
+    do: {:reply, {state.sequence, state.deliveries}, state}
+
+  # What flushing may take longer than it should.
+  @grace 500
 
   # In order: nobody finds the meter any more, and who has found it before is late.
   @impl true
@@ -373,29 +380,45 @@ defmodule AdTally.Meter do
     begin = System.monotonic_time()
     state = closed(state, Native.meter_stop(state.native), true, begin)
     wait = state.config.flush
-    late = if state.late, do: [fn -> {:late, Late.flush(state.late, wait)} end], else: []
+    late = if state.late, do: [{:late, fn -> Late.flush(state.late, wait) end}], else: []
 
-    state.deliveries
-    |> Enum.map(&fn -> {&1, Delivery.flush(&1, wait)} end)
-    |> Enum.concat(late)
+    flushes =
+      for delivery <- state.deliveries, do: {delivery, fn -> Delivery.flush(delivery, wait) end}
+
+    {whose, funs} = Enum.unzip(flushes ++ late)
+
+    # Whoever listens to telemetry in them may have stopped them for good.
+    funs
     |> Enum.map(&Task.async/1)
-    |> Task.await_many(:infinity)
-    |> Enum.each(&say_what_is_left(&1, state.config))
+    |> Task.yield_many(wait + @grace)
+    |> Enum.zip(whose)
+    |> Enum.each(fn {{task, result}, whose} ->
+      case result || Task.shutdown(task, :brutal_kill) do
+        {:ok, :ok} -> :ok
+        {:ok, {:left, count}} -> say_what_is_left(whose, count, state.config)
+        _other -> give_up(whose, state)
+      end
+    end)
   end
 
-  defp say_what_is_left({_whose, :ok}, _config), do: :ok
+  defp give_up(whose, state) do
+    Process.exit(if(whose == :late, do: elem(state.late, 0), else: whose), :kill)
+    say_what_is_left(whose, "some", state.config)
+  end
 
-  defp say_what_is_left({:late, {:left, count}}, config) do
+  defp say_what_is_left(:late, count, config) do
     Logger.error(
       "AdTally.Meter #{inspect(config.name)} stops with #{count} late events that " <>
         "#{inspect(config.on_late)} was not given"
     )
   end
 
-  defp say_what_is_left({delivery, {:left, count}}, config) do
+  defp say_what_is_left(_delivery, count, config) do
+    sinks = config.sinks |> Enum.map_join(", ", fn {sink, _options} -> inspect(sink) end)
+
     Logger.error(
-      "AdTally.Meter #{inspect(config.name)} stops with #{count} windows that " <>
-        "#{inspect(Delivery.info(delivery).sink)} has not taken"
+      "AdTally.Meter #{inspect(config.name)} stops with #{count} windows that a sink has not " <>
+        "taken, one of: #{sinks}"
     )
   end
 

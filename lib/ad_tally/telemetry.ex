@@ -20,6 +20,9 @@ defmodule AdTally.Telemetry do
   failed since it last took one. A dropped window is one that was given up because more than
   `:max_waiting` waited. Memory is told every ten seconds.
 
+  Whoever listens is called in processes of the meter, which wait meanwhile: be quick there, and do
+  not call the meter.
+
       :telemetry.attach("rollups", [:ad_tally, :sink, :failed], &MyApp.Alerts.sink_failed/4, nil)
   """
 

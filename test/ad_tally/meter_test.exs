@@ -578,6 +578,31 @@ defmodule AdTally.MeterTest do
     end)
   end
 
+  test "listeners that hang do not keep a meter from stopping, and nothing is left of it", %{
+    name: name
+  } do
+    test = self()
+
+    hang = fn _event, _measured, metadata, _config ->
+      if metadata.meter == name do
+        send(test, :hanging)
+        Process.sleep(:infinity)
+      end
+    end
+
+    :ok = :telemetry.attach_many(name, [[:ad_tally, :sink, :delivered]], hang, nil)
+    start(name, lateness: 0, window: 100, flush: 50, on_late: {Function, :identity})
+    assert Meter.record(name, event()) == :ok
+    assert Meter.record(name, event(at: @begin + 1_000)) == :ok
+    assert_receive :hanging, 2_000
+    {:links, links} = Process.info(Process.whereis(name), :links)
+    monitors = for pid <- links, is_pid(pid), pid != test, do: Process.monitor(pid)
+    log = capture_log(fn -> stop_supervised!(name) end)
+    assert log =~ "windows that a sink has not taken"
+    # Two of them are its own, the third one is its supervisor.
+    for _ <- tl(monitors), do: assert_receive({:DOWN, _monitor, :process, _pid, _reason}, 2_000)
+  end
+
   defp wait(fun, tries \\ 200) do
     cond do
       fun.() -> :ok
@@ -634,6 +659,56 @@ defmodule AdTally.MeterTest do
 
     line = dir |> Path.join(second) |> File.read!() |> :zlib.gunzip()
     assert line =~ ~s("creative":{"base64":"/w=="},"country":true)
+  end
+
+  test "dimensions of any length are counted, one by one and in lists", %{name: name} do
+    start(name, dimensions: [:page, :country], metrics: [:n], reach: [by: [:country]])
+    lengths = Enum.to_list(0..600) ++ [4_096, 65_535, 65_536]
+
+    for {length, number} <- Enum.with_index(lengths) do
+      page = :binary.copy(<<1>>, length)
+      event = event(dimensions: {page, "us"}, user: number, metrics: [n: 1])
+      long = event(id: page, dimensions: {"us", page}, user: page <> "u", metrics: [n: 1])
+
+      assert Meter.record(name, event) == :ok, "#{length} bytes"
+      assert %{ok: 2} = Meter.record_many(name, [event, event])
+
+      if length < 65_536 do
+        assert Meter.record(name, long) == :ok, "#{length} bytes"
+        assert %{duplicate: 2} = Meter.record_many(name, [long, long])
+      end
+    end
+
+    totals = for row <- Meter.report(name, by: [:page]), do: {byte_size(row.page), row.n}
+    assert Enum.frequencies(totals)[{2, 603}] == 1
+    assert length(totals) == 605
+  end
+
+  test "an event may be as long as it can be", %{name: name} do
+    dimensions = ~w(a b c d e f g h)a
+    start(name, dimensions: dimensions, metrics: [:n], reach: [by: tl(dimensions)])
+    longest = :binary.copy(<<1>>, 65_536)
+    key = List.to_tuple(for _ <- 1..8, do: longest)
+    event = event(id: key, dimensions: key, user: longest, metrics: [n: 1])
+    assert Meter.record(name, event) == :ok
+    assert %{duplicate: 2} = Meter.record_many(name, [event, event])
+    assert %{ok: 2} = Meter.record_many(name, [%{event | id: nil}, %{event | id: 1}])
+    assert [%{n: 3}] = Meter.report(name, by: [])
+    one_more = put_elem(key, 7, longest <> "1")
+
+    assert_raise ArgumentError, ~r/65536 bytes/, fn ->
+      Meter.record(name, %{event | dimensions: one_more})
+    end
+
+    assert_raise ArgumentError, ~r/65536 bytes/, fn ->
+      Meter.record(name, %{event | id: one_more})
+    end
+  end
+
+  test "an event without metrics and without room is in the overflow", %{name: name} do
+    start(name, max_keys: 1, reach: false)
+    assert Meter.record(name, event(metrics: [])) == :ok
+    assert Meter.record(name, event(dimensions: {1, 1, 1}, metrics: [])) == :overflow
   end
 
   test "wrong events are named, and nothing of them is counted", %{name: name} do
@@ -701,6 +776,7 @@ defmodule AdTally.MeterTest do
           {[window: 0], "expected :window to be milliseconds"},
           {[lateness: -1], "expected :lateness to be milliseconds"},
           {[clock: :none], "expected :clock to be :system or :events"},
+          {[reach: [by: []]], "expected :by to have a dimension of [:campaign]"},
           {[reach: [by: [:country]]], "expected :by to be a list of dimensions, of [:campaign]"},
           {[reach: [by: [:campaign], precision: 30]], "expected :precision"},
           {[dedupe: [size: 1]], "unknown or repeated options [:size]"},
@@ -730,10 +806,15 @@ defmodule AdTally.MeterTest do
     pid = start(name)
     assert Meter.record(name, event()) == :ok
     monitor = Process.monitor(pid)
-    capture_log(fn -> Process.exit(pid, :kill) end)
-    assert_receive {:DOWN, ^monitor, :process, _pid, :killed}
-    wait(fn -> Process.whereis(name) not in [nil, pid] end)
-    wait(fn -> Meter.info(name).events.received == 0 end)
+    # What hands windows to the sink says why it ends.
+    capture_log(fn ->
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^monitor, :process, _pid, :killed}
+      wait(fn -> Process.whereis(name) not in [nil, pid] end)
+      wait(fn -> Meter.info(name).events.received == 0 end)
+      Process.sleep(50)
+    end)
+
     assert Meter.record(name, event()) == :ok
     assert Meter.info(name).events.applied == 1
   end

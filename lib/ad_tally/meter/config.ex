@@ -121,6 +121,10 @@ defmodule AdTally.Meter.Config do
   defp reach!(options, dimensions, max_keys) do
     options = Options.known!(options, [:by, :precision, :max_keys, :secret])
     by = options |> Keyword.get(:by) |> Options.subset!(:by, dimensions)
+
+    if by == [],
+      do: raise(ArgumentError, "expected :by to have a dimension of #{inspect(dimensions)}")
+
     places = by |> Report.places(dimensions) |> Enum.sort()
     precision = Options.precision!(options, 12)
     max_keys = Options.max_keys!(options, max_keys)

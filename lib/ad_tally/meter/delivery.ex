@@ -40,11 +40,14 @@ defmodule AdTally.Meter.Delivery do
     GenServer.call(delivery, {:flush, timeout}, :infinity)
   end
 
-  def info(delivery), do: GenServer.call(delivery, :info)
+  def info(delivery), do: GenServer.call(delivery, :info, :infinity)
 
   @impl true
-  def init({meter, sink, options, most}),
-    do: {:ok, %__MODULE__{meter: meter, sink: sink, options: options, most: most}}
+  def init({meter, sink, options, most}) do
+    # It ends with the meter however that ends, and takes an attempt with it.
+    Process.flag(:trap_exit, true)
+    {:ok, %__MODULE__{meter: meter, sink: sink, options: options, most: most}}
+  end
 
   @impl true
   def handle_cast({:deliver, windows}, state) do
@@ -69,7 +72,7 @@ defmodule AdTally.Meter.Delivery do
   end
 
   @impl true
-  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: monitor} = state) do
+  def handle_info({:DOWN, monitor, :process, pid, reason}, %{attempt: {pid, monitor}} = state) do
     state = %{state | attempt: nil}
 
     case reason do
@@ -87,6 +90,10 @@ defmodule AdTally.Meter.Delivery do
   end
 
   def handle_info(_other, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_reason, %{attempt: nil}), do: :ok
+  def terminate(_reason, %{attempt: {pid, _monitor}}), do: Process.exit(pid, :kill)
 
   # Of too many the oldest are given up: but not the one that is being delivered.
   defp bound(%{length: length, most: most} = state) when length > most do
@@ -119,8 +126,8 @@ defmodule AdTally.Meter.Delivery do
   defp go_on(%{length: length, attempt: nil, pausing: nil} = state) when length > 0 do
     window = :queue.get(state.queue)
     {sink, options} = {state.sink, state.options}
-    {_pid, monitor} = spawn_monitor(fn -> attempt(sink, window, options) end)
-    %{state | attempt: monitor, begin: System.monotonic_time()}
+    attempt = spawn_monitor(fn -> attempt(sink, window, options) end)
+    %{state | attempt: attempt, begin: System.monotonic_time()}
   end
 
   defp go_on(state), do: state
@@ -151,6 +158,7 @@ defmodule AdTally.Meter.Delivery do
     window = :queue.get(state.queue)
     failures = state.failures + 1
     pause = min(@first_pause * Bitwise.bsl(1, min(failures - 1, 20)), @longest_pause)
+    pause = if state.waiting, do: min(pause, @first_pause), else: pause
 
     Logger.warning(
       "AdTally.Meter: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
@@ -166,7 +174,6 @@ defmodule AdTally.Meter.Delivery do
 
     tell(:failed, measured, window, state, %{reason: reason})
 
-    pause = if state.waiting, do: min(pause, @first_pause), else: pause
     timer = Process.send_after(self(), :again, pause)
     %{state | failures: failures, failed: state.failed + 1, pausing: timer}
   end

@@ -68,8 +68,11 @@ defmodule AdTally.Meter.Late do
   end
 
   @impl true
-  def init({meter, function, counters}),
-    do: {:ok, %__MODULE__{meter: meter, function: function, counters: counters}}
+  def init({meter, function, counters}) do
+    # It ends with the meter however that ends, and takes an attempt with it.
+    Process.flag(:trap_exit, true)
+    {:ok, %__MODULE__{meter: meter, function: function, counters: counters}}
+  end
 
   @impl true
   def handle_call(:info, _from, state), do: {:reply, Map.take(state, [:handed, :failed]), state}
@@ -88,8 +91,11 @@ defmodule AdTally.Meter.Late do
 
   def handle_info(:hand_over, state), do: {:noreply, go_on(%{state | timer: nil})}
 
-  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: {monitor, _, _}} = state) do
-    {_monitor, count, begin} = state.attempt
+  def handle_info(
+        {:DOWN, monitor, :process, _pid, reason},
+        %{attempt: {_, monitor, _, _}} = state
+      ) do
+    {_pid, _monitor, count, begin} = state.attempt
     :atomics.sub(state.counters, @waiting, count)
     measured = %{events: count, duration: System.monotonic_time() - begin}
     state = %{state | attempt: nil}
@@ -123,6 +129,10 @@ defmodule AdTally.Meter.Late do
 
   def handle_info(_other, state), do: {:noreply, state}
 
+  @impl true
+  def terminate(_reason, %{attempt: nil}), do: :ok
+  def terminate(_reason, %{attempt: {pid, _, _, _}}), do: Process.exit(pid, :kill)
+
   defp wait(%{timer: nil, attempt: nil} = state),
     do: %{state | timer: Process.send_after(self(), :hand_over, @pause)}
 
@@ -138,8 +148,8 @@ defmodule AdTally.Meter.Late do
     {some, rest} = :queue.split(min(count, @batch), state.events)
     events = :queue.to_list(some)
     {module, function} = state.function
-    {_pid, monitor} = spawn_monitor(fn -> attempt(module, function, events) end)
-    attempt = {monitor, length(events), System.monotonic_time()}
+    {pid, monitor} = spawn_monitor(fn -> attempt(module, function, events) end)
+    attempt = {pid, monitor, length(events), System.monotonic_time()}
     %{state | events: rest, count: :queue.len(rest), attempt: attempt}
   end
 

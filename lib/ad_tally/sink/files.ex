@@ -40,13 +40,14 @@ defmodule AdTally.Sink.Files do
          do: sync_directory(directory)
   end
 
-  # Its new name has to survive a crash of the machine as well. Not every system opens directories.
+  # Its new name has to survive a crash of the machine as well. Not every system opens directories,
+  # and not every one that does can sync them.
   defp sync_directory(directory) do
     case :file.open(directory, [:read, :raw, :directory]) do
       {:ok, file} ->
         synced = :file.sync(file)
         :file.close(file)
-        synced
+        if synced in [{:error, :einval}, {:error, :enotsup}], do: :ok, else: synced
 
       {:error, _reason} ->
         :ok

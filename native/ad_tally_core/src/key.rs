@@ -30,6 +30,9 @@ pub const MAX_BYTES: usize = 65_536;
 /// Words that any key without long binaries fits in: the header and eight elements of at most 30 bytes.
 pub const SHORT_KEY_WORDS: usize = 1 + MAX_ARITY * 4;
 
+/// Room for any key: as many binaries as there may be, as long as they may be.
+pub const LONGEST_KEY_WORDS: usize = 1 + SHORT_KEY_WORDS + MAX_ARITY * (1 + MAX_BYTES / size_of::<u64>());
+
 const ARITY_BITS: u32 = 4;
 const ARITY_MASK: u64 = (1 << ARITY_BITS) - 1;
 const DESCRIPTOR_BITS: u32 = 7;

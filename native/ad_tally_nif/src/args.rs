@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, SHORT_KEY_WORDS, Shortfall};
+use ad_tally_core::key::{self, LONGEST_KEY_WORDS, SHORT_KEY_WORDS, Shortfall};
 use ad_tally_core::{Element, Error, HashedKey, KeyRef, KeyWriter, Seed};
 use rustler::sys::{enif_make_new_binary, enif_make_tuple_from_array};
 use rustler::{Encoder, Env, Term};
@@ -154,7 +154,7 @@ pub fn with_key<'a, R>(
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
         Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(words)) => with_long_key(env, seed, term, words, act),
+        Err(KeyFault::Room(_)) => with_long_key(env, seed, term, act),
         Err(fault) => Err(refusal::key(term.in_env(env), fault)),
     }
 }
@@ -194,23 +194,17 @@ pub fn hash_and_words<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u
     with_key(env, seed, term, |key| (key.hash, key.words.len()))
 }
 
+/// Of a key whose room was too small. Memory for the longest one there may be, of which the system provides what is used.
 #[cold]
 fn with_long_key<'a, R>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
-    mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> R,
 ) -> Result<R, Refusal> {
-    loop {
-        let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
-            Ok(key) => return Ok(act(key)),
-            // The next long binary of the same key: at most eight rounds.
-            Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
-        }
-    }
+    let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
+    let key = with_layout!(L => write_key::<L>(env, &mut room, seed, term));
+    key.map(act).map_err(|fault| refusal::key(term.in_env(env), fault))
 }
 
 /// The term that a key was made from.

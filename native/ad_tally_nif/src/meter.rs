@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use ad_tally_core::dedupe;
-use ad_tally_core::key::SHORT_KEY_WORDS;
+use ad_tally_core::key::{LONGEST_KEY_WORDS, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
@@ -50,7 +50,7 @@ const MOST_DIMENSIONS: usize = ad_tally_core::key::MAX_ARITY;
 
 type Amounts = ArrayVec<Add, MAX_METRICS>;
 
-/// What an event is refused for, and the term to blame; or how many words there is no room for. Two words, which stay in
+/// What an event is refused for, and the term to blame; or that there is no room for its keys. Two words, which stay in
 /// registers: what is raised is made of it where that is done.
 #[derive(Clone, Copy)]
 enum Fault<'a> {
@@ -63,7 +63,7 @@ enum Fault<'a> {
     Metrics(Raw<'a>),
     Metric(Raw<'a>),
     Amount(Raw<'a>),
-    Room(usize),
+    Room,
 }
 
 impl Table {
@@ -83,7 +83,7 @@ impl Table {
                 refusal::metric(term.in_env(env), self.metrics.iter().map(|word| args::atom_term(env, *word)))
             }
             Fault::Amount(term) => refusal::amount(term.in_env(env)),
-            Fault::Room(words) => unreachable!("{words} words were not made room for"),
+            Fault::Room => unreachable!("there was room for any keys"),
         }
     }
 
@@ -121,12 +121,14 @@ impl Table {
         let parts = Parts::of_tuple(elements);
         let begin = *written;
         let room = &mut room[begin as usize..];
+        if room.len() < SHORT_KEY_WORDS {
+            return Err(Fault::Room);
+        }
         let (hash, length) = match args::write_short_key::<L>(env, room, self.meter.seed(), parts) {
             Some(key) => key,
             None => match args::write_any_key::<L>(env, room, self.meter.seed(), parts) {
                 Ok(key) => (key.hash, key.words.len()),
-                // And for a key behind this one.
-                Err(KeyFault::Room(more)) => return Err(Fault::Room(begin as usize + more + SHORT_KEY_WORDS)),
+                Err(KeyFault::Room(_)) => return Err(Fault::Room),
                 Err(_) => return Err(Fault::Key(of)),
             },
         };
@@ -134,8 +136,7 @@ impl Table {
         Ok(Written { hash, begin, length: length as u32 })
     }
 
-    /// Reads an event. Its keys are written into the room, and its amounts appended to others. What is long of it is added to
-    /// the bytes that were hashed.
+    /// Reads an event. Its keys are written into the room, and its amounts appended to others. What is long of it is noted.
     #[inline(always)]
     fn read<'a, L: Layout>(
         &self,
@@ -143,7 +144,7 @@ impl Table {
         term: Raw<'a>,
         room: &mut [MaybeUninit<u64>],
         amounts: &mut Amounts,
-        hashed: &mut usize,
+        long: &mut Long,
     ) -> Result<(Draft, usize), Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
@@ -151,11 +152,12 @@ impl Table {
         let at = at.ok_or(Fault::At(time))?;
         let id = match self.meter.dedupe_seed() {
             Some(seed) if !is_nil(id) => {
-                let hash = match args::hash_short::<L>(seed, id) {
+                let hash = match args::hash_short::<L>(seed, id).or(long.id) {
                     Some(hash) => hash,
                     None => {
                         let (hash, words) = args::hash_and_words(env, seed, id).map_err(|_| Fault::Id(id))?;
-                        *hashed += words * size_of::<u64>();
+                        long.hashed += words * size_of::<u64>();
+                        long.id = Some(hash);
                         hash
                     }
                 };
@@ -173,7 +175,7 @@ impl Table {
             Some(reach) if !is_nil(user) => {
                 let secret = reach.secret.as_ref();
                 let (user, length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
-                *hashed += length;
+                long.hashed += length;
                 let by = match self.by_range {
                     Some((0, length)) if length == self.dimensions => key,
                     Some((begin, length)) => {
@@ -199,9 +201,10 @@ impl Table {
         env: Env<'a>,
         term: Raw<'a>,
         room: &mut [MaybeUninit<u64>],
+        long: &mut Long,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = Amounts::new();
-        let (draft, words) = self.read::<L>(env, term, room, &mut amounts, &mut 0)?;
+        let (draft, words) = self.read::<L>(env, term, room, &mut amounts, long)?;
         // SAFETY: it has written that many words.
         let words = unsafe { args::written(room, words) };
         self.meter.record(&draft.event(words, &amounts), now).map_err(|_| Fault::Event(term))
@@ -209,18 +212,35 @@ impl Table {
 
     /// Of an event whose keys are long, or that is refused.
     #[cold]
-    fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, Refusal> {
-        while let Fault::Room(words) = fault {
-            let mut room = vec![MaybeUninit::uninit(); words];
-            match with_layout!(L => self.record::<L>(env, term, &mut room)) {
+    fn record_long<'a>(
+        &self,
+        env: Env<'a>,
+        term: Raw<'a>,
+        mut fault: Fault<'a>,
+        long: &mut Long,
+    ) -> Result<Outcome, Refusal> {
+        if let Fault::Room = fault {
+            let mut room = vec![MaybeUninit::uninit(); LONGEST_ROOM];
+            match with_layout!(L => self.record::<L>(env, term, &mut room, long)) {
                 Ok(outcome) => return Ok(outcome),
-                // The next long binary: at most sixteen rounds.
-                Err(next) => fault = next,
+                Err(refused) => fault = refused,
             }
         }
         self.meter.refuse(1);
         Err(self.refusal(env, fault))
     }
+}
+
+/// Room for the keys of any event.
+const LONGEST_ROOM: usize = 2 * LONGEST_KEY_WORDS;
+
+/// What is long of events.
+#[derive(Default)]
+struct Long {
+    /// Bytes of ids and users that were hashed.
+    hashed: usize,
+    /// The hash of the last id that was long, while its event is being read: once more, if there was no room for its keys.
+    id: Option<u64>,
 }
 
 #[inline(always)]
@@ -243,9 +263,10 @@ hot! {
     /// Counts an event.
     fn meter_record(env, table: &Table, event: Raw<'a>) {
         let mut room = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
-        let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room)) {
+        let mut long = Long::default();
+        let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room, &mut long)) {
             Ok(recorded) => recorded,
-            Err(fault) => table.record_long(env, event, fault)?,
+            Err(fault) => table.record_long(env, event, fault, &mut long)?,
         };
         Ok(outcome(env, recorded))
     }
@@ -290,15 +311,14 @@ impl steps::Outcome for Outcomes {
 struct Events<'t> {
     table: &'t Table,
     batch: &'t mut Batch,
-    /// Bytes of ids and users that were hashed for them.
-    hashed: usize,
+    long: Long,
 }
 
 fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, hashed: 0 }))
+    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, long: Long::default() }))
 }
 
 impl Load for Events<'_> {
@@ -307,7 +327,7 @@ impl Load for Events<'_> {
 
     fn clear(&mut self) {
         self.batch.clear();
-        self.hashed = 0;
+        self.long.hashed = 0;
     }
 
     fn len(&self) -> usize {
@@ -316,20 +336,21 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS || self.hashed >= sketch::MOST_HASHED
+        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS || self.long.hashed >= sketch::MOST_HASHED
     }
 
     #[inline(always)]
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
         let mut room = 0;
+        self.long.id = None;
         loop {
             let mut amounts = Amounts::new();
-            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts, &mut self.hashed) {
+            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts, &mut self.long) {
                 Ok((draft, words)) => {
                     // SAFETY: it has written that many words of the room just now, and the keys lie there.
                     return Ok(unsafe { self.batch.push(draft, words, &amounts) }?);
                 }
-                Err(Fault::Room(more)) => room = more,
+                Err(Fault::Room) => room = LONGEST_ROOM,
                 Err(fault) => return Err(self.table.refusal(env, fault)),
             }
         }

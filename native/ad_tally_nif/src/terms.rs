@@ -410,12 +410,16 @@ impl<const FIELDS: usize> Shape<FIELDS> {
     /// to be one. Otherwise it may still be one.
     #[inline(always)]
     pub fn values<'a>(&self, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> {
+        let header = self.header.load(Relaxed);
+        if header == NO_HEADER {
+            return None;
+        }
         let words = boxed_words(term)?;
         // SAFETY: a boxed term points to a header. One that is that of small maps is followed by the size, a tuple of as
         // many keys and as many values, which stay there while the environment lives. `calibrate` has seen that this VM
-        // does so, or there is no such header.
+        // does so, or this is not asked.
         unsafe {
-            if *words != self.header.load(Relaxed) || *words.add(1) != FIELDS as u64 {
+            if *words != header || *words.add(1) != FIELDS as u64 {
                 return None;
             }
             let keys = (*words.add(2) & !POINTER_MASK) as *const u64;

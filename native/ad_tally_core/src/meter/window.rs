@@ -85,7 +85,7 @@ impl Window {
     #[inline(always)]
     pub(super) unsafe fn add(&self, event: &Event<'_>, places: Places<'_>, slot: usize) -> Added {
         let found = places.counters.or_else(|| self.counters.keyed.insert(event.key));
-        let mut outcome = Added::Row;
+        let mut outcome = if found.is_some() { Added::Row } else { Added::Overflow };
         for add in event.amounts {
             // SAFETY: the row is of that table, the slot as in this function.
             let added = unsafe { self.counters.add_to(found, event.key, add.metric as usize, add.amount, slot) };
