@@ -173,6 +173,15 @@ impl Outcomes {
     }
 }
 
+/// How recording some events ended.
+enum End {
+    Done,
+    /// There was no more time.
+    Stop,
+    /// The next one's window is still to begin.
+    Begin(u64),
+}
+
 impl Meter {
     /// Records the events of a batch in turn, for as long as `go_on` says so, which is asked now and then. How many were
     /// recorded; what became of those is added to `outcomes`. It may be none when a window had to begin first.
@@ -189,9 +198,14 @@ impl Meter {
         let mut done = 0;
         while done < batch.len() {
             let open = self.open.pin();
-            let (recorded, begin) = self.record_some(&open, batch, &batch.entries[done..], outcomes, &now);
+            let (recorded, end) = self.record_some(&open, batch, &batch.entries[done..], outcomes, &now, &mut go_on);
             done += recorded;
             drop(open);
+            let begin = match end {
+                End::Stop => break,
+                End::Begin(number) => Some(number),
+                End::Done => None,
+            };
             // Takes as long as hundreds of events.
             if let Some(number) = begin
                 && !self.begin(number)
@@ -200,14 +214,14 @@ impl Meter {
                 self.events.add(Outcome::Late as usize);
                 done += 1;
             }
-            if !go_on() {
+            if begin.is_some() && !go_on() {
                 break;
             }
         }
         done
     }
 
-    /// Records events until some groups are done, or the window of one is still to begin: how many, and which.
+    /// Records events until some groups are done: how many, and how it ended.
     #[inline(never)]
     fn record_some(
         &self,
@@ -216,12 +230,13 @@ impl Meter {
         entries: &[Entry],
         outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
-    ) -> (usize, Option<u64>) {
-        /// Groups between two questions whether to go on. A clock takes as long as half an event.
+        go_on: &mut impl FnMut() -> bool,
+    ) -> (usize, End) {
+        /// Groups that windows are pinned for: who closes them waits meanwhile.
         const TURN: usize = 4;
         let before = outcomes.counts;
         let mut recorded = 0;
-        let mut begin = None;
+        let mut end = End::Done;
         let mut groups = entries.chunks(GROUP).take(TURN);
         let (mut windows, mut places) = ([None; GROUP], [Places::default(); GROUP]);
         let mut next = groups.next().unwrap_or_default();
@@ -238,11 +253,16 @@ impl Meter {
                 match self.record_in(open, window, *places, &batch.event(entry), now) {
                     Step::Done(outcome) => outcomes.add(outcome),
                     Step::Begin(number) => {
-                        begin = Some(number);
+                        end = End::Begin(number);
                         break 'groups;
                     }
                 }
                 recorded += 1;
+            }
+            // After each group: new keys take microseconds each where memory is fresh.
+            if recorded < entries.len() && !go_on() {
+                end = End::Stop;
+                break;
             }
         }
         for (kind, (now, before)) in outcomes.counts.iter().zip(before).enumerate() {
@@ -250,7 +270,7 @@ impl Meter {
                 self.events.add_many_in(open.slot().id(), kind, now - before);
             }
         }
-        (recorded, begin)
+        (recorded, end)
     }
 
     /// Looks for the windows of a group's events, and asks for the lines of their ids and those of the index where their
