@@ -5,7 +5,7 @@ defmodule AdTally.Demo.Generated do
   """
 
   alias AdTally.Counters
-  alias AdTally.Demo.{Events, Text, Workers}
+  alias AdTally.Demo.Workers
 
   @metrics [:impressions, :clicks, :spend_micros]
 
@@ -30,7 +30,7 @@ defmodule AdTally.Demo.Generated do
     %{
       events: events,
       processes: length(work),
-      expected: expected(work),
+      expected: Workers.expected(work),
       ours: ours(work),
       ets: ets(work)
     }
@@ -79,27 +79,13 @@ defmodule AdTally.Demo.Generated do
   defp result(label, time, sums, bytes),
     do: %{label: label, microseconds: max(time, 1), sums: sums, bytes: bytes}
 
-  defp expected(work) do
-    for {_process, drawn, share} <- work, reduce: sum([]) do
-      sums ->
-        drawn |> Events.totals(share) |> Map.merge(sums, fn _metric, one, sum -> one + sum end)
-    end
-  end
-
   defp sum(rows) do
     Map.new(@metrics, fn metric -> {metric, rows |> Enum.map(& &1[metric]) |> Enum.sum()} end)
   end
 
   @doc "The sums that are not those of the generated events, a sentence each."
   @spec differences(map()) :: [String.t()]
-  def differences(run) do
-    for result <- [run.ours, run.ets],
-        metric <- @metrics,
-        result.sums[metric] != run.expected[metric],
-        do:
-          "#{result.label} counted #{Text.integer(result.sums[metric])} #{metric}, " <>
-            "generated were #{Text.integer(run.expected[metric])}"
-  end
+  def differences(run), do: Workers.differences([run.ours, run.ets], run.expected)
 
   @doc "A table of both."
   @spec table(map()) :: String.t()

@@ -8,7 +8,7 @@ defmodule AdTally.Demo.Metered do
   """
 
   alias AdTally.{Event, Meter}
-  alias AdTally.Demo.{Events, Text, Workers}
+  alias AdTally.Demo.{Text, Workers}
 
   @name AdTally.Demo.Metered
   @metrics [:impressions, :clicks, :spend_micros]
@@ -38,7 +38,7 @@ defmodule AdTally.Demo.Metered do
     %{
       events: events,
       processes: length(work),
-      expected: expected(work),
+      expected: Workers.expected(work),
       copies: div(events - 1, @copied) + 1,
       exact_users: min(events, @users),
       users: users,
@@ -131,22 +131,10 @@ defmodule AdTally.Demo.Metered do
     end
   end
 
-  defp expected(work) do
-    for {_process, drawn, share} <- work, reduce: Map.new(@metrics, &{&1, 0}) do
-      sums -> Map.merge(sums, Events.totals(drawn, share), fn _metric, one, sum -> one + sum end)
-    end
-  end
-
   @doc "What is not as it was generated, a sentence each."
   @spec differences(map()) :: [String.t()]
   def differences(run) do
-    sums =
-      for result <- [run.ours, run.ets],
-          metric <- @metrics,
-          result.sums[metric] != run.expected[metric],
-          do:
-            "#{result.label} counted #{Text.integer(result.sums[metric])} #{metric}, " <>
-              "generated were #{Text.integer(run.expected[metric])}"
+    sums = Workers.differences([run.ours, run.ets], run.expected)
 
     copies =
       for result <- [run.ours, run.ets],

@@ -67,6 +67,25 @@ defmodule AdTally.Demo.Workers do
     cycle(all, rest, number + by, last, by, left - 1, count, done)
   end
 
+  @doc "What all events of the work add up to."
+  @spec expected(work()) :: %{atom() => integer()}
+  def expected(work) do
+    work
+    |> Enum.map(fn {_process, drawn, share} -> Events.totals(drawn, share) end)
+    |> Enum.reduce(&Map.merge(&1, &2, fn _metric, one, sum -> one + sum end))
+  end
+
+  @doc "The sums of results that are not those expected, a sentence each."
+  @spec differences([map()], %{atom() => integer()}) :: [String.t()]
+  def differences(results, expected) do
+    for result <- results,
+        {metric, sum} <- expected,
+        result.sums[metric] != sum,
+        do:
+          "#{result.label} counted #{Text.integer(result.sums[metric])} #{metric}, " <>
+            "generated were #{Text.integer(sum)}"
+  end
+
   @doc "A table of ways to count the same events."
   @spec table(%{events: pos_integer(), processes: pos_integer()}, [map()]) :: String.t()
   def table(%{events: events, processes: processes}, results) do
