@@ -26,18 +26,20 @@ defmodule AdTally.MeterStreamTest do
   defp stream(count, dir) do
     name = __MODULE__.Ads
 
-    start_supervised!(
-      {Meter,
-       name: name,
-       dimensions: [:campaign, :creative],
-       metrics: [:impressions, :spend_micros],
-       window: @window,
-       lateness: @lateness,
-       reach: [by: [:campaign]],
-       dedupe: [window: 600_000, capacity: count, wide: true],
-       flush: 60_000,
-       sinks: [{Files, dir: dir}]}
-    )
+    start_supervised!({
+      Meter,
+      # Files of 50,000 rows are written more slowly than windows close, most of all on a machine
+      # that does something else.
+      name: name,
+      dimensions: [:campaign, :creative],
+      metrics: [:impressions, :spend_micros],
+      window: @window,
+      lateness: @lateness,
+      reach: [by: [:campaign]],
+      dedupe: [window: 600_000, capacity: count, wide: true],
+      flush: 600_000,
+      sinks: [{Files, dir: dir}]
+    })
 
     share = div(count, @processes)
 
