@@ -145,15 +145,17 @@ defmodule AdTally.Meter.Late do
   end
 
   defp go_on(%{attempt: nil, count: count} = state) when count > 0 do
-    {some, rest} = :queue.split(min(count, @batch), state.events)
+    taken = min(count, @batch)
+    {some, rest} = :queue.split(taken, state.events)
     events = :queue.to_list(some)
     {module, function} = state.function
     {pid, monitor} = spawn_monitor(fn -> attempt(module, function, events) end)
-    attempt = {pid, monitor, length(events), System.monotonic_time()}
-    %{state | events: rest, count: :queue.len(rest), attempt: attempt}
+    attempt = {pid, monitor, taken, System.monotonic_time()}
+    %{state | events: rest, count: count - taken, attempt: attempt}
   end
 
   defp go_on(state), do: state
+
   # What it raises is not logged here as well as above.
   defp attempt(module, function, events) do
     apply(module, function, [events])

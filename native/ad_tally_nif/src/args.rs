@@ -63,17 +63,7 @@ pub fn write_key<'r, 'a, L: Layout>(
     seed: &Seed,
     term: Raw<'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
-    write_parts::<L>(env, room, seed, Parts::of::<L>(env, &term))
-}
-
-/// The same of a key's elements.
-#[inline(always)]
-pub fn write_parts<'r, 'a, L: Layout>(
-    env: Env<'a>,
-    room: &'r mut [MaybeUninit<u64>],
-    seed: &Seed,
-    parts: Parts<'_, 'a>,
-) -> Result<HashedKey<'r>, KeyFault> {
+    let parts = Parts::of::<L>(env, &term);
     match write_short_key::<L>(env, room, seed, parts) {
         // SAFETY: it has written that many words.
         Some((hash, length)) => Ok(HashedKey { hash, words: unsafe { written(room, length) } }),
@@ -170,7 +160,7 @@ pub fn hash<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal
 pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
     match hash_short::<L>(seed, term) {
         Some(hash) => Ok(hash),
-        None => hash_long(env, seed, term),
+        None => hash_and_words(env, seed, term).map(|(hash, _words)| hash),
     }
 }
 
@@ -181,11 +171,6 @@ pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
         Some(value) => Some(key::hash_integer(seed, value)),
         None => key::hash_short_bytes(seed, terms::short_binary::<L>(term)?),
     }
-}
-
-#[inline(never)]
-fn hash_long<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
-    hash_and_words(env, seed, term).map(|(hash, _words)| hash)
 }
 
 /// The hash of any key, and how many words were hashed for it.

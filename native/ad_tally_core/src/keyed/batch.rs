@@ -7,8 +7,8 @@
 use std::mem::MaybeUninit;
 
 use super::index::Line;
-use super::{Found, Keyed};
-use crate::key::{HashedKey, SHORT_KEY_WORDS};
+use super::{Found, Keyed, Words};
+use crate::key::HashedKey;
 
 /// Items whose cache lines are asked for together.
 const GROUP: usize = 16;
@@ -25,12 +25,12 @@ struct Entry<T> {
 /// Items by key that wait to be applied. Its memory is kept for the next batch.
 pub struct Batch<T> {
     entries: Vec<Entry<T>>,
-    words: Vec<u64>,
+    words: Words,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), words: Vec::new() }
+        Self { entries: Vec::new(), words: Words::default() }
     }
 }
 
@@ -56,19 +56,14 @@ impl<T: Copy> Batch<T> {
     /// Empties it, and gives memory back that only an unusual batch needed.
     #[inline]
     pub fn clear(&mut self) {
-        const KEPT_WORDS: usize = 1 << 16;
         self.entries.clear();
         self.words.clear();
-        if self.words.capacity() > KEPT_WORDS {
-            self.words.shrink_to(KEPT_WORDS);
-        }
     }
 
     /// Room for the next key, of `words` words at least.
     #[inline]
     pub fn room(&mut self, words: usize) -> &mut [MaybeUninit<u64>] {
-        self.words.reserve(words.max(SHORT_KEY_WORDS));
-        self.words.spare_capacity_mut()
+        self.words.room(words, 1)
     }
 
     /// Appends an item for the key that was written into [`Batch::room`].
@@ -77,16 +72,15 @@ impl<T: Copy> Batch<T> {
     /// A key of that hash and of `length` words was finished at the start of the room since it was last asked for.
     #[inline]
     pub unsafe fn push(&mut self, hash: u64, length: usize, item: T) {
-        let start = self.words.len();
-        // SAFETY: `length` words after the end are written, by this function's contract.
-        unsafe { self.words.set_len(start + length) };
+        // SAFETY: this function's contract.
+        let start = unsafe { self.words.keep(length) };
         self.entries.push(Entry { hash, start: start as u32, length: length as u32, item });
     }
 
     #[inline]
     fn key(&self, entry: &Entry<T>) -> HashedKey<'_> {
         let start = entry.start as usize;
-        HashedKey { hash: entry.hash, words: &self.words[start..start + entry.length as usize] }
+        HashedKey { hash: entry.hash, words: &self.words.all()[start..start + entry.length as usize] }
     }
 }
 

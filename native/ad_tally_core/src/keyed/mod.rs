@@ -8,6 +8,7 @@ mod arena;
 mod batch;
 mod index;
 mod walk;
+mod words;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -20,6 +21,7 @@ pub use self::batch::Batch;
 pub(crate) use self::index::fetch;
 use self::index::{Entries, Entry, Index, Line, Memory};
 pub(crate) use self::walk::Walk;
+pub(crate) use self::words::Words;
 use crate::error::Error;
 use crate::key::{self, HashedKey, Seed};
 use crate::sync::{AtomicU64, AtomicUsize};

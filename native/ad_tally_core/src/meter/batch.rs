@@ -9,7 +9,8 @@ use super::window::{Places, Window};
 use super::{Event, Meter, OUTCOMES, Open, Outcome, Step, check_time};
 use crate::counters::Add;
 use crate::error::Error;
-use crate::key::{HashedKey, SHORT_KEY_WORDS};
+use crate::key::HashedKey;
+use crate::keyed::Words;
 use crate::pin::Pinned;
 use crate::sketch::Coupon;
 
@@ -73,7 +74,7 @@ struct Entry {
 #[derive(Default)]
 pub struct Batch {
     entries: Vec<Entry>,
-    words: Vec<u64>,
+    words: Words,
     amounts: Vec<Add>,
 }
 
@@ -102,20 +103,15 @@ impl Batch {
     /// Empties it, and gives memory back that only an unusual batch needed.
     #[inline]
     pub fn clear(&mut self) {
-        const KEPT_WORDS: usize = 1 << 16;
         self.entries.clear();
         self.amounts.clear();
         self.words.clear();
-        if self.words.capacity() > KEPT_WORDS {
-            self.words.shrink_to(KEPT_WORDS);
-        }
     }
 
     /// Room for the next event's keys, of `words` words at least, and of two keys without long binaries.
     #[inline]
     pub fn room(&mut self, words: usize) -> &mut [MaybeUninit<u64>] {
-        self.words.reserve(words.max(2 * SHORT_KEY_WORDS));
-        self.words.spare_capacity_mut()
+        self.words.room(words, 2)
     }
 
     /// Appends an event whose keys were written into [`Batch::room`], from its beginning on.
@@ -129,11 +125,10 @@ impl Batch {
     #[inline]
     pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: &[Add]) -> Result<(), Error> {
         check_time(draft.at)?;
-        let begin = self.words.len();
-        let key = draft.key.behind(begin as u32);
-        let reach = draft.reach.map(|(key, user)| (key.behind(begin as u32), user));
-        // SAFETY: that many words after the end are written, by this function's contract.
-        unsafe { self.words.set_len(begin + words) };
+        // SAFETY: this function's contract.
+        let begin = unsafe { self.words.keep(words) } as u32;
+        let key = draft.key.behind(begin);
+        let reach = draft.reach.map(|(key, user)| (key.behind(begin), user));
         let from = self.amounts.len() as u32;
         // One by one: a copy of all in wide words would wait for the narrow ones that were just written.
         self.amounts.extend(amounts.iter().copied());
@@ -145,7 +140,7 @@ impl Batch {
     #[inline(always)]
     fn event(&self, entry: &Entry) -> Event<'_> {
         let (from, to) = entry.amounts;
-        entry.draft.event(&self.words, &self.amounts[from as usize..to as usize])
+        entry.draft.event(self.words.all(), &self.amounts[from as usize..to as usize])
     }
 }
 
@@ -201,21 +196,20 @@ impl Meter {
             let (recorded, end) = self.record_some(&open, batch, &batch.entries[done..], outcomes, &now, &mut go_on);
             done += recorded;
             drop(open);
-            let begin = match end {
+            match end {
+                End::Done => {}
                 End::Stop => break,
-                End::Begin(number) => Some(number),
-                End::Done => None,
-            };
-            // Takes as long as hundreds of events.
-            if let Some(number) = begin
-                && !self.begin(number)
-            {
-                outcomes.add(self.leave_out(&batch.event(&batch.entries[done]), Outcome::Late));
-                self.events.add(Outcome::Late as usize);
-                done += 1;
-            }
-            if begin.is_some() && !go_on() {
-                break;
+                End::Begin(number) => {
+                    if !self.begin(number) {
+                        outcomes.add(self.leave_out(&batch.event(&batch.entries[done]), Outcome::Late));
+                        self.events.add(Outcome::Late as usize);
+                        done += 1;
+                    }
+                    // It has taken as long as many events.
+                    if !go_on() {
+                        break;
+                    }
+                }
             }
         }
         done

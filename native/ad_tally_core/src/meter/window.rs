@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Event, ReachConfig};
 use crate::counters::{self, Added};
-use crate::key::Seed;
-use crate::keyed::Found;
+use crate::key::{HashedKey, Seed};
+use crate::keyed::{Found, Keyed};
 use crate::reach;
 use crate::sketch::{Secret, Sketch};
 
@@ -47,27 +47,27 @@ impl Window {
     /// they are.
     #[inline(always)]
     pub(super) fn fetch_rows(&self, event: &Event<'_>) -> Places<'_> {
-        let counters = self.counters.keyed.fetch_row_of(event.key.hash);
-        let reach = match (event.reach, &self.reach) {
-            (Some((key, user)), Some((reach, _))) => {
-                let found = reach.keyed.fetch_row_of(key.hash);
-                if let Some(found) = found {
-                    reach.fetch_register(found, user);
-                }
-                found
-            }
-            _ => None,
-        };
-        Places { counters, reach }
+        self.places(event, Places::default(), |keyed, _likely, key| keyed.fetch_row_of(key.hash))
     }
 
     /// Looks for the rows of an event's keys, first where they most likely are.
     #[inline(always)]
     pub(super) fn find<'w>(&'w self, event: &Event<'_>, likely: Places<'w>) -> Places<'w> {
-        let counters = self.counters.keyed.find_at(likely.counters, event.key);
+        self.places(event, likely, |keyed, likely, key| keyed.find_at(likely, key))
+    }
+
+    /// What a way to look for a key's row finds for those of an event. The register of its user is asked for.
+    #[inline(always)]
+    fn places<'w>(
+        &'w self,
+        event: &Event<'_>,
+        likely: Places<'w>,
+        look: impl Fn(&'w Keyed, Option<Found<'w>>, HashedKey<'_>) -> Option<Found<'w>>,
+    ) -> Places<'w> {
+        let counters = look(&self.counters.keyed, likely.counters, event.key);
         let reach = match (event.reach, &self.reach) {
             (Some((key, user)), Some((reach, _))) => {
-                let found = reach.keyed.find_at(likely.reach, key);
+                let found = look(&reach.keyed, likely.reach, key);
                 if let Some(found) = found {
                     reach.fetch_register(found, user);
                 }
