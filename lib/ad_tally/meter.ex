@@ -103,7 +103,9 @@ defmodule AdTally.Meter do
       given up, which is logged and counted in `info/1`. Default: 10,000.
     * `:keep` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
     * `:flush` - for how many milliseconds a meter that is stopped waits for sinks and for
-      `:on_late`. Default: 4,000.
+      `:on_late`; windows that are left then are lost, which is logged. A replay of old events closes
+      more windows than a disk syncs files meanwhile, and should wait for as long as that takes.
+      Default: 4,000.
     * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
       1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
       from the list before. Each is given

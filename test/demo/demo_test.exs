@@ -58,6 +58,7 @@ defmodule AdTally.DemoTest do
   end
 
   @tag :tmp_dir
+  @tag timeout: 600_000
   test "of the log delivered twice the meter counts every row once", %{
     impressions: log,
     tmp_dir: dir
