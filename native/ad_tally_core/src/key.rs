@@ -151,6 +151,18 @@ impl<'a> KeyWriter<'a> {
         is_short
     }
 
+    /// The same of bytes in whole words.
+    #[inline(always)]
+    #[must_use]
+    pub fn short_words(&mut self, bytes: InWords<'_>) -> bool {
+        let is_short = bytes.length < LONG;
+        if is_short {
+            self.describe(KIND_BYTES | (bytes.length as u64) << LENGTH_SHIFT);
+            bytes.for_each(|word| self.word(word));
+        }
+        is_short
+    }
+
     /// Appends bytes, as many as a key may have. The inner result is an error when the room is too short for them.
     ///
     /// # Errors
@@ -222,6 +234,37 @@ fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
         u64::from(first) | u64::from(last) << (8 * (rest.len() - 4))
     } else {
         rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    }
+}
+
+/// Bytes that lie in whole words of their own: what follows the last of them in its word does not matter. They are taken as
+/// words without looking at single ones.
+#[derive(Debug, Clone, Copy)]
+pub struct InWords<'a> {
+    words: &'a [u64],
+    length: usize,
+}
+
+impl<'a> InWords<'a> {
+    /// The first `length` bytes of words.
+    ///
+    /// # Panics
+    /// If those are not as many words as the bytes take.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(words: &'a [u64], length: usize) -> Self {
+        assert!(words.len() == length.div_ceil(size_of::<u64>()));
+        Self { words, length }
+    }
+
+    /// The words that a key has of them.
+    #[inline(always)]
+    fn for_each(self, mut act: impl FnMut(u64)) {
+        let Some((last, whole)) = self.words.split_last() else { return };
+        whole.iter().for_each(|word| act(u64::from_le(*word)));
+        // Of a last word that is whole nothing is taken off.
+        let behind = (8 * self.length).wrapping_neg() % 64;
+        act(u64::from_le(*last) & u64::MAX >> behind);
     }
 }
 
@@ -342,19 +385,13 @@ pub fn hash_integer(seed: &Seed, value: i64) -> u64 {
 /// The hash of a key that is bare bytes, at most 30 of them, equal to what [`KeyWriter`] computes.
 #[inline(always)]
 #[must_use]
-pub fn hash_short_bytes(seed: &Seed, bytes: &[u8]) -> Option<u64> {
-    if bytes.len() >= LONG {
+pub fn hash_short_words(seed: &Seed, bytes: InWords<'_>) -> Option<u64> {
+    if bytes.length >= LONG {
         return None;
     }
     let mut hash = Hash::new(seed);
-    let (whole, rest) = bytes.as_chunks::<8>();
-    for chunk in whole {
-        hash.word(u64::from_le_bytes(*chunk));
-    }
-    if !rest.is_empty() {
-        hash.word(last_word(bytes, rest));
-    }
-    Some(hash.finish((KIND_BYTES | (bytes.len() as u64) << LENGTH_SHIFT) << ARITY_BITS))
+    bytes.for_each(|word| hash.word(word));
+    Some(hash.finish((KIND_BYTES | (bytes.length as u64) << LENGTH_SHIFT) << ARITY_BITS))
 }
 
 /// The hash of whole words, equal to what [`KeyWriter`] computed when it wrote them.
@@ -362,4 +399,38 @@ pub(crate) fn hash_words(seed: &Seed, length: usize, word: impl Fn(usize) -> u64
     let mut hash = Hash::new(seed);
     (1..length).for_each(|at| hash.word(word(at)));
     hash.finish(word(0))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// The words and the hash of a key that is one bare element.
+    fn written(seed: &Seed, write: impl FnOnce(&mut KeyWriter<'_>) -> bool) -> Option<(Vec<u64>, u64)> {
+        let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+        let mut writer = KeyWriter::bare(&mut room, seed);
+        write(&mut writer).then(|| {
+            let key = writer.finish();
+            (key.words.to_vec(), key.hash)
+        })
+    }
+
+    #[test]
+    fn bytes_in_words_are_the_key_that_the_bytes_are_whatever_is_behind_them() {
+        let seed = Seed::random();
+        for length in 0..40 {
+            let bytes: Vec<u8> = (0..length as u8).map(|at| at.wrapping_mul(37) | 0x80).collect();
+            let expected = written(&seed, |writer| writer.short_bytes(&bytes));
+            assert_eq!(expected.is_some(), length < LONG);
+            for behind in [0, 0x5a, 0xff] {
+                let mut padded = bytes.clone();
+                padded.resize(length.next_multiple_of(8), behind);
+                let words: Vec<u64> =
+                    padded.as_chunks().0.iter().map(|word: &[u8; 8]| u64::from_ne_bytes(*word)).collect();
+                let bytes = InWords::new(&words, length);
+                assert_eq!(written(&seed, |writer| writer.short_words(bytes)), expected, "{length} {behind}");
+                assert_eq!(hash_short_words(&seed, bytes), expected.as_ref().map(|(_words, hash)| *hash));
+            }
+        }
+    }
 }

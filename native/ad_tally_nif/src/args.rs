@@ -71,15 +71,15 @@ pub fn write_key<'r, 'a, L: Layout>(
     }
 }
 
-/// The first words of a room.
+/// The first values of a room.
 ///
 /// # Safety
 /// They were written.
 #[inline(always)]
-pub unsafe fn written(room: &[MaybeUninit<u64>], length: usize) -> &[u64] {
-    let words = &room[..length];
+pub unsafe fn written<T>(room: &[MaybeUninit<T>], length: usize) -> &[T] {
+    let values = &room[..length];
     // SAFETY: this function's contract.
-    unsafe { &*(ptr::from_ref(words) as *const [u64]) }
+    unsafe { &*(ptr::from_ref(values) as *const [T]) }
 }
 
 /// Writes a key without long binaries: the hash and how many words. Apart from `write_any_key`, because here nothing is
@@ -95,14 +95,16 @@ pub fn write_short_key<'a, L: Layout>(
     for element in parts.elements {
         if let Some(value) = terms::small::<L>(*element) {
             writer.integer(value);
-        } else if let Some(bytes) = terms::binary::<L>(env, *element) {
-            if !writer.short_bytes(bytes) {
+        } else if let Some(bytes) = terms::short_binary_words::<L>(*element) {
+            if !writer.short_words(bytes) {
                 return None;
             }
         } else if terms::is_atom::<L>(env, *element) {
             writer.symbol(element.word());
-        } else {
-            writer.integer(terms::integer::<L>(env, *element)?);
+        } else if let Some(value) = terms::integer::<L>(env, *element) {
+            writer.integer(value);
+        } else if !writer.short_bytes(terms::binary::<L>(env, *element)?) {
+            return None;
         }
     }
     let key = writer.finish();
@@ -169,7 +171,7 @@ pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) ->
 pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
     match terms::small::<L>(term) {
         Some(value) => Some(key::hash_integer(seed, value)),
-        None => key::hash_short_bytes(seed, terms::short_binary::<L>(term)?),
+        None => key::hash_short_words(seed, terms::short_binary_words::<L>(term)?),
     }
 }
 

@@ -26,6 +26,7 @@ use std::slice;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
+use ad_tally_core::key::InWords;
 use rustler::sys::{
     ErlNifBinary, ErlNifTerm, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_get_uint64, enif_inspect_binary,
     enif_is_atom, enif_is_empty_list, enif_make_list_from_array,
@@ -275,6 +276,16 @@ fn is_atom_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> bool {
     unsafe { enif_is_atom(env.as_c_arg(), term.term) != 0 }
 }
 
+/// The elements of a tuple of so many.
+#[inline(always)]
+pub fn tuple_of<'a, L: Layout, const ARITY: usize>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [Raw<'a>; ARITY]> {
+    if let Some(words) = boxed::<L>(term.word()) {
+        // SAFETY: as in `tuple`, with the whole header compared.
+        return unsafe { (*words == (ARITY as u64) << HEADER_SHIFT | TUPLE).then(|| &*words.add(1).cast()) };
+    }
+    tuple::<L>(env, term)?.try_into().ok()
+}
+
 /// The elements of a tuple.
 #[inline(always)]
 pub fn tuple<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [Raw<'a>]> {
@@ -311,17 +322,35 @@ fn tuple_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [Raw<'a>]> {
 
 /// The bytes of a binary that lies where its term does.
 #[inline(always)]
-pub fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
+fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
+    let (bytes, length) = short_binary_at::<L>(term)?;
+    // SAFETY: as many bytes lie there while the environment lives.
+    Some(unsafe { slice::from_raw_parts(bytes.cast(), length) })
+}
+
+/// The same, as the words they lie in.
+#[inline(always)]
+pub fn short_binary_words<'a, L: Layout>(term: Raw<'a>) -> Option<InWords<'a>> {
+    let (words, length) = short_binary_at::<L>(term)?;
+    // SAFETY: the VM allocates terms in whole words, so all of the last one belongs to the binary. It lies there while the
+    // environment lives, and whatever is behind the last byte is some value.
+    let words = unsafe { slice::from_raw_parts(words, length.div_ceil(size_of::<u64>())) };
+    Some(InWords::new(words, length))
+}
+
+/// Where the bytes of a binary begin that lies where its term does, and how many they are.
+#[inline(always)]
+fn short_binary_at<L: Layout>(term: Raw<'_>) -> Option<(*const u64, usize)> {
     let words = boxed::<L>(term.word())?;
-    // SAFETY: a boxed term points to a header, and that of a short binary is followed by its size and its bytes, which
-    // stay there while the environment lives. `calibrate` has seen that this VM does so.
+    // SAFETY: a boxed term points to a header, and that of a short binary is followed by its size and its bytes.
+    // `calibrate` has seen that this VM does so.
     unsafe {
         if *words & HEADER_MASK != L::SHORT_BINARY {
             return None;
         }
         let size = *words.add(1);
         let length = size >> L::SIZE_SHIFT;
-        (length << L::SIZE_SHIFT == size).then(|| slice::from_raw_parts(words.add(2).cast(), length as usize))
+        (length << L::SIZE_SHIFT == size).then(|| (words.add(2), length as usize))
     }
 }
 
