@@ -199,6 +199,23 @@ defmodule AdTally.MeterTest do
     end
   end
 
+  test "an id and a key are the same wherever their bytes lie", %{name: name} do
+    start(name, window: 100)
+    long = :crypto.strong_rand_bytes(200)
+
+    for length <- 0..70 do
+      part = binary_part(long, 3, length)
+      own = :binary.copy(part)
+      assert Meter.record(name, event(id: own, dimensions: {1, own, "us"})) == :ok
+      assert Meter.record(name, event(id: part, dimensions: {1, part, "us"})) == :duplicate
+      assert Meter.record(name, event(id: {length, 1}, dimensions: {1, part, "us"})) == :ok
+      assert [%{impressions: 2}] = report_of(name, own)
+    end
+  end
+
+  defp report_of(name, creative),
+    do: name |> Meter.report(by: [:creative]) |> Enum.filter(&(&1.creative == creative))
+
   test "events close windows, and what comes later for them is late", %{name: name} do
     start(name, lateness: 0, window: 100)
     assert Meter.record(name, event(id: 1)) == :ok

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Batch, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, Written};
 use ad_tally_core::sketch::Coupon;
-use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, dedupe};
+use ad_tally_core::{Add, Element, Error, HashedKey, KeyWriter, Meter, dedupe};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000;
@@ -49,6 +49,10 @@ fn record(meter: &Meter, sent: &Sent) -> Outcome {
 }
 
 fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
+    with_event(meter, sent, |event| meter.record(event, || now).expect("a time"))
+}
+
+fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) -> R {
     let (mut room, mut reach_room) =
         ([MaybeUninit::uninit(); SHORT_KEY_WORDS], [MaybeUninit::uninit(); SHORT_KEY_WORDS]);
     let mut key = KeyWriter::tuple(&mut room, meter.seed(), 2).expect("an arity");
@@ -57,19 +61,38 @@ fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
     let mut reach = KeyWriter::tuple(&mut reach_room, meter.seed(), 1).expect("an arity");
     reach.integer(sent.key.0);
     let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
-    let event = Event {
+    act(&Event {
         at: sent.at,
         id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
         key: key.finish(),
         amounts: &amounts,
         reach: meter.reach().map(|_| (reach.finish(), Coupon::of_integer(sent.user, None))),
-    };
-    meter.record(&event, || now).expect("a time")
+    })
+}
+
+/// Records an event that is looked for ahead as if it were another one.
+fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
+    let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
+    let told = |event: &Event<'_>| (event.at, written(event.key), event.reach.map(|(by, user)| (written(by), user)));
+    let hint = hint.map(|hint| with_event(meter, hint, told));
+    with_event(meter, sent, |event| {
+        let recording = meter.pin();
+        let mut ahead = recording.ahead();
+        if let Some((at, key, reach)) = hint {
+            ahead.at(at);
+            ahead.key(key);
+            ahead.row();
+            reach.into_iter().for_each(|(by, user)| ahead.reach(by, user));
+        }
+        let recorded = recording.record(event, ahead, || u64::MAX).expect("a time");
+        drop(recording);
+        recorded.unwrap_or_else(|| meter.record(event, || u64::MAX).expect("a time"))
+    })
 }
 
 /// Appends an event to a batch.
 fn push(batch: &mut Batch, meter: &Meter, sent: &Sent) {
-    let room = batch.room(0);
+    let (room, amounts) = batch.rooms(0);
     let mut writer = KeyWriter::tuple(room, meter.seed(), 2).expect("an arity");
     writer.integer(sent.key.0);
     writer.integer(sent.key.1);
@@ -85,9 +108,11 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent) {
         key,
         reach: meter.reach().map(|_| (by, Coupon::of_integer(sent.user, None))),
     };
-    let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
-    // SAFETY: both keys were written into the room, one behind the other.
-    unsafe { batch.push(draft, (key.length + by.length) as usize, &amounts) }.expect("a time");
+    for (metric, amount) in sent.amounts.into_iter().enumerate() {
+        amounts[metric].write(Add { metric: metric as u32, amount });
+    }
+    // SAFETY: both keys were written into the room, one behind the other, and both amounts.
+    unsafe { batch.push(draft, (key.length + by.length) as usize, sent.amounts.len()) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -246,6 +271,51 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_an_event_is_looked_for_as_changes_nothing(
+        events in prop::collection::vec((sent(), 0..4_u8), 1..300),
+        max_keys in prop_oneof![Just(3), Just(10_000_usize)],
+    ) {
+        let config = Config { max_keys, ..config() };
+        let (plain, ahead) = (meter(&config), meter(&config));
+        for (at, (sent, hint)) in events.iter().enumerate() {
+            let hint = match hint {
+                0 => None,
+                1 => Some(&events[at / 2].0),
+                _ => Some(sent),
+            };
+            let outcome = record(&plain, sent);
+            prop_assert_eq!(record_ahead(&ahead, sent, hint), outcome);
+            if at % 50 == 49 {
+                let [one, other] = [&plain, &ahead].map(|meter| meter.close(None));
+                prop_assert_eq!(contents(&one), contents(&other));
+            }
+        }
+        let [one, other] = [&plain, &ahead].map(Meter::info);
+        prop_assert_eq!((one.events, one.left_out, one.newest), (other.events, other.left_out, other.newest));
+        let [one, other] = [&plain, &ahead].map(Meter::stop);
+        prop_assert_eq!(contents(&one), contents(&other));
+    }
+}
+
+#[test]
+fn an_event_is_not_looked_for_in_the_windows_of_another_meter() {
+    let (one, other) = (meter(&config()), meter(&config()));
+    let sent = Sent { id: None, at: BEGIN, key: (1, 2), amounts: [3, 4], user: 5 };
+    assert_eq!([&one, &other].map(|meter| record(meter, &sent)), [Outcome::Applied; 2]);
+    with_event(&one, &sent, |event| {
+        let (recording, strange) = (one.pin(), other.pin());
+        let mut ahead = strange.ahead();
+        ahead.at(BEGIN);
+        assert_eq!(recording.record(event, ahead, || u64::MAX), Ok(Some(Outcome::Applied)));
+    });
+    let [one, other] = [one, other].map(|meter| rows(&meter.stop()[0])[&(1, 2)]);
+    assert_eq!((one, other), ([6, 8], [3, 4]));
+}
+
 /// All that is in windows.
 fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug {
     windows.iter().map(|window| (window.number, rows(window), users(window), window.overflow())).collect::<Vec<_>>()
@@ -258,8 +328,8 @@ fn a_batch_refuses_a_time_that_is_none() {
     push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 });
     let length = batch.words();
     let key = Written { hash: 0, begin: 0, length: 0 };
-    // SAFETY: it has no words.
-    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, &[]) };
+    // SAFETY: it has no words and no amounts.
+    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, 0) };
     assert_eq!(pushed, Err(Error::Time(u64::MAX)));
     assert_eq!((batch.len(), batch.words()), (1, length));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ad_tally_core::dedupe;
 use ad_tally_core::key::{LONGEST_KEY_WORDS, SHORT_KEY_WORDS};
-use ad_tally_core::meter::{Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
+use ad_tally_core::meter::{Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
 use arrayvec::ArrayVec;
@@ -48,7 +48,8 @@ resource!(Period, c"meter_window", "a window of an AdTally.Meter");
 
 const MOST_DIMENSIONS: usize = ad_tally_core::key::MAX_ARITY;
 
-type Amounts = ArrayVec<Add, MAX_METRICS>;
+/// Room for the amounts of an event.
+type Amounts = [MaybeUninit<Add>; MAX_METRICS];
 
 /// What an event is refused for, and the term to blame; or that there is no room for its keys. Two words, which stay in
 /// registers: what is raised is made of it where that is done.
@@ -93,19 +94,20 @@ impl Table {
         read.map_or_else(|refusal| refusal, |_hash| refusal::key(term.in_env(env), KeyFault::Type))
     }
 
+    /// Reads amounts into the room: how many.
     #[inline(always)]
-    fn read_amounts<'a, L: Layout>(&self, env: Env<'a>, list: Raw<'a>, amounts: &mut Amounts) -> Result<(), Fault<'a>> {
+    fn read_amounts<'a, L: Layout>(&self, env: Env<'a>, list: Raw<'a>, room: &mut Amounts) -> Result<usize, Fault<'a>> {
         let mut rest = list;
+        let mut count = 0;
         while let Some([item, tail]) = terms::list_cell::<L>(env, rest) {
-            let &[name, amount] = terms::tuple::<L>(env, item).ok_or(Fault::Metrics(list))? else {
-                return Err(Fault::Metrics(list));
-            };
+            let &[name, amount] = terms::tuple_of::<L, 2>(env, item).ok_or(Fault::Metrics(list))?;
             let metric = self.metrics.iter().position(|known| *known == name.word()).ok_or(Fault::Metric(name))?;
             let amount = terms::integer::<L>(env, amount).ok_or(Fault::Amount(amount))?;
-            amounts.try_push(Add { metric: metric as u32, amount }).map_err(|_| Fault::Metrics(list))?;
+            room.get_mut(count).ok_or(Fault::Metrics(list))?.write(Add { metric: metric as u32, amount });
+            count += 1;
             rest = tail;
         }
-        if terms::is_empty_list::<L>(env, rest) { Ok(()) } else { Err(Fault::Metrics(list)) }
+        if terms::is_empty_list::<L>(env, rest) { Ok(count) } else { Err(Fault::Metrics(list)) }
     }
 
     /// Writes the words of a key into the room, behind `written` others.
@@ -136,7 +138,7 @@ impl Table {
         Ok(Written { hash, begin, length: length as u32 })
     }
 
-    /// Reads an event. Its keys are written into the room, and its amounts appended to others. What is long of it is noted.
+    /// Reads an event. Its keys and its amounts are written into their rooms. What is long of it is noted.
     #[inline(always)]
     fn read<'a, L: Layout>(
         &self,
@@ -145,11 +147,13 @@ impl Table {
         room: &mut [MaybeUninit<u64>],
         amounts: &mut Amounts,
         long: &mut Long,
-    ) -> Result<(Draft, usize), Fault<'a>> {
+        ahead: &mut Ahead<'_>,
+    ) -> Result<Read, Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
         let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
         let at = at.ok_or(Fault::At(time))?;
+        ahead.at(at);
         let id = match self.meter.dedupe_seed() {
             Some(seed) if !is_nil(id) => {
                 let hash = match args::hash_short::<L>(seed, id).or(long.id) {
@@ -161,7 +165,6 @@ impl Table {
                         hash
                     }
                 };
-                // Looked at last: until then its line is on its way.
                 self.meter.fetch_id(hash);
                 Some(hash)
             }
@@ -171,11 +174,19 @@ impl Table {
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
         let mut words = 0;
         let key = self.write_key::<L>(env, room, &mut words, elements, dimensions)?;
-        let reach = match self.meter.reach() {
+        ahead.key(key);
+        let user = match self.meter.reach() {
             Some(reach) if !is_nil(user) => {
                 let secret = reach.secret.as_ref();
                 let (user, length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
                 long.hashed += length;
+                Some(user)
+            }
+            _ => None,
+        };
+        ahead.row();
+        let reach = match user {
+            Some(user) => {
                 let by = match self.by_range {
                     Some((0, length)) if length == self.dimensions => key,
                     Some((begin, length)) => {
@@ -187,12 +198,13 @@ impl Table {
                         self.write_key::<L>(env, room, &mut words, &by, dimensions)?
                     }
                 };
+                ahead.reach(by, user);
                 Some((by, user))
             }
-            _ => None,
+            None => None,
         };
-        self.read_amounts::<L>(env, metrics, amounts)?;
-        Ok((Draft { at, id, key, reach }, words as usize))
+        let amounts = self.read_amounts::<L>(env, metrics, amounts)?;
+        Ok(Read { draft: Draft { at, id, key, reach }, words: words as usize, amounts })
     }
 
     #[inline(always)]
@@ -203,11 +215,21 @@ impl Table {
         room: &mut [MaybeUninit<u64>],
         long: &mut Long,
     ) -> Result<Outcome, Fault<'a>> {
-        let mut amounts = Amounts::new();
-        let (draft, words) = self.read::<L>(env, term, room, &mut amounts, long)?;
-        // SAFETY: it has written that many words.
-        let words = unsafe { args::written(room, words) };
-        self.meter.record(&draft.event(words, &amounts), now).map_err(|_| Fault::Event(term))
+        let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
+        let recording = self.meter.pin();
+        let mut ahead = recording.ahead();
+        let read = self.read::<L>(env, term, room, &mut amounts, long, &mut ahead)?;
+        // SAFETY: it has written that many of both.
+        let (words, amounts) = unsafe { (args::written(room, read.words), args::written(&amounts, read.amounts)) };
+        let event = read.draft.event(words, amounts);
+        let refused = |_error| Fault::Event(term);
+        match recording.record(&event, ahead, now).map_err(refused)? {
+            Some(outcome) => Ok(outcome),
+            None => {
+                drop(recording);
+                self.meter.record(&event, now).map_err(refused)
+            }
+        }
     }
 
     /// Of an event whose keys are long, or that is refused.
@@ -229,6 +251,13 @@ impl Table {
         self.meter.refuse(1);
         Err(self.refusal(env, fault))
     }
+}
+
+/// An event that was read: how many words its keys take of their room, and how many amounts there are.
+struct Read {
+    draft: Draft,
+    words: usize,
+    amounts: usize,
 }
 
 /// Room for the keys of any event.
@@ -344,11 +373,11 @@ impl Load for Events<'_> {
         let mut room = 0;
         self.long.id = None;
         loop {
-            let mut amounts = Amounts::new();
-            match self.table.read::<L>(env, item, self.batch.room(room), &mut amounts, &mut self.long) {
-                Ok((draft, words)) => {
-                    // SAFETY: it has written that many words of the room just now, and the keys lie there.
-                    return Ok(unsafe { self.batch.push(draft, words, &amounts) }?);
+            let (words, amounts) = self.batch.rooms(room);
+            match self.table.read::<L>(env, item, words, amounts, &mut self.long, &mut Ahead::nothing()) {
+                Ok(Read { draft, words, amounts }) => {
+                    // SAFETY: it has written that many of both rooms just now, and the keys lie there.
+                    return Ok(unsafe { self.batch.push(draft, words, amounts) }?);
                 }
                 Err(Fault::Room) => room = LONGEST_ROOM,
                 Err(fault) => return Err(self.table.refusal(env, fault)),

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-use super::Added;
+use super::{Add, Added};
 use crate::key::{HashedKey, Seed};
 use crate::keyed::{Found, Keyed};
 use crate::pin::REGISTRY;
@@ -75,18 +75,36 @@ impl Table {
         amount: i64,
         slot: usize,
     ) -> Added {
+        // SAFETY: this function's contract.
+        unsafe { self.add_all_to(found, key, &[Add { metric: metric as u32, amount }], slot) }
+    }
+
+    /// Adds several amounts. Into the row unless one of them went into the overflow.
+    ///
+    /// # Safety
+    /// As in [`Table::add_to`].
+    #[inline(always)]
+    pub(crate) unsafe fn add_all_to(
+        &self,
+        found: Option<Found<'_>>,
+        key: HashedKey<'_>,
+        amounts: &[Add],
+        slot: usize,
+    ) -> Added {
         let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
-            self.add_to_overflow(metric, amount, slot);
+            amounts.iter().for_each(|add| self.add_to_overflow(add.metric as usize, add.amount, slot));
             return Added::Overflow;
         };
-        // SAFETY: this function's contract, and the stripes live as long as the rows.
-        match unsafe { self.row(found).add(metric, amount, slot, &self.stripes) } {
-            Ok(()) => Added::Row,
-            Err(_) => {
-                self.add_to_overflow(metric, amount, slot);
-                Added::Overflow
+        let row = self.row(found);
+        let mut added = Added::Row;
+        for add in amounts {
+            // SAFETY: this function's contract, and the stripes live as long as the rows.
+            if unsafe { row.add(add.metric as usize, add.amount, slot, &self.stripes) }.is_err() {
+                self.add_to_overflow(add.metric as usize, add.amount, slot);
+                added = Added::Overflow;
             }
         }
+        added
     }
 
     #[cold]

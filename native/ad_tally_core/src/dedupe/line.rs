@@ -207,7 +207,7 @@ impl Format for Narrow {
     #[inline(always)]
     fn has(copy: &Self::Copy, fingerprint: u64) -> bool {
         let is_it = |entry: u32| entry & ENTRY_MASK as u32 == fingerprint as u32;
-        copy.iter().skip(1).fold(false, |found, entry| found | is_it(*entry))
+        copy[1..].iter().fold(false, |found, entry| found | is_it(*entry))
     }
 
     #[inline(always)]

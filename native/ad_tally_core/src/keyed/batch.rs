@@ -102,7 +102,7 @@ impl Keyed {
         while !next.is_empty() {
             let group = next;
             for ((row, line), entry) in rows.iter_mut().zip(&lines).zip(group) {
-                *row = line.and_then(|line| self.fetch_row(line, entry.hash));
+                *row = line.and_then(|line| self.fetch_row(line, entry.hash, entry.length as usize));
             }
             next = groups.next().unwrap_or_default();
             self.fetch_lines(next, &mut lines);

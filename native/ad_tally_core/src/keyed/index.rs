@@ -41,7 +41,7 @@ const CHECK_SHIFT: u32 = 56;
 const CHECKED_SHIFT: u32 = 32;
 
 #[repr(align(64))]
-pub(super) struct Line {
+pub(crate) struct Line {
     tags: AtomicU64,
     entries: [AtomicU64; SLOTS],
 }

@@ -18,8 +18,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::arena::Arena;
 pub use self::batch::Batch;
-pub(crate) use self::index::fetch;
-use self::index::{Entries, Entry, Index, Line, Memory};
+use self::index::{Entries, Entry, Index, Memory};
+pub(crate) use self::index::{Line, fetch};
 pub(crate) use self::walk::Walk;
 pub(crate) use self::words::Words;
 use crate::error::Error;
@@ -167,25 +167,28 @@ impl Keyed {
         let _ = self.fetch_line(hash);
     }
 
-    /// The row that most likely is the hash's, asked for so that it is near when it is looked for.
+    /// The row that most likely is that of a key of that hash and so many words, asked for so that it is near when it is
+    /// looked for.
     #[inline(always)]
-    pub(crate) fn fetch_row_of(&self, hash: u64) -> Option<Found<'_>> {
+    pub(crate) fn fetch_row_of(&self, hash: u64, words: usize) -> Option<Found<'_>> {
         let line = self.entries(self.shard(hash))?.line_of(hash);
-        self.fetch_row(line, hash)
+        self.fetch_row(line, hash, words)
     }
 
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
     #[inline(always)]
-    fn fetch_line(&self, hash: u64) -> Option<&Line> {
+    pub(crate) fn fetch_line(&self, hash: u64) -> Option<&Line> {
         Some(self.entries(self.shard(hash))?.fetch(hash))
     }
 
-    /// The row that most likely is the hash's, asked for so that it is near when its key is compared.
+    /// The same, where the hash's line of the index is near.
     #[inline(always)]
-    fn fetch_row(&self, line: &Line, hash: u64) -> Option<Found<'_>> {
+    pub(crate) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<Found<'_>> {
         let entry = line.candidate(hash)?;
-        // The key's line: it is looked at first, and most rows lie in one line with their key.
-        fetch(entry.row().as_ptr().wrapping_add(self.width));
+        // The lines of its first and of its last word: most rows lie in one or two.
+        let row = entry.row().as_ptr();
+        fetch(row);
+        fetch(row.wrapping_add(self.width + words - 1));
         Some(Found::new(entry))
     }
 

@@ -1,7 +1,7 @@
 //! Many events at once: decoded first, then recorded by groups.
 //!
-//! An event waits for the lines of its id, of its keys in the index, and then of its rows. So the first ones of a group are
-//! asked for while the group before it is recorded, and its rows before the first event of it is.
+//! An event waits for the lines of its id, of its keys in the index, and then of its rows. So while a group is recorded, the
+//! rows of the next one and the first lines of the one after that are on their way.
 
 use std::mem::MaybeUninit;
 
@@ -12,10 +12,13 @@ use crate::error::Error;
 use crate::key::HashedKey;
 use crate::keyed::Words;
 use crate::pin::Pinned;
+use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
 /// Events whose lines are asked for together.
 const GROUP: usize = 16;
+/// Events that windows are pinned for: who closes them waits meanwhile.
+const TURN: usize = 64;
 
 /// A key among the words of others.
 #[derive(Debug, Clone, Copy)]
@@ -108,32 +111,34 @@ impl Batch {
         self.words.clear();
     }
 
-    /// Room for the next event's keys, of `words` words at least, and of two keys without long binaries.
+    /// Room for the next event's keys, of `words` words at least, and of two keys without long binaries; and for its amounts.
     #[inline]
-    pub fn room(&mut self, words: usize) -> &mut [MaybeUninit<u64>] {
-        self.words.room(words, 2)
+    pub fn rooms(&mut self, words: usize) -> (&mut [MaybeUninit<u64>], &mut [MaybeUninit<Add>; MAX_METRICS]) {
+        self.amounts.reserve(MAX_METRICS);
+        let amounts = self.amounts.spare_capacity_mut().first_chunk_mut();
+        (self.words.room(words, 2), amounts.unwrap_or_else(|| unreachable!("reserved just now")))
     }
 
-    /// Appends an event whose keys were written into [`Batch::room`], from its beginning on.
+    /// Appends an event whose keys and amounts were written into [`Batch::rooms`], from their beginnings on.
     ///
     /// # Errors
     /// [`Error::Time`], and it is not appended.
     ///
     /// # Safety
-    /// The first `words` words of the room were written since it was last asked for, and the draft's keys are finished ones
-    /// among them.
+    /// The first `words` words and the first `amounts` amounts of the rooms were written since those were last asked for, and
+    /// the draft's keys are finished ones among the words.
     #[inline]
-    pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: &[Add]) -> Result<(), Error> {
+    pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: usize) -> Result<(), Error> {
         check_time(draft.at)?;
         // SAFETY: this function's contract.
         let begin = unsafe { self.words.keep(words) } as u32;
         let key = draft.key.behind(begin);
         let reach = draft.reach.map(|(key, user)| (key.behind(begin), user));
-        let from = self.amounts.len() as u32;
-        // One by one: a copy of all in wide words would wait for the narrow ones that were just written.
-        self.amounts.extend(amounts.iter().copied());
+        let from = self.amounts.len();
+        // SAFETY: as many amounts after the end are written, by this function's contract.
+        unsafe { self.amounts.set_len(from + amounts) };
         let draft = Draft { key, reach, ..draft };
-        self.entries.push(Entry { draft, amounts: (from, self.amounts.len() as u32) });
+        self.entries.push(Entry { draft, amounts: (from as u32, (from + amounts) as u32) });
         Ok(())
     }
 
@@ -215,7 +220,7 @@ impl Meter {
         done
     }
 
-    /// Records events until some groups are done: how many, and how it ended.
+    /// Records events until a turn is over: how many, and how it ended.
     #[inline(never)]
     fn record_some(
         &self,
@@ -226,25 +231,24 @@ impl Meter {
         now: &impl Fn() -> u64,
         go_on: &mut impl FnMut() -> bool,
     ) -> (usize, End) {
-        /// Groups that windows are pinned for: who closes them waits meanwhile.
-        const TURN: usize = 4;
+        let is_last = entries.len() <= TURN;
+        let entries = &entries[..entries.len().min(TURN)];
         let before = outcomes.counts;
+        let (mut windows, mut places) = ([None; TURN], [Places::default(); TURN]);
+        let (mut lines, mut rows) = (0, 0);
         let mut recorded = 0;
         let mut end = End::Done;
-        let mut groups = entries.chunks(GROUP).take(TURN);
-        let (mut windows, mut places) = ([None; GROUP], [Places::default(); GROUP]);
-        let mut next = groups.next().unwrap_or_default();
-        self.fetch_lines(open, batch, next, &mut windows);
-        'groups: while !next.is_empty() {
-            let group = next;
-            let of_group = windows;
-            for ((places, window), entry) in places.iter_mut().zip(of_group).zip(group) {
-                *places = window.map_or_else(Places::default, |window| window.fetch_rows(&batch.event(entry)));
+        'groups: while recorded < entries.len() {
+            let until = |groups: usize| entries.len().min(recorded + groups * GROUP);
+            let (group, next_rows, next_lines) = (recorded..until(1), rows..until(2), lines..until(3));
+            (rows, lines) = (next_rows.end, next_lines.end);
+            self.fetch_lines(open, batch, &entries[next_lines.clone()], &mut windows[next_lines]);
+            for at in next_rows {
+                let event = batch.event(&entries[at]);
+                places[at] = windows[at].map_or_else(Places::default, |window: &Window| window.fetch_rows(&event));
             }
-            next = groups.next().unwrap_or_default();
-            self.fetch_lines(open, batch, next, &mut windows);
-            for ((places, window), entry) in places.iter().zip(of_group).zip(group) {
-                match self.record_in(open, window, *places, &batch.event(entry), now) {
+            for at in group {
+                match self.record_in(open, windows[at], places[at], &batch.event(&entries[at]), now) {
                     Step::Done(outcome) => outcomes.add(outcome),
                     Step::Begin(number) => {
                         end = End::Begin(number);
@@ -254,7 +258,8 @@ impl Meter {
                 recorded += 1;
             }
             // After each group: new keys take microseconds each where memory is fresh.
-            if recorded < entries.len() && !go_on() {
+            let is_over = is_last && recorded == entries.len();
+            if !is_over && !go_on() {
                 end = End::Stop;
                 break;
             }
@@ -270,13 +275,7 @@ impl Meter {
     /// Looks for the windows of a group's events, and asks for the lines of their ids and those of the index where their
     /// keys belong.
     #[inline(always)]
-    fn fetch_lines<'o>(
-        &self,
-        open: &'o Open,
-        batch: &Batch,
-        group: &[Entry],
-        windows: &mut [Option<&'o Window>; GROUP],
-    ) {
+    fn fetch_lines<'o>(&self, open: &'o Open, batch: &Batch, group: &[Entry], windows: &mut [Option<&'o Window>]) {
         let mut last: Option<&Window> = None;
         for (window, entry) in windows.iter_mut().zip(group) {
             let at = entry.draft.at;

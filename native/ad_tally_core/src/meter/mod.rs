@@ -11,6 +11,7 @@
 //! set in place and to wait for the pins on the old one to end: what was recorded in a window is in its tables then, whole and
 //! for good, and what comes later finds the window closed and is late.
 
+mod ahead;
 mod batch;
 mod window;
 
@@ -19,6 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
+pub use self::ahead::Ahead;
 pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::window::Places;
 pub use self::window::Window;
@@ -190,6 +192,48 @@ impl Open {
     }
 }
 
+/// The windows of a meter that are open, pinned for an event.
+pub struct Recording<'m> {
+    meter: &'m Meter,
+    open: Pinned<'m, Open>,
+}
+
+impl Recording<'_> {
+    /// What the event that is being read can be looked for with.
+    #[inline(always)]
+    pub fn ahead(&self) -> Ahead<'_> {
+        Ahead::new(self.meter, &self.open)
+    }
+
+    /// As [`Meter::record`]. `None`, with nothing counted, when its window is still to begin: [`Meter::record`] does that,
+    /// once this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Time`], with nothing counted.
+    ///
+    /// # Panics
+    /// If a metric is not below [`Meter::metrics`].
+    #[inline(always)]
+    pub fn record(&self, event: &Event<'_>, ahead: Ahead<'_>, now: impl Fn() -> u64) -> Result<Option<Outcome>, Error> {
+        check_time(event.at)?;
+        Ok(match self.try_record(event, ahead, &now) {
+            Step::Done(outcome) => Some(outcome),
+            Step::Begin(_number) => None,
+        })
+    }
+
+    #[inline(always)]
+    fn try_record(&self, event: &Event<'_>, ahead: Ahead<'_>, now: &impl Fn() -> u64) -> Step {
+        let Self { meter, open } = self;
+        let (window, likely) = ahead.found(open, event.at / meter.window);
+        let step = meter.record_in(open, window, likely, event, now);
+        if let Step::Done(outcome) = step {
+            meter.events.add_in(open.slot().id(), outcome as usize);
+        }
+        step
+    }
+}
+
 impl Meter {
     /// A meter without events.
     ///
@@ -272,23 +316,40 @@ impl Meter {
     #[inline(always)]
     pub fn record(&self, event: &Event<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
         check_time(event.at)?;
-        let mut open = self.open.pin();
+        let recording = self.pin();
+        match recording.try_record(event, Ahead::nothing(), &now) {
+            Step::Done(outcome) => Ok(outcome),
+            Step::Begin(number) => {
+                drop(recording);
+                Ok(self.record_in_new(number, event, &now))
+            }
+        }
+    }
+
+    /// Pins the windows that are open, so that an event can be looked for while it is being read. Who closes windows waits
+    /// meanwhile.
+    #[inline(always)]
+    pub fn pin(&self) -> Recording<'_> {
+        Recording { meter: self, open: self.open.pin() }
+    }
+
+    /// Counts an event in a window that is still to begin.
+    #[cold]
+    fn record_in_new(&self, mut number: u64, event: &Event<'_>, now: &impl Fn() -> u64) -> Outcome {
         loop {
-            let window = open.find(event.at / self.window);
-            match self.record_in(&open, window, Places::default(), event, &now) {
+            let has_begun = self.begin(number);
+            let open = self.open.pin();
+            let step = if has_begun {
+                self.record_in(&open, open.find(number), Places::default(), event, now)
+            } else {
+                Step::Done(self.leave_out(event, Outcome::Late))
+            };
+            match step {
                 Step::Done(outcome) => {
                     self.events.add_in(open.slot().id(), outcome as usize);
-                    return Ok(outcome);
+                    return outcome;
                 }
-                Step::Begin(number) => {
-                    drop(open);
-                    let has_begun = self.begin(number);
-                    open = self.open.pin();
-                    if !has_begun {
-                        self.events.add_in(open.slot().id(), Outcome::Late as usize);
-                        return Ok(self.leave_out(event, Outcome::Late));
-                    }
-                }
+                Step::Begin(again) => number = again,
             }
         }
     }

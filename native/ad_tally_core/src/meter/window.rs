@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Event, ReachConfig};
 use crate::counters::{self, Added};
 use crate::key::{HashedKey, Seed};
-use crate::keyed::{Found, Keyed};
+use crate::keyed::{Found, Keyed, Line};
 use crate::reach;
-use crate::sketch::{Secret, Sketch};
+use crate::sketch::{Coupon, Secret, Sketch};
 
 /// What was recorded in a window.
 pub struct Window {
@@ -20,8 +20,8 @@ pub struct Window {
 /// Where the rows of an event's keys are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    counters: Option<Found<'w>>,
-    reach: Option<Found<'w>>,
+    pub(super) counters: Option<Found<'w>>,
+    pub(super) reach: Option<Found<'w>>,
 }
 
 impl Window {
@@ -43,11 +43,32 @@ impl Window {
         }
     }
 
+    /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
+    #[inline(always)]
+    pub(super) fn fetch_line(&self, hash: u64) -> Option<&Line> {
+        self.counters.keyed.fetch_line(hash)
+    }
+
+    /// Asks for the row of counters that most likely is that of a key of that hash and so many words, whose line is near.
+    #[inline(always)]
+    pub(super) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<Found<'_>> {
+        self.counters.keyed.fetch_row(line, hash, words)
+    }
+
+    /// Asks for the sketch that most likely is that of a key of that hash and so many words, and for a user's register there.
+    #[inline(always)]
+    pub(super) fn fetch_sketch(&self, hash: u64, words: usize, user: Coupon) -> Option<Found<'_>> {
+        let (reach, _) = self.reach.as_ref()?;
+        let found = reach.keyed.fetch_row_of(hash, words)?;
+        reach.fetch_register(found, user);
+        Some(found)
+    }
+
     /// Asks for the rows that most likely are those of an event's keys, whose lines of the index are near, and says where
     /// they are.
     #[inline(always)]
     pub(super) fn fetch_rows(&self, event: &Event<'_>) -> Places<'_> {
-        self.places(event, Places::default(), |keyed, _likely, key| keyed.fetch_row_of(key.hash))
+        self.places(event, Places::default(), |keyed, _likely, key| keyed.fetch_row_of(key.hash, key.words.len()))
     }
 
     /// Looks for the rows of an event's keys, first where they most likely are.
@@ -84,15 +105,8 @@ impl Window {
     /// `places` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
     pub(super) unsafe fn add(&self, event: &Event<'_>, places: Places<'_>, slot: usize) -> Added {
-        let found = places.counters.or_else(|| self.counters.keyed.insert(event.key));
-        let mut outcome = if found.is_some() { Added::Row } else { Added::Overflow };
-        for add in event.amounts {
-            // SAFETY: the row is of that table, the slot as in this function.
-            let added = unsafe { self.counters.add_to(found, event.key, add.metric as usize, add.amount, slot) };
-            if added == Added::Overflow {
-                outcome = Added::Overflow;
-            }
-        }
+        // SAFETY: the row is of that table, the slot as in this function.
+        let mut outcome = unsafe { self.counters.add_all_to(places.counters, event.key, event.amounts, slot) };
         if let (Some((key, user)), Some((reach, _))) = (event.reach, &self.reach)
             && reach.add_found(places.reach, key, user) == Added::Overflow
         {
