@@ -23,7 +23,7 @@ defmodule AdTally.Bench.Jobs.Meter do
   @impl true
   def groups(size) do
     size = @sizes[size]
-    seeds = MeterEvents.seeds(size[:events])
+    events = size[:events]
     hyper = if MeterEvents.hyper?(), do: [@hyper_job], else: []
     one = "AdTally.Meter.record, 1 process"
     two = "AdTally.Meter.record, 2 processes"
@@ -31,16 +31,16 @@ defmodule AdTally.Bench.Jobs.Meter do
 
     [
       %Group{
-        title: "#{size[:events]} events of 10000 keys, each of its own id",
+        title: "#{events} events of 10000 keys, each of its own id",
         unit: "event",
         rounds: size[:rounds],
         contenders: [
-          MeterEvents.record(one, seeds, yardsticks: [@ets, @job | hyper]),
-          MeterEvents.record(two, seeds, processes: 2, scaling_of: one),
-          MeterEvents.record_many(many, seeds, yardsticks: [one, @ets]),
-          MeterEvents.ets(@ets, seeds, []),
-          MeterEvents.ets_job(@job, seeds, [])
-          | for(label <- hyper, do: MeterEvents.hyper_job(label, seeds, []))
+          MeterEvents.record(one, events, yardsticks: [@ets, @job | hyper]),
+          MeterEvents.record(two, events, processes: 2, scaling_of: one),
+          MeterEvents.record_many(many, events, yardsticks: [one, @ets]),
+          MeterEvents.ets(@ets, events, []),
+          MeterEvents.ets_job(@job, events, [])
+          | for(label <- hyper, do: MeterEvents.hyper_job(label, events, []))
         ]
       }
     ]

@@ -3,13 +3,16 @@ defmodule AdTally.Bench.MeterEvents do
   Contenders that count events with an id of their own, two metrics and a user: 10,000 keys of
   three dimensions, 200 campaigns that users are counted of.
 
-  Events are made in the loop, a hundred at a time, as a service makes them of what it reads from
-  its broker: whole lists of them are larger than any cache, and reading those would be most of
-  what is timed.
+  Events, and the keys of the yardstick, are made of their numbers in the loop, a hundred at a time,
+  as a service makes them of what it reads from its broker. A list of a million of them, even of
+  what they are made of, is larger than any cache: reading that would be most of what is timed, and
+  would push out what is to be measured.
 
   Before each pass all ids are forgotten. In the end every event of every pass must have been
   counted.
   """
+
+  import Bitwise
 
   alias AdTally.Bench.Contender
   alias AdTally.{Event, Meter}
@@ -28,48 +31,47 @@ defmodule AdTally.Bench.MeterEvents do
   @ids 1_000_000
   @metrics [impressions: 1, spend_micros: 1_250]
 
-  @typedoc "What an event is made of: a number, its dimensions and a user."
-  @type seed :: {pos_integer(), tuple(), pos_integer()}
-
-  @doc "What so many events are made of."
-  @spec seeds(pos_integer()) :: [seed(), ...]
-  def seeds(count) do
-    :rand.seed(:exsss, 20_191_124)
-
-    for n <- 1..count,
-        key = :rand.uniform(@keys),
-        do: {n, {rem(key, @campaigns), key, "us"}, user()}
+  defp dimensions(n) do
+    key = rem(mixed(n), @keys)
+    {rem(key, @campaigns), key, "us"}
   end
-
-  defp user, do: 80_351_110_224_678_912 + :rand.uniform(@users)
 
   # With an id of 26 bytes that no other process makes in the same pass.
-  defp event({n, dimensions, user}) do
+  defp event(n) do
     id = <<"01JEX5M3Z7QK8R", :erlang.phash2(self())::32, n::64>>
-    %Event{id: id, at: @begin, dimensions: dimensions, user: user, metrics: @metrics}
+    user = 80_351_110_224_678_912 + rem(mixed(n + 0x5A5A5A5), @users)
+    %Event{id: id, at: @begin, dimensions: dimensions(n), user: user, metrics: @metrics}
   end
 
-  defp event_list(seeds), do: Enum.map(seeds, &event/1)
+  # A number below 2^28 that looks random, without one that is no small integer on the way.
+  defp mixed(n) do
+    n = band(n * 0x1B873593, 0xFFFFFFF)
+    n = band(bxor(n, n >>> 13) * 0x19D699A5, 0xFFFFFFF)
+    bxor(n, n >>> 14)
+  end
+
+  defp numbers(first), do: first..(first + @batch - 1)
+  defp event_list(first), do: Enum.map(numbers(first), &event/1)
+  defp key_list(first), do: Enum.map(numbers(first), &dimensions/1)
 
   @doc "`AdTally.Meter.record/2`, one event after the other."
-  @spec record(String.t(), [seed(), ...], keyword()) :: Contender.t()
-  def record(label, seeds, options) do
+  @spec record(String.t(), pos_integer(), keyword()) :: Contender.t()
+  def record(label, count, options) do
     metering(
       label,
-      seeds,
+      count,
       fn name, events -> Enum.each(events, &Meter.record(name, &1)) end,
       options
     )
   end
 
   @doc "`AdTally.Meter.record_many/2`, a hundred events a call."
-  @spec record_many(String.t(), [seed(), ...], keyword()) :: Contender.t()
-  def record_many(label, seeds, options),
-    do: metering(label, seeds, &Meter.record_many/2, options)
+  @spec record_many(String.t(), pos_integer(), keyword()) :: Contender.t()
+  def record_many(label, count, options),
+    do: metering(label, count, &Meter.record_many/2, options)
 
   # A meter that closes nothing, and ends with the job's process.
-  defp metering(label, seeds, record, options) do
-    count = length(seeds)
+  defp metering(label, count, record, options) do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
     processes = Keyword.get(options, :processes, 1)
 
@@ -101,38 +103,37 @@ defmodule AdTally.Bench.MeterEvents do
     end
 
     act = fn events -> record.(name, events) end
-    contender(label, seeds, act, [{:prepare, forget}, {:check, check} | options])
+    contender(label, count, act, [{:prepare, forget}, {:check, check} | options])
   end
 
   @doc "`:ets.update_counter/3` on as many keys: one metric, and nothing else."
-  @spec ets(String.t(), [seed(), ...], keyword()) :: Contender.t()
-  def ets(label, seeds, options) do
+  @spec ets(String.t(), pos_integer(), keyword()) :: Contender.t()
+  def ets(label, count, options) do
     table = :ets.new(:bench, [:set, :public])
-    keys = Enum.map(seeds, fn {_n, dimensions, _user} -> dimensions end)
-    Enum.each(keys, &:ets.insert(table, {&1, 0}))
-    count = fn key -> :ets.update_counter(table, key, {2, 1}) end
+    for n <- 1..count, do: :ets.insert(table, {dimensions(n), 0})
+    add = fn keys -> Enum.each(keys, &:ets.update_counter(table, &1, {2, 1})) end
     counted = fn -> :ets.foldl(fn {_key, count}, sum -> sum + count end, 0, table) end
-    check = fn passes -> {passes * length(keys), counted.()} end
-    Contender.new(label, keys, count, [{:check, check} | options])
+    check = fn passes -> {passes * count, counted.()} end
+    contender(label, count, add, [{:make, &key_list/1}, {:check, check} | options])
   end
 
   @doc """
   The same job but for users, as it is written with ETS: a table of ids that nobody cleans up, and
   a counter a metric.
   """
-  @spec ets_job(String.t(), [seed(), ...], keyword()) :: Contender.t()
-  def ets_job(label, seeds, options) do
+  @spec ets_job(String.t(), pos_integer(), keyword()) :: Contender.t()
+  def ets_job(label, count, options) do
     {record, forget, counted} = in_ets()
-    check = fn passes -> {passes * length(seeds), counted.()} end
-    contender(label, seeds, record, [{:prepare, forget}, {:check, check} | options])
+    check = fn passes -> {passes * count, counted.()} end
+    contender(label, count, record, [{:prepare, forget}, {:check, check} | options])
   end
 
   @doc """
   The same job with users: a process that has a filter of the library hyper for each campaign is
   sent them. It is waited for after each list of events, or it would fall behind without bound.
   """
-  @spec hyper_job(String.t(), [seed(), ...], keyword()) :: Contender.t()
-  def hyper_job(label, seeds, options) do
+  @spec hyper_job(String.t(), pos_integer(), keyword()) :: Contender.t()
+  def hyper_job(label, count, options) do
     {record, forget, counted} = in_ets()
     {:ok, filters} = Agent.start_link(fn -> %{} end)
 
@@ -142,15 +143,19 @@ defmodule AdTally.Bench.MeterEvents do
       Agent.get(filters, &map_size/1)
     end
 
-    users = seeds |> Enum.uniq_by(fn {_n, key, user} -> {elem(key, 0), user} end) |> length()
+    users =
+      1..count
+      |> Enum.map(&event/1)
+      |> Enum.uniq_by(&{elem(&1.dimensions, 0), &1.user})
+      |> length()
+
     seen = fn filters -> filters |> Map.values() |> Enum.map(&:hyper.card/1) |> Enum.sum() end
 
     check = fn passes ->
-      {{passes * length(seeds), true},
-       {counted.(), abs(Agent.get(filters, seen) / users - 1) < 0.02}}
+      {{passes * count, true}, {counted.(), abs(Agent.get(filters, seen) / users - 1) < 0.02}}
     end
 
-    contender(label, seeds, act, [{:prepare, forget}, {:check, check} | options])
+    contender(label, count, act, [{:prepare, forget}, {:check, check} | options])
   end
 
   # What records a list of events, what forgets all ids, and how many events were counted.
@@ -194,8 +199,9 @@ defmodule AdTally.Bench.MeterEvents do
   def hyper?, do: Code.ensure_loaded?(:hyper)
 
   # The size of a batch divides the number of events.
-  defp contender(label, seeds, act, options) do
-    options = [{:operations_per_input, @batch}, {:make, &event_list/1} | options]
-    Contender.new(label, Enum.chunk_every(seeds, @batch), act, options)
+  defp contender(label, count, act, options) do
+    firsts = Enum.to_list(1..count//@batch)
+    options = Keyword.merge([operations_per_input: @batch, make: &event_list/1], options)
+    Contender.new(label, firsts, act, options)
   end
 end
