@@ -5,7 +5,7 @@ defmodule AdTally.Test.TableChurn do
   `AdTally.Counters` or of `AdTally.Reach`.
   """
 
-  alias AdTally.{Counters, Native, Reach}
+  alias AdTally.{Counters, Event, Meter, Native, Reach}
   alias AdTally.Test.ResidentMemory
 
   # A process's references are dropped when it ends; so many tables live at once.
@@ -23,6 +23,20 @@ defmodule AdTally.Test.TableChurn do
     # Used after the look, so alive until then.
     ^count = tables |> Enum.concat() |> length()
     grown
+  end
+
+  @doc "Starts `count` meters of one name, records ids of two million in each, and stops it."
+  def stopped_meters(count) do
+    growth(count, 1, fn ->
+      options = [name: __MODULE__, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      ids = [dedupe: [window: 600_000, capacity: 2_000_000]]
+      {:ok, meter} = Meter.start_link(ids ++ options)
+
+      for id <- 1..20_000,
+          do: :ok = Meter.record(__MODULE__, %Event{id: id, at: 1, dimensions: {id}})
+
+      GenServer.stop(meter)
+    end)
   end
 
   @doc "Begins a drain of `keys` keys `count` times and drops it and the table in the middle."

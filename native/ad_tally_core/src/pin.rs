@@ -30,10 +30,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, fence, spin_loop, yield_now};
 
+/// What a thread may pin at once without claiming another slot for it: what has a name, and something in that.
+const PINS: usize = 2;
+
 /// A thread's place to say what it is working on. Two cache lines, because the prefetcher fetches lines in pairs.
 #[repr(align(128))]
 pub struct Slot {
-    pinned: AtomicPtr<()>,
+    pinned: [AtomicPtr<()>; PINS],
     claimed: AtomicBool,
     id: usize,
     next: *const Slot,
@@ -96,7 +99,7 @@ impl Registry {
         }
 
         let slot = Box::into_raw(Box::new(Slot {
-            pinned: AtomicPtr::new(ptr::null_mut()),
+            pinned: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             claimed: AtomicBool::new(true),
             id: self.count.fetch_add(1, Relaxed),
             next: ptr::null(),
@@ -119,11 +122,13 @@ impl Registry {
         let mut next = self.head.load(Acquire).cast_const();
         // SAFETY: as in `claim`.
         while let Some(slot) = unsafe { next.as_ref() } {
-            let mut looks = 0_u32;
-            while slot.pinned.load(Acquire) == pointer {
-                // A pin lasts for nanoseconds unless its thread was descheduled: then this one must not take its core.
-                looks += 1;
-                if looks.is_multiple_of(64) { yield_now() } else { spin_loop() }
+            for pinned in &slot.pinned {
+                let mut looks = 0_u32;
+                while pinned.load(Acquire) == pointer {
+                    // A pin lasts for nanoseconds unless its thread was descheduled: then this one must not take its core.
+                    looks += 1;
+                    if looks.is_multiple_of(64) { yield_now() } else { spin_loop() }
+                }
             }
             next = slot.next;
         }
@@ -154,13 +159,23 @@ impl<T: Send + Sync> Current<T> {
     /// The calling thread claimed `slot`, and has nothing pinned in it.
     #[inline]
     pub unsafe fn pin_in<'a>(&'a self, slot: &'a Slot) -> Pinned<'a, T> {
+        // SAFETY: this function's contract.
+        unsafe { self.pin_at(slot, &slot.pinned[0]) }
+    }
+
+    /// Pins the current structure in a place of `slot` until the guard is dropped.
+    ///
+    /// # Safety
+    /// The calling thread claimed `slot`, and has nothing pinned in that place.
+    #[inline]
+    unsafe fn pin_at<'a>(&'a self, slot: &'a Slot, place: &'a AtomicPtr<()>) -> Pinned<'a, T> {
         let mut pointer = self.pointer.load(Acquire);
         loop {
-            slot.pinned.store(pointer.cast(), Release);
+            place.store(pointer.cast(), Release);
             fence(SeqCst);
             let now = self.pointer.load(Acquire);
             if now == pointer {
-                return Pinned { pointer, slot, temporary: false, owner: PhantomData };
+                return Pinned { pointer, place, slot, temporary: false, owner: PhantomData };
             }
             pointer = now;
         }
@@ -186,6 +201,7 @@ impl<T> Drop for Current<T> {
 /// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what a slot names.
 pub struct Pinned<'a, T> {
     pointer: *mut T,
+    place: &'a AtomicPtr<()>,
     slot: &'a Slot,
     temporary: bool,
     // Neither `Send` nor `Sync`: a slot is its thread's.
@@ -224,7 +240,7 @@ impl<T> Drop for Pinned<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // What was written is visible to the closer that sees the slot empty.
-        self.slot.pinned.store(ptr::null_mut(), Release);
+        self.place.store(ptr::null_mut(), Release);
         if self.temporary {
             // SAFETY: `pin` claimed it for this guard alone.
             unsafe { self.slot.release() };
@@ -265,14 +281,15 @@ mod thread_slots {
         /// Pins the current structure until the guard is dropped. Pins may be nested.
         #[inline]
         pub fn pin(&self) -> Pinned<'_, T> {
-            match SLOT.try_with(|own| own.0) {
-                // SAFETY: the slot is this thread's and names nothing.
-                Ok(slot) if slot.pinned.load(Relaxed).is_null() => unsafe { self.pin_in(slot) },
-                _ => self.pin_in_another(),
+            let free = |slot: &'static Slot| Some((slot, slot.pinned.iter().find(|it| it.load(Relaxed).is_null())?));
+            match SLOT.try_with(|own| own.0).ok().and_then(free) {
+                // SAFETY: the slot is this thread's, and that place of it names nothing.
+                Some((slot, place)) => unsafe { self.pin_at(slot, place) },
+                None => self.pin_in_another(),
             }
         }
 
-        /// A pin within a pin, or one at the end of a thread, takes a slot for itself.
+        /// A pin within two others, or one at the end of a thread, takes a slot for itself.
         #[cold]
         fn pin_in_another(&self) -> Pinned<'_, T> {
             // SAFETY: claimed here, for this guard alone.

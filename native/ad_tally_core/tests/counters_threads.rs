@@ -6,6 +6,7 @@ mod support;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use ad_tally_core::{Add, Added, Batch, Counters, KeyWriter, Rows};
 use support::{Key, Part};
@@ -189,4 +190,32 @@ fn a_pin_within_a_pin_keeps_both_tables() {
         assert_eq!(sum(inner.drain().rows), 1);
     });
     assert_eq!(sum(outer.drain().rows), 0);
+}
+
+#[test]
+fn a_drain_waits_for_a_pin_whatever_else_its_thread_has_pinned() {
+    fn within(others: &[Counters], act: &mut dyn FnMut()) {
+        match others {
+            [] => act(),
+            [first, rest @ ..] => first.while_pinned(|| within(rest, act)),
+        }
+    }
+    for depth in 0..5 {
+        let others: Vec<Counters> = (0..depth).map(|_| Counters::new(1, 10).expect("one metric")).collect();
+        let counters = Counters::new(1, 10).expect("one metric");
+        let is_drained = AtomicBool::new(false);
+        thread::scope(|scope| {
+            within(&others, &mut || {
+                counters.while_pinned(|| {
+                    scope.spawn(|| {
+                        let _ = counters.drain();
+                        is_drained.store(true, Ordering::Relaxed);
+                    });
+                    thread::sleep(Duration::from_millis(100));
+                    assert!(!is_drained.load(Ordering::Relaxed), "within {depth} others");
+                });
+            });
+        });
+        assert!(is_drained.load(Ordering::Relaxed));
+    }
 }

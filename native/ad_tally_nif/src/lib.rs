@@ -5,6 +5,7 @@
 //! * `args`: keys and amounts to Rust and back
 //! * `event`: events, read where they lie
 //! * `resource`: Rust values that Elixir holds a reference to
+//! * `names`: meters by the atoms they are named
 //! * `refusal`: what is raised for bad arguments
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `reach`, `sketch`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
@@ -19,6 +20,7 @@ mod event;
 mod frequency_cap;
 mod hot;
 mod meter;
+mod names;
 mod reach;
 mod refusal;
 mod resource;

@@ -18,9 +18,10 @@ use crate::clock::now;
 use crate::counters;
 use crate::event::{self, EventTerm};
 use crate::hot::{Argument, At, hot};
+use crate::names;
 use crate::reach;
 use crate::refusal::{self, Refusal};
-use crate::resource::{self, resource};
+use crate::resource::{self, Kept, resource};
 use crate::sketch;
 use crate::steps::{self, Load};
 use crate::terms::{self, Layout, Raw, with_layout, word};
@@ -289,8 +290,12 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
 }
 
 hot! {
-    /// Counts an event.
-    fn meter_record(env, table: &Table, event: Raw<'a>) {
+    /// Counts an event in the meter of a name.
+    fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
+        let pinned = names::pin(name.word());
+        let Some(table) = pinned.as_ref().and_then(|named| named.as_ref()) else {
+            return Err(refusal::no_meter(name.in_env(env)));
+        };
         let mut room = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
         let mut long = Long::default();
         let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room, &mut long)) {
@@ -314,6 +319,20 @@ hot! {
     fn meter_record_some(env, table: &Table, events: Term<'a>) {
         with_events(table, |load| steps::add_some(env, events, load))
     }
+}
+
+/// Has a meter be found by a name. Whoever had the name before is not recorded in any more.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_name<'a>(env: Env<'a>, name: Atom, table: Term<'a>) -> NifResult<Term<'a>> {
+    names::give(word(name.as_c_arg()), Some(Kept::of(table)?));
+    Ok(atoms::ok().to_term(env))
+}
+
+/// Has nobody find the meter of a name any more. Once it returns nobody who has found it records in it either.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_forget(env: Env<'_>, name: Atom) -> Term<'_> {
+    names::give(word(name.as_c_arg()), None);
+    atoms::ok().to_term(env)
 }
 
 /// Notes that so many events of a list were refused.

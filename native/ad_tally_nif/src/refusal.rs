@@ -56,6 +56,12 @@ pub fn not_a(description: &str, term: Term<'_>) -> Refusal {
     Refusal(format!("expected {description}, got: {}", inspect(term)))
 }
 
+/// There is no meter of that name.
+#[cold]
+pub fn no_meter(name: Term<'_>) -> Refusal {
+    Refusal(format!("there is no AdTally.Meter named {} that runs", inspect(name)))
+}
+
 /// The amount is no 64-bit integer.
 #[cold]
 pub fn amount(term: Term<'_>) -> Refusal {

@@ -177,8 +177,14 @@ impl Line {
     /// The first entry with the hash's tag and bits.
     #[inline(always)]
     pub(super) fn candidate(&self, hash: u64) -> Option<Entry> {
-        let (mut slots, _) = self.look(hash);
-        slots.find_map(|slot| self.entry(slot).filter(|entry| entry.0.get() >> CHECK_SHIFT == check(hash)))
+        let (slots, _) = self.look(hash);
+        for slot in slots {
+            let entry = self.entry(slot);
+            if entry.is_some_and(|entry| entry.0.get() >> CHECK_SHIFT == check(hash)) {
+                return entry;
+            }
+        }
+        None
     }
 
     /// Puts a row into the first empty slot, if there is one.

@@ -158,7 +158,16 @@ impl Keyed {
     /// The same, looked at first where it most likely is.
     #[inline(always)]
     pub(crate) fn find_at<'a>(&'a self, likely: Option<Found<'a>>, key: HashedKey<'_>) -> Option<Found<'a>> {
-        likely.filter(|row| self.has_key(*row, key.words)).or_else(|| self.find(key))
+        match likely {
+            Some(row) if self.has_key(row, key.words) => likely,
+            _ => self.find_elsewhere(key),
+        }
+    }
+
+    /// Of a key that was not where it most likely is. Its code is not part of who has found it there.
+    #[inline(never)]
+    fn find_elsewhere(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        self.find(key)
     }
 
     /// Asks for the line of the index where a hash belongs, to be looked at soon.

@@ -1,0 +1,107 @@
+//! Meters by the atoms they are named.
+//!
+//! `:persistent_term` does the same for Elixir, where finding a meter takes 20 ns of a call: it hashes the name, compares
+//! it, and what it finds is a tuple with a reference to be read. Here a name is the VM's word for the atom, which an array
+//! is looked through for, from where a hash of it says.
+//!
+//! Who records has the name pinned (see `ad_tally_core::pin`), so its meter stays alive meanwhile, whatever becomes of
+//! the name.
+
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use ad_tally_core::pin::{Current, Pinned, REGISTRY};
+use parking_lot::Mutex;
+
+use crate::meter::Table;
+use crate::resource::Kept;
+
+/// What has a name, if it still has.
+pub type Named = Option<Kept<Table>>;
+
+/// A name that was ever given. Never freed: there are as many as atoms that meters are named.
+struct Place {
+    name: u64,
+    current: Current<Named>,
+}
+
+/// Places, each where its name's hash says or behind it: at most half of them are taken.
+struct Places(Box<[AtomicPtr<Place>]>);
+
+static PLACES: AtomicPtr<Places> = AtomicPtr::new(ptr::null_mut());
+/// Held by whoever gives or takes a name: how many there are.
+static CHANGING: Mutex<usize> = Mutex::new(0);
+
+const FIRST_LENGTH: usize = 64;
+
+impl Places {
+    fn new(length: usize) -> Self {
+        Self((0..length).map(|_| AtomicPtr::new(ptr::null_mut())).collect())
+    }
+
+    /// The place of a name, or the empty one where it belongs.
+    #[inline(always)]
+    fn look(&self, name: u64) -> (&AtomicPtr<Place>, Option<&'static Place>) {
+        let mask = self.0.len() - 1;
+        // The highest bits of the product depend on all of the name's.
+        let mut at = (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+        loop {
+            let entry = &self.0[at & mask];
+            // SAFETY: places are leaked, and whole when they are put here.
+            match unsafe { entry.load(Acquire).as_ref() } {
+                Some(place) if place.name != name => at += 1,
+                found => return (entry, found),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn places() -> Option<&'static Places> {
+    // SAFETY: arrays are leaked, and whole when they are put there.
+    unsafe { PLACES.load(Acquire).as_ref() }
+}
+
+/// What has a name now, pinned. `None` for a name that was never given.
+#[inline(always)]
+pub fn pin(name: u64) -> Option<Pinned<'static, Named>> {
+    Some(places()?.look(name).1?.current.pin())
+}
+
+/// Gives a name, or with `None` takes it from what has it. Returns once nobody records any more in what had it before.
+pub fn give(name: u64, named: Named) {
+    let mut count = CHANGING.lock();
+    let place = match places().and_then(|places| places.look(name).1) {
+        Some(place) => place,
+        None if named.is_none() => return,
+        None => add(name, &mut count),
+    };
+    let before = place.current.replace(Arc::new(named), &REGISTRY);
+    drop(count);
+    // A meter that nobody refers to any more is dropped here.
+    drop(before);
+}
+
+/// A place for a name that has none.
+fn add(name: u64, count: &mut usize) -> &'static Place {
+    let place: &'static Place = Box::leak(Box::new(Place { name, current: Current::new(Arc::new(None)) }));
+    let put = |places: &Places, place: &'static Place| {
+        places.look(place.name).0.store(ptr::from_ref(place).cast_mut(), Release);
+    };
+    *count += 1;
+    match places() {
+        Some(places) if *count * 2 <= places.0.len() => put(places, place),
+        full => {
+            let larger = Places::new(full.map_or(FIRST_LENGTH, |full| full.0.len() * 2));
+            let old = full.map_or(&[][..], |full| &full.0);
+            // SAFETY: as in `look`.
+            old.iter().filter_map(|entry| unsafe { entry.load(Relaxed).as_ref() }).for_each(|old| put(&larger, old));
+            put(&larger, place);
+            // The one before stays, for whoever looks through it: all of them together are smaller than this one.
+            PLACES.store(Box::into_raw(Box::new(larger)), Release);
+        }
+    }
+    place
+}
