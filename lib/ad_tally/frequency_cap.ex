@@ -35,8 +35,8 @@ defmodule AdTally.FrequencyCap do
       approximate errs to the side of denying.
     * **Nothing denied counts.** An event that a rule blocks leaves no trace, in any scope.
     * **Open again in time.** Times are kept in ticks of the tier's granularity, so a window
-      may stay closed for up to one granule longer than the true times would have it, and
-      never shorter. A calendar day is exact.
+      may stay closed for up to one granule longer than the true times would have it (two for an
+      event that is older than one that was counted), and never shorter. A calendar day is exact.
     * **Aliases.** Pairs of scope and user are told apart by their line in the table and 16
       bits; two that look alike count together and may be denied early, one decision in
       several thousand at most. With `strict: true` it is 64 bits.

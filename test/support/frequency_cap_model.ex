@@ -7,7 +7,10 @@ defmodule AdTally.Test.FrequencyCapModel do
 
   @type t :: %{optional({term(), term()}) => [non_neg_integer()]}
 
-  @doc "The first rule that blocks, if its windows stay open for `longer` milliseconds more."
+  @doc """
+  The first rule that blocks, if its windows stay open for `longer` milliseconds more, and those that
+  end with a later event for twice as many: of those both ends are known to a granule only.
+  """
   @spec blocking(t(), term(), term(), [AdTally.FrequencyCap.rule()], non_neg_integer(), integer()) ::
           AdTally.FrequencyCap.rule() | nil
   def blocking(model, scope, user, rules, at, longer \\ 0) do
@@ -35,11 +38,9 @@ defmodule AdTally.Test.FrequencyCapModel do
   end
 
   defp most(times, window, at, longer) do
+    until = fn last, window -> Enum.count(times, &(&1 <= last and last - &1 < window)) end
     window = window + longer
-    ends = [at | Enum.filter(times, &(&1 >= at and &1 - at < window))]
-
-    ends
-    |> Enum.map(fn last -> Enum.count(times, &(&1 <= last and last - &1 < window)) end)
-    |> Enum.max()
+    later = Enum.filter(times, &(&1 > at and &1 - at < window + longer))
+    Enum.max([until.(at, window) | Enum.map(later, &until.(&1, window + longer))])
   end
 end

@@ -64,17 +64,18 @@ fn decision(quick: Quick) -> Option<Decision> {
     }
 }
 
-/// Whether one more event at `at` would be too many in some window, each kept open for `longer` more.
+/// Whether one more event at `at` would be too many in some window, each kept open for `longer` more where it ends at `at`: that
+/// moment is known. Where it ends with a later event, that one is known to a granule as well, and it is twice as much.
 fn blocks(rule: (u32, Window), times: &[u64], at: u64, longer: u64) -> bool {
     let max = rule.0 as usize;
     match rule.1 {
         Window::Rolling(window) => {
-            let window = window + longer;
-            let ends = times.iter().copied().filter(|time| *time >= at && *time - at < window).chain([at]);
-            ends.into_iter().any(|end| {
+            let is_too_many = |end: u64, window: u64| {
                 let within = |time: &&u64| **time <= end && end - **time < window;
                 times.iter().filter(within).count() >= max
-            })
+            };
+            let later = times.iter().filter(|time| **time > at && **time - at < window + 2 * longer);
+            is_too_many(at, window + longer) || later.into_iter().any(|end| is_too_many(*end, window + 2 * longer))
         }
         Window::Day(offset) => {
             let day = |time: u64| (time as i64 + offset).div_euclid(DAY as i64);

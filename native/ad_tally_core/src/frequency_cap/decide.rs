@@ -2,7 +2,7 @@
 //!
 //! A tick stands for any moment of its granule, so a rule holds for all of them: an event counts as within a window if any
 //! moment of its tick is. That keeps a window closed for up to one granule longer than the event's true time would, and
-//! never opens it earlier.
+//! never opens it earlier. A window that ends with a later event has both ends in ticks: there it is up to two granules.
 
 use super::slots::{Lanes, TICKS};
 
