@@ -147,10 +147,8 @@ defmodule AdTally.Meter do
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
     with :late <- Native.meter_record(name, event) do
-      # It may have stopped meanwhile.
-      with {__MODULE__, _native, late} when late != nil <- :persistent_term.get(name, nil),
-           do: Late.take(late, [event])
-
+      late = late_of(:persistent_term.get(name, nil))
+      if late != nil, do: Late.take(late, [event])
       :late
     end
   end
@@ -295,10 +293,14 @@ defmodule AdTally.Meter do
 
   defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
 
+  # Who is given late events, also while the meter is stopping.
+  defp late_of({__MODULE__, _native, late}), do: late
+  defp late_of(_other), do: nil
+
   # `record/2` does not ask here: the library has the names as well.
   defp running(name) do
     case :persistent_term.get(name, nil) do
-      {__MODULE__, _native, _late} = meter -> meter
+      {__MODULE__, native, _late} = meter when native != nil -> meter
       _other -> raise ArgumentError, "there is no AdTally.Meter named #{inspect(name)} that runs"
     end
   end
@@ -379,11 +381,17 @@ defmodule AdTally.Meter do
   # What flushing may take longer than it should.
   @grace 500
 
-  # In order: nobody finds the meter any more, and who has found it before is late.
+  # In order: nobody finds the meter any more. An event of `record/2` is counted by then, and a list
+  # that has found it before is late.
   @impl true
   def terminate(_reason, state) do
     Native.meter_forget(state.config.name)
-    :persistent_term.erase(state.config.name)
+
+    # An event that was late just now is still to be handed on.
+    if state.late,
+      do: :persistent_term.put(state.config.name, {__MODULE__, nil, state.late}),
+      else: :persistent_term.erase(state.config.name)
+
     begin = System.monotonic_time()
     state = closed(state, Native.meter_stop(state.native), true, begin)
     wait = state.config.flush
@@ -406,6 +414,8 @@ defmodule AdTally.Meter do
         _other -> give_up(whose, state)
       end
     end)
+
+    if state.late, do: :persistent_term.erase(state.config.name)
   end
 
   defp give_up(whose, state) do

@@ -2,7 +2,7 @@ defmodule AdTally.Test.TableChurn do
   @moduledoc """
   Tables and walks that are made and dropped, for `AdTally.Test.FreshVM`: by how many
   bytes the operating system process grew meanwhile. Tables are those of
-  `AdTally.Counters` or of `AdTally.Reach`.
+  `AdTally.Counters` or of `AdTally.Reach`; meters are stopped.
   """
 
   alias AdTally.{Counters, Event, Meter, Native, Reach}
@@ -25,15 +25,19 @@ defmodule AdTally.Test.TableChurn do
     grown
   end
 
-  @doc "Starts `count` meters of one name, records ids of two million in each, and stops it."
+  @doc """
+  Starts `count` meters, each of its own name and with room for two million ids, records 20,000 events
+  in each, and stops it.
+  """
   def stopped_meters(count) do
     growth(count, 1, fn ->
-      options = [name: __MODULE__, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
+      options = [name: name, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       ids = [dedupe: [window: 600_000, capacity: 2_000_000]]
       {:ok, meter} = Meter.start_link(ids ++ options)
 
       for id <- 1..20_000,
-          do: :ok = Meter.record(__MODULE__, %Event{id: id, at: 1, dimensions: {id}})
+          do: :ok = Meter.record(name, %Event{id: id, at: 1, dimensions: {id}})
 
       GenServer.stop(meter)
     end)

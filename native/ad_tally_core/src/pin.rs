@@ -125,7 +125,8 @@ impl Registry {
             for pinned in &slot.pinned {
                 let mut looks = 0_u32;
                 while pinned.load(Acquire) == pointer {
-                    // A pin lasts for nanoseconds unless its thread was descheduled: then this one must not take its core.
+                    // A pin seldom lasts for microseconds unless its thread was descheduled: then this one must not
+                    // take its core.
                     looks += 1;
                     if looks.is_multiple_of(64) { yield_now() } else { spin_loop() }
                 }

@@ -316,6 +316,32 @@ fn an_event_is_not_looked_for_in_the_windows_of_another_meter() {
     assert_eq!((one, other), ([6, 8], [3, 4]));
 }
 
+#[test]
+fn an_event_is_not_looked_for_in_the_window_of_another_time() {
+    let meter = meter(&config());
+    let sent = [BEGIN, BEGIN + MINUTE].map(|at| Sent { id: None, at, key: (1, 2), amounts: [3, 4], user: 5 });
+    assert_eq!(sent.map(|sent| record(&meter, &sent)), [Outcome::Applied; 2]);
+    let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
+    with_event(&meter, &sent[1], |event| {
+        let (key, (by, user)) = (event.key, event.reach.expect("sketches"));
+        for is_row_known in [true, false] {
+            let recording = meter.pin();
+            let mut ahead = recording.ahead();
+            ahead.at(BEGIN);
+            ahead.key(written(key));
+            if is_row_known {
+                ahead.row();
+                ahead.reach(written(by), user);
+            }
+            ahead.at(BEGIN + MINUTE);
+            ahead.row();
+            assert_eq!(recording.record(event, ahead, || u64::MAX), Ok(Some(Outcome::Applied)));
+        }
+    });
+    let windows = meter.stop();
+    assert_eq!(windows.iter().map(|window| rows(window)[&(1, 2)]).collect::<Vec<_>>(), [[3, 4], [9, 12]]);
+}
+
 /// All that is in windows.
 fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug {
     windows.iter().map(|window| (window.number, rows(window), users(window), window.overflow())).collect::<Vec<_>>()

@@ -31,7 +31,7 @@ struct Place {
 struct Places(Box<[AtomicPtr<Place>]>);
 
 static PLACES: AtomicPtr<Places> = AtomicPtr::new(ptr::null_mut());
-/// Held by whoever gives or takes a name: how many there are.
+/// Held by whoever looks for a place to change it: how many there are.
 static CHANGING: Mutex<usize> = Mutex::new(0);
 
 const FIRST_LENGTH: usize = 64;
@@ -45,7 +45,7 @@ impl Places {
     #[inline(always)]
     fn look(&self, name: u64) -> (&AtomicPtr<Place>, Option<&'static Place>) {
         let mask = self.0.len() - 1;
-        // The highest bits of the product depend on all of the name's.
+        // Bits of the product that depend on many of the name's.
         let mut at = (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
         loop {
             let entry = &self.0[at & mask];
@@ -78,10 +78,10 @@ pub fn give(name: u64, named: Named) {
         None if named.is_none() => return,
         None => add(name, &mut count),
     };
-    let before = place.current.replace(Arc::new(named), &REGISTRY);
+    // Others need not wait for who records in this one.
     drop(count);
     // A meter that nobody refers to any more is dropped here.
-    drop(before);
+    drop(place.current.replace(Arc::new(named), &REGISTRY));
 }
 
 /// A place for a name that has none.

@@ -35,9 +35,11 @@ impl<'o> Ahead<'o> {
         Self { from: None, number: 0, window: None, line: None, key, places: Places::default() }
     }
 
-    /// Its time. To be said first.
+    /// Its time. To be said first: what was said before is forgotten, because it is of another window.
     #[inline(always)]
     pub fn at(&mut self, at: u64) {
+        self.line = None;
+        self.places = Places::default();
         if let Some((meter, open)) = self.from {
             self.number = at / meter.window;
             self.window = open.find(self.number);
