@@ -264,10 +264,7 @@ proptest! {
                 prop_assert_eq!(contents(&one), contents(&other));
             }
         }
-        let [one, other] = [&one_by_one, &in_batches].map(Meter::info);
-        prop_assert_eq!((one.events, one.left_out, one.newest), (other.events, other.left_out, other.newest));
-        let [one, other] = [&one_by_one, &in_batches].map(Meter::stop);
-        prop_assert_eq!(contents(&one), contents(&other));
+        prop_assert_eq!(ended(&one_by_one), ended(&in_batches));
     }
 }
 
@@ -294,10 +291,7 @@ proptest! {
                 prop_assert_eq!(contents(&one), contents(&other));
             }
         }
-        let [one, other] = [&plain, &ahead].map(Meter::info);
-        prop_assert_eq!((one.events, one.left_out, one.newest), (other.events, other.left_out, other.newest));
-        let [one, other] = [&plain, &ahead].map(Meter::stop);
-        prop_assert_eq!(contents(&one), contents(&other));
+        prop_assert_eq!(ended(&plain), ended(&ahead));
     }
 }
 
@@ -342,8 +336,14 @@ fn an_event_is_not_looked_for_in_the_window_of_another_time() {
     assert_eq!(windows.iter().map(|window| rows(window)[&(1, 2)]).collect::<Vec<_>>(), [[3, 4], [9, 12]]);
 }
 
+/// What a meter counted, and all that is in its windows.
+fn ended(meter: &Meter) -> impl PartialEq + std::fmt::Debug + use<> {
+    let info = meter.info();
+    (info.events, info.left_out, info.newest, contents(&meter.stop()))
+}
+
 /// All that is in windows.
-fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug {
+fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug + use<> {
     windows.iter().map(|window| (window.number, rows(window), users(window), window.overflow())).collect::<Vec<_>>()
 }
 

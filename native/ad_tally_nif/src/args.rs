@@ -101,10 +101,14 @@ pub fn write_short_key<'a, L: Layout>(
             }
         } else if terms::is_atom::<L>(env, *element) {
             writer.symbol(element.word());
-        } else if let Some(value) = terms::integer::<L>(env, *element) {
+        } else if let Some(value) = terms::large::<L>(*element) {
             writer.integer(value);
-        } else if !writer.short_bytes(terms::binary::<L>(env, *element)?) {
-            return None;
+        } else if let Some(bytes) = terms::binary::<L>(env, *element) {
+            if !writer.short_bytes(bytes) {
+                return None;
+            }
+        } else {
+            writer.integer(terms::integer::<L>(env, *element)?);
         }
     }
     let key = writer.finish();

@@ -230,7 +230,7 @@ pub fn integer<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<i64> {
 
 /// An integer that lies in the word after its header: ids that begin with a time are that large.
 #[inline(always)]
-fn large<L: Layout>(term: Raw<'_>) -> Option<i64> {
+pub fn large<L: Layout>(term: Raw<'_>) -> Option<i64> {
     let words = boxed::<L>(term.word())?;
     // SAFETY: a boxed term points to a header, and such a one is followed by a word. `calibrate` has seen that this VM
     // does so.
