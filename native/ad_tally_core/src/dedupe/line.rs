@@ -13,6 +13,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::halves;
 use crate::memory::ZeroIsEmpty;
 use crate::sync::{AtomicU64, wait};
 
@@ -106,7 +107,18 @@ impl Drop for Held<'_> {
     }
 }
 
-/// How entries lie in a line that the caller has.
+impl Line {
+    /// A copy of all that is in it.
+    #[inline(always)]
+    pub(super) fn words(&self) -> Words {
+        std::array::from_fn(|at| self.0[at].load(Relaxed))
+    }
+}
+
+/// What is in a line.
+pub(super) type Words = [u64; WORDS];
+
+/// How entries lie in a line that the caller has. Their places are counted from 1: where 0 would be is the header.
 pub(super) trait Format {
     /// Entries of a line.
     const ENTRIES: usize;
@@ -114,8 +126,6 @@ pub(super) trait Format {
     const MEANT: usize;
     /// Overflow lines beside a hundred lines.
     const OVERFLOW: usize;
-    /// A copy of a line's entries and of whatever lies before them.
-    type Copy;
 
     /// The part of an id's hash that its entry carries, where it lies there.
     fn fingerprint(hash: u64) -> u64;
@@ -126,14 +136,11 @@ pub(super) trait Format {
     /// Sets the entry at a place.
     fn set(line: &Line, at: usize, entry: u64);
 
-    /// Copies what is in a line.
-    fn copy(line: &Line) -> Self::Copy;
-
     /// Whether any entry has a fingerprint.
-    fn has(copy: &Self::Copy, fingerprint: u64) -> bool;
+    fn has(words: &Words, fingerprint: u64) -> bool;
 
     /// The first place without an entry.
-    fn free(copy: &Self::Copy) -> Option<usize>;
+    fn free(words: &Words) -> Option<usize>;
 
     /// Removes the entries that are too old.
     fn sweep(line: &Line, live: Live);
@@ -169,8 +176,10 @@ impl Live {
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 const ENTRY_MASK: u64 = !(GENERATION_MASK as u64);
 
-// What looks at all entries of a line does so without a branch: where an id lies, and which entries are old, is as good as
-// random, and one branch that is mispredicted takes as long as looking at them all. The compiler makes vectors of it.
+/// The places of a line's entries.
+pub(super) fn places<F: Format>() -> impl Iterator<Item = usize> {
+    1..=F::ENTRIES
+}
 
 /// Entries of 32 bits: 29 of a fingerprint.
 pub(super) struct Narrow;
@@ -179,8 +188,6 @@ impl Format for Narrow {
     const ENTRIES: usize = 2 * WORDS - 1;
     const MEANT: usize = 105;
     const OVERFLOW: usize = 12;
-    /// The first one is not an entry, but half of the header.
-    type Copy = [u32; 2 * WORDS];
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
@@ -189,48 +196,43 @@ impl Format for Narrow {
 
     #[inline(always)]
     fn get(line: &Line, at: usize) -> u64 {
-        line.0[at.div_ceil(2)].load(Relaxed) >> half(at) & HEADER_MASK
+        line.0[at / 2].load(Relaxed) >> half(at) & HEADER_MASK
     }
 
     #[inline(always)]
     fn set(line: &Line, at: usize, entry: u64) {
-        let word = &line.0[at.div_ceil(2)];
+        let word = &line.0[at / 2];
         word.store(word.load(Relaxed) & !(HEADER_MASK << half(at)) | entry << half(at), Relaxed);
     }
 
     #[inline(always)]
-    fn copy(line: &Line) -> Self::Copy {
-        let words: [u64; WORDS] = std::array::from_fn(|at| line.0[at].load(Relaxed));
-        std::array::from_fn(|at| (words[at / 2] >> (32 * (at % 2))) as u32)
+    fn has(words: &Words, fingerprint: u64) -> bool {
+        halves::equal(words, ENTRY_MASK as u32, fingerprint as u32) & ENTRIES != 0
     }
 
     #[inline(always)]
-    fn has(copy: &Self::Copy, fingerprint: u64) -> bool {
-        let is_it = |entry: u32| entry & ENTRY_MASK as u32 == fingerprint as u32;
-        copy[1..].iter().fold(false, |found, entry| found | is_it(*entry))
-    }
-
-    #[inline(always)]
-    fn free(copy: &Self::Copy) -> Option<usize> {
-        let empty = (0..2 * WORDS).fold(0_u32, |empty, at| empty | u32::from(copy[at] == 0) << at) >> 1;
+    fn free(words: &Words) -> Option<usize> {
+        let empty = halves::equal(words, u32::MAX, 0) & ENTRIES;
         (empty != 0).then(|| empty.trailing_zeros() as usize)
     }
 
     #[inline(always)]
     fn sweep(line: &Line, live: Live) {
-        let keep = |entry: u32| if live.has_generation(entry) { entry } else { 0 };
-        let [header, first, rest @ ..] = Self::copy(line);
-        line.0[0].store(u64::from(keep(first)) << 32 | u64::from(header), Relaxed);
-        for (word, [low, high]) in line.0[1..].iter().zip(rest.as_chunks::<2>().0) {
-            word.store(u64::from(keep(*high)) << 32 | u64::from(keep(*low)), Relaxed);
+        let keep = |entry: u64| if live.has_generation(entry as u32) { entry } else { 0 };
+        for (at, (word, now)) in line.0.iter().zip(line.words()).enumerate() {
+            let (high, low) = (now >> 32, now & HEADER_MASK);
+            word.store(keep(high) << 32 | if at == 0 { low } else { keep(low) }, Relaxed);
         }
     }
 }
 
+/// The places of narrow entries, as bits.
+const ENTRIES: u32 = ((1 << (2 * WORDS)) - 1) & !1;
+
 /// By how much the entry at a place is shifted in its word.
 #[inline(always)]
 fn half(at: usize) -> u32 {
-    32 * ((at as u32 + 1) % 2)
+    32 * (at as u32 % 2)
 }
 
 /// Entries of 64 bits: 61 of a fingerprint.
@@ -240,7 +242,6 @@ impl Format for Wide {
     const ENTRIES: usize = WORDS - 1;
     const MEANT: usize = 45;
     const OVERFLOW: usize = 18;
-    type Copy = [u64; WORDS - 1];
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
@@ -249,34 +250,29 @@ impl Format for Wide {
 
     #[inline(always)]
     fn get(line: &Line, at: usize) -> u64 {
-        line.0[at + 1].load(Relaxed)
+        line.0[at].load(Relaxed)
     }
 
     #[inline(always)]
     fn set(line: &Line, at: usize, entry: u64) {
-        line.0[at + 1].store(entry, Relaxed);
+        line.0[at].store(entry, Relaxed);
     }
 
     #[inline(always)]
-    fn copy(line: &Line) -> Self::Copy {
-        std::array::from_fn(|at| Self::get(line, at))
+    fn has(words: &Words, fingerprint: u64) -> bool {
+        words[1..].iter().fold(false, |found, entry| found | (entry & ENTRY_MASK == fingerprint))
     }
 
     #[inline(always)]
-    fn has(copy: &Self::Copy, fingerprint: u64) -> bool {
-        copy.iter().fold(false, |found, entry| found | (entry & ENTRY_MASK == fingerprint))
-    }
-
-    #[inline(always)]
-    fn free(copy: &Self::Copy) -> Option<usize> {
-        let empty = (0..copy.len()).fold(0_u32, |empty, at| empty | u32::from(copy[at] == 0) << at);
+    fn free(words: &Words) -> Option<usize> {
+        let empty = (1..WORDS).fold(0_u32, |empty, at| empty | u32::from(words[at] == 0) << at);
         (empty != 0).then(|| empty.trailing_zeros() as usize)
     }
 
     #[inline(always)]
     fn sweep(line: &Line, live: Live) {
-        for (at, entry) in Self::copy(line).into_iter().enumerate() {
-            Self::set(line, at, if live.has_generation(entry as u32) { entry } else { 0 });
+        for (word, entry) in line.0.iter().zip(line.words()).skip(1) {
+            word.store(if live.has_generation(entry as u32) { entry } else { 0 }, Relaxed);
         }
     }
 }
@@ -298,27 +294,27 @@ mod tests {
     fn finds_what_is_there<F: Format>(fingerprints: &[u64]) {
         for filled in 0..=F::ENTRIES {
             for fingerprint in fingerprints {
-                for at in 0..F::ENTRIES {
+                for at in places::<F>() {
                     let line = line();
                     line.set_link(Some(u32::MAX >> NUMBER_SHIFT));
                     line.set_swept(7);
-                    let other = |at: usize| F::fingerprint((at as u64 + 1) << 20) | 7;
-                    (0..filled).for_each(|place| F::set(&line, place, other(place)));
-                    assert_eq!(F::free(&F::copy(&line)), (filled < F::ENTRIES).then_some(filled));
-                    assert!(!F::has(&F::copy(&line), *fingerprint), "{fingerprint:x} is not there");
+                    let other = |at: usize| F::fingerprint((at as u64) << 20) | 7;
+                    places::<F>().take(filled).for_each(|place| F::set(&line, place, other(place)));
+                    assert_eq!(F::free(&line.words()), (filled < F::ENTRIES).then_some(filled + 1));
+                    assert!(!F::has(&line.words(), *fingerprint), "{fingerprint:x} is not there");
                     F::set(&line, at, fingerprint | 5);
-                    assert!(F::has(&F::copy(&line), *fingerprint), "{fingerprint:x} is at {at}");
+                    assert!(F::has(&line.words(), *fingerprint), "{fingerprint:x} is at {at}");
                     assert_eq!(F::get(&line, at), fingerprint | 5);
-                    let free = (0..F::ENTRIES).find(|place| F::get(&line, *place) == 0);
-                    assert_eq!(F::free(&F::copy(&line)), free);
+                    let free = places::<F>().find(|place| F::get(&line, *place) == 0);
+                    assert_eq!(F::free(&line.words()), free);
                     // What was there goes, what was put is kept, or the other way round.
                     for (live, kept) in [(Live::new(6, 3), 7), (Live::new(3, 3), 5)] {
-                        let expected = (0..F::ENTRIES).map(|place| F::get(&line, place));
+                        let expected = places::<F>().map(|place| F::get(&line, place));
                         let expected =
                             expected.map(|entry| if entry % 8 == kept { entry } else { 0 }).collect::<Vec<_>>();
                         let swept = Line(std::array::from_fn(|at| AtomicU64::new(line.0[at].load(Relaxed))));
                         F::sweep(&swept, live);
-                        assert_eq!((0..F::ENTRIES).map(|place| F::get(&swept, place)).collect::<Vec<_>>(), expected);
+                        assert_eq!(places::<F>().map(|place| F::get(&swept, place)).collect::<Vec<_>>(), expected);
                         assert_eq!((swept.link(), swept.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
                     }
                     assert_eq!((line.link(), line.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));

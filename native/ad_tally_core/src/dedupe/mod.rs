@@ -9,11 +9,12 @@
 //! gets its first id of a generation, and not before: an id may be remembered for longer than the window. When there is no
 //! room, an entry of the line is forgotten early, one of the oldest, which is counted: then a copy of it may pass.
 
+mod halves;
 mod line;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide};
+use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide, places};
 use crate::error::Error;
 use crate::key::Seed;
 use crate::memory::Lines;
@@ -147,7 +148,8 @@ impl Dedupe {
     /// The same at a time that was checked.
     #[inline(always)]
     pub(crate) fn first_at(&self, hash: u64, at: u64, now: &impl Fn() -> u64) -> bool {
-        if at / self.granule > self.generation.load(Relaxed) {
+        // That is whether its generation is a later one, for which there would be a division.
+        if at >= (self.generation.load(Relaxed) + 1) * self.granule {
             self.advance(at, now);
         }
         if self.wide { self.first_as::<Wide>(hash) } else { self.first_as::<Narrow>(hash) }
@@ -181,10 +183,15 @@ impl Dedupe {
         self.lines.all().get(self.homes as usize + number as usize)
     }
 
+    /// The lines that one goes on in.
+    fn overflow_lines(&self, home: &Line) -> impl Iterator<Item = &Line> {
+        let next = |line: &Line| line.link().and_then(|number| self.overflow_line(number));
+        std::iter::successors(next(home), move |line| next(line))
+    }
+
     /// A line and those it goes on in.
-    #[inline(always)]
-    fn chain<'t>(&'t self, line: &'t Line) -> impl Iterator<Item = &'t Line> {
-        std::iter::successors(Some(line), |line| line.link().and_then(|number| self.overflow_line(number)))
+    fn chain<'t>(&'t self, home: &'t Line) -> impl Iterator<Item = &'t Line> {
+        std::iter::once(home).chain(self.overflow_lines(home))
     }
 
     #[inline(always)]
@@ -195,24 +202,31 @@ impl Dedupe {
         let generation = self.generation.load(Relaxed);
         let fingerprint = F::fingerprint(hash);
         let entry = fingerprint | (generation % GENERATIONS);
-        let mut home = F::copy(held.line());
-        if F::has(&home, fingerprint) {
-            return self.is_first_again::<F>(held.line(), entry, live_at(generation));
+        let home = held.line();
+        let mut words = home.words();
+        if F::has(&words, fingerprint) {
+            return self.is_first_again::<F>(home, entry, live_at(generation));
         }
-        for line in self.chain(held.line()).skip(1) {
-            if F::has(&F::copy(line), fingerprint) {
-                return self.is_first_again::<F>(line, entry, live_at(generation));
-            }
+        if home.link().is_some()
+            && let Some(line) = self.find_further::<F>(home, fingerprint)
+        {
+            return self.is_first_again::<F>(line, entry, live_at(generation));
         }
-        if held.line().swept() != generation % GENERATIONS {
-            self.sweep::<F>(held.line(), generation);
-            home = F::copy(held.line());
+        if home.swept() != generation % GENERATIONS {
+            self.sweep::<F>(home, generation);
+            words = home.words();
         }
-        match F::free(&home) {
-            Some(at) => F::set(held.line(), at, entry),
-            None => self.put_further::<F>(held.line(), entry),
+        match F::free(&words) {
+            Some(at) => F::set(home, at, entry),
+            None => self.put_further::<F>(home, entry),
         }
         true
+    }
+
+    /// The line behind this one that has a fingerprint.
+    #[inline(never)]
+    fn find_further<F: Format>(&self, home: &Line, fingerprint: u64) -> Option<&Line> {
+        self.overflow_lines(home).find(|line| F::has(&line.words(), fingerprint))
     }
 
     /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.
@@ -229,15 +243,15 @@ impl Dedupe {
     /// The same of a line that goes on in others: its entries move up.
     fn rewrite<F: Format>(&self, home: &Line, live: Live) {
         let numbers: Vec<u32> = self.chain(home).filter_map(Line::link).collect();
-        let entries = self.chain(home).flat_map(|line| (0..F::ENTRIES).map(|at| F::get(line, at)));
+        let entries = self.chain(home).flat_map(|line| places::<F>().map(|at| F::get(line, at)));
         let mut entries = entries.filter(|entry| live.has(*entry)).collect::<Vec<u64>>().into_iter();
-        let mut fill = |line: &Line| (0..F::ENTRIES).for_each(|at| F::set(line, at, entries.next().unwrap_or(0)));
+        let mut fill = |line: &Line| places::<F>().for_each(|at| F::set(line, at, entries.next().unwrap_or(0)));
         fill(home);
         let mut last = home;
         for number in numbers {
             let Some(line) = self.overflow_line(number) else { continue };
             fill(line);
-            let is_needed = F::get(line, 0) != 0;
+            let is_needed = F::get(line, 1) != 0;
             last.set_link(is_needed.then_some(number));
             if is_needed {
                 last = line;
@@ -254,7 +268,7 @@ impl Dedupe {
     fn is_first_again<F: Format>(&self, line: &Line, entry: u64, live: Live) -> bool {
         let fingerprint = entry - entry % GENERATIONS;
         // Any fingerprint is once in a line and those it goes on in.
-        let at = (0..F::ENTRIES).find(|at| F::get(line, *at) & !(GENERATIONS - 1) == fingerprint);
+        let at = places::<F>().find(|at| F::get(line, *at) & !(GENERATIONS - 1) == fingerprint);
         let Some(at) = at else { return true };
         let is_first = !live.has(F::get(line, at));
         if F::get(line, at) != entry {
@@ -269,7 +283,7 @@ impl Dedupe {
     /// Puts an entry behind a line that is full.
     #[inline(never)]
     fn put_further<F: Format>(&self, home: &Line, entry: u64) {
-        let place = self.chain(home).skip(1).find_map(|line| F::free(&F::copy(line)).map(|at| (line, at)));
+        let place = self.overflow_lines(home).find_map(|line| F::free(&line.words()).map(|at| (line, at)));
         if let Some((line, at)) = place {
             return F::set(line, at, entry);
         }
@@ -277,16 +291,16 @@ impl Dedupe {
             self.overflow.take().and_then(|number| Some((number, self.overflow_line(number)?)))
         {
             line.set_link(home.link());
-            F::set(line, 0, entry);
+            F::set(line, 1, entry);
             home.set_link(Some(number));
             return;
         }
         self.tally.add(Kind::Forgotten as usize);
         // Of several that are as old, one that the new one's fingerprint chooses: no place has its entries last for ever.
         let age = |at: usize| entry.wrapping_sub(F::get(home, at)) % GENERATIONS;
-        let begin = (entry >> GENERATION_BITS) as usize % F::ENTRIES;
-        let oldest = (0..F::ENTRIES).map(|step| (begin + step) % F::ENTRIES).max_by_key(|at| age(*at));
-        F::set(home, oldest.unwrap_or(begin), entry);
+        let begin = (entry >> GENERATION_BITS) as usize;
+        let oldest = (begin..begin + F::ENTRIES).map(|step| 1 + step % F::ENTRIES).max_by_key(|at| age(*at));
+        F::set(home, oldest.unwrap_or(1), entry);
     }
 
     /// Its memory, once all of its lines are in use.
@@ -316,7 +330,7 @@ impl Dedupe {
     }
 
     fn count<F: Format>(&self, homes: &[Line], live: Live) -> usize {
-        let in_line = |line: &Line| (0..F::ENTRIES).filter(|at| live.has(F::get(line, *at))).count();
+        let in_line = |line: &Line| places::<F>().filter(|at| live.has(F::get(line, *at))).count();
         let in_home = |home: &Line| {
             let held = home.lock();
             self.chain(held.line()).map(in_line).sum::<usize>()
