@@ -185,8 +185,8 @@ defmodule AdTally.Meter do
           reraise error, __STACKTRACE__
       end
 
-    {ok, duplicate, late, future, overflow} = record_rest(meter, events, first, {0, 0, 0, 0, 0})
-    %{ok: ok, duplicate: duplicate, late: late, future: future, overflow: overflow}
+    counted = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
+    record_rest(meter, events, first, counted)
   end
 
   # All of them, if that is not too much for a call. Otherwise they are looked at, and none is
@@ -204,13 +204,23 @@ defmodule AdTally.Meter do
   defp how_many(_other), do: 1
 
   # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
-  defp record_rest({_meter, native, late} = meter, events, {rest, {counts, places}}, sums) do
+  defp record_rest({_meter, native, late} = meter, events, {rest, {counts, places}}, counted) do
     if late != nil, do: Late.take(late, at_places(events, places, 0))
-    sums = Enum.zip_with(Tuple.to_list(counts), Tuple.to_list(sums), &+/2) |> List.to_tuple()
+    counted = add(counted, counts)
 
     if rest == [],
-      do: sums,
-      else: record_rest(meter, rest, Native.meter_record_some(native, rest), sums)
+      do: counted,
+      else: record_rest(meter, rest, Native.meter_record_some(native, rest), counted)
+  end
+
+  defp add(counted, {ok, duplicate, late, future, overflow}) do
+    %{
+      ok: counted.ok + ok,
+      duplicate: counted.duplicate + duplicate,
+      late: counted.late + late,
+      future: counted.future + future,
+      overflow: counted.overflow + overflow
+    }
   end
 
   defp at_places(_events, [], _place), do: []

@@ -90,8 +90,17 @@ fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
     })
 }
 
+/// Appends events to a batch. Those with the amounts of the one before are given no others.
+fn push_all(batch: &mut Batch, meter: &Meter, sent: &[Sent]) {
+    let mut last = None;
+    for sent in sent {
+        push(batch, meter, sent, last == Some(sent.amounts));
+        last = Some(sent.amounts);
+    }
+}
+
 /// Appends an event to a batch.
-fn push(batch: &mut Batch, meter: &Meter, sent: &Sent) {
+fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) {
     let (room, amounts) = batch.rooms(0);
     let mut writer = KeyWriter::tuple(room, meter.seed(), 2).expect("an arity");
     writer.integer(sent.key.0);
@@ -111,8 +120,9 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent) {
     for (metric, amount) in sent.amounts.into_iter().enumerate() {
         amounts[metric].write(Add { metric: metric as u32, amount });
     }
+    let amounts = (!with_last_amounts).then_some(sent.amounts.len());
     // SAFETY: both keys were written into the room, one behind the other, and both amounts.
-    unsafe { batch.push(draft, (key.length + by.length) as usize, sent.amounts.len()) }.expect("a time");
+    unsafe { batch.push(draft, (key.length + by.length) as usize, amounts) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -249,7 +259,7 @@ proptest! {
             }
             while !waiting.is_empty() {
                 batch.clear();
-                waiting.iter().for_each(|sent| push(&mut batch, &in_batches, sent));
+                push_all(&mut batch, &in_batches, &waiting);
                 let mut asked = 0;
                 let done = in_batches.record_batch(&batch, &mut outcomes, || u64::MAX, || {
                     asked += 1;
@@ -351,11 +361,11 @@ fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug + use<>
 fn a_batch_refuses_a_time_that_is_none() {
     let meter = meter(&config());
     let mut batch = Batch::default();
-    push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 });
+    push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 }, false);
     let length = batch.words();
     let key = Written { hash: 0, begin: 0, length: 0 };
     // SAFETY: it has no words and no amounts.
-    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, 0) };
+    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, Some(0)) };
     assert_eq!(pushed, Err(Error::Time(u64::MAX)));
     assert_eq!((batch.len(), batch.words()), (1, length));
 }
@@ -395,7 +405,7 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
                             user: event,
                         };
                         if thread % 2 == 0 {
-                            push(&mut batch, meter, &sent);
+                            push(&mut batch, meter, &sent, false);
                             if batch.len() == 100 {
                                 assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 100);
                                 batch.clear();
@@ -443,10 +453,10 @@ fn events_of_all_times_begin_no_windows_that_have_passed() {
     for minutes in 6..200 {
         sent.at = BEGIN - minutes * MINUTE;
         assert_eq!(record(&meter, &sent), Outcome::Late);
-        push(&mut batch, &meter, &sent);
+        push(&mut batch, &meter, &sent, false);
     }
     sent.at = BEGIN - 5 * MINUTE;
-    push(&mut batch, &meter, &sent);
+    push(&mut batch, &meter, &sent, false);
     let mut outcomes = Outcomes::default();
     assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 195);
     assert_eq!(outcomes.counts, [1, 0, 194, 0, 0]);

@@ -139,17 +139,16 @@ impl Table {
         Ok(Written { hash, begin, length: length as u32 })
     }
 
-    /// Reads an event. Its keys and its amounts are written into their rooms. What is long of it is noted.
+    /// Reads an event but for its amounts. Its keys are written into the room. What is long of it is noted.
     #[inline(always)]
     fn read<'a, L: Layout>(
         &self,
         env: Env<'a>,
         term: Raw<'a>,
         room: &mut [MaybeUninit<u64>],
-        amounts: &mut Amounts,
         long: &mut Long,
         ahead: &mut Ahead<'_>,
-    ) -> Result<Read, Fault<'a>> {
+    ) -> Result<Read<'a>, Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
         let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
@@ -204,8 +203,7 @@ impl Table {
             }
             None => None,
         };
-        let amounts = self.read_amounts::<L>(env, metrics, amounts)?;
-        Ok(Read { draft: Draft { at, id, key, reach }, words: words as usize, amounts })
+        Ok(Read { draft: Draft { at, id, key, reach }, words: words as usize, metrics })
     }
 
     #[inline(always)]
@@ -219,10 +217,10 @@ impl Table {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
         let recording = self.meter.pin();
         let mut ahead = recording.ahead();
-        let read = self.read::<L>(env, term, room, &mut amounts, long, &mut ahead)?;
-        // SAFETY: it has written that many of both.
-        let (words, amounts) = unsafe { (args::written(room, read.words), args::written(&amounts, read.amounts)) };
-        let event = read.draft.event(words, amounts);
+        let Read { draft, words, metrics } = self.read::<L>(env, term, room, long, &mut ahead)?;
+        let count = self.read_amounts::<L>(env, metrics, &mut amounts)?;
+        // SAFETY: those were written.
+        let event = unsafe { draft.event(args::written(room, words), args::written(&amounts, count)) };
         let refused = |_error| Fault::Event(term);
         match recording.record(&event, ahead, now).map_err(refused)? {
             Some(outcome) => Ok(outcome),
@@ -254,11 +252,11 @@ impl Table {
     }
 }
 
-/// An event that was read: how many words its keys take of their room, and how many amounts there are.
-struct Read {
+/// An event that was read: how many words its keys take of their room, and the list of its amounts.
+struct Read<'a> {
     draft: Draft,
     words: usize,
-    amounts: usize,
+    metrics: Raw<'a>,
 }
 
 /// Room for the keys of any event.
@@ -360,13 +358,16 @@ struct Events<'t> {
     table: &'t Table,
     batch: &'t mut Batch,
     long: Long,
+    /// The word of the last one's list of amounts. Nothing is moved during a call, so a list with the same word is the same
+    /// list: of events of a kind, whose amounts are a constant of the code that makes them, it is read once.
+    metrics: Option<u64>,
 }
 
 fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, long: Long::default() }))
+    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, long: Long::default(), metrics: None }))
 }
 
 impl Load for Events<'_> {
@@ -376,6 +377,7 @@ impl Load for Events<'_> {
     fn clear(&mut self) {
         self.batch.clear();
         self.long.hashed = 0;
+        self.metrics = None;
     }
 
     fn len(&self) -> usize {
@@ -391,15 +393,26 @@ impl Load for Events<'_> {
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
         let mut room = 0;
         self.long.id = None;
+        let table = self.table;
+        let mut read = |room, batch: &mut Batch| {
+            let (words, amounts) = batch.rooms(room);
+            let read = table.read::<L>(env, item, words, &mut self.long, &mut Ahead::nothing())?;
+            let amounts = if self.metrics == Some(read.metrics.word()) {
+                None
+            } else {
+                Some(table.read_amounts::<L>(env, read.metrics, amounts)?)
+            };
+            Ok((read, amounts))
+        };
         loop {
-            let (words, amounts) = self.batch.rooms(room);
-            match self.table.read::<L>(env, item, words, amounts, &mut self.long, &mut Ahead::nothing()) {
-                Ok(Read { draft, words, amounts }) => {
+            match read(room, self.batch) {
+                Ok((Read { draft, words, metrics }, amounts)) => {
+                    self.metrics = Some(metrics.word());
                     // SAFETY: it has written that many of both rooms just now, and the keys lie there.
                     return Ok(unsafe { self.batch.push(draft, words, amounts) }?);
                 }
                 Err(Fault::Room) => room = LONGEST_ROOM,
-                Err(fault) => return Err(self.table.refusal(env, fault)),
+                Err(fault) => return Err(table.refusal(env, fault)),
             }
         }
     }

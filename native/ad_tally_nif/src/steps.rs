@@ -123,7 +123,8 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
     if applied == load.len() && outcome.is_plain() {
         return Ok(atoms::ok().to_term(env));
     }
-    Ok((skip(env, items, applied), outcome.term(env)).encode(env))
+    let rest = if applied == load.len() { terms::list(env, &[]) } else { skip(env, items, applied) };
+    Ok((rest, outcome.term(env)).encode(env))
 }
 
 /// Looks whether the items of a long list are right, as far as time permits: the rest of the list.

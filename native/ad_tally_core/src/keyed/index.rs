@@ -230,16 +230,10 @@ impl<'a> Entries<'a> {
         unsafe { self.lines.get_unchecked(at) }
     }
 
-    /// The hash's line.
-    #[inline(always)]
-    pub(super) fn line_of(self, hash: u64) -> &'a Line {
-        self.line(hash as usize)
-    }
-
-    /// The same, which is asked for and may not be near yet.
+    /// The hash's line, which is asked for and may not be near yet.
     #[inline(always)]
     pub(super) fn fetch(self, hash: u64) -> &'a Line {
-        let line = self.line_of(hash);
+        let line = self.line(hash as usize);
         fetch(line);
         line
     }

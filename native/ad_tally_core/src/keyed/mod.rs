@@ -170,27 +170,14 @@ impl Keyed {
         self.find(key)
     }
 
-    /// Asks for the line of the index where a hash belongs, to be looked at soon.
-    #[inline(always)]
-    pub(crate) fn fetch(&self, hash: u64) {
-        let _ = self.fetch_line(hash);
-    }
-
-    /// The row that most likely is that of a key of that hash and so many words, asked for so that it is near when it is
-    /// looked for.
-    #[inline(always)]
-    pub(crate) fn fetch_row_of(&self, hash: u64, words: usize) -> Option<Found<'_>> {
-        let line = self.entries(self.shard(hash))?.line_of(hash);
-        self.fetch_row(line, hash, words)
-    }
-
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
     #[inline(always)]
     pub(crate) fn fetch_line(&self, hash: u64) -> Option<&Line> {
         Some(self.entries(self.shard(hash))?.fetch(hash))
     }
 
-    /// The same, where the hash's line of the index is near.
+    /// The row that most likely is that of a key of that hash and so many words, whose line of the index is near, asked for so
+    /// that it is near when it is looked for.
     #[inline(always)]
     pub(crate) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<Found<'_>> {
         let entry = line.candidate(hash)?;

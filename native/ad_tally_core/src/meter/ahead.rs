@@ -64,8 +64,10 @@ impl<'o> Ahead<'o> {
     /// Its sketch's key, and its user, whose register is asked for.
     #[inline(always)]
     pub fn reach(&mut self, key: Written, user: Coupon) {
-        if let Some(window) = self.window {
-            self.places.reach = window.fetch_sketch(key.hash, key.length as usize, user);
+        if let Some(window) = self.window
+            && let Some(line) = window.fetch_reach_line(key.hash)
+        {
+            self.places.reach = window.fetch_sketch(line, key.hash, key.length as usize, user);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Many events at once: decoded first, then recorded by groups.
 //!
 //! An event waits for the lines of its id, of its keys in the index, and then of its rows. So while a group is recorded, the
-//! rows of the next one and the first lines of the one after that are on their way.
+//! rows of the next one and the lines of the index of the one after that are on their way.
 
 use std::mem::MaybeUninit;
 
@@ -10,13 +10,15 @@ use super::{Event, Meter, OUTCOMES, Open, Outcome, Step, check_time};
 use crate::counters::Add;
 use crate::error::Error;
 use crate::key::HashedKey;
-use crate::keyed::Words;
+use crate::keyed::{Line, Words};
 use crate::pin::Pinned;
 use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
-/// Events whose lines are asked for together.
-const GROUP: usize = 16;
+/// Events that are between asking for an event's lines of the index and for its rows, and from there to recording it.
+const AHEAD: usize = 12;
+/// Events after which whoever waits for them is asked whether to go on.
+const LOOK: usize = 32;
 /// Events that windows are pinned for: who closes them waits meanwhile.
 const TURN: usize = 64;
 
@@ -79,6 +81,8 @@ pub struct Batch {
     entries: Vec<Entry>,
     words: Words,
     amounts: Vec<Add>,
+    /// Where those of the last event are.
+    last: (u32, u32),
 }
 
 impl Batch {
@@ -109,6 +113,7 @@ impl Batch {
         self.entries.clear();
         self.amounts.clear();
         self.words.clear();
+        self.last = (0, 0);
     }
 
     /// Room for the next event's keys, of `words` words at least, and of two keys without long binaries; and for its amounts.
@@ -119,7 +124,8 @@ impl Batch {
         (self.words.room(words, 2), amounts.unwrap_or_else(|| unreachable!("reserved just now")))
     }
 
-    /// Appends an event whose keys and amounts were written into [`Batch::rooms`], from their beginnings on.
+    /// Appends an event whose keys and amounts were written into [`Batch::rooms`], from their beginnings on. Without `amounts`
+    /// it has those of the one before.
     ///
     /// # Errors
     /// [`Error::Time`], and it is not appended.
@@ -128,17 +134,19 @@ impl Batch {
     /// The first `words` words and the first `amounts` amounts of the rooms were written since those were last asked for, and
     /// the draft's keys are finished ones among the words.
     #[inline]
-    pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: usize) -> Result<(), Error> {
+    pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: Option<usize>) -> Result<(), Error> {
         check_time(draft.at)?;
         // SAFETY: this function's contract.
         let begin = unsafe { self.words.keep(words) } as u32;
         let key = draft.key.behind(begin);
         let reach = draft.reach.map(|(key, user)| (key.behind(begin), user));
-        let from = self.amounts.len();
-        // SAFETY: as many amounts after the end are written, by this function's contract.
-        unsafe { self.amounts.set_len(from + amounts) };
-        let draft = Draft { key, reach, ..draft };
-        self.entries.push(Entry { draft, amounts: (from as u32, (from + amounts) as u32) });
+        if let Some(amounts) = amounts {
+            let from = self.amounts.len();
+            // SAFETY: as many amounts after the end are written, by this function's contract.
+            unsafe { self.amounts.set_len(from + amounts) };
+            self.last = (from as u32, (from + amounts) as u32);
+        }
+        self.entries.push(Entry { draft: Draft { key, reach, ..draft }, amounts: self.last });
         Ok(())
     }
 
@@ -234,32 +242,31 @@ impl Meter {
         let is_last = entries.len() <= TURN;
         let entries = &entries[..entries.len().min(TURN)];
         let before = outcomes.counts;
-        let (mut windows, mut places) = ([None; TURN], [Places::default(); TURN]);
-        let (mut lines, mut rows) = (0, 0);
+        let mut sought = [Sought::default(); TURN];
+        let mut last = None;
         let mut recorded = 0;
         let mut end = End::Done;
-        'groups: while recorded < entries.len() {
-            let until = |groups: usize| entries.len().min(recorded + groups * GROUP);
-            let (group, next_rows, next_lines) = (recorded..until(1), rows..until(2), lines..until(3));
-            (rows, lines) = (next_rows.end, next_lines.end);
-            self.fetch_lines(open, batch, &entries[next_lines.clone()], &mut windows[next_lines]);
-            for at in next_rows {
-                let event = batch.event(&entries[at]);
-                places[at] = windows[at].map_or_else(Places::default, |window: &Window| window.fetch_rows(&event));
+        for step in 0..entries.len() + 2 * AHEAD {
+            if let Some(Entry { draft, .. }) = entries.get(step) {
+                sought[step] = self.fetch_lines(open, &mut last, draft);
             }
-            for at in group {
-                match self.record_in(open, windows[at], places[at], &batch.event(&entries[at]), now) {
-                    Step::Done(outcome) => outcomes.add(outcome),
-                    Step::Begin(number) => {
-                        end = End::Begin(number);
-                        break 'groups;
-                    }
+            let Some(at) = step.checked_sub(AHEAD) else { continue };
+            if let Some(Entry { draft, .. }) = entries.get(at) {
+                fetch_rows(draft, &mut sought[at]);
+            }
+            let Some(at) = at.checked_sub(AHEAD) else { continue };
+            let Sought { window, places, .. } = sought[at];
+            match self.record_in(open, window, places, &batch.event(&entries[at]), now) {
+                Step::Done(outcome) => outcomes.add(outcome),
+                Step::Begin(number) => {
+                    end = End::Begin(number);
+                    break;
                 }
-                recorded += 1;
             }
-            // After each group: new keys take microseconds each where memory is fresh.
+            recorded += 1;
+            // Not only after a turn: new keys take microseconds each where memory is fresh.
             let is_over = is_last && recorded == entries.len();
-            if !is_over && !go_on() {
+            if !is_over && recorded % LOOK == 0 && !go_on() {
                 end = End::Stop;
                 break;
             }
@@ -272,23 +279,41 @@ impl Meter {
         (recorded, end)
     }
 
-    /// Looks for the windows of a group's events, and asks for the lines of their ids and those of the index where their
-    /// keys belong.
+    /// Looks for the window of an event, and asks for the lines of the index where its keys belong. That of its id was asked
+    /// for when it was read.
     #[inline(always)]
-    fn fetch_lines<'o>(&self, open: &'o Open, batch: &Batch, group: &[Entry], windows: &mut [Option<&'o Window>]) {
-        let mut last: Option<&Window> = None;
-        for (window, entry) in windows.iter_mut().zip(group) {
-            let at = entry.draft.at;
-            // Mostly that of the one before: a division takes as long as all of the rest.
-            let is_last = |window: &&Window| at.wrapping_sub(window.number * self.window) < self.window;
-            *window = last.filter(is_last).or_else(|| open.find(at / self.window));
-            last = *window;
-            if let Some(id) = entry.draft.id {
-                self.fetch_id(id);
-            }
-            if let Some(window) = window {
-                window.fetch(&batch.event(entry));
-            }
+    fn fetch_lines<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
+        // Mostly that of the one before: a division takes as long as all of the rest.
+        let is_last = |window: &&Window| draft.at.wrapping_sub(window.number * self.window) < self.window;
+        *last = last.filter(is_last).or_else(|| open.find(draft.at / self.window));
+        let Some(window) = *last else { return Sought::default() };
+        Sought {
+            window: *last,
+            counters: window.fetch_line(draft.key.hash),
+            reach: draft.reach.and_then(|(key, _user)| window.fetch_reach_line(key.hash)),
+            places: Places::default(),
         }
+    }
+}
+
+/// What was found so far of an event that is to be recorded: its window, the lines of the index where its keys belong, and
+/// where its rows most likely are.
+#[derive(Clone, Copy, Default)]
+struct Sought<'o> {
+    window: Option<&'o Window>,
+    counters: Option<&'o Line>,
+    reach: Option<&'o Line>,
+    places: Places<'o>,
+}
+
+/// Asks for the rows of an event, whose lines of the index are near.
+#[inline(always)]
+fn fetch_rows(draft: &Draft, sought: &mut Sought<'_>) {
+    let Some(window) = sought.window else { return };
+    if let Some(line) = sought.counters {
+        sought.places.counters = window.fetch_row(line, draft.key.hash, draft.key.length as usize);
+    }
+    if let (Some(line), Some((key, user))) = (sought.reach, draft.reach) {
+        sought.places.reach = window.fetch_sketch(line, key.hash, key.length as usize, user);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Event, ReachConfig};
 use crate::counters::{self, Added};
-use crate::key::{HashedKey, Seed};
-use crate::keyed::{Found, Keyed, Line};
+use crate::key::Seed;
+use crate::keyed::{Found, Line};
 use crate::reach;
 use crate::sketch::{Coupon, Secret, Sketch};
 
@@ -34,15 +34,6 @@ impl Window {
         Self { number, counters: Arc::new(counters::Table::new(metrics, max_keys, seed.clone())), reach }
     }
 
-    /// Asks for the lines of the index where an event's keys belong, to be looked at soon.
-    #[inline(always)]
-    pub(super) fn fetch(&self, event: &Event<'_>) {
-        self.counters.keyed.fetch(event.key.hash);
-        if let (Some((key, _)), Some((reach, _))) = (event.reach, &self.reach) {
-            reach.keyed.fetch(key.hash);
-        }
-    }
-
     /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
     #[inline(always)]
     pub(super) fn fetch_line(&self, hash: u64) -> Option<&Line> {
@@ -55,48 +46,32 @@ impl Window {
         self.counters.keyed.fetch_row(line, hash, words)
     }
 
-    /// Asks for the sketch that most likely is that of a key of that hash and so many words, and for a user's register there.
+    /// The same of a sketch's key.
     #[inline(always)]
-    pub(super) fn fetch_sketch(&self, hash: u64, words: usize, user: Coupon) -> Option<Found<'_>> {
-        let (reach, _) = self.reach.as_ref()?;
-        let found = reach.keyed.fetch_row_of(hash, words)?;
-        reach.fetch_register(found, user);
-        Some(found)
+    pub(super) fn fetch_reach_line(&self, hash: u64) -> Option<&Line> {
+        self.reach.as_ref()?.0.keyed.fetch_line(hash)
     }
 
-    /// Asks for the rows that most likely are those of an event's keys, whose lines of the index are near, and says where
-    /// they are.
+    /// Asks for the sketch that most likely is that of a key of that hash and so many words, whose line is near, and for a
+    /// user's register there.
     #[inline(always)]
-    pub(super) fn fetch_rows(&self, event: &Event<'_>) -> Places<'_> {
-        self.places(event, Places::default(), |keyed, _likely, key| keyed.fetch_row_of(key.hash, key.words.len()))
+    pub(super) fn fetch_sketch(&self, line: &Line, hash: u64, words: usize, user: Coupon) -> Option<Found<'_>> {
+        let (reach, _) = self.reach.as_ref()?;
+        let found = reach.keyed.fetch_row(line, hash, words)?;
+        reach.fetch_register(found, user);
+        Some(found)
     }
 
     /// Looks for the rows of an event's keys, first where they most likely are.
     #[inline(always)]
     pub(super) fn find<'w>(&'w self, event: &Event<'_>, likely: Places<'w>) -> Places<'w> {
-        self.places(event, likely, |keyed, likely, key| keyed.find_at(likely, key))
-    }
-
-    /// What a way to look for a key's row finds for those of an event. The register of its user is asked for.
-    #[inline(always)]
-    fn places<'w>(
-        &'w self,
-        event: &Event<'_>,
-        likely: Places<'w>,
-        look: impl Fn(&'w Keyed, Option<Found<'w>>, HashedKey<'_>) -> Option<Found<'w>>,
-    ) -> Places<'w> {
-        let counters = look(&self.counters.keyed, likely.counters, event.key);
-        let reach = match (event.reach, &self.reach) {
-            (Some((key, user)), Some((reach, _))) => {
-                let found = look(&reach.keyed, likely.reach, key);
-                if let Some(found) = found {
-                    reach.fetch_register(found, user);
-                }
-                found
-            }
-            _ => None,
-        };
-        Places { counters, reach }
+        Places {
+            counters: self.counters.keyed.find_at(likely.counters, event.key),
+            reach: match (event.reach, &self.reach) {
+                (Some((key, _user)), Some((reach, _))) => reach.keyed.find_at(likely.reach, key),
+                _ => None,
+            },
+        }
     }
 
     /// Counts an event whose rows were looked for just now.
