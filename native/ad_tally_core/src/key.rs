@@ -330,6 +330,37 @@ fn take<'a>(words: &mut &'a [u64], count: usize) -> &'a [u64] {
     taken
 }
 
+/// Does something with the tuple of some elements of a key, whose words these are.
+///
+/// # Panics
+/// If the key has no such element, or they are none or more than a tuple has.
+pub(crate) fn with_part<R>(words: &[u64], places: &[usize], seed: &Seed, act: impl FnOnce(HashedKey<'_>) -> R) -> R {
+    let (mut elements, mut count) = ([Element::Integer(0); MAX_ARITY], 0);
+    for element in KeyRef::new(words).elements() {
+        elements[count] = element;
+        count += 1;
+    }
+    let write = |room: &mut [MaybeUninit<u64>]| {
+        let mut writer = KeyWriter::tuple(room, seed, places.len()).ok()?;
+        for place in places {
+            match elements[..count][*place] {
+                Element::Integer(value) => writer.integer(value),
+                Element::Symbol(name) => writer.symbol(name),
+                Element::Bytes(bytes) => writer.bytes(bytes).ok()?.ok()?,
+            }
+        }
+        Some(act(writer.finish()))
+    };
+    // What there is room for is asked with room for all that may follow.
+    let room = words.len() + 1 + SHORT_KEY_WORDS;
+    let mut short = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
+    let part = match short.get_mut(..room) {
+        Some(room) => write(room),
+        None => write(&mut vec![MaybeUninit::uninit(); room]),
+    };
+    part.unwrap_or_else(|| unreachable!("a part of a key is one"))
+}
+
 /// How many words the key has whose word `i` is `word(i)`: it reads the header and the lengths only.
 pub(crate) fn length_in_words(word: impl Fn(usize) -> u64) -> usize {
     let header = word(0);
@@ -413,6 +444,44 @@ mod tests {
             let key = writer.finish();
             (key.words.to_vec(), key.hash)
         })
+    }
+
+    #[test]
+    fn a_part_of_a_key_is_the_tuple_of_its_elements() {
+        let (seed, long) = (Seed::random(), vec![7; MAX_BYTES]);
+        let elements = [
+            Element::Integer(-1),
+            Element::Bytes(b""),
+            Element::Bytes(b"a binary of thirty bytes......"),
+            Element::Bytes(&long),
+            Element::Symbol(11),
+            Element::Bytes(&long[..31]),
+            Element::Integer(i64::MIN),
+            Element::Bytes(b"us"),
+        ];
+        let key = |elements: &[Element<'_>]| {
+            let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
+            let mut writer = KeyWriter::tuple(&mut room, &seed, elements.len()).expect("an arity");
+            for element in elements {
+                match element {
+                    Element::Integer(value) => writer.integer(*value),
+                    Element::Symbol(name) => writer.symbol(*name),
+                    Element::Bytes(bytes) => writer.bytes(bytes).expect("a length").expect("room"),
+                }
+            }
+            let key = writer.finish();
+            (key.hash, key.words.to_vec())
+        };
+        let (_hash, words) = key(&elements);
+        let places: [&[usize]; 6] = [&[0], &[1], &[7, 0], &[3], &[2, 5, 4], &[0, 1, 2, 3, 4, 5, 6, 7]];
+        for places in places {
+            let expected = key(&places.iter().map(|place| elements[*place]).collect::<Vec<_>>());
+            with_part(&words, places, &seed, |part| assert_eq!((part.hash, part.words.to_vec()), expected));
+        }
+        // Of a short one, in room that is not allocated.
+        let (_hash, words) = key(&elements[..3]);
+        let expected = key(&[elements[2], elements[0]]);
+        with_part(&words, &[2, 0], &seed, |part| assert_eq!((part.hash, part.words.to_vec()), expected));
     }
 
     #[test]

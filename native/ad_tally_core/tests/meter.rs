@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Batch, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, Written};
-use ad_tally_core::sketch::Coupon;
+use ad_tally_core::sketch::{Coupon, Sketch};
 use ad_tally_core::{Add, Element, Error, HashedKey, KeyWriter, Meter, dedupe};
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn config() -> Config {
         max_ahead: None,
         metrics: 2,
         max_keys: 10_000,
-        reach: Some(ReachConfig { precision: 12, max_keys: 10_000, secret: None }),
+        reach: Some(ReachConfig { by: vec![0], precision: 12, max_keys: 10_000, secret: None }),
         dedupe: Some(dedupe::Config { window: 1_000 * MINUTE, capacity: 10_000, wide: true }),
     }
 }
@@ -53,36 +53,32 @@ fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
 }
 
 fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) -> R {
-    let (mut room, mut reach_room) =
-        ([MaybeUninit::uninit(); SHORT_KEY_WORDS], [MaybeUninit::uninit(); SHORT_KEY_WORDS]);
+    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     let mut key = KeyWriter::tuple(&mut room, meter.seed(), 2).expect("an arity");
     key.integer(sent.key.0);
     key.integer(sent.key.1);
-    let mut reach = KeyWriter::tuple(&mut reach_room, meter.seed(), 1).expect("an arity");
-    reach.integer(sent.key.0);
     let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
     act(&Event {
         at: sent.at,
         id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
         key: key.finish(),
         amounts: &amounts,
-        reach: meter.reach().map(|_| (reach.finish(), Coupon::of_integer(sent.user, None))),
+        user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
     })
 }
 
 /// Records an event that is looked for ahead as if it were another one.
 fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
     let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
-    let told = |event: &Event<'_>| (event.at, written(event.key), event.reach.map(|(by, user)| (written(by), user)));
+    let told = |event: &Event<'_>| (event.at, written(event.key));
     let hint = hint.map(|hint| with_event(meter, hint, told));
     with_event(meter, sent, |event| {
         let recording = meter.pin();
         let mut ahead = recording.ahead();
-        if let Some((at, key, reach)) = hint {
+        if let Some((at, key)) = hint {
             ahead.at(at);
             ahead.key(key);
             ahead.row();
-            reach.into_iter().for_each(|(by, user)| ahead.reach(by, user));
         }
         let recorded = recording.record(event, ahead, || u64::MAX).expect("a time");
         drop(recording);
@@ -107,22 +103,18 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
     writer.integer(sent.key.1);
     let key = writer.finish();
     let key = Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
-    let mut writer = KeyWriter::tuple(&mut room[key.length as usize..], meter.seed(), 1).expect("an arity");
-    writer.integer(sent.key.0);
-    let by = writer.finish();
-    let by = Written { hash: by.hash, begin: key.length, length: by.words.len() as u32 };
     let draft = Draft {
         at: sent.at,
         id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
         key,
-        reach: meter.reach().map(|_| (by, Coupon::of_integer(sent.user, None))),
+        user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
     };
     for (metric, amount) in sent.amounts.into_iter().enumerate() {
         amounts[metric].write(Add { metric: metric as u32, amount });
     }
     let amounts = (!with_last_amounts).then_some(sent.amounts.len());
-    // SAFETY: both keys were written into the room, one behind the other, and both amounts.
-    unsafe { batch.push(draft, (key.length + by.length) as usize, amounts) }.expect("a time");
+    // SAFETY: the key was written into the room, and both amounts.
+    unsafe { batch.push(draft, amounts) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -327,15 +319,13 @@ fn an_event_is_not_looked_for_in_the_window_of_another_time() {
     assert_eq!(sent.map(|sent| record(&meter, &sent)), [Outcome::Applied; 2]);
     let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
     with_event(&meter, &sent[1], |event| {
-        let (key, (by, user)) = (event.key, event.reach.expect("sketches"));
         for is_row_known in [true, false] {
             let recording = meter.pin();
             let mut ahead = recording.ahead();
             ahead.at(BEGIN);
-            ahead.key(written(key));
+            ahead.key(written(event.key));
             if is_row_known {
                 ahead.row();
-                ahead.reach(written(by), user);
             }
             ahead.at(BEGIN + MINUTE);
             ahead.row();
@@ -357,6 +347,79 @@ fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug + use<>
     windows.iter().map(|window| (window.number, rows(window), users(window), window.overflow())).collect::<Vec<_>>()
 }
 
+/// Keys that share a sketch, with so many users that it becomes a set and then registers, whose least value is noted time and
+/// again: whatever a key's row knew of its sketch, no user is lost and none is seen by another one.
+#[test]
+fn a_sketch_that_keys_share_is_that_of_all_their_users() {
+    const THREADS: u64 = 4;
+    const USERS: u64 = 30_000;
+    let reach = ReachConfig { by: vec![0], precision: 5, max_keys: 10_000, secret: None };
+    let meter = meter(&Config { reach: Some(reach), ..config() });
+    let sent = |user: u64| Sent {
+        id: None,
+        at: BEGIN,
+        key: ((user % 7) as i64, (user % 131) as i64),
+        amounts: [1, 1],
+        user: user / 7,
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let meter = &meter;
+            scope.spawn(move || {
+                let (mut batch, mut outcomes) = (Batch::default(), Outcomes::default());
+                for user in (thread..USERS).step_by(THREADS as usize) {
+                    if user % 3 == 0 {
+                        record_ahead(meter, &sent(user), Some(&sent(user)));
+                    } else {
+                        push(&mut batch, meter, &sent(user), false);
+                    }
+                    if batch.len() == 100 {
+                        assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 100);
+                        batch.clear();
+                    }
+                }
+                meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true);
+            });
+        }
+    });
+    let mut expected: BTreeMap<i64, Sketch> = BTreeMap::new();
+    for sent in (0..USERS).map(sent) {
+        let sketch = expected.entry(sent.key.0).or_insert_with(|| Sketch::new(5, None).expect("a precision"));
+        sketch.insert(Coupon::of_integer(sent.user, None));
+    }
+    let windows = meter.stop();
+    assert_eq!(windows.len(), 1);
+    let mut seen = BTreeMap::new();
+    windows[0].reach().expect("there are sketches").walk(|key, sketch| {
+        let elements: Vec<Element<'_>> = key.elements().collect();
+        let [Element::Integer(campaign)] = elements[..] else { panic!("{elements:?}") };
+        assert!(seen.insert(campaign, sketch.to_bytes()).is_none());
+        ControlFlow::Continue(())
+    });
+    assert_eq!(seen, expected.iter().map(|(campaign, sketch)| (*campaign, sketch.to_bytes())).collect());
+}
+
+#[test]
+fn users_without_a_sketch_are_counted_whatever_row_their_key_has() {
+    for (max_keys, max_sketches, outcomes) in [(1, 10, [0, 1, 1]), (10, 1, [0, 1, 1]), (10, 10, [0, 0, 0])] {
+        let reach = ReachConfig { by: vec![1], precision: 12, max_keys: max_sketches, secret: None };
+        let meter = meter(&Config { reach: Some(reach), max_keys, ..config() });
+        for _ in 0..2 {
+            let recorded = [1, 2, 3].map(|creative| {
+                let sent =
+                    Sent { id: None, at: BEGIN, key: (1, creative), amounts: [1, 1], user: 10 + creative as u64 };
+                u8::from(record(&meter, &sent) == Outcome::Overflow)
+            });
+            assert_eq!(recorded, outcomes, "{max_keys} {max_sketches}");
+        }
+        let window = &meter.stop()[0];
+        let in_sketches: f64 = users(window).values().sum();
+        let beside = window.reach_overflow().expect("there are sketches").estimate();
+        assert_eq!(in_sketches.round() + beside.round(), 3.0);
+        assert_eq!(rows(window).len(), max_keys.min(3));
+    }
+}
+
 #[test]
 fn a_batch_refuses_a_time_that_is_none() {
     let meter = meter(&config());
@@ -365,7 +428,7 @@ fn a_batch_refuses_a_time_that_is_none() {
     let length = batch.words();
     let key = Written { hash: 0, begin: 0, length: 0 };
     // SAFETY: it has no words and no amounts.
-    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, reach: None }, 0, Some(0)) };
+    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, user: None }, Some(0)) };
     assert_eq!(pushed, Err(Error::Time(u64::MAX)));
     assert_eq!((batch.len(), batch.words()), (1, length));
 }
@@ -495,7 +558,7 @@ fn a_time_too_far_ahead_is_not_counted_and_closes_nothing() {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     let mut key = KeyWriter::bare(&mut room, meter.seed());
     key.integer(1);
-    let event = Event { at: u64::MAX, id: None, key: key.finish(), amounts: &[], reach: None };
+    let event = Event { at: u64::MAX, id: None, key: key.finish(), amounts: &[], user: None };
     assert_eq!(meter.record(&event, || u64::MAX), Err(Error::Time(u64::MAX)));
 }
 
@@ -519,7 +582,7 @@ fn a_configuration_that_is_wrong_is_refused() {
     assert_eq!(refused(Config { lateness: 1 << 47, ..config() }), Some(Error::Lateness(1 << 47)));
     assert_eq!(refused(Config { metrics: 17, ..config() }), Some(Error::Metrics(17)));
     assert_eq!(refused(Config { max_keys: 0, ..config() }), Some(Error::MaxKeys(0)));
-    let reach = ReachConfig { precision: 3, max_keys: 1, secret: None };
+    let reach = ReachConfig { by: vec![0], precision: 3, max_keys: 1, secret: None };
     assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Precision(3)));
     let dedupe = dedupe::Config { window: 0, capacity: 1, wide: false };
     assert_eq!(refused(Config { dedupe: Some(dedupe), ..config() }), Some(Error::DedupeWindow(0)));

@@ -9,7 +9,6 @@ use ad_tally_core::key::{LONGEST_KEY_WORDS, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
-use arrayvec::ArrayVec;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
 use crate::args::{self, KeyFault, Parts};
@@ -32,10 +31,6 @@ pub struct Table {
     metrics: Vec<u64>,
     /// How many dimensions an event has.
     dimensions: usize,
-    /// Which of them a sketch's key has.
-    by: Vec<usize>,
-    /// Where those begin and how many they are, if they follow one another.
-    by_range: Option<(usize, usize)>,
 }
 
 /// A window of a meter.
@@ -46,8 +41,6 @@ pub struct Period {
 
 resource!(Table, c"meter", "an AdTally.Meter");
 resource!(Period, c"meter_window", "a window of an AdTally.Meter");
-
-const MOST_DIMENSIONS: usize = ad_tally_core::key::MAX_ARITY;
 
 /// Room for the amounts of an event.
 type Amounts = [MaybeUninit<Add>; MAX_METRICS];
@@ -111,22 +104,16 @@ impl Table {
         if terms::is_empty_list::<L>(env, rest) { Ok(count) } else { Err(Fault::Metrics(list)) }
     }
 
-    /// Writes the words of a key into the room, behind `written` others.
+    /// Writes the words of a key into the room.
     #[inline(always)]
     fn write_key<'a, L: Layout>(
         &self,
         env: Env<'a>,
         room: &mut [MaybeUninit<u64>],
-        written: &mut u32,
         elements: &[Raw<'a>],
         of: Raw<'a>,
     ) -> Result<Written, Fault<'a>> {
         let parts = Parts::of_tuple(elements);
-        let begin = *written;
-        let room = &mut room[begin as usize..];
-        if room.len() < SHORT_KEY_WORDS {
-            return Err(Fault::Room);
-        }
         let (hash, length) = match args::write_short_key::<L>(env, room, self.meter.seed(), parts) {
             Some(key) => key,
             None => match args::write_any_key::<L>(env, room, self.meter.seed(), parts) {
@@ -135,11 +122,11 @@ impl Table {
                 Err(_) => return Err(Fault::Key(of)),
             },
         };
-        *written += length as u32;
-        Ok(Written { hash, begin, length: length as u32 })
+        Ok(Written { hash, begin: 0, length: length as u32 })
     }
 
-    /// Reads an event but for its amounts. Its keys are written into the room. What is long of it is noted.
+    /// Reads an event, all but the list of its amounts, which it gives back. Its key is written into the room, and nothing
+    /// before it. What is long of it is noted.
     #[inline(always)]
     fn read<'a, L: Layout>(
         &self,
@@ -148,7 +135,7 @@ impl Table {
         room: &mut [MaybeUninit<u64>],
         long: &mut Long,
         ahead: &mut Ahead<'_>,
-    ) -> Result<Read<'a>, Fault<'a>> {
+    ) -> Result<(Draft, Raw<'a>), Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
         let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
@@ -172,8 +159,7 @@ impl Table {
         };
         let elements = terms::tuple::<L>(env, dimensions).filter(|elements| elements.len() == self.dimensions);
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
-        let mut words = 0;
-        let key = self.write_key::<L>(env, room, &mut words, elements, dimensions)?;
+        let key = self.write_key::<L>(env, room, elements, dimensions)?;
         ahead.key(key);
         let user = match self.meter.reach() {
             Some(reach) if !is_nil(user) => {
@@ -185,25 +171,7 @@ impl Table {
             _ => None,
         };
         ahead.row();
-        let reach = match user {
-            Some(user) => {
-                let by = match self.by_range {
-                    Some((0, length)) if length == self.dimensions => key,
-                    Some((begin, length)) => {
-                        let by = &elements[begin..begin + length];
-                        self.write_key::<L>(env, room, &mut words, by, dimensions)?
-                    }
-                    None => {
-                        let by: ArrayVec<Raw<'a>, MOST_DIMENSIONS> = self.by.iter().map(|at| elements[*at]).collect();
-                        self.write_key::<L>(env, room, &mut words, &by, dimensions)?
-                    }
-                };
-                ahead.reach(by, user);
-                Some((by, user))
-            }
-            None => None,
-        };
-        Ok(Read { draft: Draft { at, id, key, reach }, words: words as usize, metrics })
+        Ok((Draft { at, id, key, user }, metrics))
     }
 
     #[inline(always)]
@@ -217,10 +185,11 @@ impl Table {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
         let recording = self.meter.pin();
         let mut ahead = recording.ahead();
-        let Read { draft, words, metrics } = self.read::<L>(env, term, room, long, &mut ahead)?;
+        let (draft, metrics) = self.read::<L>(env, term, room, long, &mut ahead)?;
         let count = self.read_amounts::<L>(env, metrics, &mut amounts)?;
         // SAFETY: those were written.
-        let event = unsafe { draft.event(args::written(room, words), args::written(&amounts, count)) };
+        let event =
+            unsafe { draft.event(args::written(room, draft.key.length as usize), args::written(&amounts, count)) };
         let refused = |_error| Fault::Event(term);
         match recording.record(&event, ahead, now).map_err(refused)? {
             Some(outcome) => Ok(outcome),
@@ -241,7 +210,7 @@ impl Table {
         long: &mut Long,
     ) -> Result<Outcome, Refusal> {
         if let Fault::Room = fault {
-            let mut room = vec![MaybeUninit::uninit(); LONGEST_ROOM];
+            let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
             match with_layout!(L => self.record::<L>(env, term, &mut room, long)) {
                 Ok(outcome) => return Ok(outcome),
                 Err(refused) => fault = refused,
@@ -251,16 +220,6 @@ impl Table {
         Err(self.refusal(env, fault))
     }
 }
-
-/// An event that was read: how many words its keys take of their room, and the list of its amounts.
-struct Read<'a> {
-    draft: Draft,
-    words: usize,
-    metrics: Raw<'a>,
-}
-
-/// Room for the keys of any event.
-const LONGEST_ROOM: usize = 2 * LONGEST_KEY_WORDS;
 
 /// What is long of events.
 #[derive(Default)]
@@ -294,7 +253,7 @@ hot! {
         let Some(table) = pinned.as_ref().and_then(|named| named.as_ref()) else {
             return Err(refusal::no_meter(name.in_env(env)));
         };
-        let mut room = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
+        let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
         let mut long = Long::default();
         let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room, &mut long)) {
             Ok(recorded) => recorded,
@@ -396,22 +355,17 @@ impl Load for Events<'_> {
         let table = self.table;
         let mut read = |room, batch: &mut Batch| {
             let (words, amounts) = batch.rooms(room);
-            let read = table.read::<L>(env, item, words, &mut self.long, &mut Ahead::nothing())?;
-            let amounts = if self.metrics == Some(read.metrics.word()) {
-                None
-            } else {
-                Some(table.read_amounts::<L>(env, read.metrics, amounts)?)
-            };
-            Ok((read, amounts))
+            let (draft, metrics) = table.read::<L>(env, item, words, &mut self.long, &mut Ahead::nothing())?;
+            let is_last = self.metrics == Some(metrics.word());
+            let amounts = if is_last { None } else { Some(table.read_amounts::<L>(env, metrics, amounts)?) };
+            self.metrics = Some(metrics.word());
+            Ok((draft, amounts))
         };
         loop {
             match read(room, self.batch) {
-                Ok((Read { draft, words, metrics }, amounts)) => {
-                    self.metrics = Some(metrics.word());
-                    // SAFETY: it has written that many of both rooms just now, and the keys lie there.
-                    return Ok(unsafe { self.batch.push(draft, words, amounts) }?);
-                }
-                Err(Fault::Room) => room = LONGEST_ROOM,
+                // SAFETY: it has written the key and that many amounts into the rooms just now.
+                Ok((draft, amounts)) => return Ok(unsafe { self.batch.push(draft, amounts) }?),
+                Err(Fault::Room) => room = LONGEST_KEY_WORDS,
                 Err(fault) => return Err(table.refusal(env, fault)),
             }
         }
@@ -441,21 +395,15 @@ fn meter_new<'a>(
     sketches: Sketches<'a>,
     ids: Ids,
 ) -> NifResult<Term<'a>> {
-    let (by, reach) = match sketches {
-        None => (Vec::new(), None),
-        Some((by, precision, max_keys, secret)) => {
-            let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
-            (by, Some(ReachConfig { precision, max_keys, secret }))
-        }
-    };
+    let reach = sketches.map(|(by, precision, max_keys, secret)| {
+        let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
+        ReachConfig { by, precision, max_keys, secret }
+    });
     let dedupe = ids.map(|(window, capacity, wide)| dedupe::Config { window, capacity, wide });
     let config = Config { window, lateness, max_ahead, metrics: metrics.len(), max_keys, reach, dedupe };
     let meter = Meter::new(&config).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
-    let first = by.first().copied();
-    let by_range =
-        first.filter(|first| by.iter().copied().eq(*first..*first + by.len())).map(|first| (first, by.len()));
-    Ok(resource::make(env, Table { meter, metrics, dimensions, by, by_range }))
+    Ok(resource::make(env, Table { meter, metrics, dimensions }))
 }
 
 /// Closes windows whose time has passed, by the events' time or one that is given: `{begin, end, rows, window}` of each.

@@ -15,6 +15,8 @@ const MAX_STRIPED: usize = 1_024;
 pub(crate) struct Table {
     pub(crate) keyed: Keyed,
     metrics: usize,
+    /// Whether its rows have a word for their sketch.
+    linked: bool,
     pub(crate) stripes: Stripes,
     overflow: Overflow,
 }
@@ -34,10 +36,12 @@ impl Overflow {
 }
 
 impl Table {
-    pub(crate) fn new(metrics: usize, max_keys: usize, seed: Seed) -> Self {
+    /// A table of rows with so many metrics, and with a word for another one's row each if they are to be linked.
+    pub(crate) fn new(metrics: usize, linked: bool, max_keys: usize, seed: Seed) -> Self {
         Self {
-            keyed: Keyed::new(1 + metrics, max_keys, seed, None),
+            keyed: Keyed::new(1 + metrics + usize::from(linked), max_keys, seed, None),
             metrics,
+            linked,
             stripes: Stripes::new(MAX_STRIPED, threads),
             overflow: Overflow {
                 head: AtomicU64::new(0),
@@ -59,7 +63,17 @@ impl Table {
     #[inline(always)]
     pub(crate) fn row<'a>(&'a self, found: Found<'a>) -> Row<'a> {
         let (head, cells) = self.keyed.cells(found).split_first().unwrap_or_else(|| unreachable!("a row has a head"));
-        Row { head, cells }
+        Row { head, cells: &cells[..self.metrics] }
+    }
+
+    /// The word that a row has for another one.
+    ///
+    /// # Panics
+    /// If rows are not linked.
+    #[inline(always)]
+    pub(crate) fn link<'a>(&'a self, found: Found<'a>) -> &'a AtomicU64 {
+        assert!(self.linked);
+        &self.keyed.cells(found)[1 + self.metrics]
     }
 
     /// Adds to a key whose row was looked for just now.

@@ -57,6 +57,21 @@ impl Entry {
         Self(NonZeroU64::new(entry).unwrap_or_else(|| unreachable!("no row lies at 0")))
     }
 
+    /// It as a word, which is not 0.
+    #[inline(always)]
+    pub(super) fn word(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The entry that a word is, unless that is 0.
+    ///
+    /// # Safety
+    /// It is 0 or was an entry's.
+    #[inline(always)]
+    pub(super) unsafe fn from_word(word: u64) -> Option<Self> {
+        NonZeroU64::new(word).map(Self)
+    }
+
     /// The row.
     #[inline(always)]
     pub(super) fn row(self) -> NonNull<AtomicU64> {

@@ -87,6 +87,23 @@ impl<'a> Found<'a> {
         Self { entry, table: PhantomData }
     }
 
+    /// It as a word, which is not 0, for [`Found::from_word`].
+    #[inline(always)]
+    pub(crate) fn word(self) -> u64 {
+        self.entry.word()
+    }
+
+    /// What was found when it was a word, if it is one and not 0.
+    ///
+    /// # Safety
+    /// It is 0, or it is the word of a row of a table that is there during `'a`, and whoever has stored the word has seen the
+    /// row before.
+    #[inline(always)]
+    pub(crate) unsafe fn from_word(word: u64) -> Option<Self> {
+        // SAFETY: this function's contract.
+        unsafe { Entry::from_word(word) }.map(Self::new)
+    }
+
     /// What the table has noted about the row, 0 at first. A row that was found a while ago may have another one by now.
     #[inline(always)]
     pub(crate) fn note(self) -> u8 {
@@ -113,6 +130,11 @@ impl Keyed {
             keys: AtomicUsize::new(0),
             allocated: AtomicUsize::new(0),
         }
+    }
+
+    /// The seed that its keys are hashed under.
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
     }
 
     /// Keys that have a row.

@@ -1,7 +1,8 @@
-//! Many events at once: decoded first, then recorded by groups.
+//! Many events at once: decoded first, then recorded.
 //!
-//! An event waits for the lines of its id, of its keys in the index, and then of its rows. So while a group is recorded, the
-//! rows of the next one and the lines of the index of the one after that are on their way.
+//! An event waits for the line of its key in the index, then for its row, then for the register of its user. So it is taken in
+//! steps, each of them some events after the one before, and while others are taken what the next step looks at is on its way.
+//! The line of its id was asked for when it was read.
 
 use std::mem::MaybeUninit;
 
@@ -10,13 +11,14 @@ use super::{Event, Meter, OUTCOMES, Open, Outcome, Step, check_time};
 use crate::counters::Add;
 use crate::error::Error;
 use crate::key::HashedKey;
-use crate::keyed::{Line, Words};
+use crate::keyed::{Found, Line, Words};
 use crate::pin::Pinned;
 use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
-/// Events that are between asking for an event's lines of the index and for its rows, and from there to recording it.
-const AHEAD: usize = 12;
+/// Events between the steps in which an event's line of the index is asked for, then its row, then the register of its user,
+/// and it is recorded.
+const AHEAD: usize = 8;
 /// Events after which whoever waits for them is asked whether to go on.
 const LOOK: usize = 32;
 /// Events that windows are pinned for: who closes them waits meanwhile.
@@ -38,10 +40,6 @@ impl Written {
     fn key(self, words: &[u64]) -> HashedKey<'_> {
         HashedKey { hash: self.hash, words: &words[self.begin as usize..][..self.length as usize] }
     }
-
-    fn behind(self, words: u32) -> Self {
-        Self { begin: self.begin + words, ..self }
-    }
 }
 
 /// An [`Event`] whose keys and amounts lie elsewhere.
@@ -53,8 +51,8 @@ pub struct Draft {
     pub id: Option<u64>,
     /// As in [`Event`].
     pub key: Written,
-    /// As in [`Event`]. It may be the same words as `key`.
-    pub reach: Option<(Written, Coupon)>,
+    /// As in [`Event`].
+    pub user: Option<Coupon>,
 }
 
 impl Draft {
@@ -65,8 +63,7 @@ impl Draft {
     #[inline(always)]
     #[must_use]
     pub fn event<'a>(&self, words: &'a [u64], amounts: &'a [Add]) -> Event<'a> {
-        let reach = self.reach.map(|(key, user)| (key.key(words), user));
-        Event { at: self.at, id: self.id, key: self.key.key(words), amounts, reach }
+        Event { at: self.at, id: self.id, key: self.key.key(words), amounts, user: self.user }
     }
 }
 
@@ -116,38 +113,42 @@ impl Batch {
         self.last = (0, 0);
     }
 
-    /// Room for the next event's keys, of `words` words at least, and of two keys without long binaries; and for its amounts.
+    /// Room for the next event's key, of `words` words at least, and of one without long binaries; and for its amounts.
     #[inline]
     pub fn rooms(&mut self, words: usize) -> (&mut [MaybeUninit<u64>], &mut [MaybeUninit<Add>; MAX_METRICS]) {
         self.amounts.reserve(MAX_METRICS);
         let amounts = self.amounts.spare_capacity_mut().first_chunk_mut();
-        (self.words.room(words, 2), amounts.unwrap_or_else(|| unreachable!("reserved just now")))
+        (self.words.room(words, 1), amounts.unwrap_or_else(|| unreachable!("reserved just now")))
     }
 
-    /// Appends an event whose keys and amounts were written into [`Batch::rooms`], from their beginnings on. Without `amounts`
+    /// Appends an event whose key and amounts were written into [`Batch::rooms`], from their beginnings on. Without `amounts`
     /// it has those of the one before.
     ///
     /// # Errors
     /// [`Error::Time`], and it is not appended.
     ///
     /// # Safety
-    /// The first `words` words and the first `amounts` amounts of the rooms were written since those were last asked for, and
-    /// the draft's keys are finished ones among the words.
+    /// The words of the draft's key and the first `amounts` amounts of the rooms were written since those were last asked for.
     #[inline]
-    pub unsafe fn push(&mut self, draft: Draft, words: usize, amounts: Option<usize>) -> Result<(), Error> {
+    pub unsafe fn push(&mut self, draft: Draft, amounts: Option<usize>) -> Result<(), Error> {
         check_time(draft.at)?;
+        let key = draft.key;
         // SAFETY: this function's contract.
-        let begin = unsafe { self.words.keep(words) } as u32;
-        let key = draft.key.behind(begin);
-        let reach = draft.reach.map(|(key, user)| (key.behind(begin), user));
+        let begin = unsafe { self.words.keep(key.length as usize) } as u32;
+        let key = Written { begin, ..key };
         if let Some(amounts) = amounts {
             let from = self.amounts.len();
             // SAFETY: as many amounts after the end are written, by this function's contract.
             unsafe { self.amounts.set_len(from + amounts) };
             self.last = (from as u32, (from + amounts) as u32);
         }
-        self.entries.push(Entry { draft: Draft { key, reach, ..draft }, amounts: self.last });
+        self.entries.push(Entry { draft: Draft { key, ..draft }, amounts: self.last });
         Ok(())
+    }
+
+    #[inline(always)]
+    fn key(&self, entry: &Entry) -> HashedKey<'_> {
+        entry.draft.key.key(self.words.all())
     }
 
     #[inline(always)]
@@ -246,17 +247,19 @@ impl Meter {
         let mut last = None;
         let mut recorded = 0;
         let mut end = End::Done;
-        for step in 0..entries.len() + 2 * AHEAD {
-            if let Some(Entry { draft, .. }) = entries.get(step) {
-                sought[step] = self.fetch_lines(open, &mut last, draft);
+        for step in 0..entries.len() + 3 * AHEAD {
+            if let Some(entry) = entries.get(step) {
+                sought[step] = self.fetch_line(open, &mut last, &entry.draft);
             }
-            let Some(at) = step.checked_sub(AHEAD) else { continue };
-            if let Some(Entry { draft, .. }) = entries.get(at) {
-                fetch_rows(draft, &mut sought[at]);
+            if let Some((at, entry)) = entry_at(entries, step, AHEAD) {
+                sought[at].fetch_row(&entry.draft);
             }
-            let Some(at) = at.checked_sub(AHEAD) else { continue };
+            if let Some((at, entry)) = entry_at(entries, step, 2 * AHEAD) {
+                sought[at].find(batch.key(entry), entry.draft.user);
+            }
+            let Some((at, entry)) = entry_at(entries, step, 3 * AHEAD) else { continue };
             let Sought { window, places, .. } = sought[at];
-            match self.record_in(open, window, places, &batch.event(&entries[at]), now) {
+            match self.record_in(open, window, places, &batch.event(entry), now) {
                 Step::Done(outcome) => outcomes.add(outcome),
                 Step::Begin(number) => {
                     end = End::Begin(number);
@@ -279,41 +282,50 @@ impl Meter {
         (recorded, end)
     }
 
-    /// Looks for the window of an event, and asks for the lines of the index where its keys belong. That of its id was asked
-    /// for when it was read.
+    /// Looks for the window of an event, and asks for the line of the index where its key belongs. That of its id was asked for
+    /// when it was read.
     #[inline(always)]
-    fn fetch_lines<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
+    fn fetch_line<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
         // Mostly that of the one before: a division takes as long as all of the rest.
         let is_last = |window: &&Window| draft.at.wrapping_sub(window.number * self.window) < self.window;
         *last = last.filter(is_last).or_else(|| open.find(draft.at / self.window));
-        let Some(window) = *last else { return Sought::default() };
-        Sought {
-            window: *last,
-            counters: window.fetch_line(draft.key.hash),
-            reach: draft.reach.and_then(|(key, _user)| window.fetch_reach_line(key.hash)),
-            places: Places::default(),
-        }
+        let line = last.and_then(|window| window.fetch_line(draft.key.hash));
+        Sought { window: *last, line, ..Sought::default() }
     }
 }
 
-/// What was found so far of an event that is to be recorded: its window, the lines of the index where its keys belong, and
-/// where its rows most likely are.
+/// The event that is `behind` behind a step, if there is one, and which one that is.
+#[inline(always)]
+fn entry_at(entries: &[Entry], step: usize, behind: usize) -> Option<(usize, &Entry)> {
+    let at = step.wrapping_sub(behind);
+    Some((at, entries.get(at)?))
+}
+
+/// What was found so far of an event that is to be recorded.
 #[derive(Clone, Copy, Default)]
 struct Sought<'o> {
     window: Option<&'o Window>,
-    counters: Option<&'o Line>,
-    reach: Option<&'o Line>,
+    /// The line of the index where its key belongs.
+    line: Option<&'o Line>,
+    /// Where the row of its counters most likely is.
+    row: Option<Found<'o>>,
     places: Places<'o>,
 }
 
-/// Asks for the rows of an event, whose lines of the index are near.
-#[inline(always)]
-fn fetch_rows(draft: &Draft, sought: &mut Sought<'_>) {
-    let Some(window) = sought.window else { return };
-    if let Some(line) = sought.counters {
-        sought.places.counters = window.fetch_row(line, draft.key.hash, draft.key.length as usize);
+impl<'o> Sought<'o> {
+    /// Asks for the row of the event's counters: its line of the index is near.
+    #[inline(always)]
+    fn fetch_row(&mut self, draft: &Draft) {
+        if let (Some(window), Some(line)) = (self.window, self.line) {
+            self.row = window.fetch_row(line, draft.key.hash, draft.key.length as usize);
+        }
     }
-    if let (Some(line), Some((key, user))) = (sought.reach, draft.reach) {
-        sought.places.reach = window.fetch_sketch(line, key.hash, key.length as usize, user);
+
+    /// Looks for the event's rows, and asks for its user's register: that row is near.
+    #[inline(always)]
+    fn find(&mut self, key: HashedKey<'_>, user: Option<Coupon>) {
+        if let Some(window) = self.window {
+            self.places = window.find(key, user, self.row);
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use self::window::Window;
 use crate::counters::{self, Added};
 use crate::dedupe::{self, Dedupe};
 use crate::error::Error;
-use crate::key::{HashedKey, Seed};
+use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::keyed::check_max_keys;
 use crate::pin::{Current, Pinned, REGISTRY};
 use crate::row::MAX_METRICS;
@@ -64,6 +64,8 @@ pub struct Config {
 /// What a meter's sketches are to be.
 #[derive(Debug, Clone)]
 pub struct ReachConfig {
+    /// Which elements of an event's key make the key of its sketch, a tuple. All keys have them.
+    pub by: Vec<usize>,
     /// Their precision.
     pub precision: u8,
     /// The most keys of a window that have one.
@@ -83,8 +85,8 @@ pub struct Event<'a> {
     pub key: HashedKey<'a>,
     /// What is added to its metrics.
     pub amounts: &'a [counters::Add],
-    /// Whose sketch sees which user, under [`Meter::seed`].
-    pub reach: Option<(HashedKey<'a>, Coupon)>,
+    /// Who is shown to its sketch, if the meter has any.
+    pub user: Option<Coupon>,
 }
 
 /// What became of an event.
@@ -226,7 +228,9 @@ impl Recording<'_> {
     fn try_record(&self, event: &Event<'_>, ahead: Ahead<'_>, now: &impl Fn() -> u64) -> Step {
         let Self { meter, open } = self;
         let (window, likely) = ahead.found(open, event.at / meter.window);
-        let step = meter.record_in(open, window, likely, event, now);
+        // The line of the id is on its way meanwhile.
+        let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, likely));
+        let step = meter.record_in(open, window, places, event, now);
         if let Step::Done(outcome) = step {
             meter.events.add_in(open.slot().id(), outcome as usize);
         }
@@ -254,6 +258,9 @@ impl Meter {
         if let Some(reach) = &config.reach {
             check_max_keys(reach.max_keys)?;
             Sketch::new(reach.precision, None)?;
+            if reach.by.is_empty() || reach.by.len() > MAX_ARITY {
+                return Err(Error::Arity(reach.by.len()));
+            }
         }
         let none = || Mutex::new(vec![0; metrics]);
         Ok(Self {
@@ -340,7 +347,9 @@ impl Meter {
             let has_begun = self.begin(number);
             let open = self.open.pin();
             let step = if has_begun {
-                self.record_in(&open, open.find(number), Places::default(), event, now)
+                let window = open.find(number);
+                let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, None));
+                self.record_in(&open, window, places, event, now)
             } else {
                 Step::Done(self.leave_out(event, Outcome::Late))
             };
@@ -354,14 +363,14 @@ impl Meter {
         }
     }
 
-    /// Counts an event whose time was checked in its window, which was looked for, and where its rows most likely are. Not
-    /// among [`Info::events`], which is the caller's to do.
+    /// Counts an event whose time was checked in its window, which was looked for, as were its rows. Not among
+    /// [`Info::events`], which is the caller's to do.
     #[inline(always)]
     fn record_in<'w>(
         &self,
         open: &Pinned<'_, Open>,
         window: Option<&'w Window>,
-        likely: Places<'w>,
+        places: Places<'w>,
         event: &Event<'_>,
         now: &impl Fn() -> u64,
     ) -> Step {
@@ -378,8 +387,6 @@ impl Meter {
                 Step::Begin(number)
             };
         };
-        // The line of the id is on its way meanwhile.
-        let places = window.find(event, likely);
         if let (Some(id), Some(dedupe)) = (event.id, &self.dedupe)
             && !dedupe.first_at(id, at, now)
         {

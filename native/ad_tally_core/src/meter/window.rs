@@ -1,12 +1,13 @@
 //! The tables of one window.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::{Event, ReachConfig};
 use crate::counters::{self, Added};
-use crate::key::Seed;
+use crate::key::{self, HashedKey, Seed};
 use crate::keyed::{Found, Line};
-use crate::reach;
+use crate::reach::{self, Linked};
 use crate::sketch::{Coupon, Secret, Sketch};
 
 /// What was recorded in a window.
@@ -14,14 +15,22 @@ pub struct Window {
     /// Which one: it begins at this many times its length.
     pub number: u64,
     counters: Arc<counters::Table>,
-    reach: Option<(Arc<reach::Table>, Sketch)>,
+    reach: Option<Reach>,
 }
 
-/// Where the rows of an event's keys are, if there are any.
+/// The sketches of a window. A row of counters has the word of its sketch's row, once that was looked for: of many keys that
+/// have a sketch in common each finds it without making that one's key and looking for it.
+struct Reach {
+    table: Arc<reach::Table>,
+    empty: Sketch,
+    by: Vec<usize>,
+}
+
+/// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    pub(super) counters: Option<Found<'w>>,
-    pub(super) reach: Option<Found<'w>>,
+    counters: Option<Found<'w>>,
+    sketch: Option<Found<'w>>,
 }
 
 impl Window {
@@ -29,9 +38,11 @@ impl Window {
         let reach = reach.map(|reach| {
             let empty = Sketch::new(reach.precision, reach.secret.as_ref().map(Secret::check));
             let empty = empty.unwrap_or_else(|_| unreachable!("checked when the meter was made"));
-            (Arc::new(reach::Table::new(empty.clone(), reach.max_keys, seed.clone())), empty)
+            let table = Arc::new(reach::Table::new(empty.clone(), reach.max_keys, seed.clone()));
+            Reach { table, empty, by: reach.by.clone() }
         });
-        Self { number, counters: Arc::new(counters::Table::new(metrics, max_keys, seed.clone())), reach }
+        let counters = counters::Table::new(metrics, reach.is_some(), max_keys, seed.clone());
+        Self { number, counters: Arc::new(counters), reach }
     }
 
     /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
@@ -46,48 +57,59 @@ impl Window {
         self.counters.keyed.fetch_row(line, hash, words)
     }
 
-    /// The same of a sketch's key.
+    /// Looks for the rows of an event, that of its counters first where it most likely is. The register of its user is asked
+    /// for.
     #[inline(always)]
-    pub(super) fn fetch_reach_line(&self, hash: u64) -> Option<&Line> {
-        self.reach.as_ref()?.0.keyed.fetch_line(hash)
+    pub(super) fn find<'w>(
+        &'w self,
+        key: HashedKey<'_>,
+        user: Option<Coupon>,
+        likely: Option<Found<'w>>,
+    ) -> Places<'w> {
+        let counters = self.counters.keyed.find_at(likely, key);
+        let sketch = match (counters, user, &self.reach) {
+            (Some(row), Some(user), Some(reach)) => {
+                let word = self.counters.link(row).load(Acquire);
+                // SAFETY: it is 0 or what `add_user` has stored, which had found a row of that table, and the window keeps it.
+                let sketch = unsafe { Found::from_word(word) };
+                if let Some(sketch) = sketch {
+                    reach.table.fetch_register(sketch, user);
+                }
+                sketch
+            }
+            _ => None,
+        };
+        Places { counters, sketch }
     }
 
-    /// Asks for the sketch that most likely is that of a key of that hash and so many words, whose line is near, and for a
-    /// user's register there.
-    #[inline(always)]
-    pub(super) fn fetch_sketch(&self, line: &Line, hash: u64, words: usize, user: Coupon) -> Option<Found<'_>> {
-        let (reach, _) = self.reach.as_ref()?;
-        let found = reach.keyed.fetch_row(line, hash, words)?;
-        reach.fetch_register(found, user);
-        Some(found)
-    }
-
-    /// Looks for the rows of an event's keys, first where they most likely are.
-    #[inline(always)]
-    pub(super) fn find<'w>(&'w self, event: &Event<'_>, likely: Places<'w>) -> Places<'w> {
-        Places {
-            counters: self.counters.keyed.find_at(likely.counters, event.key),
-            reach: match (event.reach, &self.reach) {
-                (Some((key, _user)), Some((reach, _))) => reach.keyed.find_at(likely.reach, key),
-                _ => None,
-            },
-        }
-    }
-
-    /// Counts an event whose rows were looked for just now.
+    /// Counts an event whose rows were looked for.
     ///
     /// # Safety
     /// `places` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
     pub(super) unsafe fn add(&self, event: &Event<'_>, places: Places<'_>, slot: usize) -> Added {
         // SAFETY: the row is of that table, the slot as in this function.
-        let mut outcome = unsafe { self.counters.add_all_to(places.counters, event.key, event.amounts, slot) };
-        if let (Some((key, user)), Some((reach, _))) = (event.reach, &self.reach)
-            && reach.add_found(places.reach, key, user) == Added::Overflow
-        {
-            outcome = Added::Overflow;
+        let added = unsafe { self.counters.add_all_to(places.counters, event.key, event.amounts, slot) };
+        let (Some(user), Some(reach)) = (event.user, &self.reach) else { return added };
+        if places.sketch.is_some_and(|sketch| reach.table.add_linked(sketch, user) == Linked::Shown) {
+            return added;
         }
-        outcome
+        match self.add_user(reach, event.key, user) {
+            Added::Row => added,
+            Added::Overflow => Added::Overflow,
+        }
+    }
+
+    /// Shows a user to the sketch of a key, which is looked for, and links the key's row to it. Once more makes no difference.
+    #[inline(never)]
+    fn add_user(&self, reach: &Reach, key: HashedKey<'_>, user: Coupon) -> Added {
+        key::with_part(key.words, &reach.by, reach.table.keyed.seed(), |part| {
+            let added = reach.table.add(part, user);
+            if let (Some(row), Some(sketch)) = (self.counters.keyed.find(key), reach.table.keyed.find(part)) {
+                self.counters.link(row).store(sketch.word(), Release);
+            }
+            added
+        })
     }
 
     /// The rows of its counters.
@@ -105,15 +127,15 @@ impl Window {
     /// The rows of its sketches, if it has any.
     #[must_use]
     pub fn reach(&self) -> Option<reach::Rows> {
-        self.reach.as_ref().map(|(table, empty)| reach::Rows::new(table.clone(), empty.clone()))
+        self.reach.as_ref().map(|reach| reach::Rows::new(reach.table.clone(), reach.empty.clone()))
     }
 
     /// The users of keys that had no sketch.
     #[must_use]
     pub fn reach_overflow(&self) -> Option<Sketch> {
-        self.reach.as_ref().map(|(table, empty)| {
-            let mut sketch = empty.clone();
-            table.overflow().pour(&mut sketch);
+        self.reach.as_ref().map(|reach| {
+            let mut sketch = reach.empty.clone();
+            reach.table.overflow().pour(&mut sketch);
             sketch
         })
     }
@@ -131,6 +153,6 @@ impl Window {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.counters.bytes() + self.reach.as_ref().map_or(0, |(table, _)| table.bytes())
+        self.counters.bytes() + self.reach.as_ref().map_or(0, |reach| reach.table.bytes())
     }
 }

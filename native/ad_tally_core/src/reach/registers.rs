@@ -76,17 +76,17 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Shows them a user, when none of them is below `least`: whether one was raised that was not above it.
+    /// Shows them a user, when none of them is below `least`: what one was that was raised, if one was.
     ///
     /// A user of so small a value raises nothing, and no register is looked at: of a key's registers most lie far away, and
     /// with a million users nineteen users in twenty are of such values (precision 12).
     #[inline(always)]
-    pub(crate) fn raise_from(self, least: u8, coupon: Coupon) -> bool {
+    pub(crate) fn raise_from(self, least: u8, coupon: Coupon) -> Option<u8> {
         // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
         static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
         let value = coupon.value();
         let register = select_unpredictable(value <= least, &RAISED, self.register(coupon));
-        register.load(Relaxed) < value && register.fetch_max(value, Relaxed) <= least
+        (register.load(Relaxed) < value).then(|| register.fetch_max(value, Relaxed))
     }
 
     /// Asks for the register of a user, to be looked at soon.

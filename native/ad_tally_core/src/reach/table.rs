@@ -44,6 +44,16 @@ const KIND_SET: u64 = 1;
 const KIND_REGISTERS: u64 = 2;
 const LIST_SHIFT: u32 = 2;
 
+/// Whether a row that was found some time ago is to be looked for anew, and the user to be shown to what is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    Shown,
+    LookAnew,
+}
+
+/// Of so many registers one has its row looked for anew when it is raised.
+const LOOK_ANEW: usize = 16;
+
 pub(crate) struct Table {
     pub(crate) keyed: Keyed,
     precision: u8,
@@ -117,12 +127,44 @@ impl Table {
         if let Some(found) = found
             && let Some((registers, least)) = self.registers_before(found)
         {
-            if registers.raise_from(least, coupon) {
+            if registers.raise_from(least, coupon).is_some_and(|before| before <= least) {
                 self.note_least(found, key.hash, registers, least, Some(coupon));
             }
             return Added::Row;
         }
         self.add_to(found, key, &[coupon])
+    }
+
+    /// Shows a user to a row that was found some time ago. It is to be looked for anew when it has moved since or more may be
+    /// noted of it.
+    #[inline(always)]
+    pub(crate) fn add_linked(&self, found: Found<'_>, coupon: Coupon) -> Linked {
+        let Some((registers, least)) = self.registers_before(found) else {
+            return self.add_linked_to_few(found, coupon);
+        };
+        match registers.raise_from(least, coupon) {
+            None => Linked::Shown,
+            Some(before) => self.raised_linked(found, registers, least, before, coupon),
+        }
+    }
+
+    #[inline(never)]
+    fn raised_linked(&self, found: Found<'_>, registers: View<'_>, least: u8, before: u8, coupon: Coupon) -> Linked {
+        if before <= least {
+            self.note_least(found, self.keyed.hash_of(found), registers, least, Some(coupon));
+        }
+        // Of those above what is known to be the least it is not known whether all are. So now and then that is asked: in the
+        // end most users need not look at a register, and one that is raised seldom.
+        if coupon.register(1 << self.precision) % LOOK_ANEW == 0 { Linked::LookAnew } else { Linked::Shown }
+    }
+
+    #[inline(never)]
+    fn add_linked_to_few(&self, found: Found<'_>, coupon: Coupon) -> Linked {
+        if self.registers(self.keyed.cells(found)[0].load(Acquire)).is_some() {
+            return Linked::LookAnew;
+        }
+        self.add_to_few(found, self.keyed.hash_of(found), &[coupon]);
+        Linked::Shown
     }
 
     /// Notes what no register of a row is below, after one was raised that was not above what is noted. Registers that are
@@ -145,7 +187,7 @@ impl Table {
         match self.registers_before(found) {
             Some((registers, least)) => {
                 for coupon in coupons {
-                    if registers.raise_from(least, *coupon) {
+                    if registers.raise_from(least, *coupon).is_some_and(|before| before <= least) {
                         self.note_least(found, key.hash, registers, least, Some(*coupon));
                     }
                 }
