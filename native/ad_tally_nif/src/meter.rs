@@ -125,22 +125,14 @@ impl Table {
         Ok(Written { hash, begin: 0, length: length as u32 })
     }
 
-    /// Reads an event, all but the list of its amounts, which it gives back. Its key is written into the room, and nothing
-    /// before it. What is long of it is noted.
+    /// Begins to read an event: its time and its id, whose line is asked for. It is the one that lies furthest away, so all
+    /// else is done while it is on its way. What is long of it is noted.
     #[inline(always)]
-    fn read<'a, L: Layout>(
-        &self,
-        env: Env<'a>,
-        term: Raw<'a>,
-        room: &mut [MaybeUninit<u64>],
-        long: &mut Long,
-        ahead: &mut Ahead<'_>,
-    ) -> Result<(Draft, Raw<'a>), Fault<'a>> {
+    fn begin<'a, L: Layout>(&self, env: Env<'a>, term: Raw<'a>, long: &mut Long) -> Result<Begun<'a>, Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } =
             EventTerm::read(env, term).ok_or(Fault::Event(term))?;
         let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
         let at = at.ok_or(Fault::At(time))?;
-        ahead.at(at);
         let id = match self.meter.dedupe_seed() {
             Some(seed) if !is_nil(id) => {
                 let hash = match args::hash_short::<L>(seed, id).or(long.id) {
@@ -157,6 +149,22 @@ impl Table {
             }
             _ => None,
         };
+        Ok(Begun { at, id, dimensions, user, metrics })
+    }
+
+    /// Reads the rest of an event but for its amounts. Its key is written into the room, and nothing before it. What is long
+    /// of it is noted.
+    #[inline(always)]
+    fn read<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        begun: &Begun<'a>,
+        room: &mut [MaybeUninit<u64>],
+        long: &mut Long,
+        ahead: &mut Ahead<'_>,
+    ) -> Result<Draft, Fault<'a>> {
+        let Begun { at, id, dimensions, user, .. } = *begun;
+        ahead.at(at);
         let elements = terms::tuple::<L>(env, dimensions).filter(|elements| elements.len() == self.dimensions);
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
         let key = self.write_key::<L>(env, room, elements, dimensions)?;
@@ -171,7 +179,7 @@ impl Table {
             _ => None,
         };
         ahead.row();
-        Ok((Draft { at, id, key, user }, metrics))
+        Ok(Draft { at, id, key, user })
     }
 
     #[inline(always)]
@@ -183,10 +191,11 @@ impl Table {
         long: &mut Long,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
+        let begun = self.begin::<L>(env, term, long)?;
         let recording = self.meter.pin();
         let mut ahead = recording.ahead();
-        let (draft, metrics) = self.read::<L>(env, term, room, long, &mut ahead)?;
-        let count = self.read_amounts::<L>(env, metrics, &mut amounts)?;
+        let draft = self.read::<L>(env, &begun, room, long, &mut ahead)?;
+        let count = self.read_amounts::<L>(env, begun.metrics, &mut amounts)?;
         // SAFETY: those were written.
         let event =
             unsafe { draft.event(args::written(room, draft.key.length as usize), args::written(&amounts, count)) };
@@ -219,6 +228,15 @@ impl Table {
         self.meter.refuse(1);
         Err(self.refusal(env, fault))
     }
+}
+
+/// An event of which the time and the hash of the id were read, and the terms of the rest.
+struct Begun<'a> {
+    at: u64,
+    id: Option<u64>,
+    dimensions: Raw<'a>,
+    user: Raw<'a>,
+    metrics: Raw<'a>,
 }
 
 /// What is long of events.
@@ -355,7 +373,9 @@ impl Load for Events<'_> {
         let table = self.table;
         let mut read = |room, batch: &mut Batch| {
             let (words, amounts) = batch.rooms(room);
-            let (draft, metrics) = table.read::<L>(env, item, words, &mut self.long, &mut Ahead::nothing())?;
+            let begun = table.begin::<L>(env, item, &mut self.long)?;
+            let draft = table.read::<L>(env, &begun, words, &mut self.long, &mut Ahead::nothing())?;
+            let metrics = begun.metrics;
             let is_last = self.metrics == Some(metrics.word());
             let amounts = if is_last { None } else { Some(table.read_amounts::<L>(env, metrics, amounts)?) };
             self.metrics = Some(metrics.word());
