@@ -701,6 +701,27 @@ defmodule AdTally.MeterTest do
     assert length(totals) == 605
   end
 
+  test "events of a list may share the list of their amounts, or have another one", %{name: name} do
+    start(name, dimensions: [:page], metrics: [:n, :m], reach: false)
+    {shared, other} = {[n: 1, m: 10], [m: 100]}
+    long = :binary.copy(<<1>>, 20_000)
+
+    lists = [shared, shared, other, shared, [n: 1_000], [], [], shared, other]
+
+    for page <- [1, "a page", long] do
+      events = for metrics <- lists, do: event(dimensions: {page}, metrics: metrics)
+      assert %{ok: 9} = Meter.record_many(name, events)
+      assert %{ok: 1} = Meter.record_many(name, [hd(events)])
+
+      bad = event(dimensions: {page}, metrics: [unknown: 1])
+      assert_raise ArgumentError, fn -> Meter.record_many(name, events ++ [bad, bad]) end
+      assert_raise ArgumentError, fn -> Meter.record_many(name, [bad]) end
+    end
+
+    assert [%{n: 1_005, m: 250}] =
+             name |> Meter.report(by: [:page]) |> Enum.map(&Map.delete(&1, :page)) |> Enum.uniq()
+  end
+
   test "an event may be as long as it can be", %{name: name} do
     dimensions = ~w(a b c d e f g h)a
     start(name, dimensions: dimensions, metrics: [:n], reach: [by: tl(dimensions)])

@@ -27,11 +27,10 @@ use crate::error::Error;
 pub const MAX_ARITY: usize = 8;
 /// The most bytes a binary in a key has.
 pub const MAX_BYTES: usize = 65_536;
-/// Words that any key without long binaries fits in: the header and eight elements of at most 30 bytes.
-pub const SHORT_KEY_WORDS: usize = 1 + MAX_ARITY * 4;
-
-/// Room for any key: as many binaries as there may be, as long as they may be.
-pub const LONGEST_KEY_WORDS: usize = 1 + SHORT_KEY_WORDS + MAX_ARITY * (1 + MAX_BYTES / size_of::<u64>());
+/// Bytes of a binary that is not long. A UUID in text has 36.
+pub const SHORT_BYTES: usize = 64;
+/// Words that any key without long binaries fits in: the header and eight elements of that many bytes, and their lengths.
+pub const SHORT_KEY_WORDS: usize = 1 + MAX_ARITY * (1 + SHORT_BYTES / size_of::<u64>());
 
 const ARITY_BITS: u32 = 4;
 const ARITY_MASK: u64 = (1 << ARITY_BITS) - 1;
@@ -42,6 +41,7 @@ const KIND_INTEGER: u64 = 0;
 const KIND_BYTES: u64 = 1;
 const KIND_SYMBOL: u64 = 2;
 const LENGTH_SHIFT: u32 = 2;
+/// Lengths from here on have a word of their own.
 const LONG: usize = 31;
 
 /// The secret under which a table hashes its keys, so that nobody can choose keys that collide.
@@ -139,13 +139,13 @@ impl<'a> KeyWriter<'a> {
         self.word(name);
     }
 
-    /// Appends bytes if there are at most 30 of them: whether it has.
+    /// Appends bytes if there are at most [`SHORT_BYTES`] of them: whether it has.
     #[inline(always)]
     #[must_use]
     pub fn short_bytes(&mut self, bytes: &[u8]) -> bool {
-        let is_short = bytes.len() < LONG;
+        let is_short = bytes.len() <= SHORT_BYTES;
         if is_short {
-            self.describe(KIND_BYTES | (bytes.len() as u64) << LENGTH_SHIFT);
+            self.length_of_bytes(bytes.len());
             self.byte_words(bytes);
         }
         is_short
@@ -155,9 +155,9 @@ impl<'a> KeyWriter<'a> {
     #[inline(always)]
     #[must_use]
     pub fn short_words(&mut self, bytes: InWords<'_>) -> bool {
-        let is_short = bytes.length < LONG;
+        let is_short = bytes.length <= SHORT_BYTES;
         if is_short {
-            self.describe(KIND_BYTES | (bytes.length as u64) << LENGTH_SHIFT);
+            self.length_of_bytes(bytes.length);
             bytes.for_each(|word| self.word(word));
         }
         is_short
@@ -182,8 +182,7 @@ impl<'a> KeyWriter<'a> {
         if needed > self.room.len() {
             return Ok(Err(Shortfall(needed)));
         }
-        self.describe(KIND_BYTES | (LONG as u64) << LENGTH_SHIFT);
-        self.word(bytes.len() as u64);
+        self.length_of_bytes(bytes.len());
         self.byte_words(bytes);
         Ok(Ok(()))
     }
@@ -197,6 +196,14 @@ impl<'a> KeyWriter<'a> {
         // SAFETY: word 0 was written above, and `word` wrote every word from 1 to `length` in turn.
         let words = unsafe { &*(std::ptr::from_ref(words) as *const [u64]) };
         HashedKey { hash: self.hash.finish(self.header), words }
+    }
+
+    #[inline(always)]
+    fn length_of_bytes(&mut self, length: usize) {
+        self.describe(bytes_descriptor(length));
+        if length >= LONG {
+            self.word(length as u64);
+        }
     }
 
     #[inline(always)]
@@ -214,14 +221,23 @@ impl<'a> KeyWriter<'a> {
 
     #[inline(always)]
     fn byte_words(&mut self, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<8>();
-        for chunk in whole {
-            self.word(u64::from_le_bytes(*chunk));
-        }
-        if !rest.is_empty() {
-            self.word(last_word(bytes, rest));
-        }
+        for_each_word(bytes, |word| self.word(word));
     }
+}
+
+/// The words that a key has of bytes.
+#[inline(always)]
+fn for_each_word(bytes: &[u8], mut act: impl FnMut(u64)) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    whole.iter().for_each(|chunk| act(u64::from_le_bytes(*chunk)));
+    if !rest.is_empty() {
+        act(last_word(bytes, rest));
+    }
+}
+
+#[inline(always)]
+fn bytes_descriptor(length: usize) -> u64 {
+    KIND_BYTES | (length.min(LONG) as u64) << LENGTH_SHIFT
 }
 
 /// The last one to seven bytes of `bytes` as a word: one wide read where there are eight bytes to read.
@@ -413,16 +429,32 @@ pub fn hash_integer(seed: &Seed, value: i64) -> u64 {
     hash.finish(KIND_INTEGER << ARITY_BITS)
 }
 
-/// The hash of a key that is bare bytes, at most 30 of them, equal to what [`KeyWriter`] computes.
+/// The hash of a key that is bare bytes, equal to what [`KeyWriter`] computes. They are hashed where they lie.
+///
+/// # Errors
+/// [`Error::BinaryLength`] above [`MAX_BYTES`].
+pub fn hash_bytes(seed: &Seed, bytes: &[u8]) -> Result<u64, Error> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::BinaryLength(bytes.len()));
+    }
+    Ok(hash_of_bytes(seed, bytes.len(), |hash| for_each_word(bytes, |word| hash.word(word))))
+}
+
+/// The same of bytes in whole words, which are as short as such bytes are.
 #[inline(always)]
 #[must_use]
-pub fn hash_short_words(seed: &Seed, bytes: InWords<'_>) -> Option<u64> {
-    if bytes.length >= LONG {
-        return None;
-    }
+pub fn hash_in_words(seed: &Seed, bytes: InWords<'_>) -> u64 {
+    hash_of_bytes(seed, bytes.length, |hash| bytes.for_each(|word| hash.word(word)))
+}
+
+#[inline(always)]
+fn hash_of_bytes(seed: &Seed, length: usize, words: impl FnOnce(&mut Hash)) -> u64 {
     let mut hash = Hash::new(seed);
-    bytes.for_each(|word| hash.word(word));
-    Some(hash.finish((KIND_BYTES | (bytes.length as u64) << LENGTH_SHIFT) << ARITY_BITS))
+    if length >= LONG {
+        hash.word(length as u64);
+    }
+    words(&mut hash);
+    hash.finish(bytes_descriptor(length) << ARITY_BITS)
 }
 
 /// The hash of whole words, equal to what [`KeyWriter`] computed when it wrote them.
@@ -447,6 +479,19 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_hashed_where_they_lie_as_the_key_that_they_are() {
+        let seed = Seed::random();
+        for length in (0..200).chain([MAX_BYTES - 1, MAX_BYTES]) {
+            let bytes: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(37) | 0x80).collect();
+            let mut room = vec![MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS + length];
+            let mut writer = KeyWriter::bare(&mut room, &seed);
+            writer.bytes(&bytes).expect("a length").expect("room");
+            assert_eq!(hash_bytes(&seed, &bytes), Ok(writer.finish().hash), "{length}");
+        }
+        assert_eq!(hash_bytes(&seed, &[0; MAX_BYTES + 1]), Err(Error::BinaryLength(MAX_BYTES + 1)));
+    }
+
+    #[test]
     fn a_part_of_a_key_is_the_tuple_of_its_elements() {
         let (seed, long) = (Seed::random(), vec![7; MAX_BYTES]);
         let elements = [
@@ -460,7 +505,7 @@ mod tests {
             Element::Bytes(b"us"),
         ];
         let key = |elements: &[Element<'_>]| {
-            let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
+            let mut room = vec![MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS + MAX_ARITY * (1 + MAX_BYTES / 8)];
             let mut writer = KeyWriter::tuple(&mut room, &seed, elements.len()).expect("an arity");
             for element in elements {
                 match element {
@@ -487,10 +532,10 @@ mod tests {
     #[test]
     fn bytes_in_words_are_the_key_that_the_bytes_are_whatever_is_behind_them() {
         let seed = Seed::random();
-        for length in 0..40 {
+        for length in 0..=SHORT_BYTES + 9 {
             let bytes: Vec<u8> = (0..length as u8).map(|at| at.wrapping_mul(37) | 0x80).collect();
             let expected = written(&seed, |writer| writer.short_bytes(&bytes));
-            assert_eq!(expected.is_some(), length < LONG);
+            assert_eq!(expected.is_some(), length <= SHORT_BYTES);
             for behind in [0, 0x5a, 0xff] {
                 let mut padded = bytes.clone();
                 padded.resize(length.next_multiple_of(8), behind);
@@ -498,7 +543,9 @@ mod tests {
                     padded.as_chunks().0.iter().map(|word: &[u8; 8]| u64::from_ne_bytes(*word)).collect();
                 let bytes = InWords::new(&words, length);
                 assert_eq!(written(&seed, |writer| writer.short_words(bytes)), expected, "{length} {behind}");
-                assert_eq!(hash_short_words(&seed, bytes), expected.as_ref().map(|(_words, hash)| *hash));
+                if let Some((_words, hash)) = &expected {
+                    assert_eq!(hash_in_words(&seed, bytes), *hash);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, LONGEST_KEY_WORDS, SHORT_KEY_WORDS, Shortfall};
+use ad_tally_core::key::{self, SHORT_KEY_WORDS, Shortfall};
 use ad_tally_core::{Element, Error, HashedKey, KeyRef, KeyWriter, Seed};
 use rustler::sys::{enif_make_new_binary, enif_make_tuple_from_array};
 use rustler::{Encoder, Env, Term};
@@ -150,7 +150,7 @@ pub fn with_key<'a, R>(
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
         Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(_)) => with_long_key(env, seed, term, act),
+        Err(KeyFault::Room(words)) => with_long_key(env, seed, term, words, act),
         Err(fault) => Err(refusal::key(term.in_env(env), fault)),
     }
 }
@@ -170,32 +170,44 @@ pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) ->
     }
 }
 
-/// Of what ids mostly are: an integer or a few bytes.
+/// Of what ids mostly are: an integer or some bytes that lie where their term does, as those of a UUID do.
 #[inline(always)]
 pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
     match terms::small::<L>(term) {
         Some(value) => Some(key::hash_integer(seed, value)),
-        None => key::hash_short_words(seed, terms::short_binary_words::<L>(term)?),
+        None => Some(key::hash_in_words(seed, terms::short_binary_words::<L>(term)?)),
     }
 }
 
 /// The hash of any key, and how many words were hashed for it.
 #[inline(never)]
 pub fn hash_and_words<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
-    with_key(env, seed, term, |key| (key.hash, key.words.len()))
+    match with_layout!(L => terms::binary::<L>(env, term)) {
+        Some(bytes) => match key::hash_bytes(seed, bytes) {
+            Ok(hash) => Ok((hash, bytes.len().div_ceil(size_of::<u64>()))),
+            Err(error) => Err(refusal::key(term.in_env(env), error.into())),
+        },
+        None => with_key(env, seed, term, |key| (key.hash, key.words.len())),
+    }
 }
 
-/// Of a key whose room was too small. Memory for the longest one there may be, of which the system provides what is used.
+/// Of a key whose room was too small, with as many words as it was told to need so far.
 #[cold]
 fn with_long_key<'a, R>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
+    mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> R,
 ) -> Result<R, Refusal> {
-    let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
-    let key = with_layout!(L => write_key::<L>(env, &mut room, seed, term));
-    key.map(act).map_err(|fault| refusal::key(term.in_env(env), fault))
+    loop {
+        let mut room = vec![MaybeUninit::uninit(); words];
+        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
+            Ok(key) => return Ok(act(key)),
+            Err(KeyFault::Room(more)) => words = more,
+            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
+        }
+    }
 }
 
 /// The term that a key was made from.

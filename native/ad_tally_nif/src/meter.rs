@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use ad_tally_core::dedupe;
-use ad_tally_core::key::{LONGEST_KEY_WORDS, SHORT_KEY_WORDS};
+use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::meter::{Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
@@ -45,7 +45,7 @@ resource!(Period, c"meter_window", "a window of an AdTally.Meter");
 /// Room for the amounts of an event.
 type Amounts = [MaybeUninit<Add>; MAX_METRICS];
 
-/// What an event is refused for, and the term to blame; or that there is no room for its keys. Two words, which stay in
+/// What an event is refused for, and the term to blame; or how many words its key needs at least. Two words, which stay in
 /// registers: what is raised is made of it where that is done.
 #[derive(Clone, Copy)]
 enum Fault<'a> {
@@ -58,7 +58,7 @@ enum Fault<'a> {
     Metrics(Raw<'a>),
     Metric(Raw<'a>),
     Amount(Raw<'a>),
-    Room,
+    Room(usize),
 }
 
 impl Table {
@@ -78,7 +78,7 @@ impl Table {
                 refusal::metric(term.in_env(env), self.metrics.iter().map(|word| args::atom_term(env, *word)))
             }
             Fault::Amount(term) => refusal::amount(term.in_env(env)),
-            Fault::Room => unreachable!("there was room for any keys"),
+            Fault::Room(_) => unreachable!("there was room for any keys"),
         }
     }
 
@@ -118,7 +118,7 @@ impl Table {
             Some(key) => key,
             None => match args::write_any_key::<L>(env, room, self.meter.seed(), parts) {
                 Ok(key) => (key.hash, key.words.len()),
-                Err(KeyFault::Room(_)) => return Err(Fault::Room),
+                Err(KeyFault::Room(words)) => return Err(Fault::Room(words)),
                 Err(_) => return Err(Fault::Key(of)),
             },
         };
@@ -218,8 +218,8 @@ impl Table {
         mut fault: Fault<'a>,
         long: &mut Long,
     ) -> Result<Outcome, Refusal> {
-        if let Fault::Room = fault {
-            let mut room = vec![MaybeUninit::uninit(); LONGEST_KEY_WORDS];
+        while let Fault::Room(words) = fault {
+            let mut room = vec![MaybeUninit::uninit(); words];
             match with_layout!(L => self.record::<L>(env, term, &mut room, long)) {
                 Ok(outcome) => return Ok(outcome),
                 Err(refused) => fault = refused,
@@ -385,7 +385,7 @@ impl Load for Events<'_> {
             match read(room, self.batch) {
                 // SAFETY: it has written the key and that many amounts into the rooms just now.
                 Ok((draft, amounts)) => return Ok(unsafe { self.batch.push(draft, amounts) }?),
-                Err(Fault::Room) => room = LONGEST_KEY_WORDS,
+                Err(Fault::Room(words)) => room = words,
                 Err(fault) => return Err(table.refusal(env, fault)),
             }
         }
