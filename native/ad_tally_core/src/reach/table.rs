@@ -155,7 +155,7 @@ impl Table {
         }
         // Of those above what is known to be the least it is not known whether all are. So now and then that is asked: in the
         // end most users need not look at a register, and one that is raised seldom.
-        if coupon.register(1 << self.precision) % LOOK_ANEW == 0 { Linked::LookAnew } else { Linked::Shown }
+        if coupon.register(1 << self.precision).is_multiple_of(LOOK_ANEW) { Linked::LookAnew } else { Linked::Shown }
     }
 
     #[inline(never)]
