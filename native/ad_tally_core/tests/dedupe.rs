@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ad_tally_core::dedupe::{Config, Dedupe};
+use ad_tally_core::dedupe::{self, Config, Dedupe};
 use ad_tally_core::{Error, key};
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ fn first(dedupe: &Dedupe, id: u64, at: u64) -> bool {
 }
 
 fn first_now(dedupe: &Dedupe, id: u64, at: u64, now: u64) -> bool {
-    dedupe.first(key::hash_integer(dedupe.seed(), id as i64), at, || now).expect("a time")
+    dedupe.first(key::hash_integer(dedupe::seed(), id as i64), at, || now).expect("a time")
 }
 
 proptest! {

@@ -60,7 +60,7 @@ fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) 
     let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
     act(&Event {
         at: sent.at,
-        id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
+        id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
         key: key.finish(),
         amounts: &amounts,
         user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
@@ -105,7 +105,7 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
     let key = Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
     let draft = Draft {
         at: sent.at,
-        id: sent.id.and_then(|id| Some(key::hash_integer(meter.dedupe_seed()?, id as i64))),
+        id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
         key,
         user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
     };

@@ -1,7 +1,7 @@
 //! The functions of `AdTally.Dedupe`.
 
 use ad_tally_core::Dedupe;
-use ad_tally_core::dedupe::{Config, Info};
+use ad_tally_core::dedupe::{self, Config, Info};
 use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::args;
@@ -19,7 +19,7 @@ resource!(Table, c"dedupe", "an AdTally.Dedupe table");
 
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, Refusal> {
-    let id = args::hash(env, table.0.seed(), id)?;
+    let id = args::hash(env, dedupe::seed(), id)?;
     let is_first = table.0.first(id, at, now)?;
     Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
 }

@@ -17,6 +17,7 @@ fn fields() -> [Atom; FIELDS] {
 }
 
 /// The terms that an event has.
+#[derive(Clone, Copy)]
 pub struct EventTerm<'a> {
     pub id: Raw<'a>,
     pub at: Raw<'a>,

@@ -128,26 +128,30 @@ impl Table {
     /// Begins to read an event: its time and its id, whose line is asked for. It is the one that lies furthest away, so all
     /// else is done while it is on its way. What is long of it is noted.
     #[inline(always)]
-    fn begin<'a, L: Layout>(&self, env: Env<'a>, term: Raw<'a>, long: &mut Long) -> Result<Begun<'a>, Fault<'a>> {
-        let EventTerm { id, at: time, dimensions, user, metrics } =
-            EventTerm::read(env, term).ok_or(Fault::Event(term))?;
+    fn begin<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        term: Raw<'a>,
+        seen: Seen<'a>,
+        long: &mut Long,
+    ) -> Result<Begun<'a>, Fault<'a>> {
+        let EventTerm { id, at: time, dimensions, user, metrics } = seen.event.ok_or(Fault::Event(term))?;
         let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
         let at = at.ok_or(Fault::At(time))?;
-        let id = match self.meter.dedupe_seed() {
-            Some(seed) if !is_nil(id) => {
-                let hash = match args::hash_short::<L>(seed, id).or(long.id) {
-                    Some(hash) => hash,
-                    None => {
-                        let (hash, words) = args::hash_and_words(env, seed, id).map_err(|_| Fault::Id(id))?;
-                        long.hashed += words * size_of::<u64>();
-                        long.id = Some(hash);
-                        hash
-                    }
-                };
-                self.meter.fetch_id(hash);
-                Some(hash)
-            }
-            _ => None,
+        let id = if self.meter.has_dedupe() && !is_nil(id) {
+            let hash = match seen.id.or(long.id) {
+                Some(hash) => hash,
+                None => {
+                    let (hash, words) = args::hash_and_words(env, dedupe::seed(), id).map_err(|_| Fault::Id(id))?;
+                    long.hashed += words * size_of::<u64>();
+                    long.id = Some(hash);
+                    hash
+                }
+            };
+            self.meter.fetch_id(hash);
+            Some(hash)
+        } else {
+            None
         };
         Ok(Begun { at, id, dimensions, user, metrics })
     }
@@ -187,11 +191,12 @@ impl Table {
         &self,
         env: Env<'a>,
         term: Raw<'a>,
+        seen: Seen<'a>,
         room: &mut [MaybeUninit<u64>],
         long: &mut Long,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
-        let begun = self.begin::<L>(env, term, long)?;
+        let begun = self.begin::<L>(env, term, seen, long)?;
         let recording = self.meter.pin();
         let mut ahead = recording.ahead();
         let draft = self.read::<L>(env, &begun, room, long, &mut ahead)?;
@@ -220,13 +225,29 @@ impl Table {
     ) -> Result<Outcome, Refusal> {
         while let Fault::Room(words) = fault {
             let mut room = vec![MaybeUninit::uninit(); words];
-            match with_layout!(L => self.record::<L>(env, term, &mut room, long)) {
+            match with_layout!(L => self.record::<L>(env, term, Seen::of::<L>(env, term), &mut room, long)) {
                 Ok(outcome) => return Ok(outcome),
                 Err(refused) => fault = refused,
             }
         }
         self.meter.refuse(1);
         Err(self.refusal(env, fault))
+    }
+}
+
+/// What is seen of an event before it is known which meter it is for: finding that waits for memory, and meanwhile its id is
+/// hashed, if that is short.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    event: Option<EventTerm<'a>>,
+    id: Option<u64>,
+}
+
+impl<'a> Seen<'a> {
+    #[inline(always)]
+    fn of<L: Layout>(env: Env<'a>, term: Raw<'a>) -> Self {
+        let event = EventTerm::read(env, term);
+        Self { event, id: event.and_then(|event| args::hash_short::<L>(dedupe::seed(), event.id)) }
     }
 }
 
@@ -267,13 +288,14 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
 hot! {
     /// Counts an event in the meter of a name.
     fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
+        let seen = with_layout!(L => Seen::of::<L>(env, event));
         let pinned = names::pin(name.word());
         let Some(table) = pinned.as_ref().and_then(|named| named.as_ref()) else {
             return Err(refusal::no_meter(name.in_env(env)));
         };
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
         let mut long = Long::default();
-        let recorded = match with_layout!(L => table.record::<L>(env, event, &mut room, &mut long)) {
+        let recorded = match with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut long)) {
             Ok(recorded) => recorded,
             Err(fault) => table.record_long(env, event, fault, &mut long)?,
         };
@@ -373,7 +395,7 @@ impl Load for Events<'_> {
         let table = self.table;
         let mut read = |room, batch: &mut Batch| {
             let (words, amounts) = batch.rooms(room);
-            let begun = table.begin::<L>(env, item, &mut self.long)?;
+            let begun = table.begin::<L>(env, item, Seen::of::<L>(env, item), &mut self.long)?;
             let draft = table.read::<L>(env, &begun, words, &mut self.long, &mut Ahead::nothing())?;
             let metrics = begun.metrics;
             let is_last = self.metrics == Some(metrics.word());

@@ -12,6 +12,7 @@
 mod halves;
 mod line;
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 
 use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide, places};
@@ -68,7 +69,6 @@ pub struct Info {
 
 /// Ids that were seen.
 pub struct Dedupe {
-    seed: Seed,
     window: u64,
     /// Milliseconds of a generation.
     granule: u64,
@@ -90,6 +90,14 @@ enum Kind {
 }
 
 const KINDS: usize = 3;
+
+/// The seed that the ids of all tables are hashed under, another one each time the program runs. One for all, so that an id can
+/// be hashed before it is known which table that is for.
+#[inline(always)]
+pub fn seed() -> &'static Seed {
+    static SEED: LazyLock<Seed> = LazyLock::new(Seed::random);
+    &SEED
+}
 
 /// What is remembered at a generation.
 #[inline(always)]
@@ -118,7 +126,6 @@ impl Dedupe {
         let lines =
             Lines::new(homes + overflow).ok_or((homes + overflow) * size_of::<Line>()).map_err(Error::Memory)?;
         Ok(Self {
-            seed: Seed::random(),
             window,
             granule: window.div_ceil(OF_A_WINDOW),
             generation: AtomicU64::new(0),
@@ -130,13 +137,7 @@ impl Dedupe {
         })
     }
 
-    /// The seed that ids are hashed under.
-    #[inline]
-    pub fn seed(&self) -> &Seed {
-        &self.seed
-    }
-
-    /// Whether an id of that hash is seen for the first time, at a time. The system's time is asked for where it matters.
+    /// Whether an id of that hash, under [`seed`], is seen for the first time, at a time. The system's time is asked for where it matters.
     ///
     /// # Errors
     /// [`Error::Time`].

@@ -79,7 +79,7 @@ pub struct ReachConfig {
 pub struct Event<'a> {
     /// When.
     pub at: u64,
-    /// The hash of its id, under [`Meter::dedupe_seed`].
+    /// The hash of its id, under [`dedupe::seed`].
     pub id: Option<u64>,
     /// What is counted, under [`Meter::seed`].
     pub key: HashedKey<'a>,
@@ -286,10 +286,10 @@ impl Meter {
         &self.seed
     }
 
-    /// The seed that ids are hashed under, if they are asked for.
+    /// Whether ids are asked for.
     #[inline(always)]
-    pub fn dedupe_seed(&self) -> Option<&Seed> {
-        self.dedupe.as_ref().map(Dedupe::seed)
+    pub fn has_dedupe(&self) -> bool {
+        self.dedupe.is_some()
     }
 
     /// What its sketches are, if it has any.
