@@ -180,7 +180,8 @@ impl<'a> KeyWriter<'a> {
         // Whatever follows still has to fit, so the room that short elements would take is kept free.
         let needed = self.length + 1 + bytes.len().div_ceil(8) + SHORT_KEY_WORDS;
         if needed > self.room.len() {
-            return Ok(Err(Shortfall(needed)));
+            // Twice as many at least, so that of several long binaries not each has the key written again from its beginning.
+            return Ok(Err(Shortfall(needed.max(2 * self.room.len()))));
         }
         self.length_of_bytes(bytes.len());
         self.byte_words(bytes);
@@ -367,8 +368,12 @@ pub(crate) fn with_part<R>(words: &[u64], places: &[usize], seed: &Seed, act: im
         }
         Some(act(writer.finish()))
     };
-    // What there is room for is asked with room for all that may follow.
-    let room = words.len() + 1 + SHORT_KEY_WORDS;
+    let words_of = |place: &usize| match elements[..count][*place] {
+        Element::Bytes(bytes) => 1 + bytes.len().div_ceil(size_of::<u64>()),
+        _ => 1,
+    };
+    // Whether there is room for an element is asked as if short ones were still to follow.
+    let room = 1 + places.iter().map(words_of).sum::<usize>() + SHORT_KEY_WORDS;
     let mut short = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
     let part = match short.get_mut(..room) {
         Some(room) => write(room),
@@ -523,6 +528,9 @@ mod tests {
             let expected = key(&places.iter().map(|place| elements[*place]).collect::<Vec<_>>());
             with_part(&words, places, &seed, |part| assert_eq!((part.hash, part.words.to_vec()), expected));
         }
+        // An element twice.
+        let expected = key(&[elements[3], elements[3]]);
+        with_part(&words, &[3, 3], &seed, |part| assert_eq!((part.hash, part.words.to_vec()), expected));
         // Of a short one, in room that is not allocated.
         let (_hash, words) = key(&elements[..3]);
         let expected = key(&[elements[2], elements[0]]);

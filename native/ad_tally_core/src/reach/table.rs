@@ -51,8 +51,9 @@ pub(crate) enum Linked {
     LookAnew,
 }
 
-/// Of so many registers one has its row looked for anew when it is raised.
-const LOOK_ANEW: usize = 16;
+/// Bits of a coupon that no register's number has. Users with none of them set, one in sixteen, have the row looked for anew
+/// when they raise a register.
+const LOOK_ANEW: u32 = 0xf << 22;
 
 pub(crate) struct Table {
     pub(crate) keyed: Keyed,
@@ -153,9 +154,9 @@ impl Table {
         if before <= least {
             self.note_least(found, self.keyed.hash_of(found), registers, least, Some(coupon));
         }
-        // Of those above what is known to be the least it is not known whether all are. So now and then that is asked: in the
-        // end most users need not look at a register, and one that is raised seldom.
-        if coupon.register(1 << self.precision).is_multiple_of(LOOK_ANEW) { Linked::LookAnew } else { Linked::Shown }
+        // Of those above the value that was noted once it is not known whether it still is the least one. So now and then that
+        // is asked: in the end most users need not look at a register, and one that is raised seldom.
+        if coupon.word() & LOOK_ANEW == 0 { Linked::LookAnew } else { Linked::Shown }
     }
 
     #[inline(never)]
@@ -176,6 +177,21 @@ impl Table {
             let mut writer = self.keyed.lock(hash);
             self.keyed.note(&mut writer, found, hash, least + 1);
         }
+    }
+
+    /// Looks for a key's row, and at what no register of it is below, where a user was shown to it just now.
+    pub(crate) fn find_anew(&self, key: HashedKey<'_>, coupon: Coupon) -> Option<Found<'_>> {
+        let found = self.keyed.find(key)?;
+        let Some((registers, least)) = self.registers_before(found) else { return Some(found) };
+        self.note_least(found, key.hash, registers, least, Some(coupon));
+        self.keyed.find(key)
+    }
+
+    /// The value that no register of a row is below as it is noted, and as it is.
+    #[cfg(test)]
+    pub(crate) fn noted_and_least(&self, found: Found<'_>) -> Option<(u8, u8)> {
+        let (registers, noted) = self.registers_before(found)?;
+        Some((noted, registers.values().min()?))
     }
 
     /// Shows users to a key whose row was looked for just now.
