@@ -70,7 +70,8 @@ IO.puts("""
 
 Of all those withheld #{Text.integer(caps.rounded)} are due to rounding: times are kept in ticks of \
 5 minutes, and the oldest one that counted may lie in the window. Later ones shift with \
-them. All others are those that exact times withhold from the same audience. \
+them. #{Text.integer(caps.alike)} pairs of item and segment look like another one to the table and \
+had something withheld for that. All others are those that exact times withhold from the same audience. \
 #{Text.integer(caps.info.pairs)} pairs of item and segment took \
 #{Text.integer(div(caps.info.memory_bytes, 1024))} KiB.
 """)
@@ -79,7 +80,7 @@ if caps.wrong != [], do: fail.("Caps decided wrongly:\n" <> Enum.join(caps.wrong
 
 dir = Path.join(System.tmp_dir!(), "ad_tally_demo")
 File.rm_rf!(dir)
-meter = Meter.replay(impressions, processes, dir)
+meter = Meter.replay(caps.decided, processes, dir)
 IO.puts("The same through a supervised AdTally.Meter, every impression delivered twice:\n")
 IO.puts(Meter.table(meter))
 

@@ -7,7 +7,7 @@ defmodule AdTally.Demo.Meter do
   withheld too.
   """
 
-  alias AdTally.Demo.{Caps, Log, Text}
+  alias AdTally.Demo.{Caps, Text}
   alias AdTally.{Event, Meter, Sink, Window}
 
   @name AdTally.Demo.Ads
@@ -41,9 +41,9 @@ defmodule AdTally.Demo.Meter do
           dir: Path.t()
         }
 
-  @doc "Replays the log from so many processes, and writes files into a directory."
-  @spec replay([Log.impression()], pos_integer(), Path.t()) :: result()
-  def replay(impressions, processes, dir) do
+  @doc "Replays the log as the caps have decided it, from so many processes, and writes files into a directory."
+  @spec replay([Caps.decided()], pos_integer(), Path.t()) :: result()
+  def replay(decided, processes, dir) do
     options = [
       name: @name,
       dimensions: [:policy, :campaign, :item, :position],
@@ -60,7 +60,7 @@ defmodule AdTally.Demo.Meter do
     ]
 
     {:ok, supervisor} = Supervisor.start_link([{Meter, options}], strategy: :one_for_one)
-    events = impressions |> Caps.decided() |> Enum.with_index() |> Enum.map(&event/1)
+    events = decided |> Enum.with_index() |> Enum.map(&event/1)
     outcomes = events |> delivered() |> record(processes)
     report = Meter.report(@name, by: [:policy, :campaign])
     info = Meter.info(@name)

@@ -63,8 +63,8 @@ defmodule AdTally.DemoTest do
     impressions: log,
     tmp_dir: dir
   } do
-    result = Meter.replay(log, 8, dir)
     caps = Caps.replay(log)
+    result = Meter.replay(caps.decided, 8, dir)
     withheld = caps.withheld |> Map.values() |> Enum.sum()
     assert caps.wrong == [] and withheld > 10_000
     assert Meter.differences(result, 60_000, withheld) == []

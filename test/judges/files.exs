@@ -7,8 +7,9 @@ for file <- ~w(text log caps meter), do: Code.require_file("../../demo/lib/#{fil
 alias AdTally.Demo.{Caps, Log, Meter}
 
 impressions = Log.impressions()
-result = Meter.replay(impressions, 4, Path.join(directory, "files"))
-withheld = Caps.replay(impressions).withheld |> Map.values() |> Enum.sum()
+caps = Caps.replay(impressions)
+result = Meter.replay(caps.decided, 4, Path.join(directory, "files"))
+withheld = caps.withheld |> Map.values() |> Enum.sum()
 [] = Meter.differences(result, length(impressions), withheld)
 
 lines =
