@@ -445,7 +445,7 @@ pub fn hash_bytes(seed: &Seed, bytes: &[u8]) -> Result<u64, Error> {
     Ok(hash_of_bytes(seed, bytes.len(), |hash| for_each_word(bytes, |word| hash.word(word))))
 }
 
-/// The same of bytes in whole words, which are as short as such bytes are.
+/// The same of bytes that lie in whole words, of which there are at most [`MAX_BYTES`].
 #[inline(always)]
 #[must_use]
 pub fn hash_in_words(seed: &Seed, bytes: InWords<'_>) -> u64 {

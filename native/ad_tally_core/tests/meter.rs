@@ -584,6 +584,10 @@ fn a_configuration_that_is_wrong_is_refused() {
     assert_eq!(refused(Config { max_keys: 0, ..config() }), Some(Error::MaxKeys(0)));
     let reach = ReachConfig { by: vec![0], precision: 3, max_keys: 1, secret: None };
     assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Precision(3)));
+    for by in [vec![], vec![0; 9]] {
+        let (arity, reach) = (by.len(), ReachConfig { by, precision: 12, max_keys: 1, secret: None });
+        assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Arity(arity)));
+    }
     let dedupe = dedupe::Config { window: 0, capacity: 1, wide: false };
     assert_eq!(refused(Config { dedupe: Some(dedupe), ..config() }), Some(Error::DedupeWindow(0)));
 }

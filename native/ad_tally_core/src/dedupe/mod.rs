@@ -137,7 +137,8 @@ impl Dedupe {
         })
     }
 
-    /// Whether an id of that hash, under [`seed`], is seen for the first time, at a time. The system's time is asked for where it matters.
+    /// Whether an id of that hash, under [`seed`], is seen for the first time, at a time. The system's time is asked for where
+    /// it matters.
     ///
     /// # Errors
     /// [`Error::Time`].

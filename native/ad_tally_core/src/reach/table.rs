@@ -161,8 +161,13 @@ impl Table {
 
     #[inline(never)]
     fn add_linked_to_few(&self, found: Found<'_>, coupon: Coupon) -> Linked {
-        if self.registers(self.keyed.cells(found)[0].load(Acquire)).is_some() {
+        let cells = self.keyed.cells(found);
+        if self.registers(cells[0].load(Acquire)).is_some() {
             return Linked::LookAnew;
+        }
+        // Mostly it is one that was seen before: then nobody asks for the hash, which is made of the row's key.
+        if is_listed(cells, coupon) {
+            return Linked::Shown;
         }
         self.add_to_few(found, self.keyed.hash_of(found), &[coupon]);
         Linked::Shown
