@@ -85,6 +85,13 @@ impl Entry {
     pub(super) fn note(self) -> u8 {
         (self.0.get() >> NOTE_SHIFT) as u8
     }
+
+    /// It with another note.
+    #[inline(always)]
+    pub(super) fn with_note(self, note: u8) -> Self {
+        let rest = self.0.get() & !(0xff << NOTE_SHIFT);
+        Self(NonZeroU64::new(rest | u64::from(note) << NOTE_SHIFT).unwrap_or_else(|| unreachable!("it has an address")))
+    }
 }
 
 const _: () = assert!(size_of::<Line>() == 64);

@@ -110,6 +110,12 @@ impl<'a> Found<'a> {
         self.entry.note()
     }
 
+    /// It with another note.
+    #[inline(always)]
+    pub(crate) fn with_note(self, note: u8) -> Self {
+        Self::new(self.entry.with_note(note))
+    }
+
     /// The address of the row's first cell.
     #[inline(always)]
     pub(crate) fn address(self) -> *const AtomicU64 {

@@ -91,8 +91,15 @@ impl Window {
         // SAFETY: the row is of that table, the slot as in this function.
         let added = unsafe { self.counters.add_all_to(places.counters, event.key, event.amounts, slot) };
         let (Some(user), Some(reach)) = (event.user, &self.reach) else { return added };
-        if places.sketch.is_some_and(|sketch| reach.table.add_linked(sketch, user) == Linked::Shown) {
-            return added;
+        if let (Some(row), Some(sketch)) = (places.counters, places.sketch) {
+            match reach.table.add_linked(sketch, user) {
+                Linked::Shown => return added,
+                Linked::Noted(sketch) => {
+                    self.counters.link(row).store(sketch.word(), Release);
+                    return added;
+                }
+                Linked::Moved => {}
+            }
         }
         match self.add_user(reach, event.key, user) {
             Added::Row => added,
@@ -107,7 +114,7 @@ impl Window {
             let added = reach.table.add(part, user);
             if added == Added::Row
                 && let Some(row) = self.counters.keyed.find(key)
-                && let Some(sketch) = reach.table.find_anew(part, user)
+                && let Some(sketch) = reach.table.keyed.find(part)
             {
                 self.counters.link(row).store(sketch.word(), Release);
             }

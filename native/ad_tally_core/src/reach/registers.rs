@@ -95,14 +95,25 @@ impl<'a> View<'a> {
         crate::keyed::fetch(self.register(coupon));
     }
 
-    /// The least of them, or one that is not above `least`, looked for from the register of a coupon on.
-    pub(crate) fn least(self, least: u8, from: Option<Coupon>) -> u8 {
-        let from = from.map_or(0, |coupon| coupon.register(self.registers.len()));
-        let (before, after) = self.registers.split_at(from);
-        let mut found = u8::MAX;
-        for register in after.iter().chain(before) {
-            found = found.min(register.load(Relaxed));
-            if found <= least {
+    /// The value of one of them.
+    ///
+    /// # Panics
+    /// If there is none of that number.
+    #[inline(always)]
+    pub(crate) fn value(self, number: usize) -> u8 {
+        self.registers[number].load(Relaxed)
+    }
+
+    /// The number and the value of one that is not above `least`, or if there is none, of the least: looked for from a number
+    /// on.
+    pub(crate) fn least(self, least: u8, from: usize) -> (usize, u8) {
+        let mut found = (from, u8::MAX);
+        for number in (from..self.registers.len()).chain(0..from) {
+            let value = self.value(number);
+            if value < found.1 {
+                found = (number, value);
+            }
+            if value <= least {
                 break;
             }
         }

@@ -10,6 +10,8 @@
 //! row with registers, and what its key's entry in the index notes about it
 //!   registers   2^precision bytes, whole lines
 //!   row         its cells, so that the key after them begins a line
+//!     cell 1    bits 0..8   1 + a value that no register is below
+//!               bits 8..40  the number of a register that was not above it, when that was last looked for
 //!   note        1 + a value that no register is below
 //! ```
 //!
@@ -44,16 +46,39 @@ const KIND_SET: u64 = 1;
 const KIND_REGISTERS: u64 = 2;
 const LIST_SHIFT: u32 = 2;
 
-/// Whether a row that was found some time ago is to be looked for anew, and the user to be shown to what is found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Linked {
+/// What came of showing a user to a row that was found some time ago.
+#[derive(Clone, Copy)]
+pub(crate) enum Linked<'a> {
     Shown,
-    LookAnew,
+    /// It was shown, and more is noted of the row than when that was found: this is what to find it by.
+    Noted(Found<'a>),
+    /// It was not: the row has moved, and is to be looked for anew.
+    Moved,
 }
 
-/// Bits of a coupon that no register's number has. Users with none of them set, one in sixteen, have the row looked for anew
-/// when they raise a register.
-const LOOK_ANEW: u32 = 0xf << 22;
+/// What a row with registers has in its cell 1. That of its index, and of whoever has found it, is behind or the same.
+#[derive(Clone, Copy)]
+struct Least {
+    /// No register is below.
+    value: u8,
+    /// One that was not above it.
+    number: usize,
+}
+
+impl Least {
+    #[inline(always)]
+    fn of(cell: u64) -> Self {
+        Self { value: (cell as u8).wrapping_sub(1), number: (cell >> 8) as usize }
+    }
+
+    fn cell(self) -> u64 {
+        (self.number as u64) << 8 | u64::from(self.note())
+    }
+
+    fn note(self) -> u8 {
+        self.value + 1
+    }
+}
 
 pub(crate) struct Table {
     pub(crate) keyed: Keyed,
@@ -128,68 +153,68 @@ impl Table {
         if let Some(found) = found
             && let Some((registers, least)) = self.registers_before(found)
         {
-            if registers.raise_from(least, coupon).is_some_and(|before| before <= least) {
-                self.note_least(found, key.hash, registers, least, Some(coupon));
+            if let Some(before) = registers.raise_from(least, coupon) {
+                self.raised(found, registers, before);
             }
             return Added::Row;
         }
         self.add_to(found, key, &[coupon])
     }
 
-    /// Shows a user to a row that was found some time ago. It is to be looked for anew when it has moved since or more may be
-    /// noted of it.
+    /// Shows a user to a row that was found some time ago.
     #[inline(always)]
-    pub(crate) fn add_linked(&self, found: Found<'_>, coupon: Coupon) -> Linked {
+    pub(crate) fn add_linked<'a>(&'a self, found: Found<'a>, coupon: Coupon) -> Linked<'a> {
         let Some((registers, least)) = self.registers_before(found) else {
             return self.add_linked_to_few(found, coupon);
         };
-        match registers.raise_from(least, coupon) {
-            None => Linked::Shown,
-            Some(before) => self.raised_linked(found, registers, least, before, coupon),
-        }
+        let Some(before) = registers.raise_from(least, coupon) else { return Linked::Shown };
+        let noted = self.raised(found, registers, before);
+        if noted.value > least { Linked::Noted(found.with_note(noted.note())) } else { Linked::Shown }
     }
 
     #[inline(never)]
-    fn raised_linked(&self, found: Found<'_>, registers: View<'_>, least: u8, before: u8, coupon: Coupon) -> Linked {
-        if before <= least {
-            self.note_least(found, self.keyed.hash_of(found), registers, least, Some(coupon));
-        }
-        // Of those above the value that was noted once it is not known whether it still is the least one. So now and then that
-        // is asked: in the end most users need not look at a register, and one that is raised seldom.
-        if coupon.word() & LOOK_ANEW == 0 { Linked::LookAnew } else { Linked::Shown }
-    }
-
-    #[inline(never)]
-    fn add_linked_to_few(&self, found: Found<'_>, coupon: Coupon) -> Linked {
+    fn add_linked_to_few<'a>(&self, found: Found<'a>, coupon: Coupon) -> Linked<'a> {
         let cells = self.keyed.cells(found);
         if self.registers(cells[0].load(Acquire)).is_some() {
-            return Linked::LookAnew;
+            return Linked::Moved;
         }
         // Mostly it is one that was seen before: then nobody asks for the hash, which is made of the row's key.
-        if is_listed(cells, coupon) {
-            return Linked::Shown;
+        if !is_listed(cells, coupon) {
+            self.add_to_few(found, self.keyed.hash_of(found), &[coupon]);
         }
-        self.add_to_few(found, self.keyed.hash_of(found), &[coupon]);
         Linked::Shown
     }
 
-    /// Notes what no register of a row is below, after one was raised that was not above what is noted. Registers that are
-    /// not above it are soon found while there are many, and when there are few they are seldom raised.
-    #[cold]
-    fn note_least(&self, found: Found<'_>, hash: u64, registers: View<'_>, noted: u8, raised: Option<Coupon>) {
-        let least = registers.least(noted, raised);
-        if least > noted {
-            let mut writer = self.keyed.lock(hash);
-            self.keyed.note(&mut writer, found, hash, least + 1);
+    /// Has what is noted of a row keep up when one of its registers was raised: what is noted by now.
+    #[inline(always)]
+    fn raised(&self, found: Found<'_>, registers: View<'_>, before: u8) -> Least {
+        let noted = Least::of(self.keyed.cells(found)[1].load(Relaxed));
+        // One that was not above what is noted is known. While that is so, it does not matter what becomes of the others.
+        if before > noted.value || registers.value(noted.number) <= noted.value {
+            return noted;
         }
+        self.note_least(found, registers)
     }
 
-    /// Looks for a key's row, and at what no register of it is below, where a user was shown to it just now.
-    pub(crate) fn find_anew(&self, key: HashedKey<'_>, coupon: Coupon) -> Option<Found<'_>> {
-        let found = self.keyed.find(key)?;
-        let Some((registers, least)) = self.registers_before(found) else { return Some(found) };
-        self.note_least(found, key.hash, registers, least, Some(coupon));
-        self.keyed.find(key)
+    /// Looks for what no register of a row is below, and notes it.
+    #[cold]
+    fn note_least(&self, found: Found<'_>, registers: View<'_>) -> Least {
+        let cell = &self.keyed.cells(found)[1];
+        let noted = Least::of(cell.load(Relaxed));
+        let (number, value) = registers.least(noted.value, noted.number);
+        let hash = self.keyed.hash_of(found);
+        let mut writer = self.keyed.lock(hash);
+        let noted = Least::of(cell.load(Relaxed));
+        // Others may have found more meanwhile.
+        if value < noted.value {
+            return noted;
+        }
+        let least = Least { value: value.max(noted.value), number };
+        cell.store(least.cell(), Relaxed);
+        if least.value > noted.value {
+            self.keyed.note(&mut writer, found, hash, least.note());
+        }
+        least
     }
 
     /// The value that no register of a row is below as it is noted, and as it is.
@@ -208,8 +233,8 @@ impl Table {
         match self.registers_before(found) {
             Some((registers, least)) => {
                 for coupon in coupons {
-                    if registers.raise_from(least, *coupon).is_some_and(|before| before <= least) {
-                        self.note_least(found, key.hash, registers, least, Some(*coupon));
+                    if let Some(before) = registers.raise_from(least, *coupon) {
+                        self.raised(found, registers, before);
                     }
                 }
             }
@@ -307,10 +332,13 @@ impl Table {
         }
         self.dense.fetch_add(1, Relaxed);
         let state = address + KIND_REGISTERS;
+        let least = Least { value: 0, number: 0 };
         // SAFETY: the copy has the cells of a row, and nobody else knows of it yet.
-        unsafe { row.as_ref() }.store(state, Relaxed);
+        let [first, second] = [0, 1].map(|cell| unsafe { row.add(cell).as_ref() });
+        first.store(state, Relaxed);
+        second.store(least.cell(), Relaxed);
         cells[0].store(state, Release);
-        self.keyed.rename(writer, found, hash, row, 1);
+        self.keyed.rename(writer, found, hash, row, least.note());
     }
 
     /// Makes room for so many different users in a row whose lock the caller has: a set that grows on the way takes
@@ -362,9 +390,9 @@ impl Table {
             Users::Coupons(coupons) => self.add_to(Some(found), key, coupons),
             Users::Registers(values) => {
                 let found = self.keyed.find(key).unwrap_or_else(|| unreachable!("it has a row"));
-                let (own, least) = self.registers_before(found).unwrap_or_else(|| unreachable!("made so just now"));
+                let (own, _least) = self.registers_before(found).unwrap_or_else(|| unreachable!("made so just now"));
                 own.raise_all(values);
-                self.note_least(found, key.hash, own, least, None);
+                self.note_least(found, own);
                 Added::Row
             }
         }
