@@ -178,9 +178,11 @@ enum Step {
 impl Open {
     #[inline(always)]
     fn find(&self, number: u64) -> Option<&Window> {
-        // Mostly all windows since the oldest one are there, in their order.
-        let since = number.checked_sub(self.numbers.first().copied()?)? as usize;
-        let at = if self.numbers.get(since) == Some(&number) { since } else { self.search(number)? };
+        // Mostly all windows up to the newest one are there, in their order.
+        let newest = self.numbers.len().checked_sub(1)?;
+        let before = self.numbers[newest].checked_sub(number)? as usize;
+        let at = newest.checked_sub(before).filter(|at| self.numbers[*at] == number);
+        let at = at.or_else(|| self.search(number))?;
         Some(&self.windows[at])
     }
 
