@@ -125,8 +125,7 @@ impl Table {
         Ok(Written { hash, begin: 0, length: length as u32 })
     }
 
-    /// Begins to read an event: its time and its id, whose line is asked for. It is the one that lies furthest away, so all
-    /// else is done while it is on its way. What is long of it is noted.
+    /// Begins to read an event: its time and its id. What is long of it is noted.
     #[inline(always)]
     fn begin<'a, L: Layout>(
         &self,
@@ -148,7 +147,6 @@ impl Table {
                     hash
                 }
             };
-            self.meter.fetch_id(hash);
             Some(hash)
         } else {
             None
@@ -197,6 +195,10 @@ impl Table {
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
         let begun = self.begin::<L>(env, term, seen, long)?;
+        // It is the line that lies furthest away, so all else is done while it is on its way.
+        if let Some(id) = begun.id {
+            self.meter.fetch_id(id);
+        }
         let recording = self.meter.pin();
         let mut ahead = recording.ahead();
         let draft = self.read::<L>(env, &begun, room, long, &mut ahead)?;

@@ -1,8 +1,9 @@
 //! Many events at once: decoded first, then recorded.
 //!
-//! An event waits for the line of its key in the index, then for its row, then for the register of its user. So it is taken in
-//! steps, each of them some events after the one before, and while others are taken what the next step looks at is on its way.
-//! The line of its id was asked for when it was read.
+//! An event waits for the line of its key in the index, then for its row, then for the register of its user, and all that time
+//! for the line of its id. So it is taken in steps, each of them some events after the one before, and while others are taken
+//! what the next step looks at is on its way. Not sooner than that: lines that a whole list has asked for push one another, and
+//! the list, out of the nearest cache.
 
 use std::mem::MaybeUninit;
 
@@ -16,9 +17,9 @@ use crate::pin::Pinned;
 use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
-/// Events between the steps in which an event's line of the index is asked for, then its row, then the register of its user,
-/// and it is recorded.
-const AHEAD: usize = 8;
+/// Events between the steps in which an event's lines of ids and of the index are asked for, then its row, then the register of
+/// its user, and it is recorded.
+const AHEAD: usize = 5;
 /// Events after which whoever waits for them is asked whether to go on.
 const LOOK: usize = 32;
 /// Events that windows are pinned for: who closes them waits meanwhile.
@@ -249,7 +250,7 @@ impl Meter {
         let mut end = End::Done;
         for step in 0..entries.len() + 3 * AHEAD {
             if let Some(entry) = entries.get(step) {
-                sought[step] = self.fetch_line(open, &mut last, &entry.draft);
+                sought[step] = self.fetch_lines(open, &mut last, &entry.draft);
             }
             if let Some((at, entry)) = entry_at(entries, step, AHEAD) {
                 sought[at].fetch_row(&entry.draft);
@@ -282,10 +283,12 @@ impl Meter {
         (recorded, end)
     }
 
-    /// Looks for the window of an event, and asks for the line of the index where its key belongs. That of its id was asked for
-    /// when it was read.
+    /// Looks for the window of an event, and asks for the lines where its id belongs, and its key in the index.
     #[inline(always)]
-    fn fetch_line<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
+    fn fetch_lines<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
+        if let Some(id) = draft.id {
+            self.fetch_id(id);
+        }
         // Mostly that of the one before: a division takes as long as all of the rest.
         let is_last = |window: &&Window| draft.at.wrapping_sub(window.number * self.window) < self.window;
         *last = last.filter(is_last).or_else(|| open.find(draft.at / self.window));
