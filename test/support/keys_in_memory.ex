@@ -1,7 +1,7 @@
 defmodule AdTally.Test.KeysInMemory do
   @moduledoc "What a table's keys take, for `AdTally.Test.FreshVM`."
 
-  alias AdTally.{Counters, FrequencyCap, Reach}
+  alias AdTally.{Counters, Dedupe, FrequencyCap, Reach}
   alias AdTally.Test.ResidentMemory
 
   @doc """
@@ -23,6 +23,12 @@ defmodule AdTally.Test.KeysInMemory do
   def caps(count) do
     info = &(&1 |> FrequencyCap.info() |> Map.put(:keys, count))
     measure(count, &FrequencyCap.new(capacity: &1, max_capacity: &1), &record/2, info)
+  end
+
+  @doc "The same of a table for `count` ids that none has come to yet."
+  def no_ids(count) do
+    info = &(&1 |> Dedupe.info() |> Map.put(:keys, count))
+    measure(count, &Dedupe.new(capacity: &1), fn _table, _count -> :ok end, info)
   end
 
   defp measure(count, table, fill, info) do

@@ -123,8 +123,10 @@ impl Dedupe {
         let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
         let homes = (most * 10).div_ceil(meant);
         let overflow = (homes * overflow / 100 + LEAST_OVERFLOW).min(MOST_NUMBERS);
-        let lines =
+        let mut lines =
             Lines::new(homes + overflow).ok_or((homes + overflow) * size_of::<Line>()).map_err(Error::Memory)?;
+        // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
+        lines.touch(homes);
         Ok(Self {
             window,
             granule: window.div_ceil(OF_A_WINDOW),
