@@ -307,7 +307,7 @@ impl Dedupe {
         F::set(home, oldest.unwrap_or(1), entry);
     }
 
-    /// Its memory, once all of its lines are in use.
+    /// Its memory: that of all lines but the overflow lines that were never needed.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let touched = self.homes as usize + self.overflow.touched();

@@ -66,7 +66,7 @@ impl Entry {
     /// The entry that a word is, unless that is 0.
     ///
     /// # Safety
-    /// It is 0 or was an entry's.
+    /// It is 0 or was an entry's, with whatever note.
     #[inline(always)]
     pub(super) unsafe fn from_word(word: u64) -> Option<Self> {
         NonZeroU64::new(word).map(Self)

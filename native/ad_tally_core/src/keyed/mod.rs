@@ -96,8 +96,8 @@ impl<'a> Found<'a> {
     /// What was found when it was a word, if it is one and not 0.
     ///
     /// # Safety
-    /// It is 0, or it is the word of a row of a table that is there during `'a`, and whoever has stored the word has seen the
-    /// row before.
+    /// It is 0, or it is the word of a row of a table that is there during `'a`, with whatever note, and whoever has stored the
+    /// word has seen the row before.
     #[inline(always)]
     pub(crate) unsafe fn from_word(word: u64) -> Option<Self> {
         // SAFETY: this function's contract.
@@ -300,12 +300,17 @@ impl Keyed {
         }
     }
 
+    /// The row of that hash that the index names at an address, if it does.
+    pub(crate) fn find_at_address(&self, hash: u64, address: usize) -> Option<Found<'_>> {
+        let entries = self.entries(self.shard(hash))?;
+        entries.find(hash, |entry| entry.row().addr().get() == address).map(Found::new)
+    }
+
     /// Has the index note something larger about a row, whose lock the caller has, if it still is named where it was found.
     pub(crate) fn note(&self, writer: &mut Writer, found: Found<'_>, hash: u64, note: u8) {
-        let row = found.entry.row();
-        let noted = self.entries(self.shard(hash)).and_then(|entries| entries.find(hash, |entry| entry.row() == row));
-        if noted.is_some_and(|entry| entry.note() < note) {
-            self.rename(writer, found, hash, row, note);
+        let noted = self.find_at_address(hash, found.address().addr());
+        if noted.is_some_and(|noted| noted.note() < note) {
+            self.rename(writer, found, hash, found.entry.row(), note);
         }
     }
 

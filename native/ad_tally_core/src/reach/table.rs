@@ -5,7 +5,7 @@
 //!   cell 0      what it is:  4 * n        a list of n coupons, 0 to 8
 //!                            address + 1  a set of coupons
 //!                            address + 2  registers
-//!   cells 1..5  the list, two coupons a cell; not looked at any more once there is a set or registers
+//!   cells 1..5  the list, two coupons a cell; stays where it was once there is a set or registers
 //!
 //! row with registers, and what its key's entry in the index notes about it
 //!   registers   2^precision bytes, whole lines
@@ -188,7 +188,8 @@ impl Table {
     /// Has what is noted of a row keep up when one of its registers was raised: what is noted by now.
     #[inline(always)]
     fn raised(&self, found: Found<'_>, registers: View<'_>, before: u8) -> Least {
-        let noted = Least::of(self.keyed.cells(found)[1].load(Relaxed));
+        // Acquire, as it goes on from here in a link: who relies on it has to see the registers as they were found.
+        let noted = Least::of(self.keyed.cells(found)[1].load(Acquire));
         // One that was not above what is noted is known. While that is so, it does not matter what becomes of the others.
         if before > noted.value || registers.value(noted.number) <= noted.value {
             return noted;
@@ -200,7 +201,7 @@ impl Table {
     #[cold]
     fn note_least(&self, found: Found<'_>, registers: View<'_>) -> Least {
         let cell = &self.keyed.cells(found)[1];
-        let noted = Least::of(cell.load(Relaxed));
+        let noted = Least::of(cell.load(Acquire));
         let (number, value) = registers.least(noted.value, noted.number);
         let hash = self.keyed.hash_of(found);
         let mut writer = self.keyed.lock(hash);
@@ -210,7 +211,7 @@ impl Table {
             return noted;
         }
         let least = Least { value: value.max(noted.value), number };
-        cell.store(least.cell(), Relaxed);
+        cell.store(least.cell(), Release);
         if least.value > noted.value {
             self.keyed.note(&mut writer, found, hash, least.note());
         }
@@ -267,6 +268,20 @@ impl Table {
         }
         let mut writer = self.keyed.lock(hash);
         new.for_each(|coupon| self.add_locked(&mut writer, found, hash, coupon));
+        drop(writer);
+        // Of the row's registers, if it has some by now, those were raised without a look at what is noted.
+        if let Some((moved, registers)) = self.moved(cells, hash) {
+            self.note_least(moved, registers);
+        }
+    }
+
+    /// Where a row is now that was found before it had registers, and those.
+    fn moved(&self, cells: &[AtomicU64], hash: u64) -> Option<(Found<'_>, View<'_>)> {
+        let state = cells[0].load(Acquire);
+        self.registers(state)?;
+        let address = (state - KIND_REGISTERS) as usize + self.words_before * size_of::<u64>();
+        let moved = self.keyed.find_at_address(hash, address)?;
+        Some((moved, self.registers_before(moved)?.0))
     }
 
     /// Shows a user to a row whose lock the caller has.
@@ -500,5 +515,30 @@ unsafe fn release(cells: &[AtomicU64]) {
     if state & KIND_MASK == KIND_SET {
         // SAFETY: nobody else can reach the row, and it is not looked at again, by the contract of `keyed::Release`.
         drop(unsafe { take_set(state) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+    use crate::key::{KeyWriter, SHORT_KEY_WORDS};
+
+    /// Users of a list are shown under the row's lock, also those that come after it got registers.
+    #[test]
+    fn the_least_register_is_noted_of_a_row_whose_first_users_are_many() {
+        for precision in 4..=8 {
+            let seed = Seed::random();
+            let table = Table::new(Sketch::new(precision, None).expect("a precision"), 10, seed.clone());
+            let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+            let mut writer = KeyWriter::bare(&mut room, &seed);
+            writer.integer(1);
+            let key = writer.finish();
+            let users: Vec<Coupon> = (0..100 << precision).map(|user| Coupon::of_integer(user, None)).collect();
+            assert_eq!(table.add_to(None, key, &users), Added::Row);
+            let (noted, least) = table.noted_and_least(table.keyed.find(key).expect("a row")).expect("registers");
+            assert!(least >= 1 && noted == least, "{noted} of {least} at {precision}");
+        }
     }
 }
