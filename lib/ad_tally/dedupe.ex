@@ -64,8 +64,10 @@ defmodule AdTally.Dedupe do
 
     * `:capacity` - how many different ids come in a window, new ones and copies of older ones,
       from 1 to 1,000,000,000. Default: #{@default_capacity}. It takes about 8.5 bytes each,
-      whatever comes. The system provides them when the table is made, on a dirty scheduler, so
-      that nobody who brings an id has to wait for it: ten million in 10 to 200 ms.
+      whatever comes. The system provides nine tenths of them when the table is made, on a dirty
+      scheduler, so that nobody who brings an id has to wait for it: ten million in 10 to
+      200 ms, a billion in some seconds. A system that promises more memory than it has, as Linux
+      does, may end the whole VM when it runs out.
 
     * `:wide` - whether ids are told apart by 61 bits instead of 29, at 21 bytes each: for what
       is billed. Default: `false`.
