@@ -162,7 +162,7 @@ impl Dedupe {
     /// Asks for the line of an id, to be looked at soon.
     #[inline(always)]
     pub fn fetch(&self, hash: u64) {
-        crate::keyed::fetch(self.home(hash));
+        crate::fetch::fetch(self.home(hash));
     }
 
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must

@@ -74,7 +74,7 @@ impl Spot<'_> {
     #[inline(always)]
     #[cfg(not(loom))]
     pub fn fetch(&self) {
-        crate::keyed::fetch(self.line);
+        crate::fetch::fetch(self.line);
     }
 }
 

@@ -23,6 +23,7 @@ use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::fetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Rows in a line.
@@ -324,16 +325,4 @@ fn tag(hash: u64) -> u64 {
 #[inline(always)]
 fn check(hash: u64) -> u64 {
     hash >> CHECKED_SHIFT & 0xff
-}
-
-/// Asks for the cache line at an address, and does not wait for it.
-#[inline(always)]
-pub(crate) fn fetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing that a program could see, whatever the address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }

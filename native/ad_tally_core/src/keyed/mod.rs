@@ -18,11 +18,12 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::arena::Arena;
 pub use self::batch::Batch;
+pub(crate) use self::index::Line;
 use self::index::{Entries, Entry, Index, Memory};
-pub(crate) use self::index::{Line, fetch};
 pub(crate) use self::walk::Walk;
 pub(crate) use self::words::Words;
 use crate::error::Error;
+use crate::fetch::fetch;
 use crate::key::{self, HashedKey, Seed};
 use crate::sync::{AtomicU64, AtomicUsize};
 

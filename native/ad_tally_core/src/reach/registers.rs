@@ -92,7 +92,7 @@ impl<'a> View<'a> {
     /// Asks for the register of a user, to be looked at soon.
     #[inline(always)]
     pub(crate) fn fetch(self, coupon: Coupon) {
-        crate::keyed::fetch(self.register(coupon));
+        crate::fetch::fetch(self.register(coupon));
     }
 
     /// The value of one of them.
