@@ -163,9 +163,17 @@ pub struct Meter {
 struct Open {
     /// Windows before this number are closed.
     first: u64,
-    /// Those that have events, from old to new, and their numbers: of all of them a line or two of memory.
+    /// Those that have events, from old to new.
     windows: Vec<Arc<Window>>,
-    numbers: Vec<u64>,
+    /// The same, each where its number says or behind it: at most half of the places are taken.
+    places: Box<[Option<Place>]>,
+}
+
+/// An open window, with its number.
+#[derive(Clone)]
+struct Place {
+    number: u64,
+    window: Arc<Window>,
 }
 
 /// What comes of trying to record an event.
@@ -176,23 +184,36 @@ enum Step {
 }
 
 impl Open {
+    fn new(first: u64, windows: Vec<Arc<Window>>) -> Self {
+        let mut places = vec![None; (2 * windows.len()).next_power_of_two()].into_boxed_slice();
+        let mask = places.len() - 1;
+        for window in &windows {
+            let mut at = Self::home(window.number);
+            while places[at & mask].is_some() {
+                at += 1;
+            }
+            places[at & mask] = Some(Place { number: window.number, window: window.clone() });
+        }
+        Self { first, windows, places }
+    }
+
+    /// Where a window belongs, by bits of the product that depend on many of its number's.
+    #[inline(always)]
+    fn home(number: u64) -> usize {
+        (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+    }
+
     #[inline(always)]
     fn find(&self, number: u64) -> Option<&Window> {
-        // Mostly all windows up to the newest one are there, in their order.
-        let newest = self.numbers.len().checked_sub(1)?;
-        let before = self.numbers[newest].checked_sub(number)? as usize;
-        let at = newest.checked_sub(before).filter(|at| self.numbers[*at] == number);
-        let at = at.or_else(|| self.search(number))?;
-        Some(&self.windows[at])
-    }
-
-    #[inline(never)]
-    fn search(&self, number: u64) -> Option<usize> {
-        self.numbers.binary_search(&number).ok()
-    }
-
-    fn new(first: u64, windows: Vec<Arc<Window>>) -> Self {
-        Self { first, numbers: windows.iter().map(|window| window.number).collect(), windows }
+        let mut at = Self::home(number);
+        let mask = self.places.len() - 1;
+        while let Some(place) = &self.places[at & mask] {
+            if place.number == number {
+                return Some(&place.window);
+            }
+            at += 1;
+        }
+        None
     }
 }
 
