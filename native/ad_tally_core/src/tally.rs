@@ -6,7 +6,7 @@ use crate::pin::thread_number;
 use crate::sync::AtomicU64;
 
 /// Threads that have counts of their own: more than a machine has schedulers, nearly always.
-const THREADS: usize = 64;
+pub(crate) const THREADS: usize = 64;
 
 #[repr(align(64))]
 struct Counts<const KINDS: usize>([AtomicU64; KINDS]);

@@ -1,4 +1,5 @@
-//! One cache line of ids: a header of 32 bits, which is its lock, and fifteen entries of 32 bits, or seven of 64.
+//! One cache line of ids: a header of 32 bits, which is its lock, and fifteen entries of 32 bits, or seven of 64. What homes of
+//! narrow ids have instead of entries is in `home`.
 //!
 //! ```text
 //! word 0, low half    bit 0        locked
@@ -47,30 +48,43 @@ impl Line {
     /// Waits for the lock.
     #[inline(always)]
     pub(super) fn lock(&self) -> Held<'_> {
+        self.lock_with_header().0
+    }
+
+    /// Waits for the lock: what the header is then.
+    #[inline(always)]
+    pub(super) fn lock_with_header(&self) -> (Held<'_>, u64) {
         let free = self.0[0].load(Relaxed) & !LOCKED;
-        if self.0[0].compare_exchange(free, free | LOCKED, Acquire, Relaxed).is_err() {
-            self.lock_contended();
-        }
-        Held(self)
+        let header = match self.0[0].compare_exchange(free, free | LOCKED, Acquire, Relaxed) {
+            // Not what the instruction returns, which is the same: so others need not wait for it.
+            Ok(_) => free,
+            Err(_) => self.lock_contended(),
+        };
+        (Held(self), header | LOCKED)
     }
 
     #[cold]
-    fn lock_contended(&self) {
+    fn lock_contended(&self) -> u64 {
         let mut looks = 0;
         loop {
             let now = self.0[0].load(Relaxed);
             if now & LOCKED == 0 && self.0[0].compare_exchange(now, now | LOCKED, Acquire, Relaxed).is_ok() {
-                return;
+                return now;
             }
             wait(&mut looks);
         }
     }
 
+    /// A word of it. Of a line that the caller has.
+    #[inline(always)]
+    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
+        &self.0[at]
+    }
+
     /// The overflow line it goes on in. Of a line that the caller has.
     #[inline(always)]
     pub(super) fn link(&self) -> Option<u32> {
-        let header = self.0[0].load(Relaxed);
-        (header & LINKED != 0).then_some((header & HEADER_MASK) as u32 >> NUMBER_SHIFT)
+        link_in(self.0[0].load(Relaxed))
     }
 
     /// Has it go on in another one, or in none. Of a line that the caller has.
@@ -83,19 +97,44 @@ impl Line {
     /// The generation in which it was last looked through. Of a line that the caller has.
     #[inline(always)]
     pub(super) fn swept(&self) -> u64 {
-        (self.0[0].load(Relaxed) & SWEPT_MASK) >> SWEPT_SHIFT
+        swept_in(self.0[0].load(Relaxed))
     }
 
     /// Notes that it was looked through in a generation. Of a line that the caller has.
     pub(super) fn set_swept(&self, generation: u64) {
-        let word = self.0[0].load(Relaxed);
-        self.0[0].store(word & !SWEPT_MASK | generation << SWEPT_SHIFT, Relaxed);
+        self.0[0].store(with_swept(self.0[0].load(Relaxed), generation), Relaxed);
     }
 }
 
+/// The overflow line that a header names.
+#[inline(always)]
+pub(super) fn link_in(header: u64) -> Option<u32> {
+    (header & LINKED != 0).then_some((header & HEADER_MASK) as u32 >> NUMBER_SHIFT)
+}
+
+/// The generation in a header.
+#[inline(always)]
+pub(super) fn swept_in(header: u64) -> u64 {
+    (header & SWEPT_MASK) >> SWEPT_SHIFT
+}
+
+/// A header with another generation.
+#[inline(always)]
+pub(super) fn with_swept(header: u64, generation: u64) -> u64 {
+    header & !SWEPT_MASK | generation << SWEPT_SHIFT
+}
+
 impl<'t> Held<'t> {
+    #[inline(always)]
     pub(super) fn line(&self) -> &'t Line {
         self.0
+    }
+
+    /// Lets go of a line, with another header.
+    #[inline(always)]
+    pub(super) fn release(self, header: u64) {
+        self.0.0[0].store(header & !LOCKED, Release);
+        std::mem::forget(self);
     }
 }
 
@@ -104,6 +143,14 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let word = self.0.0[0].load(Relaxed);
         self.0.0[0].store(word & !LOCKED, Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Line {
+    /// One of those words.
+    pub(super) fn of(words: Words) -> Self {
+        Self(words.map(AtomicU64::new))
     }
 }
 
@@ -122,10 +169,6 @@ pub(super) type Words = [u64; WORDS];
 pub(super) trait Format {
     /// Entries of a line.
     const ENTRIES: usize;
-    /// Entries of a line that a table is laid out for, in tenths.
-    const MEANT: usize;
-    /// Overflow lines beside a hundred lines.
-    const OVERFLOW: usize;
 
     /// The part of an id's hash that its entry carries, where it lies there.
     fn fingerprint(hash: u64) -> u64;
@@ -141,9 +184,6 @@ pub(super) trait Format {
 
     /// The first place without an entry.
     fn free(words: &Words) -> Option<usize>;
-
-    /// Removes the entries that are too old.
-    fn sweep(line: &Line, live: Live);
 }
 
 /// Which generations are remembered: how many from an oldest one on, modulo 8.
@@ -181,17 +221,23 @@ pub(super) fn places<F: Format>() -> impl Iterator<Item = usize> {
     1..=F::ENTRIES
 }
 
-/// Entries of 32 bits: 29 of a fingerprint.
+/// Entries of 32 bits: 28 of a fingerprint, of which four are never all 0. All that a home tells ids apart by, and nothing
+/// else: two that look alike there do so in overflow lines, too.
 pub(super) struct Narrow;
+
+const NARROW_MASK: u64 = ((1 << 28) - 1) << GENERATION_BITS;
+/// The bits that a home keeps as marks (`home`).
+const NEVER_ZERO: u64 = 0xf << MARK_SHIFT;
+const ONE: u64 = 1 << MARK_SHIFT;
+pub(super) const MARK_SHIFT: u32 = GENERATION_BITS + 16;
 
 impl Format for Narrow {
     const ENTRIES: usize = 2 * WORDS - 1;
-    const MEANT: usize = 105;
-    const OVERFLOW: usize = 12;
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
-        never_zero(hash & ENTRY_MASK & HEADER_MASK)
+        let bits = hash & NARROW_MASK;
+        if bits & NEVER_ZERO == 0 { bits | ONE } else { bits }
     }
 
     #[inline(always)]
@@ -215,15 +261,6 @@ impl Format for Narrow {
         let empty = halves::equal(words, u32::MAX, 0) & ENTRIES;
         (empty != 0).then(|| empty.trailing_zeros() as usize)
     }
-
-    #[inline(always)]
-    fn sweep(line: &Line, live: Live) {
-        let keep = |entry: u64| if live.has_generation(entry as u32) { entry } else { 0 };
-        for (at, (word, now)) in line.0.iter().zip(line.words()).enumerate() {
-            let (high, low) = (now >> 32, now & HEADER_MASK);
-            word.store(keep(high) << 32 | if at == 0 { low } else { keep(low) }, Relaxed);
-        }
-    }
 }
 
 /// The places of narrow entries, as bits.
@@ -240,12 +277,11 @@ pub(super) struct Wide;
 
 impl Format for Wide {
     const ENTRIES: usize = WORDS - 1;
-    const MEANT: usize = 45;
-    const OVERFLOW: usize = 18;
 
     #[inline(always)]
     fn fingerprint(hash: u64) -> u64 {
-        never_zero(hash & ENTRY_MASK)
+        let bits = hash & ENTRY_MASK;
+        if bits == 0 { 1 << GENERATION_BITS } else { bits }
     }
 
     #[inline(always)]
@@ -268,18 +304,21 @@ impl Format for Wide {
         let empty = (1..WORDS).fold(0_u32, |empty, at| empty | u32::from(words[at] == 0) << at);
         (empty != 0).then(|| empty.trailing_zeros() as usize)
     }
+}
 
+impl Wide {
+    /// Entries of a line that a table is laid out for, in tenths.
+    pub(super) const MEANT: usize = 45;
+    /// Overflow lines beside a hundred lines.
+    pub(super) const OVERFLOW: usize = 18;
+
+    /// Removes the entries that are too old.
     #[inline(always)]
-    fn sweep(line: &Line, live: Live) {
+    pub(super) fn sweep(line: &Line, live: Live) {
         for (word, entry) in line.0.iter().zip(line.words()).skip(1) {
             word.store(if live.has_generation(entry as u32) { entry } else { 0 }, Relaxed);
         }
     }
-}
-
-#[inline(always)]
-fn never_zero(fingerprint: u64) -> u64 {
-    if fingerprint == 0 { 1 << GENERATION_BITS } else { fingerprint }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -287,7 +326,7 @@ mod tests {
     use super::*;
 
     fn line() -> Line {
-        Line(std::array::from_fn(|_| AtomicU64::new(0)))
+        Line::of([0; WORDS])
     }
 
     /// An entry is found where it was put, whatever lies beside it, the header too.
@@ -307,16 +346,6 @@ mod tests {
                     assert_eq!(F::get(&line, at), fingerprint | 5);
                     let free = places::<F>().find(|place| F::get(&line, *place) == 0);
                     assert_eq!(F::free(&line.words()), free);
-                    // What was there goes, what was put is kept, or the other way round.
-                    for (live, kept) in [(Live::new(6, 3), 7), (Live::new(3, 3), 5)] {
-                        let expected = places::<F>().map(|place| F::get(&line, place));
-                        let expected =
-                            expected.map(|entry| if entry % 8 == kept { entry } else { 0 }).collect::<Vec<_>>();
-                        let swept = Line(std::array::from_fn(|at| AtomicU64::new(line.0[at].load(Relaxed))));
-                        F::sweep(&swept, live);
-                        assert_eq!(places::<F>().map(|place| F::get(&swept, place)).collect::<Vec<_>>(), expected);
-                        assert_eq!((swept.link(), swept.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
-                    }
                     assert_eq!((line.link(), line.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
                 }
             }
@@ -329,6 +358,22 @@ mod tests {
         finds_what_is_there::<Narrow>(&narrow.map(Narrow::fingerprint));
         let wide = [8, 1 << 31, 1 << 32, 1 << 63, u64::MAX, 0xffff_fff8];
         finds_what_is_there::<Wide>(&wide.map(Wide::fingerprint));
-        assert_eq!([Narrow::fingerprint(7), Wide::fingerprint(0)], [8, 8]);
+        assert_eq!([Narrow::fingerprint(7), Wide::fingerprint(0)], [ONE, 8]);
+    }
+
+    #[test]
+    fn entries_that_are_too_old_are_swept_and_no_others() {
+        let line = line();
+        line.set_link(Some(u32::MAX >> NUMBER_SHIFT));
+        line.set_swept(7);
+        let entries: Vec<u64> = (1..=Wide::ENTRIES as u64).map(|at| (at << 40) | (at % 8)).collect();
+        let put = || places::<Wide>().zip(&entries).for_each(|(at, entry)| Wide::set(&line, at, *entry));
+        for (live, kept) in [(Live::new(3, 5), 3..8), (Live::new(1, 1), 1..2), (Live::new(0, 1), 8..8)] {
+            put();
+            Wide::sweep(&line, live);
+            let expected = entries.iter().map(|entry| if kept.contains(&(entry % 8)) { *entry } else { 0 });
+            assert!(places::<Wide>().map(|at| Wide::get(&line, at)).eq(expected), "{kept:?}");
+            assert_eq!((line.link(), line.swept()), (Some(u32::MAX >> NUMBER_SHIFT), 7));
+        }
     }
 }

@@ -1,24 +1,37 @@
 //! Dedupe: whether an id is seen for the first time, for at least a window of time.
 //!
-//! An id belongs to the line that the high bits of its hash name, as an entry of 29 other bits (61 where it is wide) and the
-//! *generation* in which it came: a quarter of the window, counted modulo 8. The present one and the four before it are
-//! remembered, so an id is for at least the window after it last came. Whoever looks for an id has its line's lock and puts the id there before
-//! letting go: of several that come at once, one is first.
+//! An id belongs to the line that the high bits of its hash name, its *home*. There it has an entry with other bits of the hash,
+//! 28 of them or, where it is wide, 61. The *generation* in which it came is told by the entry or by its place: a quarter of the
+//! window, counted modulo 8. The present one and the four before it are remembered, so an id is for at least the window after it last came. Whoever looks for
+//! an id has its line's lock and puts the id there before letting go: of several that come at once, one is first.
+//!
+//! ```text
+//! narrow   home, a ring of 31 entries ── 12 of their bits (`home`)     ──> overflow line of 15 entries (`line`)
+//!          rests of that home         ── 16 more of each
+//! wide     home of 7 entries (`line`)                                  ──> overflow line of 7 entries
+//! ```
 //!
 //! A line that is full goes on in an overflow line, under the same lock. Entries that are too old are removed when their line
 //! gets its first id of a generation, and not before: an id may be remembered for longer than the window. When there is no
-//! room, an entry of the line is forgotten early, one of the oldest, which is counted: then a copy of it may pass.
+//! room, the oldest entry of the home is forgotten early, which is counted: then a copy of it may pass.
 
+mod bytes;
 mod halves;
+mod home;
+mod later;
 mod line;
+mod narrow;
+mod wide;
 
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 
+use self::later::Later;
 use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide, places};
 use crate::error::Error;
 use crate::key::Seed;
 use crate::memory::Lines;
+use crate::pin::thread_number;
 use crate::spare::Spare;
 use crate::sync::AtomicU64;
 use crate::tally::Tally;
@@ -40,9 +53,10 @@ const TIMES: u64 = 1 << 47;
 pub struct Config {
     /// For how many milliseconds an id is remembered at least.
     pub window: u64,
-    /// Different ids of a window, new ones and copies of older ones, that there is room for.
+    /// Different ids of a window, new ones and copies of older ones, that there is room for. One that comes again in a later
+    /// quarter of the window counts once more.
     pub capacity: usize,
-    /// Whether ids are told apart by 61 bits beside their line instead of 29.
+    /// Whether ids are told apart by 61 bits beside their line instead of 28.
     pub wide: bool,
 }
 
@@ -74,10 +88,13 @@ pub struct Dedupe {
     granule: u64,
     /// The newest generation, not modulo anything.
     generation: AtomicU64,
+    /// Homes, then as many lines of rests where ids are narrow, then overflow lines.
     lines: Lines<Line>,
-    /// Lines that are not overflow lines.
     homes: u64,
+    /// Where those end that are there from the beginning.
+    overflow_begin: usize,
     overflow: Spare,
+    later: Later,
     wide: bool,
     tally: Tally<KINDS>,
 }
@@ -118,22 +135,25 @@ impl Dedupe {
         if window == 0 || window >= TIMES {
             return Err(Error::DedupeWindow(window));
         }
-        let (meant, overflow) = if wide { (Wide::MEANT, Wide::OVERFLOW) } else { (Narrow::MEANT, Narrow::OVERFLOW) };
+        let (meant, overflow) = if wide { (Wide::MEANT, Wide::OVERFLOW) } else { (home::MEANT, home::OVERFLOW) };
         // Of a capacity a window, the generation before it is remembered as well.
         let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
         let homes = (most * 10).div_ceil(meant);
         let overflow = (homes * overflow / 100 + LEAST_OVERFLOW).min(MOST_NUMBERS);
-        let mut lines =
-            Lines::new(homes + overflow).ok_or((homes + overflow) * size_of::<Line>()).map_err(Error::Memory)?;
+        let overflow_begin = if wide { homes } else { 2 * homes };
+        let count = overflow_begin + overflow;
+        let mut lines = Lines::new(count).ok_or(count * size_of::<Line>()).map_err(Error::Memory)?;
         // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
-        lines.touch(homes);
+        lines.touch(overflow_begin);
         Ok(Self {
             window,
             granule: window.div_ceil(OF_A_WINDOW),
             generation: AtomicU64::new(0),
             lines,
             homes: homes as u64,
+            overflow_begin,
             overflow: Spare::new(overflow as u32),
+            later: Later::new(),
             wide,
             tally: Tally::new(),
         })
@@ -146,17 +166,23 @@ impl Dedupe {
     /// [`Error::Time`].
     #[inline(always)]
     pub fn first(&self, hash: u64, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
-        if at < TIMES { Ok(self.first_at(hash, at, &now)) } else { Err(Error::Time(at)) }
+        if at < TIMES { Ok(self.first_at(hash, at, thread_number, &now)) } else { Err(Error::Time(at)) }
     }
 
-    /// The same at a time that was checked.
+    /// The same at a time that was checked. `thread` is the calling one's number, or that of a slot it has claimed.
     #[inline(always)]
-    pub(crate) fn first_at(&self, hash: u64, at: u64, now: &impl Fn() -> u64) -> bool {
+    pub(crate) fn first_at(
+        &self,
+        hash: u64,
+        at: u64,
+        thread: impl Fn() -> Option<usize>,
+        now: &impl Fn() -> u64,
+    ) -> bool {
         // That is whether its generation is a later one, for which there would be a division.
         if at >= (self.generation.load(Relaxed) + 1) * self.granule {
             self.advance(at, now);
         }
-        if self.wide { self.first_as::<Wide>(hash) } else { self.first_as::<Narrow>(hash) }
+        if self.wide { self.first_wide(hash) } else { self.first_narrow(hash, thread) }
     }
 
     /// Asks for the line of an id, to be looked at soon.
@@ -178,13 +204,17 @@ impl Dedupe {
 
     #[inline(always)]
     fn home(&self, hash: u64) -> &Line {
+        &self.lines.all()[self.home_at(hash)]
+    }
+
+    #[inline(always)]
+    fn home_at(&self, hash: u64) -> usize {
         // The highest bits; those of fingerprints are the lowest.
-        let at = (u128::from(hash) * u128::from(self.homes)) >> 64;
-        &self.lines.all()[at as usize]
+        ((u128::from(hash) * u128::from(self.homes)) >> 64) as usize
     }
 
     fn overflow_line(&self, number: u32) -> Option<&Line> {
-        self.lines.all().get(self.homes as usize + number as usize)
+        self.lines.all().get(self.overflow_begin + number as usize)
     }
 
     /// The lines that one goes on in.
@@ -198,63 +228,23 @@ impl Dedupe {
         std::iter::once(home).chain(self.overflow_lines(home))
     }
 
-    #[inline(always)]
-    fn first_as<F: Format>(&self, hash: u64) -> bool {
-        let held = self.home(hash).lock();
-        // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
-        // before any entry's. With an older one a copy of a moment ago would seem too old to be remembered.
-        let generation = self.generation.load(Relaxed);
-        let fingerprint = F::fingerprint(hash);
-        let entry = fingerprint | (generation % GENERATIONS);
-        let home = held.line();
-        let mut words = home.words();
-        if F::has(&words, fingerprint) {
-            return self.is_first_again::<F>(home, entry, live_at(generation));
-        }
-        if home.link().is_some()
-            && let Some(line) = self.find_further::<F>(home, fingerprint)
-        {
-            return self.is_first_again::<F>(line, entry, live_at(generation));
-        }
-        if home.swept() != generation % GENERATIONS {
-            self.sweep::<F>(home, generation);
-            words = home.words();
-        }
-        match F::free(&words) {
-            Some(at) => F::set(home, at, entry),
-            None => self.put_further::<F>(home, entry),
-        }
-        true
-    }
-
     /// The line behind this one that has a fingerprint.
     #[inline(never)]
     fn find_further<F: Format>(&self, home: &Line, fingerprint: u64) -> Option<&Line> {
         self.overflow_lines(home).find(|line| F::has(&line.words(), fingerprint))
     }
 
-    /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.
-    #[inline(never)]
-    fn sweep<F: Format>(&self, home: &Line, generation: u64) {
-        let live = live_at(generation);
-        home.set_swept(generation % GENERATIONS);
-        if home.link().is_some() {
-            return self.rewrite::<F>(home, live);
-        }
-        F::sweep(home, live);
-    }
-
-    /// The same of a line that goes on in others: its entries move up.
-    fn rewrite<F: Format>(&self, home: &Line, live: Live) {
+    /// Has the lines of a chain, from the `first` on, have these entries and no others. What is no longer needed of them is given
+    /// back.
+    fn rewrite<F: Format>(&self, home: &Line, first: usize, entries: &[u64]) {
         let numbers: Vec<u32> = self.chain(home).filter_map(Line::link).collect();
-        let entries = self.chain(home).flat_map(|line| places::<F>().map(|at| F::get(line, at)));
-        let mut entries = entries.filter(|entry| live.has(*entry)).collect::<Vec<u64>>().into_iter();
-        let mut fill = |line: &Line| places::<F>().for_each(|at| F::set(line, at, entries.next().unwrap_or(0)));
-        fill(home);
+        let mut entries = entries.iter();
+        for line in self.chain(home).skip(first) {
+            places::<F>().for_each(|at| F::set(line, at, entries.next().copied().unwrap_or(0)));
+        }
         let mut last = home;
         for number in numbers {
             let Some(line) = self.overflow_line(number) else { continue };
-            fill(line);
             let is_needed = F::get(line, 1) != 0;
             last.set_link(is_needed.then_some(number));
             if is_needed {
@@ -284,46 +274,43 @@ impl Dedupe {
         is_first
     }
 
-    /// Puts an entry behind a line that is full.
-    #[inline(never)]
-    fn put_further<F: Format>(&self, home: &Line, entry: u64) {
+    /// Puts an entry into one of the lines that one goes on in, or into another one that it goes on in from now on. Whether
+    /// there was room.
+    fn put_in_overflow<F: Format>(&self, home: &Line, entry: u64) -> bool {
         let place = self.overflow_lines(home).find_map(|line| F::free(&line.words()).map(|at| (line, at)));
         if let Some((line, at)) = place {
-            return F::set(line, at, entry);
+            F::set(line, at, entry);
+            return true;
         }
-        if let Some((number, line)) =
-            self.overflow.take().and_then(|number| Some((number, self.overflow_line(number)?)))
-        {
-            line.set_link(home.link());
-            F::set(line, 1, entry);
-            home.set_link(Some(number));
-            return;
-        }
-        self.tally.add(Kind::Forgotten as usize);
-        // Of several that are as old, one that the new one's fingerprint chooses: no place has its entries last for ever.
-        let age = |at: usize| entry.wrapping_sub(F::get(home, at)) % GENERATIONS;
-        let begin = (entry >> GENERATION_BITS) as usize;
-        let oldest = (begin..begin + F::ENTRIES).map(|step| 1 + step % F::ENTRIES).max_by_key(|at| age(*at));
-        F::set(home, oldest.unwrap_or(1), entry);
+        let Some((number, line)) = self.overflow.take().and_then(|number| Some((number, self.overflow_line(number)?)))
+        else {
+            return false;
+        };
+        line.set_link(home.link());
+        F::set(line, 1, entry);
+        home.set_link(Some(number));
+        true
     }
 
     /// Its memory: that of all lines but the overflow lines that were never needed.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let touched = self.homes as usize + self.overflow.touched();
-        touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes()
+        let touched = self.overflow_begin + self.overflow.touched();
+        touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes() + self.later.bytes()
     }
 
     /// The table's numbers now. It looks at every line, one after the other.
     #[must_use]
     pub fn info(&self) -> Info {
-        let live = live_at(self.generation.load(Relaxed));
-        let homes = &self.lines.all()[..self.homes as usize];
-        let touched = self.homes as usize + self.overflow.touched();
-        let ids = if self.wide { self.count::<Wide>(homes, live) } else { self.count::<Narrow>(homes, live) };
+        let (homes, overflow) = (self.homes as usize, self.overflow.touched());
+        let (ids, entries) = if self.wide {
+            (self.count_wide(), (homes + overflow) * Wide::ENTRIES)
+        } else {
+            (self.count_narrow(), homes * home::ENTRIES + overflow * Narrow::ENTRIES)
+        };
         Info {
             ids,
-            entries: touched * if self.wide { Wide::ENTRIES } else { Narrow::ENTRIES },
+            entries,
             overflow_lines: self.overflow.taken(),
             duplicates: self.tally.get(Kind::Duplicate as usize),
             forgotten: self.tally.get(Kind::Forgotten as usize),
@@ -333,12 +320,17 @@ impl Dedupe {
         }
     }
 
-    fn count<F: Format>(&self, homes: &[Line], live: Live) -> usize {
-        let in_line = |line: &Line| places::<F>().filter(|at| live.has(F::get(line, *at))).count();
-        let in_home = |home: &Line| {
-            let held = home.lock();
-            self.chain(held.line()).map(in_line).sum::<usize>()
-        };
-        homes.iter().map(in_home).sum()
+    fn homes(&self) -> &[Line] {
+        &self.lines.all()[..self.homes as usize]
     }
+
+    /// The entries that are remembered of a line that is held, in the lines it goes on in.
+    fn count_further<F: Format>(&self, home: &Line, live: Live) -> usize {
+        self.overflow_lines(home).map(|line| entries_in::<F>(line, live).count()).sum()
+    }
+}
+
+/// The entries of a line that are remembered.
+fn entries_in<F: Format>(line: &Line, live: Live) -> impl Iterator<Item = u64> {
+    places::<F>().map(|at| F::get(line, at)).filter(move |entry| live.has(*entry))
 }

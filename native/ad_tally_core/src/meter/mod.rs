@@ -411,7 +411,7 @@ impl Meter {
             };
         };
         if let (Some(id), Some(dedupe)) = (event.id, &self.dedupe)
-            && !dedupe.first_at(id, at, now)
+            && !dedupe.first_at(id, at, || Some(open.slot().id()), now)
         {
             return Step::Done(self.leave_out(event, Outcome::Duplicate));
         }

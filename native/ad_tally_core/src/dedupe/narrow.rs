@@ -1,0 +1,164 @@
+//! How a narrow id is looked for: in its home first, a ring (see `home`), and then in the lines which that goes on in.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::home::{self, Print, Ring};
+use super::line::{self, Format, Line, Narrow};
+use super::{Dedupe, GENERATIONS, Kind, entries_in, live_at};
+use crate::fetch::fetch_once;
+
+/// What is known of an id that may have been seen.
+enum Met {
+    /// It was not.
+    New,
+    /// It was, and is remembered from now on as if it had been seen now; or what was left of it was too old, and it is.
+    There { is_first: bool },
+    /// It was, in a generation before, and is to be put anew.
+    Again,
+}
+
+impl Dedupe {
+    /// The line of a home's rests.
+    #[inline(always)]
+    fn rests(&self, home: usize) -> &Line {
+        &self.lines.all()[self.homes as usize + home]
+    }
+
+    /// Whether an id is seen for the first time. `thread` is the calling one's number, or that of a slot it has claimed.
+    #[inline(always)]
+    pub(super) fn first_narrow(&self, hash: u64, thread: impl Fn() -> Option<usize>) -> bool {
+        let at = self.home_at(hash);
+        let home = &self.lines.all()[at];
+        let (held, header) = home.lock_with_header();
+        let mut ring = Ring(header);
+        // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
+        // before any entry's.
+        let generation = self.generation.load(Relaxed) % GENERATIONS;
+        if line::swept_in(header) != generation {
+            ring = self.age(at, ring, generation);
+        }
+        let entry = Narrow::fingerprint(hash) | generation;
+        let print = Print::of(entry);
+        let candidates = home::candidates(home, print);
+        let mut is_first = true;
+        if candidates != 0 || line::link_in(ring.0).is_some() {
+            match self.meet(at, ring, entry, candidates) {
+                Met::New => {}
+                Met::There { is_first } => return is_first,
+                Met::Again => is_first = false,
+            }
+        }
+        if !ring.has_room() || ring.is_whole() {
+            match self.make_room(at, ring, entry) {
+                Some(roomy) => ring = roomy,
+                None => return is_first,
+            }
+        }
+        ring = home::put(home, ring, print);
+        held.release(ring.0);
+        if ring.is_whole()
+            && let Some(thread) = thread()
+        {
+            self.copy_later(at, thread);
+        }
+        is_first
+    }
+
+    /// A home that is held, and the lines it goes on in, without what is too old at a generation.
+    #[inline(never)]
+    fn age(&self, at: usize, ring: Ring, generation: u64) -> Ring {
+        let ring = ring.at(generation);
+        if line::link_in(ring.0).is_some() { self.move_up(at, ring, generation) } else { ring }
+    }
+
+    /// Moves entries into a home that is held from the lines it goes on in. A home goes on in others only while it is full, so
+    /// those have come later than all that it has; but for what it has forgotten others for, and then they are remembered for
+    /// longer.
+    #[cold]
+    fn move_up(&self, at: usize, mut ring: Ring, generation: u64) -> Ring {
+        let home = &self.lines.all()[at];
+        let live = live_at(generation);
+        let age = |entry: u64| generation.wrapping_sub(entry) % GENERATIONS;
+        let mut entries: Vec<u64> =
+            self.overflow_lines(home).flat_map(|line| entries_in::<Narrow>(line, live)).collect();
+        entries.sort_by_key(|entry| Reverse(age(*entry)));
+        let (up, others) = entries.split_at(entries.len().min(home::ENTRIES - ring.length()));
+        for entry in up {
+            if ring.is_whole() {
+                ring = home::copy(home, self.rests(at), ring);
+            }
+            ring = home::put_older(home, ring, Print::of(*entry), age(*entry));
+        }
+        home.word(0).store(ring.0, Relaxed);
+        self.rewrite::<Narrow>(home, 1, others);
+        Ring(home.word(0).load(Relaxed))
+    }
+
+    /// Looks for an id in a home that is held, where an entry may be its, and in the lines it goes on in.
+    #[inline(never)]
+    fn meet(&self, at: usize, ring: Ring, entry: u64, candidates: u32) -> Met {
+        let home = &self.lines.all()[at];
+        if let Some(slot) = home::find(home, self.rests(at), ring, candidates, Print::of(entry)) {
+            self.tally.add(Kind::Duplicate as usize);
+            // It may be the entry of another id that looks alike, and then this one's copies must not pass when that one is
+            // forgotten. So it is remembered from now on, too.
+            let is_older = home::take_back(home, ring, slot);
+            return if is_older { Met::Again } else { Met::There { is_first: false } };
+        }
+        let generation = entry % GENERATIONS;
+        let Some(line) = self.find_further::<Narrow>(home, entry - generation) else { return Met::New };
+        Met::There { is_first: self.is_first_again::<Narrow>(line, entry, live_at(generation)) }
+    }
+
+    /// Makes room in a home that is held. `None` if the id was put into a line that it goes on in.
+    #[inline(never)]
+    fn make_room(&self, at: usize, mut ring: Ring, entry: u64) -> Option<Ring> {
+        let home = &self.lines.all()[at];
+        if ring.is_whole() {
+            ring = home::copy(home, self.rests(at), ring);
+        }
+        if ring.has_room() {
+            return Some(ring);
+        }
+        // Its link may change.
+        home.word(0).store(ring.0, Relaxed);
+        if self.put_in_overflow::<Narrow>(home, entry) {
+            return None;
+        }
+        let (ring, was_there) = home::forget(home, ring);
+        if was_there {
+            self.tally.add(Kind::Forgotten as usize);
+        }
+        Some(ring)
+    }
+
+    /// Asks for the rests of a home whose quad is whole, and copies that of another one whose rests have come near.
+    ///
+    /// A store to a line far away is not waited for, but the next locked instruction is, until it is done.
+    #[inline(never)]
+    fn copy_later(&self, at: usize, thread: usize) {
+        fetch_once(self.rests(at));
+        let Some(at) = self.later.swap(thread, at) else { return };
+        let home = &self.lines.all()[at];
+        let (held, header) = home.lock_with_header();
+        let mut ring = Ring(header);
+        // Somebody else may have copied it since.
+        if ring.is_whole() {
+            ring = home::copy(home, self.rests(at), ring);
+        }
+        held.release(ring.0);
+    }
+
+    /// How many ids are remembered.
+    pub(super) fn count_narrow(&self) -> usize {
+        let in_home = |home: &Line| {
+            let (held, header) = home.lock_with_header();
+            // Under the lock, as in `first_narrow`.
+            let generation = self.generation.load(Relaxed);
+            let ring = Ring(header).at(generation % GENERATIONS);
+            home::count(held.line(), ring) + self.count_further::<Narrow>(held.line(), live_at(generation))
+        };
+        self.homes().iter().map(in_home).sum()
+    }
+}
