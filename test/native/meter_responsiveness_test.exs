@@ -46,9 +46,16 @@ defmodule AdTally.Native.MeterResponsivenessTest do
     {:ok, meter} = Meter.start_link(common ++ more ++ options)
     recorders = for first <- [0, 1], do: spawn_link(fn -> go_on(name, first) end)
     meanwhile.(name)
-    Enum.each(recorders, &Process.unlink/1)
-    Enum.each(recorders, &Process.exit(&1, :kill))
+    Enum.each(recorders, &kill/1)
     GenServer.stop(meter)
+  end
+
+  # Returns once it records no more: the meter is stopped next.
+  defp kill(recorder) do
+    Process.unlink(recorder)
+    down = Process.monitor(recorder)
+    Process.exit(recorder, :kill)
+    assert_receive {:DOWN, ^down, :process, ^recorder, :killed}, 5_000
   end
 
   defp go_on(name, id) do
