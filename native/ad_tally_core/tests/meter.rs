@@ -507,6 +507,29 @@ fn threads_that_record_beside_one_that_closes_lose_nothing_and_count_nothing_twi
     assert_eq!(amounts + left_out, 2 * (0..i128::from(EVENTS)).sum::<i128>());
 }
 
+/// Windows next to each other and far apart, by distances that make much of their numbers the same.
+#[test]
+fn each_window_is_found_whatever_lies_between_them() {
+    for distance in [1, 2, 15, 64, 1_024, 1_440, 1 << 20] {
+        let meter = meter(&Config { lateness: 1 << 46, reach: None, dedupe: None, ..config() });
+        // Not in their order.
+        let numbers: Vec<u64> = (0..200).map(|step| step * 77 % 200 * distance).collect();
+        for round in 1..=3 {
+            for (step, number) in numbers.iter().enumerate() {
+                let at = number * MINUTE + step as u64;
+                let sent = Sent { id: None, at, key: (step as i64, 0), amounts: [1, round], user: 0 };
+                assert_eq!(record(&meter, &sent), Outcome::Applied);
+            }
+        }
+        let windows = meter.stop();
+        assert!(windows.iter().map(|window| window.number).eq((0..200).map(|step| step * distance)));
+        for window in &windows {
+            let step = numbers.iter().position(|number| *number == window.number).expect("a number") as i64;
+            assert_eq!(rows(window), Rows::from([((step, 0), [3, 6])]), "{distance}");
+        }
+    }
+}
+
 #[test]
 fn events_of_all_times_begin_no_windows_that_have_passed() {
     let meter = meter(&config());
