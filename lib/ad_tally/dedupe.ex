@@ -37,7 +37,7 @@ defmodule AdTally.Dedupe do
   that is wrong has not all ids forgotten: `info/1` counts those as `:future`.
 
   An id may be remembered for longer than the window: a quarter longer, and more where
-  hardly any ids come.
+  hardly any ids come or others had to be forgotten.
   """
 
   alias AdTally.{Counters, Native, Options}
@@ -64,9 +64,9 @@ defmodule AdTally.Dedupe do
 
     * `:capacity` - how many different ids come in a window, new ones and copies of older ones,
       from 1 to 1,000,000,000. Default: #{@default_capacity}. An id whose copies come in several
-      quarters of the window takes a place in each of them. It takes 6.4 bytes each when the
-      table is made, 7 when so many have come, and never more than 8.5. The system provides the
-      first ones at once, on a dirty scheduler, so that nobody who brings an id has to wait for
+      quarters of the window may take a place in each of them. It takes 6.4 bytes each when the
+      table is made, 7 when so many have come, and never more than 8.5 (for 100,000 ids and
+      more). The system provides the first ones at once, on a dirty scheduler, so that nobody who brings an id has to wait for
       it: ten million in 10 to 200 ms, a billion in some seconds. A system that promises more memory than it has, as Linux
       does, may end the whole VM when it runs out.
 
@@ -109,7 +109,7 @@ defmodule AdTally.Dedupe do
   ids.
 
     * `:ids` - ids that are remembered
-    * `:load` - which share of its entries that is
+    * `:load` - which share of its entries is in use, by these ids and by copies of before
     * `:stash` - lines that full ones go on in
     * `:duplicates` - ids that were not the first, since the table was made
     * `:forgotten` - ids that were forgotten early because there was no room

@@ -56,16 +56,24 @@ defmodule AdTally.DedupeTest do
       end)
       |> Task.await_many(:infinity)
 
-    assert firsts |> Enum.concat() |> Enum.sort() == Enum.to_list(1..10_000)
-    assert %{ids: 10_000, duplicates: 310_000, forgotten: 0} = Dedupe.info(dedupe)
+    firsts = Enum.concat(firsts)
+    assert firsts == Enum.uniq(firsts)
+    # One in some thousand runs has an id that looks like another one.
+    assert length(firsts) in 9_999..10_000
+
+    ids = length(firsts)
+    duplicates = 320_000 - ids
+    assert %{ids: ^ids, duplicates: ^duplicates, forgotten: 0} = Dedupe.info(dedupe)
   end
 
   test "what there is no room for is forgotten early, which is counted, and nothing is dropped" do
     dedupe = dedupe(capacity: 100)
-    assert Enum.all?(1..10_000, &Dedupe.first?(dedupe, &1, @begin))
+    firsts = Enum.count(1..10_000, &Dedupe.first?(dedupe, &1, @begin))
+    # A hundred ids to a line: one run in 200 has one that looks like another one.
+    assert firsts in 9_998..10_000
     info = Dedupe.info(dedupe)
     assert info.load == 1.0
-    assert info.forgotten == 10_000 - info.ids
+    assert info.forgotten == firsts - info.ids
   end
 
   test "a time that cannot be true has nothing forgotten" do
@@ -84,13 +92,19 @@ defmodule AdTally.DedupeTest do
   end
 
   test "memory is what the docs say" do
-    for {wide, most} <- [{false, 7.5}, {true, 23}] do
+    for {wide, least, most} <- [{false, 6.4, 7.2}, {true, 18, 20}] do
       dedupe = dedupe(wide: wide, capacity: 200_000)
-      for id <- 1..200_000, do: Dedupe.first?(dedupe, id, @begin)
+      window = 10 * @minute
+
+      # As many as there is room for in a window, for a quarter longer: all of them are remembered.
+      for id <- 1..250_000,
+          do: Dedupe.first?(dedupe, id, @begin + div((id - 1) * window, 200_000))
+
       info = Dedupe.info(dedupe)
-      assert info.memory_bytes / 200_000 < most
-      # As many again a quarter of a window later would be remembered besides.
-      assert_in_delta info.load, if(wide, do: 0.5, else: 0.64), 0.03
+      assert_in_delta info.ids, 250_000, 5
+      assert info.forgotten == 0
+      bytes = info.memory_bytes / 200_000
+      assert bytes > least and bytes < most
     end
   end
 

@@ -1,4 +1,4 @@
-//! A line of narrow ids: a ring of 32 slots, of which up to 31 are taken, in the order in which their ids came.
+//! A line of narrow ids: a ring of 32 slots, of which up to 31 are taken, the oldest entries first.
 //!
 //! ```text
 //! word 0, low half    as of every line (see `line`): locked, linked, a generation, the number of the overflow line
@@ -116,7 +116,7 @@ impl Ring {
     pub(super) fn at(self, generation: u64) -> Self {
         let passed = generation.wrapping_sub(line::swept_in(self.0)) % (1 << GENERATION_BITS);
         let newest = self.length() as u64 - sum(self.older());
-        // From the newest one on, to where that one goes, and once more so that it begins anew.
+        // All move up, and what was the newest is none any more, unless none has passed.
         let counts = (self.older() << COUNT_BITS | newest) << (u64::from(COUNT_BITS) * passed);
         let older = counts >> COUNT_BITS & OLDER_MASK;
         let length = sum(older) + (counts & COUNT_MASK);
@@ -154,7 +154,7 @@ impl Ring {
     }
 }
 
-/// The sum of counts that is none itself that has no room in one.
+/// The sum of counts, where it has room in one.
 fn sum(counts: u64) -> u64 {
     counts.wrapping_mul(EACH) >> (COUNT_BITS * (OLDER - 1)) & COUNT_MASK
 }

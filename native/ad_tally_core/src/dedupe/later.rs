@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sync::AtomicU64;
-use crate::tally::THREADS;
 
 /// How many homes a thread keeps in mind: as many as it fills quads of while a line comes near.
 const HOMES: usize = 4;
 
-/// Of each thread the homes whose quads are whole. Only hints: what is forgotten here is copied when the next id comes.
+/// Of each thread the homes whose quads are whole. Only hints: what is forgotten here is copied when the next id is put there.
 pub(super) struct Later(Box<[Homes]>);
 
 #[repr(align(64))]
@@ -20,8 +19,8 @@ struct Homes {
 }
 
 impl Later {
-    pub(super) fn new() -> Self {
-        Self((0..THREADS).map(|_| Homes::default()).collect())
+    pub(super) fn new(threads: usize) -> Self {
+        Self((0..threads).map(|_| Homes::default()).collect())
     }
 
     /// Keeps a home in mind, for the thread of that number, which is the calling one's: the home that it has had longest, whose

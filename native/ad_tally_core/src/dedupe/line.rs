@@ -222,7 +222,7 @@ pub(super) fn places<F: Format>() -> impl Iterator<Item = usize> {
 }
 
 /// Entries of 32 bits: 28 of a fingerprint, of which four are never all 0. All that a home tells ids apart by, and nothing
-/// else: two that look alike there do so in overflow lines, too.
+/// else: two that look alike there do so in overflow lines, too. Only those have these entries: a home is a ring.
 pub(super) struct Narrow;
 
 const NARROW_MASK: u64 = ((1 << 28) - 1) << GENERATION_BITS;

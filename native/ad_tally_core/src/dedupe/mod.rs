@@ -12,8 +12,9 @@
 //! ```
 //!
 //! A line that is full goes on in an overflow line, under the same lock. Entries that are too old are removed when their line
-//! gets its first id of a generation, and not before: an id may be remembered for longer than the window. When there is no
-//! room, the oldest entry of the home is forgotten early, which is counted: then a copy of it may pass.
+//! gets its first id of a generation (of wide ones, its first new id), and not before: an id may be remembered for longer than
+//! the window. When there is no room, an entry of the home is forgotten early, one of the oldest, which is counted: then a copy
+//! of it may pass.
 
 mod bytes;
 mod halves;
@@ -23,6 +24,7 @@ mod line;
 mod narrow;
 mod wide;
 
+use std::ops::Add;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -34,7 +36,7 @@ use crate::memory::Lines;
 use crate::pin::thread_number;
 use crate::spare::Spare;
 use crate::sync::AtomicU64;
-use crate::tally::Tally;
+use crate::tally::{THREADS, Tally};
 
 /// The most ids.
 const MOST_CAPACITY: usize = 1_000_000_000;
@@ -54,7 +56,7 @@ pub struct Config {
     /// For how many milliseconds an id is remembered at least.
     pub window: u64,
     /// Different ids of a window, new ones and copies of older ones, that there is room for. One that comes again in a later
-    /// quarter of the window counts once more.
+    /// quarter of the window may count once more.
     pub capacity: usize,
     /// Whether ids are told apart by 61 bits beside their line instead of 28.
     pub wide: bool,
@@ -65,6 +67,8 @@ pub struct Config {
 pub struct Info {
     /// Ids that are remembered.
     pub ids: usize,
+    /// Entries that are in use: one of each id, and others of ids that came again since.
+    pub taken: usize,
     /// Entries of all lines.
     pub entries: usize,
     /// Lines that full ones go on in.
@@ -97,6 +101,23 @@ pub struct Dedupe {
     later: Later,
     wide: bool,
     tally: Tally<KINDS>,
+}
+
+/// What lines are used for.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    /// Ids that are remembered.
+    ids: usize,
+    /// Entries in use.
+    taken: usize,
+}
+
+impl Add for Used {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { ids: self.ids + other.ids, taken: self.taken + other.taken }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -153,7 +174,7 @@ impl Dedupe {
             homes: homes as u64,
             overflow_begin,
             overflow: Spare::new(overflow as u32),
-            later: Later::new(),
+            later: Later::new(if wide { 0 } else { THREADS }),
             wide,
             tally: Tally::new(),
         })
@@ -303,13 +324,14 @@ impl Dedupe {
     #[must_use]
     pub fn info(&self) -> Info {
         let (homes, overflow) = (self.homes as usize, self.overflow.touched());
-        let (ids, entries) = if self.wide {
+        let (Used { ids, taken }, entries) = if self.wide {
             (self.count_wide(), (homes + overflow) * Wide::ENTRIES)
         } else {
             (self.count_narrow(), homes * home::ENTRIES + overflow * Narrow::ENTRIES)
         };
         Info {
             ids,
+            taken,
             entries,
             overflow_lines: self.overflow.taken(),
             duplicates: self.tally.get(Kind::Duplicate as usize),
@@ -324,10 +346,15 @@ impl Dedupe {
         &self.lines.all()[..self.homes as usize]
     }
 
-    /// The entries that are remembered of a line that is held, in the lines it goes on in.
-    fn count_further<F: Format>(&self, home: &Line, live: Live) -> usize {
-        self.overflow_lines(home).map(|line| entries_in::<F>(line, live).count()).sum()
+    /// What of lines is used that one that is held goes on in.
+    fn used_further<F: Format>(&self, home: &Line, live: Live) -> Used {
+        self.overflow_lines(home).fold(Used::default(), |used, line| used + used_in::<F>(line, live))
     }
+}
+
+fn used_in<F: Format>(line: &Line, live: Live) -> Used {
+    let ids = entries_in::<F>(line, live).count();
+    Used { ids, taken: ids }
 }
 
 /// The entries of a line that are remembered.

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::home::{self, Print, Ring};
 use super::line::{self, Format, Line, Narrow};
-use super::{Dedupe, GENERATIONS, Kind, entries_in, live_at};
+use super::{Dedupe, GENERATIONS, Kind, Used, entries_in, live_at};
 use crate::fetch::fetch_once;
 
 /// What is known of an id that may have been seen.
 enum Met {
     /// It was not.
     New,
-    /// It was, and is remembered from now on as if it had been seen now; or what was left of it was too old, and it is.
-    There { is_first: bool },
+    /// It was, and is remembered as if it had been seen now.
+    There,
     /// It was, in a generation before, and is to be put anew.
     Again,
 }
@@ -45,7 +45,10 @@ impl Dedupe {
         if candidates != 0 || line::link_in(ring.0).is_some() {
             match self.meet(at, ring, entry, candidates) {
                 Met::New => {}
-                Met::There { is_first } => return is_first,
+                Met::There => {
+                    held.release(ring.0);
+                    return false;
+                }
                 Met::Again => is_first = false,
             }
         }
@@ -104,11 +107,13 @@ impl Dedupe {
             // It may be the entry of another id that looks alike, and then this one's copies must not pass when that one is
             // forgotten. So it is remembered from now on, too.
             let is_older = home::take_back(home, ring, slot);
-            return if is_older { Met::Again } else { Met::There { is_first: false } };
+            return if is_older { Met::Again } else { Met::There };
         }
         let generation = entry % GENERATIONS;
         let Some(line) = self.find_further::<Narrow>(home, entry - generation) else { return Met::New };
-        Met::There { is_first: self.is_first_again::<Narrow>(line, entry, live_at(generation)) }
+        // None of those is too old: `age` has removed what was.
+        self.is_first_again::<Narrow>(line, entry, live_at(generation));
+        Met::There
     }
 
     /// Makes room in a home that is held. `None` if the id was put into a line that it goes on in.
@@ -150,15 +155,16 @@ impl Dedupe {
         held.release(ring.0);
     }
 
-    /// How many ids are remembered.
-    pub(super) fn count_narrow(&self) -> usize {
+    /// What of its lines is used.
+    pub(super) fn count_narrow(&self) -> Used {
         let in_home = |home: &Line| {
             let (held, header) = home.lock_with_header();
             // Under the lock, as in `first_narrow`.
             let generation = self.generation.load(Relaxed);
             let ring = Ring(header).at(generation % GENERATIONS);
-            home::count(held.line(), ring) + self.count_further::<Narrow>(held.line(), live_at(generation))
+            let used = Used { ids: home::count(held.line(), ring), taken: ring.length() };
+            used + self.used_further::<Narrow>(held.line(), live_at(generation))
         };
-        self.homes().iter().map(in_home).sum()
+        self.homes().iter().fold(Used::default(), |used, home| used + in_home(home))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::line::{Format, GENERATION_BITS, Line, Wide};
-use super::{Dedupe, GENERATIONS, Kind, entries_in, live_at};
+use super::{Dedupe, GENERATIONS, Kind, Used, entries_in, live_at, used_in};
 
 impl Dedupe {
     /// Whether an id is seen for the first time.
@@ -63,13 +63,13 @@ impl Dedupe {
         Wide::set(home, oldest.unwrap_or(1), entry);
     }
 
-    /// How many ids are remembered.
-    pub(super) fn count_wide(&self) -> usize {
+    /// What of its lines is used.
+    pub(super) fn count_wide(&self) -> Used {
         let live = live_at(self.generation.load(Relaxed));
         let in_home = |home: &Line| {
             let held = home.lock();
-            entries_in::<Wide>(held.line(), live).count() + self.count_further::<Wide>(held.line(), live)
+            used_in::<Wide>(held.line(), live) + self.used_further::<Wide>(held.line(), live)
         };
-        self.homes().iter().map(in_home).sum()
+        self.homes().iter().fold(Used::default(), |used, home| used + in_home(home))
     }
 }
