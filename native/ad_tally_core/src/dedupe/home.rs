@@ -12,9 +12,9 @@
 //! ```
 //!
 //! An id is told apart from others of its line by 28 bits. Twelve of them, tag and mark, lie here. The other sixteen, its *rest*,
-//! do so only until four slots in a row are taken: then those go to another line, its *rests*, a word of it each. It is looked at only where tag
-//! and mark are those of the id that is looked for. So a new id waits for one line, and of these there are half as many as if
-//! they held all of an id.
+//! do so only until four slots in a row are taken: then those go to another line, the home's *rests*, a word of it for each four.
+//! It is looked at only where tag and mark are those of the id that is looked for. So a new id waits for one line, and of these
+//! there are less than half as many as if they held all of an id.
 //!
 //! How old an entry is, is told by its place. When time goes on the counts move up, and entries that are too old are no
 //! longer counted: nothing has to be looked through.
@@ -42,7 +42,7 @@ const COUNT_BITS: u32 = 5;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const OLDER_SHIFT: u32 = LENGTH_SHIFT + COUNT_BITS;
 /// Generations that are counted but for the newest one.
-const OLDER: u32 = 4;
+pub(super) const OLDER: u32 = 4;
 const OLDER_MASK: u64 = (1 << (COUNT_BITS * OLDER)) - 1;
 /// One in each of their counts.
 const EACH: u64 = 1 | 1 << COUNT_BITS | 1 << (2 * COUNT_BITS) | 1 << (3 * COUNT_BITS);

@@ -2,8 +2,9 @@
 //!
 //! An id belongs to the line that the high bits of its hash name, its *home*. There it has an entry with other bits of the hash,
 //! 28 of them or, where it is wide, 61. The *generation* in which it came is told by the entry or by its place: a quarter of the
-//! window, counted modulo 8. The present one and the four before it are remembered, so an id is for at least the window after it last came. Whoever looks for
-//! an id has its line's lock and puts the id there before letting go: of several that come at once, one is first.
+//! window, counted modulo 8. The present one and the four before it are remembered, so an id is for at least the window after it
+//! last came. Whoever looks for an id has its line's lock and puts the id there before letting go: of several that come at once,
+//! one is first.
 //!
 //! ```text
 //! narrow   home, a ring of 31 entries ── 12 of their bits (`home`)     ──> overflow line of 15 entries (`line`)
@@ -45,6 +46,7 @@ const OF_A_WINDOW: u64 = 4;
 /// Generations that are remembered: the present one has only begun.
 const REMEMBERED: u64 = OF_A_WINDOW + 1;
 const GENERATIONS: u64 = 1 << GENERATION_BITS;
+const _: () = assert!(OF_A_WINDOW == home::OLDER as u64);
 /// Overflow lines of any table: of few lines a larger share is full by chance.
 const LEAST_OVERFLOW: usize = 32;
 /// Times below this, some 4,400 years after 1970.
