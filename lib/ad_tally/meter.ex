@@ -66,7 +66,7 @@ defmodule AdTally.Meter do
   @type outcome :: :ok | :duplicate | :late | :future | :overflow
 
   @doc """
-  A meter as a child of a supervisor, which may have several, and gives it a second more than
+  A meter as a child of a supervisor, which may have several, and gives it five seconds more than
   `:flush` to stop.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
@@ -74,7 +74,7 @@ defmodule AdTally.Meter do
     %{
       id: {__MODULE__, Keyword.get(options, :name)},
       start: {__MODULE__, :start_link, [options]},
-      shutdown: Config.flush(options) + 1_000
+      shutdown: Config.flush(options) + 5_000
     }
   end
 
