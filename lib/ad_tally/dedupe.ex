@@ -66,12 +66,13 @@ defmodule AdTally.Dedupe do
       from 1 to 1,000,000,000. Default: #{@default_capacity}. An id whose copies come in several
       quarters of the window may take a place in each of them. It takes 6.4 bytes each when the
       table is made, 7 when so many have come, and never more than 8.5 (for 100,000 ids and
-      more). The system provides the first ones at once, on a dirty scheduler, so that nobody who brings an id has to wait for
-      it: ten million in 10 to 200 ms, a billion in some seconds. A system that promises more memory than it has, as Linux
-      does, may end the whole VM when it runs out.
+      more). The system provides the first ones at once, on a dirty scheduler, so that nobody
+      who brings an id has to wait for it: ten million in 10 to 200 ms, a billion in some
+      seconds. A system that promises more memory than it has, as Linux does, may end the whole
+      VM when it runs out.
 
-    * `:wide` - whether ids are told apart by 61 bits instead of 28, at 18 to 21 bytes each: for what
-      is billed. Default: `false`.
+    * `:wide` - whether ids are told apart by 61 bits instead of 28, at 18 to 21 bytes each: for
+      what is billed. Default: `false`.
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system has
   no room.

@@ -182,7 +182,7 @@ fn of_copies_that_come_while_a_generation_begins_one_is_first() {
 
 fn copies_while_a_generation_begins(wide: bool, capacity: usize, ids_of_a_generation: u64) {
     const THREADS: usize = 8;
-    const IDS: u64 = 5_000;
+    const IDS: u64 = 10_000;
     let dedupe = dedupe(&Config { window: 4_000, capacity, wide });
     let firsts: Vec<AtomicUsize> = (0..IDS).map(|_| AtomicUsize::new(0)).collect();
     let together = Barrier::new(THREADS);
