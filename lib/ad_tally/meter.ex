@@ -186,10 +186,13 @@ defmodule AdTally.Meter do
       end
 
     counted = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
-    record_rest(meter, events, first, counted)
+
+    if is_integer(first),
+      do: %{counted | ok: first},
+      else: record_rest(meter, events, first, counted)
   end
 
-  # All of them, if that is not too much for a call. Otherwise they are looked at, and none is
+  # All of them, if that is not too much for a call: how many, if each was counted. Otherwise they are looked at, and none is
   # counted yet.
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do

@@ -46,9 +46,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
                 %Event{id: number, at: at, dimensions: {number, 1}, user: number, metrics: [n: 1]}
               end
 
-            {time, {_rest, _outcomes}} =
-              timed.(fn -> Native.meter_record_many(native, events) end)
-
+            {time, _applied} = timed.(fn -> Native.meter_record_many(native, events) end)
             time
           end)
         end

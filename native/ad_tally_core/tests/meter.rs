@@ -97,8 +97,15 @@ fn push_all(batch: &mut Batch, meter: &Meter, sent: &[Sent]) {
 
 /// Appends an event to a batch.
 fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) {
-    let (room, amounts) = batch.rooms(0);
-    let mut writer = KeyWriter::tuple(room, meter.seed(), 2).expect("an arity");
+    if !with_last_amounts {
+        let room = batch.room_for_amounts();
+        for (metric, amount) in sent.amounts.into_iter().enumerate() {
+            room[metric].write(Add { metric: metric as u32, amount });
+        }
+        // SAFETY: they were written just now.
+        unsafe { batch.keep_amounts(sent.amounts.len()) };
+    }
+    let mut writer = KeyWriter::tuple(batch.room(0), meter.seed(), 2).expect("an arity");
     writer.integer(sent.key.0);
     writer.integer(sent.key.1);
     let key = writer.finish();
@@ -109,12 +116,8 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
         key,
         user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
     };
-    for (metric, amount) in sent.amounts.into_iter().enumerate() {
-        amounts[metric].write(Add { metric: metric as u32, amount });
-    }
-    let amounts = (!with_last_amounts).then_some(sent.amounts.len());
-    // SAFETY: the key was written into the room, and both amounts.
-    unsafe { batch.push(draft, amounts) }.expect("a time");
+    // SAFETY: the key was written into the room just now.
+    unsafe { batch.push(draft) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -427,8 +430,8 @@ fn a_batch_refuses_a_time_that_is_none() {
     push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 }, false);
     let length = batch.words();
     let key = Written { hash: 0, begin: 0, length: 0 };
-    // SAFETY: it has no words and no amounts.
-    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, user: None }, Some(0)) };
+    // SAFETY: it has no words.
+    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, user: None }) };
     assert_eq!(pushed, Err(Error::Time(u64::MAX)));
     assert_eq!((batch.len(), batch.words()), (1, length));
 }

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, SHORT_KEY_WORDS, Shortfall};
+use ad_tally_core::key::{self, MAX_BYTES, SHORT_KEY_WORDS, Shortfall};
 use ad_tally_core::{Element, Error, HashedKey, KeyRef, KeyWriter, Seed};
 use rustler::sys::{enif_make_new_binary, enif_make_tuple_from_array};
 use rustler::{Encoder, Env, Term};
@@ -175,7 +175,7 @@ pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) ->
 pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
     match terms::small::<L>(term) {
         Some(value) => Some(key::hash_integer(seed, value)),
-        None => Some(key::hash_in_words(seed, terms::short_binary_words::<L>(term)?)),
+        None => Some(key::hash_bytes(seed, terms::short_binary::<L>(term)?)),
     }
 }
 
@@ -183,10 +183,10 @@ pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
 #[inline(never)]
 pub fn hash_and_words<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
     match with_layout!(L => terms::binary::<L>(env, term)) {
-        Some(bytes) => match key::hash_bytes(seed, bytes) {
-            Ok(hash) => Ok((hash, bytes.len().div_ceil(size_of::<u64>()))),
-            Err(error) => Err(refusal::key(term.in_env(env), error.into())),
-        },
+        Some(bytes) if bytes.len() > MAX_BYTES => {
+            Err(refusal::key(term.in_env(env), Error::BinaryLength(bytes.len()).into()))
+        }
+        Some(bytes) => Ok((key::hash_bytes(seed, bytes), bytes.len().div_ceil(size_of::<u64>()))),
         None => with_key(env, seed, term, |key| (key.hash, key.words.len())),
     }
 }

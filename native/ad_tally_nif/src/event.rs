@@ -1,5 +1,8 @@
 //! The struct `AdTally.Event`, read where it lies.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use rustler::{Atom, Env};
 
 use crate::atoms;
@@ -11,6 +14,8 @@ pub const NAME: &str = "%AdTally.Event{} struct";
 const FIELDS: usize = 6;
 
 static SHAPE: Shape<FIELDS> = Shape::new();
+/// The word of the struct's name.
+static MODULE: AtomicU64 = AtomicU64::new(0);
 
 fn fields() -> [Atom; FIELDS] {
     [atoms::__struct__(), atoms::id(), atoms::at(), atoms::dimensions(), atoms::user(), atoms::metrics()]
@@ -27,16 +32,24 @@ pub struct EventTerm<'a> {
 }
 
 impl<'a> EventTerm<'a> {
-    /// The terms of a struct, if it is one.
+    /// The terms of a struct, if it is seen to be one where it lies. Otherwise it may still be one.
     #[inline(always)]
-    pub fn read(env: Env<'a>, term: Raw<'a>) -> Option<Self> {
-        let [module, id, at, dimensions, user, metrics] = SHAPE.values(term).or_else(|| values_by_call(env, term))?;
-        let is_event = module.word() == word(atoms::event().as_c_arg());
-        is_event.then_some(Self { id, at, dimensions, user, metrics })
+    pub fn read(term: Raw<'a>) -> Option<Self> {
+        Self::of(SHAPE.fields()?.values(term)?)
+    }
+
+    /// The terms of a struct, if it is one.
+    #[cold]
+    pub fn read_by_call(env: Env<'a>, term: Raw<'a>) -> Option<Self> {
+        Self::of(values_by_call(env, term)?)
+    }
+
+    #[inline(always)]
+    fn of([module, id, at, dimensions, user, metrics]: [Raw<'a>; FIELDS]) -> Option<Self> {
+        (module.word() == MODULE.load(Relaxed)).then_some(Self { id, at, dimensions, user, metrics })
     }
 }
 
-#[inline(never)]
 fn values_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> {
     let map = term.in_env(env);
     let mut values = [term; FIELDS];
@@ -48,6 +61,7 @@ fn values_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> 
 
 /// Finds out how the VM lays out events. Asked after `terms` has found out about other terms.
 pub fn calibrate(env: Env<'_>) {
+    MODULE.store(word(atoms::event().as_c_arg()), Relaxed);
     SHAPE.calibrate(env, fields());
 }
 
@@ -58,5 +72,5 @@ pub fn forget_layout() {
 
 /// Whether events are read in place.
 pub fn is_layout_known() -> bool {
-    SHAPE.is_known()
+    SHAPE.fields().is_some()
 }

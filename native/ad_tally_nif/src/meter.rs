@@ -112,42 +112,51 @@ impl Table {
         room: &mut [MaybeUninit<u64>],
         elements: &[Raw<'a>],
         of: Raw<'a>,
+        long: &mut Long,
+    ) -> Result<Written, Fault<'a>> {
+        match args::write_short_key::<L>(env, room, self.meter.seed(), Parts::of_tuple(elements)) {
+            Some((hash, length)) => Ok(Written { hash, begin: 0, length: length as u32 }),
+            None => self.write_long_key(env, room, elements, of, long),
+        }
+    }
+
+    #[cold]
+    fn write_long_key<'a>(
+        &self,
+        env: Env<'a>,
+        room: &mut [MaybeUninit<u64>],
+        elements: &[Raw<'a>],
+        of: Raw<'a>,
+        long: &mut Long,
     ) -> Result<Written, Fault<'a>> {
         let parts = Parts::of_tuple(elements);
-        let (hash, length) = match args::write_short_key::<L>(env, room, self.meter.seed(), parts) {
-            Some(key) => key,
-            None => match args::write_any_key::<L>(env, room, self.meter.seed(), parts) {
-                Ok(key) => (key.hash, key.words.len()),
-                Err(KeyFault::Room(words)) => return Err(Fault::Room(words)),
-                Err(_) => return Err(Fault::Key(of)),
-            },
-        };
-        Ok(Written { hash, begin: 0, length: length as u32 })
+        match with_layout!(L => args::write_any_key::<L>(env, room, self.meter.seed(), parts)) {
+            Ok(key) => {
+                long.bytes += size_of_val::<[u64]>(key.words);
+                Ok(Written { hash: key.hash, begin: 0, length: key.words.len() as u32 })
+            }
+            Err(KeyFault::Room(words)) => Err(Fault::Room(words)),
+            Err(_) => Err(Fault::Key(of)),
+        }
     }
 
     /// Begins to read an event: its time and its id. What is long of it is noted.
     #[inline(always)]
-    fn begin<'a, L: Layout>(
-        &self,
-        env: Env<'a>,
-        term: Raw<'a>,
-        seen: Seen<'a>,
-        long: &mut Long,
-    ) -> Result<Begun<'a>, Fault<'a>> {
-        let EventTerm { id, at: time, dimensions, user, metrics } = seen.event.ok_or(Fault::Event(term))?;
-        let at = terms::integer::<L>(env, time).and_then(|at| u64::try_from(at).ok()).filter(|at| *at < TIMES);
-        let at = at.ok_or(Fault::At(time))?;
-        let id = if self.meter.has_dedupe() && !is_nil(id) {
-            let hash = match seen.id.or(long.id) {
-                Some(hash) => hash,
-                None => {
-                    let (hash, words) = args::hash_and_words(env, dedupe::seed(), id).map_err(|_| Fault::Id(id))?;
-                    long.hashed += words * size_of::<u64>();
-                    long.id = Some(hash);
-                    hash
-                }
-            };
-            Some(hash)
+    fn begin<'a, L: Layout>(&self, env: Env<'a>, seen: Seen<'a>, long: &mut Long) -> Result<Begun<'a>, Fault<'a>> {
+        let EventTerm { id, at: time, dimensions, user, metrics } = seen.event;
+        // Of what is no small integer none is a time, if small ones are known.
+        let at = match terms::small::<L>(time) {
+            Some(at) => at as u64,
+            None => terms::integer_by_call(env, time).and_then(|at| u64::try_from(at).ok()).unwrap_or(TIMES),
+        };
+        if at >= TIMES {
+            return Err(Fault::At(time));
+        }
+        let id = if self.meter.has_dedupe() && !terms::is_nil(id) {
+            match seen.id {
+                Some(hash) => Some(hash),
+                None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
+            }
         } else {
             None
         };
@@ -167,15 +176,15 @@ impl Table {
     ) -> Result<Draft, Fault<'a>> {
         let Begun { at, id, dimensions, user, .. } = *begun;
         ahead.at(at);
-        let elements = terms::tuple::<L>(env, dimensions).filter(|elements| elements.len() == self.dimensions);
+        let elements = terms::tuple_of_length::<L>(env, dimensions, self.dimensions);
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
-        let key = self.write_key::<L>(env, room, elements, dimensions)?;
+        let key = self.write_key::<L>(env, room, elements, dimensions, long)?;
         ahead.key(key);
         let user = match self.meter.reach() {
-            Some(reach) if !is_nil(user) => {
+            Some(reach) if !terms::is_nil(user) => {
                 let secret = reach.secret.as_ref();
                 let (user, length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
-                long.hashed += length;
+                long.bytes += length;
                 Some(user)
             }
             _ => None,
@@ -194,7 +203,7 @@ impl Table {
         long: &mut Long,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
-        let begun = self.begin::<L>(env, term, seen, long)?;
+        let begun = self.begin::<L>(env, seen, long)?;
         // It is the line that lies furthest away, so all else is done while it is on its way.
         if let Some(id) = begun.id {
             self.meter.fetch_id(id);
@@ -216,20 +225,25 @@ impl Table {
         }
     }
 
-    /// Of an event whose keys are long, or that is refused.
+    /// Of an event whose keys are long, or that the VM has to be asked about, or that is refused.
     #[cold]
-    fn record_long<'a>(
-        &self,
-        env: Env<'a>,
-        term: Raw<'a>,
-        mut fault: Fault<'a>,
-        long: &mut Long,
-    ) -> Result<Outcome, Refusal> {
-        while let Fault::Room(words) = fault {
-            let mut room = vec![MaybeUninit::uninit(); words];
-            match with_layout!(L => self.record::<L>(env, term, Seen::of::<L>(env, term), &mut room, long)) {
-                Ok(outcome) => return Ok(outcome),
-                Err(refused) => fault = refused,
+    fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, Refusal> {
+        let mut long = Long::default();
+        if let Some(event) = EventTerm::read_by_call(env, term) {
+            let mut words = SHORT_KEY_WORDS;
+            loop {
+                let mut room = vec![MaybeUninit::uninit(); words];
+                let recorded = with_layout!(L => {
+                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long)
+                });
+                match recorded {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(Fault::Room(more)) => words = more,
+                    Err(refused) => {
+                        fault = refused;
+                        break;
+                    }
+                }
             }
         }
         self.meter.refuse(1);
@@ -241,15 +255,14 @@ impl Table {
 /// hashed, if that is short.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
-    event: Option<EventTerm<'a>>,
+    event: EventTerm<'a>,
     id: Option<u64>,
 }
 
 impl<'a> Seen<'a> {
     #[inline(always)]
-    fn of<L: Layout>(env: Env<'a>, term: Raw<'a>) -> Self {
-        let event = EventTerm::read(env, term);
-        Self { event, id: event.and_then(|event| args::hash_short::<L>(dedupe::seed(), event.id)) }
+    fn of<L: Layout>(event: EventTerm<'a>) -> Self {
+        Self { event, id: args::hash_short::<L>(dedupe::seed(), event.id) }
     }
 }
 
@@ -265,15 +278,27 @@ struct Begun<'a> {
 /// What is long of events.
 #[derive(Default)]
 struct Long {
-    /// Bytes of ids and users that were hashed.
-    hashed: usize,
-    /// The hash of the last id that was long, while its event is being read: once more, if there was no room for its keys.
-    id: Option<u64>,
+    /// Bytes of ids, keys and users that are long, and of other users.
+    bytes: usize,
+    /// The word of the last id that was long, and its hash: its event is read once more if there was no room for its keys.
+    /// Nothing is moved during a call, so the same word is the same id.
+    id: Option<(u64, u64)>,
 }
 
-#[inline(always)]
-fn is_nil(term: Raw<'_>) -> bool {
-    term.word() == word(atoms::nil().as_c_arg())
+impl Long {
+    /// The hash of an id that is long, if it may be one.
+    #[cold]
+    fn hash<'a>(&mut self, env: Env<'a>, id: Raw<'a>) -> Option<u64> {
+        match self.id {
+            Some((word, hash)) if word == id.word() => Some(hash),
+            _ => {
+                let (hash, words) = args::hash_and_words(env, dedupe::seed(), id).ok()?;
+                self.bytes += words * size_of::<u64>();
+                self.id = Some((id.word(), hash));
+                Some(hash)
+            }
+        }
+    }
 }
 
 fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
@@ -290,16 +315,19 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
 hot! {
     /// Counts an event in the meter of a name.
     fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
-        let seen = with_layout!(L => Seen::of::<L>(env, event));
+        let seen = EventTerm::read(event).map(|event| with_layout!(L => Seen::of::<L>(event)));
         let pinned = names::pin(name.word());
         let Some(table) = pinned.as_ref().and_then(|named| named.as_ref()) else {
             return Err(refusal::no_meter(name.in_env(env)));
         };
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-        let mut long = Long::default();
-        let recorded = match with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut long)) {
+        let recorded = match seen {
+            Some(seen) => with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default())),
+            None => Err(Fault::Event(event)),
+        };
+        let recorded = match recorded {
             Ok(recorded) => recorded,
-            Err(fault) => table.record_long(env, event, fault, &mut long)?,
+            Err(fault) => table.record_long(env, event, fault)?,
         };
         Ok(outcome(env, recorded))
     }
@@ -344,8 +372,11 @@ fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64) -> NifResult<Ter
 
 /// How many events of a list had each outcome, in their order, and which ones were late.
 impl steps::Outcome for Outcomes {
-    fn is_plain(&self) -> bool {
-        false
+    /// How many there were, if all were counted.
+    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
+        let [applied, others @ ..] = self.counts;
+        let applied = u32::try_from(applied).ok()?;
+        (others == [0; 4]).then(|| terms::from_u32(env, applied))
     }
 
     fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
@@ -377,7 +408,7 @@ impl Load for Events<'_> {
 
     fn clear(&mut self) {
         self.batch.clear();
-        self.long.hashed = 0;
+        self.long = Long::default();
         self.metrics = None;
     }
 
@@ -387,31 +418,18 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.batch.len() >= MOST_EVENTS || self.batch.words() >= MOST_WORDS || self.long.hashed >= sketch::MOST_HASHED
+        self.batch.len() >= MOST_EVENTS || self.long.bytes >= sketch::MOST_HASHED
     }
 
     #[inline(always)]
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
-        let mut room = 0;
-        self.long.id = None;
-        let table = self.table;
-        let mut read = |room, batch: &mut Batch| {
-            let (words, amounts) = batch.rooms(room);
-            let begun = table.begin::<L>(env, item, Seen::of::<L>(env, item), &mut self.long)?;
-            let draft = table.read::<L>(env, &begun, words, &mut self.long, &mut Ahead::nothing())?;
-            let metrics = begun.metrics;
-            let is_last = self.metrics == Some(metrics.word());
-            let amounts = if is_last { None } else { Some(table.read_amounts::<L>(env, metrics, amounts)?) };
-            self.metrics = Some(metrics.word());
-            Ok((draft, amounts))
+        let read = match EventTerm::read(item) {
+            Some(event) => self.try_read::<L>(env, event, 0),
+            None => Err(Fault::Event(item)),
         };
-        loop {
-            match read(room, self.batch) {
-                // SAFETY: it has written the key and that many amounts into the rooms just now.
-                Ok((draft, amounts)) => return Ok(unsafe { self.batch.push(draft, amounts) }?),
-                Err(Fault::Room(words)) => room = words,
-                Err(fault) => return Err(table.refusal(env, fault)),
-            }
+        match read {
+            Ok(()) => Ok(()),
+            Err(fault) => self.read_long(env, item, fault),
         }
     }
 
@@ -421,9 +439,45 @@ impl Load for Events<'_> {
     }
 }
 
-/// Events that one call reads at most, and words of their keys: long binaries fill a batch before it has many events.
+impl Events<'_> {
+    /// Reads an event whose key has so many words at most, or is short.
+    #[inline(always)]
+    fn try_read<'a, L: Layout>(&mut self, env: Env<'a>, event: EventTerm<'a>, words: usize) -> Result<(), Fault<'a>> {
+        let Self { table, batch, long, metrics } = self;
+        let begun = table.begin::<L>(env, Seen::of::<L>(event), long)?;
+        let draft = table.read::<L>(env, &begun, batch.room(words), long, &mut Ahead::nothing())?;
+        if *metrics != Some(begun.metrics.word()) {
+            let count = table.read_amounts::<L>(env, begun.metrics, batch.room_for_amounts())?;
+            // SAFETY: they were written just now.
+            unsafe { batch.keep_amounts(count) };
+            *metrics = Some(begun.metrics.word());
+        }
+        // SAFETY: the key was written into the room just now.
+        unsafe { batch.push(draft) }.map_err(|_| Fault::At(event.at))
+    }
+
+    /// Reads an event whose keys are long, or that the VM has to be asked about, or says why it is none.
+    #[cold]
+    fn read_long<'a>(&mut self, env: Env<'a>, item: Raw<'a>, mut fault: Fault<'a>) -> Result<(), Refusal> {
+        if let Some(event) = EventTerm::read_by_call(env, item) {
+            let mut words = 0;
+            loop {
+                match with_layout!(L => self.try_read::<L>(env, event, words)) {
+                    Ok(()) => return Ok(()),
+                    Err(Fault::Room(more)) => words = more,
+                    Err(refused) => {
+                        fault = refused;
+                        break;
+                    }
+                }
+            }
+        }
+        Err(self.table.refusal(env, fault))
+    }
+}
+
+/// Events that one call reads at most. Long binaries fill a batch before it has many events.
 const MOST_EVENTS: usize = 256;
-const MOST_WORDS: usize = 1 << 15;
 
 /// What is asked for of a meter: windows, names, sketches, ids.
 type Times = (u64, u64, Option<u64>);

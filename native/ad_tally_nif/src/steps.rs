@@ -25,13 +25,16 @@ pub const TIME_LIMIT: Duration = Duration::from_micros(250);
 pub const MOST_ITEMS: usize = 1_024;
 /// Items from which on the VM is told that a call took longer than others.
 const LONG_FOR_ONE_TURN: usize = 64;
+/// Items beyond which it is told how long, and up to which a list asks for the clock only if whoever applies it asks whether
+/// to go on: two looks take as long as an item.
+const LONG_FOR_NO_CLOCK: usize = 128;
 /// A megabyte of keys: long binaries fill a batch before it has many items.
 const MOST_WORDS: usize = 1 << 17;
 
 /// What became of items that were applied.
 pub trait Outcome: Default {
-    /// Whether of a list that was applied whole nothing has to be said but that.
-    fn is_plain(&self) -> bool;
+    /// What Elixir is told of a list that was applied whole, where it is in short.
+    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>>;
 
     /// What Elixir is told.
     fn term<'a>(&self, env: Env<'a>) -> Term<'a>;
@@ -39,8 +42,8 @@ pub trait Outcome: Default {
 
 /// How many overflowed.
 impl Outcome for usize {
-    fn is_plain(&self) -> bool {
-        *self == 0
+    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
+        (*self == 0).then(|| atoms::ok().to_term(env))
     }
 
     fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
@@ -102,29 +105,27 @@ pub fn push<'a, L: Layout, T: Copy>(
     }
 }
 
-/// Applies a list that one call can read: `:ok`, or the rest of it, if time was up before all were applied, and what became
-/// of the others. `:many` for a longer list, and nothing is applied.
+/// Applies a list that one call can read: in short what became of it, or the rest of it, if time was up before all were applied,
+/// and what became of the others. `:many` for a longer list, and nothing is applied.
 #[inline(always)]
 pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
     if read(env, items.into(), load)?.is_some() {
         return Ok(atoms::many().to_term(env));
     }
-    // A short list never asks for the clock: two looks take as long as an add.
-    let mut begin = (load.len() > LONG_FOR_ONE_TURN).then(Instant::now);
+    let mut begin = (load.len() > LONG_FOR_NO_CLOCK).then(Instant::now);
     let mut outcome = Default::default();
     let applied = load.apply(&mut outcome, || begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
     match begin {
         Some(begin) => consume_timeslice(env, begin.elapsed()),
-        // Two microseconds, of which the VM cannot be told less than ten. A process that does nothing but add such lists
+        // Two to ten microseconds, of which the VM cannot be told less than ten. A process that does nothing but add such lists
         // has to be told of, or it would have its scheduler for ten times as long as others.
         None if applied >= LONG_FOR_ONE_TURN => consume_timeslice(env, Duration::ZERO),
         None => {}
     }
-    if applied == load.len() && outcome.is_plain() {
-        return Ok(atoms::ok().to_term(env));
+    if applied < load.len() {
+        return Ok((skip(env, items, applied), outcome.term(env)).encode(env));
     }
-    let rest = if applied == load.len() { terms::list(env, &[]) } else { skip(env, items, applied) };
-    Ok((rest, outcome.term(env)).encode(env))
+    Ok(outcome.short_term(env).unwrap_or_else(|| (terms::list(env, &[]), outcome.term(env)).encode(env)))
 }
 
 /// Looks whether the items of a long list are right, as far as time permits: the rest of the list.

@@ -23,8 +23,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64};
 
 use ad_tally_core::key::InWords;
 use rustler::sys::{
@@ -162,6 +162,8 @@ pub enum Known {
 static LAYOUT: AtomicU8 = AtomicU8::new(Known::Unknown as u8);
 /// The one term that the empty list is.
 static EMPTY_LIST: AtomicU64 = AtomicU64::new(NO_TERM);
+/// That of the atom `nil`.
+static NIL: AtomicU64 = AtomicU64::new(NO_TERM);
 
 #[inline(always)]
 pub fn layout() -> Known {
@@ -258,7 +260,7 @@ fn bits_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<u64> {
 }
 
 #[inline(never)]
-fn integer_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<i64> {
+pub fn integer_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<i64> {
     let mut value = 0;
     // SAFETY: the term belongs to the environment.
     let found = unsafe { enif_get_int64(env.as_c_arg(), term.term, &mut value) };
@@ -284,6 +286,19 @@ pub fn tuple_of<'a, L: Layout, const ARITY: usize>(env: Env<'a>, term: Raw<'a>) 
         return unsafe { (*words == (ARITY as u64) << HEADER_SHIFT | TUPLE).then(|| &*words.add(1).cast()) };
     }
     tuple::<L>(env, term)?.try_into().ok()
+}
+
+/// The same of as many as are only known where it runs.
+#[inline(always)]
+pub fn tuple_of_length<'a, L: Layout>(env: Env<'a>, term: Raw<'a>, length: usize) -> Option<&'a [Raw<'a>]> {
+    if let Some(words) = boxed::<L>(term.word()) {
+        // SAFETY: as in `tuple`, with the whole header compared.
+        return unsafe {
+            (*words == (length as u64) << HEADER_SHIFT | TUPLE)
+                .then(|| slice::from_raw_parts(words.add(1).cast(), length))
+        };
+    }
+    tuple::<L>(env, term).filter(|elements| elements.len() == length)
 }
 
 /// The elements of a tuple.
@@ -322,7 +337,7 @@ fn tuple_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<&'a [Raw<'a>]> {
 
 /// The bytes of a binary that lies where its term does.
 #[inline(always)]
-fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
+pub fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
     let (bytes, length) = short_binary_at::<L>(term)?;
     // SAFETY: as many bytes lie there while the environment lives.
     Some(unsafe { slice::from_raw_parts(bytes.cast(), length) })
@@ -411,90 +426,89 @@ fn list_cell_by_call<'a>(env: Env<'a>, list: Raw<'a>) -> (u64, u64) {
     if found == 0 { (NO_TERM, NO_TERM) } else { (word(head), word(tail)) }
 }
 
-/// How the VM lays out the structs of a module, whose keys are known: `FIELDS` of them, `__struct__` among them.
-pub struct Shape<const FIELDS: usize> {
-    /// The header of small maps, or that the VM is to be asked.
-    header: AtomicU64,
+/// How the VM lays out maps of `FIELDS` keys that are known, such as the structs of a module; or that it is to be asked.
+pub struct Shape<const FIELDS: usize>(AtomicPtr<Fields<FIELDS>>);
+
+/// Where the values of such a map are.
+pub struct Fields<const FIELDS: usize> {
+    /// The header of small maps.
+    header: u64,
     /// The keys in the VM's order.
-    keys: [AtomicU64; FIELDS],
+    keys: [u64; FIELDS],
     /// Where in that order each field is.
-    places: [AtomicUsize; FIELDS],
+    places: [usize; FIELDS],
 }
 
-/// A header that no term has.
-const NO_HEADER: u64 = u64::MAX;
 /// Words of a small map before its values.
 const VALUES_AT: usize = 3;
 
-impl<const FIELDS: usize> Shape<FIELDS> {
-    pub const fn new() -> Self {
-        Self {
-            header: AtomicU64::new(NO_HEADER),
-            keys: [const { AtomicU64::new(0) }; FIELDS],
-            places: [const { AtomicUsize::new(0) }; FIELDS],
-        }
-    }
-
+impl<const FIELDS: usize> Fields<FIELDS> {
     /// The values of a map with these keys and no others, in the order in which `calibrate` was given them, if it is seen
     /// to be one. Otherwise it may still be one.
     #[inline(always)]
     pub fn values<'a>(&self, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> {
-        let header = self.header.load(Relaxed);
-        if header == NO_HEADER {
-            return None;
-        }
         let words = boxed_words(term)?;
         // SAFETY: a boxed term points to a header. One that is that of small maps is followed by the size, a tuple of as
         // many keys and as many values, which stay there while the environment lives. `calibrate` has seen that this VM
-        // does so, or this is not asked.
+        // does so.
         unsafe {
-            if *words != header || *words.add(1) != FIELDS as u64 {
+            if *words != self.header || *words.add(1) != FIELDS as u64 {
                 return None;
             }
+            // Not by the address of the tuple: maps of one piece of code do not have that in common.
             let keys = (*words.add(2) & !POINTER_MASK) as *const u64;
-            let differences = (0..FIELDS).fold(0, |all, at| all | (*keys.add(1 + at) ^ self.keys[at].load(Relaxed)));
-            if differences != 0 {
+            if *keys.add(1).cast::<[u64; FIELDS]>() != self.keys {
                 return None;
             }
-            let value = |field: usize| *words.add(VALUES_AT + self.places[field].load(Relaxed));
+            let value = |field: usize| *words.add(VALUES_AT + self.places[field]);
             Some(std::array::from_fn(|field| raw(from_word(value(field)))))
         }
+    }
+}
+
+impl<const FIELDS: usize> Shape<FIELDS> {
+    pub const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// What was found out, if the VM need not be asked.
+    #[inline(always)]
+    pub fn fields(&self) -> Option<&'static Fields<FIELDS>> {
+        // SAFETY: it is null or was leaked by `calibrate`.
+        unsafe { self.0.load(Acquire).as_ref() }
     }
 
     /// Finds out how the VM lays out maps with these keys. Asked after `calibrate` has found out about other terms.
     pub fn calibrate(&self, env: Env<'_>, fields: [Atom; FIELDS]) {
-        self.header.store(NO_HEADER, Relaxed);
+        // Once for every time that the library is loaded. Whoever reads may go on with what was found out before.
+        let fields = Self::find_out(env, fields).map(|fields| Box::leak(Box::new(fields)));
+        self.0.store(fields.map_or(ptr::null_mut(), ptr::from_mut), Release);
+    }
+
+    fn find_out(env: Env<'_>, fields: [Atom; FIELDS]) -> Option<Fields<FIELDS>> {
         if layout() == Known::Unknown {
-            return;
+            return None;
         }
         let values: [u64; FIELDS] = std::array::from_fn(|field| (field as u64) << SMALL_SHIFT | SMALL);
         let pairs: Vec<_> = (0..FIELDS as u32).map(|field| (fields[field as usize], from_u32(env, field))).collect();
-        let Ok(map) = Term::map_from_pairs(env, &pairs) else { return };
-        let Some((header, keys, own)) = small_map(map.into(), FIELDS) else { return };
-        let place = |field: usize| keys.iter().position(|key| *key == word(fields[field].as_c_arg()));
-        for field in 0..FIELDS {
-            match place(field) {
-                Some(at) if own[at] == values[field] => self.places[field].store(at, Relaxed),
-                _ => return,
+        let map = Term::map_from_pairs(env, &pairs).ok()?;
+        let (header, keys, own) = small_map(map.into(), FIELDS)?;
+        let mut places = [0; FIELDS];
+        for (field, place) in places.iter_mut().enumerate() {
+            *place = keys.iter().position(|key| *key == word(fields[field].as_c_arg()))?;
+            if own[*place] != values[field] {
+                return None;
             }
-            self.keys[field].store(keys[field], Relaxed);
         }
         // Another size has the same header, and nothing else has it.
-        let other = Term::map_from_pairs(env, &pairs[1..]);
-        let other = other.ok().and_then(|map| Some(small_map(map.into(), FIELDS - 1)?.0));
-        if other == Some(header) && others(env).iter().all(|term| first_word((*term).into()) != Some(header)) {
-            self.header.store(header, Relaxed);
-        }
-    }
-
-    /// Whether such maps are read in place.
-    pub fn is_known(&self) -> bool {
-        self.header.load(Relaxed) != NO_HEADER
+        let other = small_map(Term::map_from_pairs(env, &pairs[1..]).ok()?.into(), FIELDS - 1)?.0;
+        let is_of_maps = other == header && others(env).iter().all(|term| first_word((*term).into()) != Some(header));
+        is_of_maps.then_some(Fields { header, keys: keys.try_into().ok()?, places })
     }
 
     /// Has the VM asked from now on. `calibrate` takes it back.
     pub fn forget(&self) {
-        self.header.store(NO_HEADER, Relaxed);
+        self.0.store(ptr::null_mut(), Release);
     }
 }
 
@@ -540,6 +554,12 @@ fn is_empty_list_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> bool {
     unsafe { enif_is_empty_list(env.as_c_arg(), term.term) != 0 }
 }
 
+/// Whether a term is the atom `nil`.
+#[inline(always)]
+pub fn is_nil(term: Raw<'_>) -> bool {
+    term.word() == NIL.load(Relaxed)
+}
+
 /// Finds out how the VM lays terms out.
 pub fn calibrate(env: Env<'_>) {
     let known = smalls_match(env) && lists_and_tuples_match(env) && larges_match(env);
@@ -549,6 +569,7 @@ pub fn calibrate(env: Env<'_>) {
         _ => Known::Unknown,
     };
     EMPTY_LIST.store(word(Vec::<i64>::new().encode(env).as_c_arg()), Relaxed);
+    NIL.store(word(atoms::nil().as_c_arg()), Relaxed);
     LAYOUT.store(layout as u8, Relaxed);
 }
 

@@ -46,6 +46,13 @@ pub enum Added {
     Overflow,
 }
 
+impl Added {
+    /// Into rows only if both were.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Row { other } else { self }
+    }
+}
+
 /// A table's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {

@@ -66,14 +66,14 @@ impl Table {
         Row { head, cells: &cells[..self.metrics] }
     }
 
-    /// The word that a row has for another one.
+    /// The word that a row has for another one, its last one.
     ///
     /// # Panics
     /// If rows are not linked.
     #[inline(always)]
     pub(crate) fn link<'a>(&'a self, found: Found<'a>) -> &'a AtomicU64 {
         assert!(self.linked);
-        &self.keyed.cells(found)[1 + self.metrics]
+        self.keyed.cells(found).last().unwrap_or_else(|| unreachable!("a row has a head"))
     }
 
     /// Adds to a key whose row was looked for just now.
@@ -89,32 +89,69 @@ impl Table {
         amount: i64,
         slot: usize,
     ) -> Added {
-        // SAFETY: this function's contract.
-        unsafe { self.add_all_to(found, key, &[Add { metric: metric as u32, amount }], slot) }
+        let Some(found) = found else {
+            // SAFETY: this function's contract.
+            return unsafe { self.add_all(key, &[Add { metric: metric as u32, amount }], slot) };
+        };
+        // SAFETY: this function's contract, and the stripes live as long as the rows.
+        if unsafe { self.row(found).add(metric, amount, slot, &self.stripes) }.is_ok() {
+            return Added::Row;
+        }
+        self.add_to_overflow(metric, amount, slot);
+        Added::Overflow
     }
 
-    /// Adds several amounts. Into the row unless one of them went into the overflow.
+    /// Adds several amounts to a key whose row was not found. Into the row unless one of them went into the overflow.
+    ///
+    /// # Safety
+    /// `slot` is the id of a slot that the calling thread has claimed.
+    #[cold]
+    pub(crate) unsafe fn add_all(&self, key: HashedKey<'_>, amounts: &[Add], slot: usize) -> Added {
+        let Some(found) = self.keyed.insert(key) else {
+            amounts.iter().for_each(|add| self.add_to_overflow(add.metric as usize, add.amount, slot));
+            return Added::Overflow;
+        };
+        // SAFETY: this function's contract, and the row is of this table.
+        unsafe { self.add_all_to(found, amounts, slot) }
+    }
+
+    /// Adds several amounts to a row. Into it unless one of them went into the overflow.
     ///
     /// # Safety
     /// As in [`Table::add_to`].
     #[inline(always)]
-    pub(crate) unsafe fn add_all_to(
-        &self,
-        found: Option<Found<'_>>,
-        key: HashedKey<'_>,
-        amounts: &[Add],
-        slot: usize,
-    ) -> Added {
-        let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
-            amounts.iter().for_each(|add| self.add_to_overflow(add.metric as usize, add.amount, slot));
-            return Added::Overflow;
-        };
+    pub(crate) unsafe fn add_all_to(&self, found: Found<'_>, amounts: &[Add], slot: usize) -> Added {
+        let quick = self.row(found).add_quickly(amounts.iter().map(|add| (add.metric as usize, add.amount)));
+        if quick == Some(amounts.len()) {
+            return Added::Row;
+        }
+        // SAFETY: this function's contract.
+        unsafe { self.add_rest(found, amounts, quick, slot) }
+    }
+
+    /// Adds amounts of which only so many could be added in the shortest way, or none because that would have meant to wait or
+    /// the row has lanes.
+    ///
+    /// # Safety
+    /// As in [`Table::add_to`].
+    #[inline(never)]
+    unsafe fn add_rest(&self, found: Found<'_>, amounts: &[Add], quick: Option<usize>, slot: usize) -> Added {
         let row = self.row(found);
+        let mut has_met = quick.is_none();
         let mut added = Added::Row;
-        for add in amounts {
+        for Add { metric, amount } in &amounts[quick.unwrap_or(0)..] {
+            let metric = *metric as usize;
             // SAFETY: this function's contract, and the stripes live as long as the rows.
-            if unsafe { row.add(add.metric as usize, add.amount, slot, &self.stripes) }.is_err() {
-                self.add_to_overflow(add.metric as usize, add.amount, slot);
+            let result = unsafe {
+                if has_met {
+                    row.add_after_waiting(metric, *amount, slot, &self.stripes)
+                } else {
+                    row.add(metric, *amount, slot, &self.stripes)
+                }
+            };
+            has_met = false;
+            if result.is_err() {
+                self.add_to_overflow(metric, *amount, slot);
                 added = Added::Overflow;
             }
         }

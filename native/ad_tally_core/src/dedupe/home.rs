@@ -7,8 +7,8 @@
 //!                     bits 38..58  how many of them came in each of the four generations before that one, 5 bits each
 //!                     bits 59..64  the slot that is next
 //! word 1              the quad that is being filled: the rests of four slots, 16 bits each, the newest one lowest
-//! words 2..6          tags: 8 bits of each slot
-//! words 6..8          marks: 4 bits of each slot, 0 of an entry that was taken back
+//! words 2..6          tags: a byte of each slot
+//! words 6..8          marks: half a byte of each slot, 0 of an entry that was taken back
 //! ```
 //!
 //! An id is told apart from others of its line by 28 bits. Twelve of them, tag and mark, lie here. The other sixteen, its *rest*,
@@ -23,7 +23,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::bytes;
 use super::line::{self, GENERATION_BITS, Line, MARK_SHIFT};
-use crate::sync::AtomicU64;
 
 /// Slots of a line.
 const SLOTS: u32 = 32;
@@ -50,15 +49,16 @@ const EACH: u64 = 1 | 1 << COUNT_BITS | 1 << (2 * COUNT_BITS) | 1 << (3 * COUNT_
 const NEXT_SHIFT: u32 = 59;
 
 const QUAD_AT: usize = 1;
-const TAGS_AT: usize = 2;
-const MARKS_AT: usize = 6;
+/// Bytes before them.
+const TAGS_AT: usize = 16;
+const MARKS_AT: usize = 48;
 
 /// What an id is told apart by.
 #[derive(Clone, Copy)]
 pub(super) struct Print {
     tag: u8,
     /// 1 to 15.
-    mark: u64,
+    mark: u8,
     rest: u64,
 }
 
@@ -68,7 +68,7 @@ impl Print {
     pub(super) fn of(fingerprint: u64) -> Self {
         Self {
             rest: fingerprint >> GENERATION_BITS & 0xffff,
-            mark: fingerprint >> MARK_SHIFT & 0xf,
+            mark: (fingerprint >> MARK_SHIFT & 0xf) as u8,
             tag: (fingerprint >> (MARK_SHIFT + 4)) as u8,
         }
     }
@@ -162,7 +162,7 @@ fn sum(counts: u64) -> u64 {
 /// The slots that have the tag of an id, as bits.
 #[inline(always)]
 pub(super) fn candidates(line: &Line, print: Print) -> u32 {
-    bytes::equal(&std::array::from_fn(|at| line.word(TAGS_AT + at).load(Relaxed)), print.tag)
+    bytes::equal(&line.bytes(TAGS_AT), print.tag)
 }
 
 /// Which of those slots is that of the id.
@@ -181,8 +181,21 @@ pub(super) fn find(line: &Line, rests: &Line, ring: Ring, candidates: u32, print
     None
 }
 
-fn mark(line: &Line, slot: u32) -> u64 {
-    line.word(MARKS_AT + slot as usize / 16).load(Relaxed) >> (4 * (slot % 16)) & 0xf
+/// Where the mark of a slot is: its byte, and by how much it is shifted there.
+#[inline(always)]
+fn mark_at(slot: u32) -> (usize, u32) {
+    (MARKS_AT + slot as usize / 2, 4 * (slot % 2))
+}
+
+fn mark(line: &Line, slot: u32) -> u8 {
+    let (at, shift) = mark_at(slot);
+    line.bytes::<1>(at)[0] >> shift & 0xf
+}
+
+#[inline(always)]
+fn set_mark(line: &Line, slot: u32, mark: u8) {
+    let (at, shift) = mark_at(slot);
+    line.set_byte(at, line.bytes::<1>(at)[0] & 0xf0 >> shift | mark << shift);
 }
 
 fn rest(line: &Line, rests: &Line, ring: Ring, slot: u32) -> u64 {
@@ -198,7 +211,7 @@ fn rest(line: &Line, rests: &Line, ring: Ring, slot: u32) -> u64 {
 pub(super) fn take_back(line: &Line, ring: Ring, slot: u32) -> bool {
     let is_older = !ring.is_newest(slot);
     if is_older {
-        set(line.word(MARKS_AT + slot as usize / 16), 4 * (slot % 16), 0xf, 0);
+        set_mark(line, slot, 0);
     }
     is_older
 }
@@ -209,10 +222,12 @@ pub(super) fn put(line: &Line, ring: Ring, print: Print) -> Ring {
     let slot = ring.next();
     let quad = line.word(QUAD_AT);
     quad.store(quad.load(Relaxed) << 16 | print.rest, Relaxed);
-    set(line.word(TAGS_AT + slot as usize / 8), 8 * (slot % 8), 0xff, u64::from(print.tag));
-    set(line.word(MARKS_AT + slot as usize / 16), 4 * (slot % 16), 0xf, print.mark);
-    let whole = if slot % QUAD == QUAD - 1 { WHOLE } else { 0 };
-    Ring(ring.0.wrapping_add(1 << NEXT_SHIFT | 1 << LENGTH_SHIFT) | whole)
+    line.set_byte(TAGS_AT + slot as usize, print.tag);
+    set_mark(line, slot, print.mark);
+    // Without a branch: where a ring is, is as good as random.
+    const _: () = assert!(QUAD == 4);
+    let is_last_of_quad = (slot & slot >> 1 & 1) as u64;
+    Ring(ring.0.wrapping_add(1 << NEXT_SHIFT | 1 << LENGTH_SHIFT) | is_last_of_quad << WHOLE.trailing_zeros())
 }
 
 /// The same of an entry that came so many generations ago. It is taken to be as new as any that is there.
@@ -239,11 +254,6 @@ pub(super) fn forget(line: &Line, ring: Ring) -> (Ring, bool) {
 /// How many entries there are that were not taken back.
 pub(super) fn count(line: &Line, ring: Ring) -> usize {
     (0..SLOTS).filter(|slot| ring.after(*slot) < ring.length() && mark(line, *slot) != 0).count()
-}
-
-#[inline(always)]
-fn set(word: &AtomicU64, shift: u32, mask: u64, to: u64) {
-    word.store(word.load(Relaxed) & !(mask << shift) | to << shift, Relaxed);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -367,7 +377,11 @@ mod tests {
                 let fingerprint = Narrow::fingerprint(hash);
                 let Print { tag, mark, rest } = Print::of(fingerprint | 5);
                 assert_ne!(mark, 0);
-                assert_eq!((rest | mark << 16 | u64::from(tag) << 20) << GENERATION_BITS, fingerprint, "{hash:x}");
+                assert_eq!(
+                    (rest | u64::from(mark) << 16 | u64::from(tag) << 20) << GENERATION_BITS,
+                    fingerprint,
+                    "{hash:x}"
+                );
             }
         }
     }

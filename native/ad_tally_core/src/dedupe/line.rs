@@ -81,6 +81,37 @@ impl Line {
         &self.0[at]
     }
 
+    /// Its bytes, the lowest one of word 0 first where numbers lie so. Of a line that the caller has, and not those of word 0:
+    /// only that is looked at by others.
+    #[inline(always)]
+    pub(super) fn bytes<const COUNT: usize>(&self, from: usize) -> [u8; COUNT] {
+        assert!(from >= size_of::<u64>() && from + COUNT <= size_of::<Self>());
+        #[cfg(not(loom))]
+        // SAFETY: it is within the line. Whoever writes there has the line, as the caller has.
+        unsafe {
+            self.0.as_ptr().cast::<[u8; COUNT]>().byte_add(from).read()
+        }
+        #[cfg(loom)]
+        std::array::from_fn(|at| self.0[(from + at) / 8].load(Relaxed).to_ne_bytes()[(from + at) % 8])
+    }
+
+    /// Sets one of them. Of a line that the caller has.
+    #[inline(always)]
+    pub(super) fn set_byte(&self, at: usize, to: u8) {
+        assert!(at >= size_of::<u64>() && at < size_of::<Self>());
+        #[cfg(not(loom))]
+        // SAFETY: as in `bytes`. It lies within an atomic, which may be written to by who shares it.
+        unsafe {
+            self.0.as_ptr().cast::<u8>().cast_mut().add(at).write(to);
+        }
+        #[cfg(loom)]
+        {
+            let mut bytes = self.0[at / 8].load(Relaxed).to_ne_bytes();
+            bytes[at % 8] = to;
+            self.0[at / 8].store(u64::from_ne_bytes(bytes), Relaxed);
+        }
+    }
+
     /// The overflow line it goes on in. Of a line that the caller has.
     #[inline(always)]
     pub(super) fn link(&self) -> Option<u32> {

@@ -105,6 +105,21 @@ pub struct Dedupe {
     tally: Tally<KINDS>,
 }
 
+/// An id that is looked for: the hash, and the line where it belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Id<'t> {
+    hash: u64,
+    home: &'t Line,
+}
+
+impl Id<'_> {
+    /// Asks for its line, to be looked at soon.
+    #[inline(always)]
+    pub(crate) fn fetch(self) {
+        crate::fetch::fetch(self.home);
+    }
+}
+
 /// What lines are used for.
 #[derive(Clone, Copy, Default)]
 struct Used {
@@ -189,14 +204,18 @@ impl Dedupe {
     /// [`Error::Time`].
     #[inline(always)]
     pub fn first(&self, hash: u64, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
-        if at < TIMES { Ok(self.first_at(hash, at, thread_number, &now)) } else { Err(Error::Time(at)) }
+        if at >= TIMES {
+            return Err(Error::Time(at));
+        }
+        Ok(self.first_at(self.id(hash), at, thread_number, &now))
     }
 
-    /// The same at a time that was checked. `thread` is the calling one's number, or that of a slot it has claimed.
+    /// The same of an id of this table, at a time that was checked. `thread` is the calling one's number, or that of a slot it has
+    /// claimed.
     #[inline(always)]
     pub(crate) fn first_at(
         &self,
-        hash: u64,
+        id: Id<'_>,
         at: u64,
         thread: impl Fn() -> Option<usize>,
         now: &impl Fn() -> u64,
@@ -205,13 +224,7 @@ impl Dedupe {
         if at >= (self.generation.load(Relaxed) + 1) * self.granule {
             self.advance(at, now);
         }
-        if self.wide { self.first_wide(hash) } else { self.first_narrow(hash, thread) }
-    }
-
-    /// Asks for the line of an id, to be looked at soon.
-    #[inline(always)]
-    pub fn fetch(&self, hash: u64) {
-        crate::fetch::fetch(self.home(hash));
+        if self.wide { self.first_wide(id) } else { self.first_narrow(id, thread) }
     }
 
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
@@ -225,15 +238,18 @@ impl Dedupe {
         }
     }
 
+    /// An id of that hash, as it is looked for.
     #[inline(always)]
-    fn home(&self, hash: u64) -> &Line {
-        &self.lines.all()[self.home_at(hash)]
+    pub(crate) fn id(&self, hash: u64) -> Id<'_> {
+        // The highest bits; those of fingerprints are the lowest.
+        let at = (u128::from(hash) * u128::from(self.homes)) >> 64;
+        Id { hash, home: &self.lines.all()[at as usize] }
     }
 
+    /// Which home that is.
     #[inline(always)]
-    fn home_at(&self, hash: u64) -> usize {
-        // The highest bits; those of fingerprints are the lowest.
-        ((u128::from(hash) * u128::from(self.homes)) >> 64) as usize
+    fn number(&self, home: &Line) -> usize {
+        (std::ptr::from_ref(home).addr() - self.lines.all().as_ptr().addr()) / size_of::<Line>()
     }
 
     fn overflow_line(&self, number: u32) -> Option<&Line> {

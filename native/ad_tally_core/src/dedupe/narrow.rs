@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::home::{self, Print, Ring};
 use super::line::{self, Format, Line, Narrow};
-use super::{Dedupe, GENERATIONS, Kind, Used, entries_in, live_at};
+use super::{Dedupe, GENERATIONS, Id, Kind, Used, entries_in, live_at};
 use crate::fetch::fetch_once;
 
 /// What is known of an id that may have been seen.
@@ -21,29 +21,27 @@ enum Met {
 impl Dedupe {
     /// The line of a home's rests.
     #[inline(always)]
-    fn rests(&self, home: usize) -> &Line {
-        &self.lines.all()[self.homes as usize + home]
+    fn rests(&self, home: &Line) -> &Line {
+        &self.lines.all()[self.homes as usize + self.number(home)]
     }
 
     /// Whether an id is seen for the first time. `thread` is the calling one's number, or that of a slot it has claimed.
     #[inline(always)]
-    pub(super) fn first_narrow(&self, hash: u64, thread: impl Fn() -> Option<usize>) -> bool {
-        let at = self.home_at(hash);
-        let home = &self.lines.all()[at];
+    pub(super) fn first_narrow(&self, Id { hash, home }: Id<'_>, thread: impl Fn() -> Option<usize>) -> bool {
         let (held, header) = home.lock_with_header();
         let mut ring = Ring(header);
         // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
         // before any entry's.
         let generation = self.generation.load(Relaxed) % GENERATIONS;
         if line::swept_in(header) != generation {
-            ring = self.age(at, ring, generation);
+            ring = self.age(home, ring, generation);
         }
         let entry = Narrow::fingerprint(hash) | generation;
         let print = Print::of(entry);
         let candidates = home::candidates(home, print);
         let mut is_first = true;
         if candidates != 0 || line::link_in(ring.0).is_some() {
-            match self.meet(at, ring, entry, candidates) {
+            match self.meet(home, ring, entry, candidates) {
                 Met::New => {}
                 Met::There => {
                     held.release(ring.0);
@@ -53,7 +51,7 @@ impl Dedupe {
             }
         }
         if !ring.has_room() || ring.is_whole() {
-            match self.make_room(at, ring, entry) {
+            match self.make_room(home, ring, entry) {
                 Some(roomy) => ring = roomy,
                 None => return is_first,
             }
@@ -63,24 +61,23 @@ impl Dedupe {
         if ring.is_whole()
             && let Some(thread) = thread()
         {
-            self.copy_later(at, thread);
+            self.copy_later(home, thread);
         }
         is_first
     }
 
     /// A home that is held, and the lines it goes on in, without what is too old at a generation.
     #[inline(never)]
-    fn age(&self, at: usize, ring: Ring, generation: u64) -> Ring {
+    fn age(&self, home: &Line, ring: Ring, generation: u64) -> Ring {
         let ring = ring.at(generation);
-        if line::link_in(ring.0).is_some() { self.move_up(at, ring, generation) } else { ring }
+        if line::link_in(ring.0).is_some() { self.move_up(home, ring, generation) } else { ring }
     }
 
     /// Moves entries into a home that is held from the lines it goes on in. A home goes on in others only while it is full, so
     /// those have come later than all that it has; but for what it has forgotten others for, and then they are remembered for
     /// longer.
     #[cold]
-    fn move_up(&self, at: usize, mut ring: Ring, generation: u64) -> Ring {
-        let home = &self.lines.all()[at];
+    fn move_up(&self, home: &Line, mut ring: Ring, generation: u64) -> Ring {
         let live = live_at(generation);
         let age = |entry: u64| generation.wrapping_sub(entry) % GENERATIONS;
         let mut entries: Vec<u64> =
@@ -89,7 +86,7 @@ impl Dedupe {
         let (up, others) = entries.split_at(entries.len().min(home::ENTRIES - ring.length()));
         for entry in up {
             if ring.is_whole() {
-                ring = home::copy(home, self.rests(at), ring);
+                ring = home::copy(home, self.rests(home), ring);
             }
             ring = home::put_older(home, ring, Print::of(*entry), age(*entry));
         }
@@ -100,9 +97,8 @@ impl Dedupe {
 
     /// Looks for an id in a home that is held, where an entry may be its, and in the lines it goes on in.
     #[inline(never)]
-    fn meet(&self, at: usize, ring: Ring, entry: u64, candidates: u32) -> Met {
-        let home = &self.lines.all()[at];
-        if let Some(slot) = home::find(home, self.rests(at), ring, candidates, Print::of(entry)) {
+    fn meet(&self, home: &Line, ring: Ring, entry: u64, candidates: u32) -> Met {
+        if let Some(slot) = home::find(home, self.rests(home), ring, candidates, Print::of(entry)) {
             self.tally.add(Kind::Duplicate as usize);
             // It may be the entry of another id that looks alike, and then this one's copies must not pass when that one is
             // forgotten. So it is remembered from now on, too.
@@ -118,10 +114,9 @@ impl Dedupe {
 
     /// Makes room in a home that is held. `None` if the id was put into a line that it goes on in.
     #[inline(never)]
-    fn make_room(&self, at: usize, mut ring: Ring, entry: u64) -> Option<Ring> {
-        let home = &self.lines.all()[at];
+    fn make_room(&self, home: &Line, mut ring: Ring, entry: u64) -> Option<Ring> {
         if ring.is_whole() {
-            ring = home::copy(home, self.rests(at), ring);
+            ring = home::copy(home, self.rests(home), ring);
         }
         if ring.has_room() {
             return Some(ring);
@@ -142,15 +137,14 @@ impl Dedupe {
     ///
     /// A store to a line far away is not waited for, but the next locked instruction is, until it is done.
     #[inline(never)]
-    fn copy_later(&self, at: usize, thread: usize) {
-        fetch_once(self.rests(at));
-        let Some(at) = self.later.swap(thread, at) else { return };
-        let home = &self.lines.all()[at];
+    fn copy_later(&self, home: &Line, thread: usize) {
+        fetch_once(self.rests(home));
+        let Some(home) = self.later.swap(thread, self.number(home)).map(|turn| &self.homes()[turn]) else { return };
         let (held, header) = home.lock_with_header();
         let mut ring = Ring(header);
         // Somebody else may have copied it since.
         if ring.is_whole() {
-            ring = home::copy(home, self.rests(at), ring);
+            ring = home::copy(home, self.rests(home), ring);
         }
         held.release(ring.0);
     }

@@ -3,19 +3,18 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::line::{Format, GENERATION_BITS, Line, Wide};
-use super::{Dedupe, GENERATIONS, Kind, Used, entries_in, live_at, used_in};
+use super::{Dedupe, GENERATIONS, Id, Kind, Used, entries_in, live_at, used_in};
 
 impl Dedupe {
     /// Whether an id is seen for the first time.
     #[inline(always)]
-    pub(super) fn first_wide(&self, hash: u64) -> bool {
-        let held = self.home(hash).lock();
+    pub(super) fn first_wide(&self, Id { hash, home }: Id<'_>) -> bool {
+        let _held = home.lock();
         // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
         // before any entry's. With an older one a copy of a moment ago would seem too old to be remembered.
         let generation = self.generation.load(Relaxed);
         let fingerprint = Wide::fingerprint(hash);
         let entry = fingerprint | (generation % GENERATIONS);
-        let home = held.line();
         let mut words = home.words();
         if Wide::has(&words, fingerprint) {
             return self.is_first_again::<Wide>(home, entry, live_at(generation));

@@ -383,16 +383,22 @@ impl Keyed {
 /// Whether a row of `width` cells has that key.
 #[inline(always)]
 fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
-    // SAFETY: the key follows the cells.
-    let mut own = unsafe { row.add(width) };
-    words.iter().all(|word| {
-        // SAFETY: this stops at the first difference. As long as all words were equal, so are the header and the
-        // lengths among them, so the next word is one that the row has too.
-        let is_equal = unsafe { own.as_ref() }.load(Relaxed) == *word;
-        // SAFETY: at most one beyond the last word of the row.
-        own = unsafe { own.add(1) };
-        is_equal
-    })
+    let Some((header, rest)) = words.split_first() else { return false };
+    // SAFETY: the key follows the cells, and the callers below ask for words of it.
+    let own = |at: usize| unsafe { row.add(width + at).as_ref() }.load(Relaxed);
+    if own(0) != *header {
+        return false;
+    }
+    // Two at a time. As long as all words were equal, so are the header and the lengths among them, so the next word is one that
+    // the row has too. And so is the one after it: where the next is a length, whatever that is, words of such bytes follow,
+    // because only long ones have it.
+    let (pairs, last) = rest.as_chunks::<2>();
+    for (at, [first, second]) in pairs.iter().enumerate() {
+        if (own(1 + 2 * at) ^ first) | (own(2 + 2 * at) ^ second) != 0 {
+            return false;
+        }
+    }
+    last.first().is_none_or(|last| own(words.len() - 1) == *last)
 }
 
 impl Drop for Shards {

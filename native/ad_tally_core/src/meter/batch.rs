@@ -8,8 +8,9 @@
 use std::mem::MaybeUninit;
 
 use super::window::{Places, Window};
-use super::{Event, Meter, OUTCOMES, Open, Outcome, Step, check_time};
-use crate::counters::Add;
+use super::{Check, Event, Meter, OUTCOMES, Open, Outcome, check_time};
+use crate::counters::{Add, Added};
+use crate::dedupe::Id;
 use crate::error::Error;
 use crate::key::HashedKey;
 use crate::keyed::{Found, Line, Words};
@@ -17,13 +18,17 @@ use crate::pin::Pinned;
 use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
-/// Events between the steps in which an event's lines of ids and of the index are asked for, then its row, then the register of
-/// its user, and it is recorded.
-const AHEAD: usize = 5;
-/// Events after which whoever waits for them is asked whether to go on.
-const LOOK: usize = 32;
+/// Events that are taken through a step together.
+const BLOCK: usize = 8;
+/// The steps: an event's lines of ids and of the index are asked for, then its row, then the register of its user, and it is
+/// recorded.
+const STEPS: usize = 4;
+/// Events after which whoever waits for them is asked whether to go on. A clock takes as long as half an event.
+const LOOK: usize = 128;
+/// As how many more events one of a new key counts: where memory is fresh it takes microseconds.
+const COST_OF_A_KEY: usize = 3;
 /// Events that windows are pinned for: who closes them waits meanwhile.
-const TURN: usize = 64;
+const TURN: usize = 128;
 
 /// A key among the words of others.
 #[derive(Debug, Clone, Copy)]
@@ -114,35 +119,47 @@ impl Batch {
         self.last = (0, 0);
     }
 
-    /// Room for the next event's key, of `words` words at least, and of one without long binaries; and for its amounts.
-    #[inline]
-    pub fn rooms(&mut self, words: usize) -> (&mut [MaybeUninit<u64>], &mut [MaybeUninit<Add>; MAX_METRICS]) {
-        self.amounts.reserve(MAX_METRICS);
-        let amounts = self.amounts.spare_capacity_mut().first_chunk_mut();
-        (self.words.room(words, 1), amounts.unwrap_or_else(|| unreachable!("reserved just now")))
+    /// Room for the next event's key, of `words` words at least, and of one without long binaries.
+    #[inline(always)]
+    pub fn room(&mut self, words: usize) -> &mut [MaybeUninit<u64>] {
+        self.words.room(words, 1)
     }
 
-    /// Appends an event whose key and amounts were written into [`Batch::rooms`], from their beginnings on. Without `amounts`
-    /// it has those of the one before.
+    /// Room for the amounts of the events that follow.
+    #[inline]
+    pub fn room_for_amounts(&mut self) -> &mut [MaybeUninit<Add>; MAX_METRICS] {
+        self.amounts.reserve(MAX_METRICS);
+        let amounts = self.amounts.spare_capacity_mut().first_chunk_mut();
+        amounts.unwrap_or_else(|| unreachable!("reserved just now"))
+    }
+
+    /// The events that follow have those amounts.
+    ///
+    /// # Safety
+    /// The first `count` amounts of the room were written since it was last asked for.
+    #[inline]
+    pub unsafe fn keep_amounts(&mut self, count: usize) {
+        let from = self.amounts.len();
+        // SAFETY: as many amounts after the end are written, by this function's contract.
+        unsafe { self.amounts.set_len(from + count) };
+        self.last = (from as u32, (from + count) as u32);
+    }
+
+    /// Appends an event whose key was written into [`Batch::room`], from its beginning on. It has the amounts that were kept
+    /// last.
     ///
     /// # Errors
     /// [`Error::Time`], and it is not appended.
     ///
     /// # Safety
-    /// The words of the draft's key and the first `amounts` amounts of the rooms were written since those were last asked for.
-    #[inline]
-    pub unsafe fn push(&mut self, draft: Draft, amounts: Option<usize>) -> Result<(), Error> {
+    /// The words of the draft's key were written since the room was last asked for.
+    #[inline(always)]
+    pub unsafe fn push(&mut self, draft: Draft) -> Result<(), Error> {
         check_time(draft.at)?;
         let key = draft.key;
         // SAFETY: this function's contract.
         let begin = unsafe { self.words.keep(key.length as usize) } as u32;
         let key = Written { begin, ..key };
-        if let Some(amounts) = amounts {
-            let from = self.amounts.len();
-            // SAFETY: as many amounts after the end are written, by this function's contract.
-            unsafe { self.amounts.set_len(from + amounts) };
-            self.last = (from as u32, (from + amounts) as u32);
-        }
         self.entries.push(Entry { draft: Draft { key, ..draft }, amounts: self.last });
         Ok(())
     }
@@ -153,9 +170,9 @@ impl Batch {
     }
 
     #[inline(always)]
-    fn event(&self, entry: &Entry) -> Event<'_> {
+    fn amounts(&self, entry: &Entry) -> &[Add] {
         let (from, to) = entry.amounts;
-        entry.draft.event(self.words.all(), &self.amounts[from as usize..to as usize])
+        &self.amounts[from as usize..to as usize]
     }
 }
 
@@ -175,9 +192,15 @@ impl Outcomes {
         self.counts.iter().sum()
     }
 
+    /// Adds that of the next one.
     fn add(&mut self, outcome: Outcome) {
+        self.add_at(self.total(), outcome);
+    }
+
+    /// Adds that of an event.
+    fn add_at(&mut self, event: u64, outcome: Outcome) {
         if outcome == Outcome::Late {
-            self.late.push(self.total());
+            self.late.push(event);
         }
         self.counts[outcome as usize] += 1;
     }
@@ -205,10 +228,18 @@ impl Meter {
         now: impl Fn() -> u64,
         mut go_on: impl FnMut() -> bool,
     ) -> usize {
-        let mut done = 0;
+        let (mut done, mut since_look) = (0, 0);
+        let mut go_on = |more: usize| {
+            since_look += more;
+            since_look < LOOK || {
+                since_look = 0;
+                go_on()
+            }
+        };
         while done < batch.len() {
             let open = self.open.pin();
-            let (recorded, end) = self.record_some(&open, batch, &batch.entries[done..], outcomes, &now, &mut go_on);
+            let entries = &batch.entries[done..];
+            let (recorded, end) = self.record_some(&open, batch, entries, outcomes, &now, &mut go_on);
             done += recorded;
             drop(open);
             match end {
@@ -216,12 +247,12 @@ impl Meter {
                 End::Stop => break,
                 End::Begin(number) => {
                     if !self.begin(number) {
-                        outcomes.add(self.leave_out(&batch.event(&batch.entries[done]), Outcome::Late));
+                        outcomes.add(self.leave_out(batch.amounts(&batch.entries[done]), Outcome::Late));
                         self.events.add(Outcome::Late as usize);
                         done += 1;
                     }
                     // It has taken as long as many events.
-                    if !go_on() {
+                    if !go_on(LOOK) {
                         break;
                     }
                 }
@@ -239,38 +270,33 @@ impl Meter {
         entries: &[Entry],
         outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
-        go_on: &mut impl FnMut() -> bool,
+        go_on: &mut impl FnMut(usize) -> bool,
     ) -> (usize, End) {
         let is_last = entries.len() <= TURN;
         let entries = &entries[..entries.len().min(TURN)];
         let before = outcomes.counts;
-        let mut sought = [Sought::default(); TURN];
+        let mut sought = [[Sought::default(); BLOCK]; STEPS];
         let mut last = None;
         let mut recorded = 0;
         let mut end = End::Done;
-        for step in 0..entries.len() + 3 * AHEAD {
-            if let Some(entry) = entries.get(step) {
-                sought[step] = self.fetch_lines(open, &mut last, &entry.draft);
+        for step in 0..entries.len().div_ceil(BLOCK) + STEPS - 1 {
+            self.fetch_lines(open, &mut last, block(entries, step), &mut sought[step % STEPS]);
+            let Some(step) = step.checked_sub(1) else { continue };
+            fetch_rows(block(entries, step), &mut sought[step % STEPS]);
+            let Some(step) = step.checked_sub(1) else { continue };
+            find(batch, block(entries, step), &mut sought[step % STEPS]);
+            let Some(step) = step.checked_sub(1) else { continue };
+            let block = block(entries, step);
+            let sought = &mut sought[step % STEPS];
+            let (ready, begin) = self.check_all(open, batch, block, sought, outcomes, now);
+            let new = self.add_all(open, batch, &block[..ready], sought, outcomes);
+            recorded += ready;
+            if let Some(number) = begin {
+                end = End::Begin(number);
+                break;
             }
-            if let Some((at, entry)) = entry_at(entries, step, AHEAD) {
-                sought[at].fetch_row(&entry.draft);
-            }
-            if let Some((at, entry)) = entry_at(entries, step, 2 * AHEAD) {
-                sought[at].find(batch.key(entry), entry.draft.user);
-            }
-            let Some((at, entry)) = entry_at(entries, step, 3 * AHEAD) else { continue };
-            let Sought { window, places, .. } = sought[at];
-            match self.record_in(open, window, places, &batch.event(entry), now) {
-                Step::Done(outcome) => outcomes.add(outcome),
-                Step::Begin(number) => {
-                    end = End::Begin(number);
-                    break;
-                }
-            }
-            recorded += 1;
-            // Not only after a turn: new keys take microseconds each where memory is fresh.
             let is_over = is_last && recorded == entries.len();
-            if !is_over && recorded % LOOK == 0 && !go_on() {
+            if !is_over && !go_on(ready + new * COST_OF_A_KEY) {
                 end = End::Stop;
                 break;
             }
@@ -283,52 +309,133 @@ impl Meter {
         (recorded, end)
     }
 
-    /// Looks for the window of an event, and asks for the lines where its id belongs, and its key in the index.
-    #[inline(always)]
-    fn fetch_lines<'o>(&self, open: &'o Open, last: &mut Option<&'o Window>, draft: &Draft) -> Sought<'o> {
-        if let Some(id) = draft.id {
-            self.fetch_id(id);
+    /// The first step: looks for the windows of events, and asks for the lines where their ids belong, and their keys in the index.
+    #[inline(never)]
+    fn fetch_lines<'o>(
+        &'o self,
+        open: &'o Open,
+        last: &mut Option<&'o Window>,
+        block: &[Entry],
+        sought: &mut [Sought<'o>; BLOCK],
+    ) {
+        // Mostly an event's window is that of the one before: a division takes as long as all of the rest.
+        let begin = |window: Option<&Window>| window.map_or(u64::MAX, |window| window.number * self.window);
+        let (mut window, mut begins) = (*last, begin(*last));
+        for (Entry { draft, .. }, sought) in block.iter().zip(sought) {
+            sought.id = self.id(draft.id);
+            if let Some(id) = sought.id {
+                id.fetch();
+            }
+            if draft.at.wrapping_sub(begins) >= self.window {
+                window = open.find(draft.at / self.window);
+                begins = begin(window);
+            }
+            sought.window = window;
+            sought.line = window.and_then(|window| window.fetch_line(draft.key.hash));
         }
-        // Mostly that of the one before: a division takes as long as all of the rest.
-        let is_last = |window: &&Window| draft.at.wrapping_sub(window.number * self.window) < self.window;
-        *last = last.filter(is_last).or_else(|| open.find(draft.at / self.window));
-        let line = last.and_then(|window| window.fetch_line(draft.key.hash));
-        Sought { window: *last, line, ..Sought::default() }
+        *last = window;
+    }
+
+    /// The fourth step: looks which events are to be counted, up to one whose window is still to begin. How many are before that,
+    /// and its number. Of those that are not to be counted the windows are forgotten.
+    #[inline(never)]
+    fn check_all(
+        &self,
+        open: &Pinned<'_, Open>,
+        batch: &Batch,
+        block: &[Entry],
+        sought: &mut [Sought<'_>; BLOCK],
+        outcomes: &mut Outcomes,
+        now: &impl Fn() -> u64,
+    ) -> (usize, Option<u64>) {
+        let mut left_out = 0;
+        for (at, (entry, sought)) in block.iter().zip(sought).enumerate() {
+            match self.check(open, sought.window, entry.draft.at, sought.id, now) {
+                Check::Counts(_window) => {}
+                Check::LeftOut(outcome) => {
+                    sought.window = None;
+                    // Those before it in its block that count are not among them yet.
+                    outcomes.add_at(outcomes.total() - left_out + at as u64, outcome);
+                    left_out += 1;
+                    self.leave_out(batch.amounts(entry), outcome);
+                }
+                Check::Begin(number) => return (at, Some(number)),
+            }
+        }
+        (block.len(), None)
+    }
+
+    /// The last step: counts events. How many of them had no row yet.
+    #[inline(never)]
+    fn add_all(
+        &self,
+        open: &Pinned<'_, Open>,
+        batch: &Batch,
+        block: &[Entry],
+        sought: &[Sought<'_>; BLOCK],
+        outcomes: &mut Outcomes,
+    ) -> usize {
+        let slot = open.slot().id();
+        let (mut applied, mut new) = (0, 0);
+        for (entry, sought) in block.iter().zip(sought) {
+            let Some(window) = sought.window else { continue };
+            let amounts = batch.amounts(entry);
+            let added = match sought.places.counters {
+                // SAFETY: this thread has pinned the windows in that slot.
+                Some(row) => unsafe {
+                    window.add_to(row, sought.places.sketch, amounts, entry.draft.user, || batch.key(entry), slot)
+                },
+                None => {
+                    new += 1;
+                    // SAFETY: as above.
+                    unsafe { window.add_to_new(batch.key(entry), amounts, entry.draft.user, slot) }
+                }
+            };
+            match added {
+                Added::Row => applied += 1,
+                Added::Overflow => outcomes.counts[Outcome::Overflow as usize] += 1,
+            }
+        }
+        outcomes.counts[Outcome::Applied as usize] += applied;
+        new
     }
 }
 
-/// The event that is `behind` behind a step, if there is one, and which one that is.
+/// The second step: asks for the rows of events' counters, whose lines of the index are near.
+#[inline(never)]
+fn fetch_rows(block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
+    for (Entry { draft, .. }, sought) in block.iter().zip(sought) {
+        sought.row = match (sought.window, sought.line) {
+            (Some(window), Some(line)) => window.fetch_row(line, draft.key.hash, draft.key.length as usize),
+            _ => None,
+        };
+    }
+}
+
+/// The third step: looks for the events' rows, and asks for their users' registers: those rows are near.
+#[inline(never)]
+fn find(batch: &Batch, block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
+    for (entry, sought) in block.iter().zip(sought) {
+        if let Some(window) = sought.window {
+            sought.places = window.find(batch.key(entry), entry.draft.user, sought.row);
+        }
+    }
+}
+
+/// The events of a block.
 #[inline(always)]
-fn entry_at(entries: &[Entry], step: usize, behind: usize) -> Option<(usize, &Entry)> {
-    let at = step.wrapping_sub(behind);
-    Some((at, entries.get(at)?))
+fn block(entries: &[Entry], number: usize) -> &[Entry] {
+    entries.chunks(BLOCK).nth(number).unwrap_or_default()
 }
 
 /// What was found so far of an event that is to be recorded.
 #[derive(Clone, Copy, Default)]
 struct Sought<'o> {
+    id: Option<Id<'o>>,
     window: Option<&'o Window>,
     /// The line of the index where its key belongs.
     line: Option<&'o Line>,
     /// Where the row of its counters most likely is.
     row: Option<Found<'o>>,
     places: Places<'o>,
-}
-
-impl<'o> Sought<'o> {
-    /// Asks for the row of the event's counters: its line of the index is near.
-    #[inline(always)]
-    fn fetch_row(&mut self, draft: &Draft) {
-        if let (Some(window), Some(line)) = (self.window, self.line) {
-            self.row = window.fetch_row(line, draft.key.hash, draft.key.length as usize);
-        }
-    }
-
-    /// Looks for the event's rows, and asks for its user's register: that row is near.
-    #[inline(always)]
-    fn find(&mut self, key: HashedKey<'_>, user: Option<Coupon>) {
-        if let Some(window) = self.window {
-            self.places = window.find(key, user, self.row);
-        }
-    }
 }

@@ -25,7 +25,7 @@ pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::window::Places;
 pub use self::window::Window;
 use crate::counters::{self, Added};
-use crate::dedupe::{self, Dedupe};
+use crate::dedupe::{self, Dedupe, Id};
 use crate::error::Error;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::keyed::check_max_keys;
@@ -104,6 +104,16 @@ pub enum Outcome {
     Overflow,
 }
 
+impl From<Added> for Outcome {
+    #[inline(always)]
+    fn from(added: Added) -> Self {
+        match added {
+            Added::Row => Self::Applied,
+            Added::Overflow => Self::Overflow,
+        }
+    }
+}
+
 const OUTCOMES: usize = 5;
 /// What is counted of events: outcomes, and those that are none.
 const KINDS: usize = OUTCOMES + 1;
@@ -174,6 +184,15 @@ struct Open {
 struct Place {
     number: u64,
     window: Arc<Window>,
+}
+
+/// Whether an event is to be counted.
+enum Check<'w> {
+    /// In this window.
+    Counts(&'w Window),
+    LeftOut(Outcome),
+    /// There is no window of that number yet.
+    Begin(u64),
 }
 
 /// What comes of trying to record an event.
@@ -330,9 +349,15 @@ impl Meter {
     /// Asks for the line of an id, to be looked at soon.
     #[inline(always)]
     pub fn fetch_id(&self, id: u64) {
-        if let Some(dedupe) = &self.dedupe {
-            dedupe.fetch(id);
+        if let Some(id) = self.id(Some(id)) {
+            id.fetch();
         }
+    }
+
+    /// Where an id is looked for, if it is.
+    #[inline(always)]
+    fn id(&self, hash: Option<u64>) -> Option<Id<'_>> {
+        Some(self.dedupe.as_ref()?.id(hash?))
     }
 
     /// Counts an event in its window, unless it is a copy, late or too far ahead. The system's time is asked for where it
@@ -374,7 +399,7 @@ impl Meter {
                 let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, None));
                 self.record_in(&open, window, places, event, now)
             } else {
-                Step::Done(self.leave_out(event, Outcome::Late))
+                Step::Done(self.leave_out(event.amounts, Outcome::Late))
             };
             match step {
                 Step::Done(outcome) => {
@@ -397,33 +422,46 @@ impl Meter {
         event: &Event<'_>,
         now: &impl Fn() -> u64,
     ) -> Step {
-        let at = event.at;
+        match self.check(open, window, event.at, self.id(event.id), now) {
+            Check::Counts(window) => {
+                let key = || event.key;
+                // SAFETY: this thread has pinned the windows in that slot.
+                let added = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
+                Step::Done(added.into())
+            }
+            Check::LeftOut(outcome) => Step::Done(self.leave_out(event.amounts, outcome)),
+            Check::Begin(number) => Step::Begin(number),
+        }
+    }
+
+    /// Whether an event is to be counted, whose time was checked and whose window was looked for. If so its id is known from now
+    /// on.
+    #[inline(always)]
+    fn check<'w>(
+        &self,
+        open: &Pinned<'_, Open>,
+        window: Option<&'w Window>,
+        at: u64,
+        id: Option<Id<'_>>,
+        now: &impl Fn() -> u64,
+    ) -> Check<'w> {
         let is_newest = at > self.newest.load(Relaxed);
         if is_newest && self.max_ahead.is_some_and(|ahead| at > now().saturating_add(ahead)) {
-            return Step::Done(self.leave_out(event, Outcome::Future));
+            return Check::LeftOut(Outcome::Future);
         }
         let Some(window) = window else {
             let number = at / self.window;
-            return if number < open.first {
-                Step::Done(self.leave_out(event, Outcome::Late))
-            } else {
-                Step::Begin(number)
-            };
+            return if number < open.first { Check::LeftOut(Outcome::Late) } else { Check::Begin(number) };
         };
-        if let (Some(id), Some(dedupe)) = (event.id, &self.dedupe)
+        if let (Some(id), Some(dedupe)) = (id, &self.dedupe)
             && !dedupe.first_at(id, at, || Some(open.slot().id()), now)
         {
-            return Step::Done(self.leave_out(event, Outcome::Duplicate));
+            return Check::LeftOut(Outcome::Duplicate);
         }
-        // SAFETY: this thread has pinned the windows in that slot.
-        let added = unsafe { window.add(event, places, open.slot().id()) };
         if is_newest {
             self.newest.fetch_max(at, Relaxed);
         }
-        Step::Done(match added {
-            Added::Row => Outcome::Applied,
-            Added::Overflow => Outcome::Overflow,
-        })
+        Check::Counts(window)
     }
 
     /// Notes that so many events were none that could be recorded.
@@ -433,9 +471,9 @@ impl Meter {
     }
 
     #[cold]
-    fn leave_out(&self, event: &Event<'_>, outcome: Outcome) -> Outcome {
+    fn leave_out(&self, amounts: &[counters::Add], outcome: Outcome) -> Outcome {
         let mut left_out = self.left_out[outcome as usize - Outcome::Duplicate as usize].lock();
-        for add in event.amounts {
+        for add in amounts {
             left_out[add.metric as usize] += i128::from(add.amount);
         }
         outcome

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::{Event, ReachConfig};
+use super::ReachConfig;
 use crate::counters::{self, Added};
 use crate::key::{self, HashedKey, Seed};
 use crate::keyed::{Found, Line};
-use crate::reach::{self, Linked};
+use crate::reach::{self, Linked, Near};
 use crate::sketch::{Coupon, Secret, Sketch};
 
 /// What was recorded in a window.
@@ -29,8 +29,8 @@ struct Reach {
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    counters: Option<Found<'w>>,
-    sketch: Option<Found<'w>>,
+    pub(super) counters: Option<Found<'w>>,
+    pub(super) sketch: Option<Near<'w>>,
 }
 
 impl Window {
@@ -73,38 +73,94 @@ impl Window {
                 // SAFETY: it is 0, or what `add_user` has stored, which had found a row of that table, or `add`, which had it
                 // from here with a smaller note. The window keeps the table.
                 let sketch = unsafe { Found::from_word(word) };
-                if let Some(sketch) = sketch {
-                    reach.table.fetch_register(sketch, user);
-                }
-                sketch
+                sketch.map(|sketch| reach.table.fetch_register(sketch, user))
             }
             _ => None,
         };
         Places { counters, sketch }
     }
 
-    /// Counts an event whose rows were looked for.
+    /// Counts an event whose rows were looked for. It is asked for its key only where they were not found.
     ///
     /// # Safety
     /// `places` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
-    pub(super) unsafe fn add(&self, event: &Event<'_>, places: Places<'_>, slot: usize) -> Added {
-        // SAFETY: the row is of that table, the slot as in this function.
-        let added = unsafe { self.counters.add_all_to(places.counters, event.key, event.amounts, slot) };
-        let (Some(user), Some(reach)) = (event.user, &self.reach) else { return added };
-        if let (Some(row), Some(sketch)) = (places.counters, places.sketch) {
-            match reach.table.add_linked(sketch, user) {
-                Linked::Shown => return added,
-                Linked::Noted(sketch) => {
-                    self.counters.link(row).store(sketch.word(), Release);
-                    return added;
-                }
-                Linked::Moved => {}
-            }
+    pub(super) unsafe fn add<'k>(
+        &self,
+        places: Places<'_>,
+        amounts: &[counters::Add],
+        user: Option<Coupon>,
+        key: impl Fn() -> HashedKey<'k>,
+        slot: usize,
+    ) -> Added {
+        match places.counters {
+            // SAFETY: this function's contract.
+            Some(row) => unsafe { self.add_to(row, places.sketch, amounts, user, key, slot) },
+            // SAFETY: as above.
+            None => unsafe { self.add_to_new(key(), amounts, user, slot) },
         }
-        match self.add_user(reach, event.key, user) {
-            Added::Row => added,
-            Added::Overflow => Added::Overflow,
+    }
+
+    /// The same of one whose row was found, and that of its sketch if it has one.
+    ///
+    /// # Safety
+    /// As in [`Window::add`].
+    #[inline(always)]
+    pub(super) unsafe fn add_to<'k>(
+        &self,
+        row: Found<'_>,
+        sketch: Option<Near<'_>>,
+        amounts: &[counters::Add],
+        user: Option<Coupon>,
+        key: impl Fn() -> HashedKey<'k>,
+        slot: usize,
+    ) -> Added {
+        // SAFETY: the row is of that table, the slot as in this function.
+        let added = unsafe { self.counters.add_all_to(row, amounts, slot) };
+        match (user, sketch) {
+            (None, _) => added,
+            (Some(user), Some(sketch)) if sketch.knows(user) => added,
+            (Some(user), sketch) => added.and(self.show(row, sketch, user, key)),
+        }
+    }
+
+    /// Shows a user to the sketch of a row, if there are sketches.
+    #[inline(never)]
+    fn show<'k>(
+        &self,
+        row: Found<'_>,
+        sketch: Option<Near<'_>>,
+        user: Coupon,
+        key: impl Fn() -> HashedKey<'k>,
+    ) -> Added {
+        let Some(reach) = &self.reach else { return Added::Row };
+        match sketch.map(|sketch| reach.table.add_near(sketch, user)) {
+            Some(Linked::Shown) => Added::Row,
+            Some(Linked::Noted(sketch)) => {
+                self.counters.link(row).store(sketch.word(), Release);
+                Added::Row
+            }
+            Some(Linked::Moved) | None => self.add_user(reach, key(), user),
+        }
+    }
+
+    /// Counts an event whose key had no row when that was looked for.
+    ///
+    /// # Safety
+    /// `slot` is the id of a slot that the calling thread has claimed.
+    #[inline(never)]
+    pub(super) unsafe fn add_to_new(
+        &self,
+        key: HashedKey<'_>,
+        amounts: &[counters::Add],
+        user: Option<Coupon>,
+        slot: usize,
+    ) -> Added {
+        // SAFETY: this function's contract.
+        let added = unsafe { self.counters.add_all(key, amounts, slot) };
+        match (user, &self.reach) {
+            (Some(user), Some(reach)) => added.and(self.add_user(reach, key, user)),
+            _ => added,
         }
     }
 
@@ -172,6 +228,7 @@ impl Window {
 mod tests {
     use std::mem::MaybeUninit;
 
+    use super::super::Event;
     use super::*;
     use crate::counters::Add;
     use crate::key::{KeyWriter, SHORT_KEY_WORDS};
@@ -200,7 +257,7 @@ mod tests {
             };
             let places = window.find(event.key, event.user, None);
             // SAFETY: the places are of this window, and the calling thread has claimed the slot.
-            assert_eq!(unsafe { window.add(&event, places, slot) }, Added::Row);
+            assert_eq!(unsafe { window.add(places, event.amounts, event.user, || event.key, slot) }, Added::Row);
         };
         std::thread::scope(|scope| {
             for thread in 0..THREADS {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 pub use registers::{Registers, View};
 pub use rows::Rows;
-pub(crate) use table::{Linked, Table};
+pub(crate) use table::{Linked, Near, Table};
 
 use crate::counters::Added;
 use crate::error::Error;

@@ -45,6 +45,24 @@ impl Registers {
     }
 }
 
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Register<'a>(&'a AtomicU8);
+
+impl Register<'_> {
+    /// Whether it is raised by a user that it is the register of, when no register of the sketch is below `least`.
+    ///
+    /// A user of so small a value raises nothing, and no register is looked at: of a key's registers most lie far away, and
+    /// with a million users nineteen users in twenty are of such values (precision 12).
+    #[inline(always)]
+    pub(crate) fn is_raised(self, least: u8, coupon: Coupon) -> bool {
+        // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
+        static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
+        let value = coupon.value();
+        select_unpredictable(value <= least, &RAISED, self.0).load(Relaxed) < value
+    }
+}
+
 /// Registers where they lie.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -77,22 +95,23 @@ impl<'a> View<'a> {
     }
 
     /// Shows them a user, when none of them is below `least`: what one was that was raised, if one was.
-    ///
-    /// A user of so small a value raises nothing, and no register is looked at: of a key's registers most lie far away, and
-    /// with a million users nineteen users in twenty are of such values (precision 12).
     #[inline(always)]
     pub(crate) fn raise_from(self, least: u8, coupon: Coupon) -> Option<u8> {
-        // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
-        static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
-        let value = coupon.value();
-        let register = select_unpredictable(value <= least, &RAISED, self.register(coupon));
-        (register.load(Relaxed) < value).then(|| register.fetch_max(value, Relaxed))
+        let register = self.of(coupon);
+        register.is_raised(least, coupon).then(|| register.0.fetch_max(coupon.value(), Relaxed))
     }
 
-    /// Asks for the register of a user, to be looked at soon.
+    /// The register of a user, asked for to be looked at soon.
     #[inline(always)]
-    pub(crate) fn fetch(self, coupon: Coupon) {
-        crate::fetch::fetch(self.register(coupon));
+    pub(crate) fn fetch(self, coupon: Coupon) -> Register<'a> {
+        let register = self.of(coupon);
+        crate::fetch::fetch(register.0);
+        register
+    }
+
+    #[inline(always)]
+    fn of(self, coupon: Coupon) -> Register<'a> {
+        Register(self.register(coupon))
     }
 
     /// The value of one of them.

@@ -26,7 +26,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::overflow::{Overflow, Users};
-use super::registers::{Registers, View};
+use super::registers::{Register, Registers, View};
 use crate::counters::Added;
 use crate::key::{HashedKey, Seed};
 use crate::keyed::{Found, Keyed, Writer};
@@ -56,6 +56,22 @@ pub(crate) enum Linked<'a> {
     Moved,
 }
 
+/// A row that was found some time ago, and the register of a user that is to be shown to it, if it has some.
+#[derive(Clone, Copy)]
+pub(crate) struct Near<'a> {
+    found: Found<'a>,
+    register: Option<Register<'a>>,
+}
+
+impl Near<'_> {
+    /// Whether a user that it was found for is known not to raise anything.
+    #[inline(always)]
+    pub(crate) fn knows(self, coupon: Coupon) -> bool {
+        // Rows that have registers have a note.
+        self.register.is_some_and(|register| !register.is_raised(self.found.note().wrapping_sub(1), coupon))
+    }
+}
+
 /// What a row with registers has in its cell 1. That of its index, and of whoever has found it, is behind or the same.
 #[derive(Clone, Copy)]
 struct Least {
@@ -83,8 +99,8 @@ impl Least {
 pub(crate) struct Table {
     pub(crate) keyed: Keyed,
     precision: u8,
-    /// Words before a row that has registers: those and a gap, so that the row's key begins a line.
-    words_before: usize,
+    /// Bytes before a row that has registers: those and a gap, so that the row's key begins a line.
+    bytes_before: usize,
     /// Rows that have registers.
     dense: AtomicUsize,
     overflow: Overflow,
@@ -97,7 +113,7 @@ impl Table {
         Self {
             keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
             precision,
-            words_before: Registers::bytes(precision) / size_of::<u64>() + GAP,
+            bytes_before: Registers::bytes(precision) + GAP * size_of::<u64>(),
             dense: AtomicUsize::new(0),
             overflow: Overflow::new(empty),
         }
@@ -127,7 +143,7 @@ impl Table {
     #[inline(always)]
     fn registers_before<'a>(&'a self, found: Found<'a>) -> Option<(View<'a>, u8)> {
         let least = found.note().checked_sub(1)?;
-        let address = found.address().wrapping_sub(self.words_before).expose_provenance();
+        let address = found.address().wrapping_byte_sub(self.bytes_before).expose_provenance();
         // SAFETY: a note is made of a row only when it lies behind registers of this precision, which are part of the
         // table's memory.
         Some((unsafe { View::at(address as u64, self.precision) }, least))
@@ -139,12 +155,11 @@ impl Table {
         self.add_found(self.keyed.find(key), key, coupon)
     }
 
-    /// Asks for the register of a user, to be looked at soon, if a row has some.
+    /// A row that was found some time ago, for a user that is to be shown to it soon: the register is asked for, if it has some.
     #[inline(always)]
-    pub(crate) fn fetch_register(&self, found: Found<'_>, coupon: Coupon) {
-        if let Some((registers, _least)) = self.registers_before(found) {
-            registers.fetch(coupon);
-        }
+    pub(crate) fn fetch_register<'a>(&'a self, found: Found<'a>, coupon: Coupon) -> Near<'a> {
+        let register = self.registers_before(found).map(|(registers, _least)| registers.fetch(coupon));
+        Near { found, register }
     }
 
     /// Shows a user to a key whose row was looked for just now.
@@ -162,8 +177,7 @@ impl Table {
     }
 
     /// Shows a user to a row that was found some time ago.
-    #[inline(always)]
-    pub(crate) fn add_linked<'a>(&'a self, found: Found<'a>, coupon: Coupon) -> Linked<'a> {
+    pub(crate) fn add_near<'a>(&'a self, Near { found, .. }: Near<'a>, coupon: Coupon) -> Linked<'a> {
         let Some((registers, least)) = self.registers_before(found) else {
             return self.add_linked_to_few(found, coupon);
         };
@@ -172,7 +186,6 @@ impl Table {
         if noted.value > least { Linked::Noted(found.with_note(noted.note())) } else { Linked::Shown }
     }
 
-    #[inline(never)]
     fn add_linked_to_few<'a>(&self, found: Found<'a>, coupon: Coupon) -> Linked<'a> {
         let cells = self.keyed.cells(found);
         if self.registers(cells[0].load(Acquire)).is_some() {
@@ -279,7 +292,7 @@ impl Table {
     fn moved(&self, cells: &[AtomicU64], hash: u64) -> Option<(Found<'_>, View<'_>)> {
         let state = cells[0].load(Acquire);
         self.registers(state)?;
-        let address = (state - KIND_REGISTERS) as usize + self.words_before * size_of::<u64>();
+        let address = (state - KIND_REGISTERS) as usize + self.bytes_before;
         let moved = self.keyed.find_at_address(hash, address)?;
         Some((moved, self.registers_before(moved)?.0))
     }
@@ -330,7 +343,7 @@ impl Table {
         if state & KIND_MASK == KIND_REGISTERS {
             return;
         }
-        let before = self.words_before;
+        let before = self.bytes_before / size_of::<u64>();
         let row = self.keyed.copy_row(writer, found, before);
         let address = row.as_ptr().wrapping_sub(before).expose_provenance() as u64;
         // SAFETY: the copy was given as many zeroed words before it as registers of this precision and the gap take, of the

@@ -10,6 +10,7 @@
 //! coarser one are maxima over registers of the finer one.
 
 use std::hash::Hasher;
+use std::num::NonZeroU32;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -24,7 +25,7 @@ const MOST_ZEROS: u32 = 62;
 
 /// A user's mark. Never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Coupon(u32);
+pub struct Coupon(NonZeroU32);
 
 impl Coupon {
     /// The coupon of an integer: of its 8 little-endian bytes.
@@ -50,34 +51,35 @@ impl Coupon {
     #[inline(always)]
     fn from_hash([first, second]: [u64; 2]) -> Self {
         let value = second.leading_zeros().min(MOST_ZEROS) + 1;
-        Self(value << SLOT_BITS | first as u32 & SLOT_MASK)
+        let word = value << SLOT_BITS | first as u32 & SLOT_MASK;
+        Self(NonZeroU32::new(word).unwrap_or_else(|| unreachable!("its value is 1 at least")))
     }
 
     /// The coupon that a word from outside is, if it is one.
     #[must_use]
     pub fn from_word(word: u32) -> Option<Self> {
-        (word >> SLOT_BITS != 0).then_some(Self(word))
+        NonZeroU32::new(word).filter(|word| word.get() >> SLOT_BITS != 0).map(Self)
     }
 
     /// The coupon as a word.
     #[inline(always)]
     #[must_use]
     pub fn word(self) -> u32 {
-        self.0
+        self.0.get()
     }
 
     /// The register it belongs to, of `count`, a power of two.
     #[inline(always)]
     #[must_use]
     pub fn register(self, count: usize) -> usize {
-        (self.0 & SLOT_MASK) as usize & (count - 1)
+        (self.word() & SLOT_MASK) as usize & (count - 1)
     }
 
     /// What it raises that register to, 1 to 63.
     #[inline(always)]
     #[must_use]
     pub fn value(self) -> u8 {
-        (self.0 >> SLOT_BITS) as u8
+        (self.word() >> SLOT_BITS) as u8
     }
 }
 
