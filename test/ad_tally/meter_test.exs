@@ -701,6 +701,21 @@ defmodule AdTally.MeterTest do
     assert length(totals) == 605
   end
 
+  test "time may begin at 0", %{name: name} do
+    start(name, dimensions: [:page], metrics: [:n], clock: :events, window: 1_000, reach: false)
+
+    for at <- [0, 999, 998, 1_000, 1_999, 0],
+        do: assert(Meter.record(name, event(at: at, dimensions: {1}, metrics: [n: 1])) == :ok)
+
+    events =
+      for at <- [0, 999, 998, 1_000, 1_999, 0],
+          do: event(at: at, dimensions: {1}, metrics: [n: 1])
+
+    assert %{ok: 6, late: 0} = Meter.record_many(name, events)
+    assert [%{n: 8}] = Meter.report(name, by: [:page], from: 0, to: 1_000)
+    assert [%{n: 12}] = Meter.report(name, by: [:page], from: 0, to: 2_000)
+  end
+
   test "events of a list may share the list of their amounts, or have another one", %{name: name} do
     start(name, dimensions: [:page], metrics: [:n, :m], reach: false)
     {shared, other} = {[n: 1, m: 10], [m: 100]}

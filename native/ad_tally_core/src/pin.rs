@@ -168,7 +168,7 @@ impl<T: Send + Sync> Current<T> {
     ///
     /// # Safety
     /// The calling thread claimed `slot`, and has nothing pinned in that place.
-    #[inline]
+    #[inline(always)]
     unsafe fn pin_at<'a>(&'a self, slot: &'a Slot, place: &'a AtomicPtr<()>) -> Pinned<'a, T> {
         let mut pointer = self.pointer.load(Acquire);
         loop {
@@ -180,6 +180,33 @@ impl<T: Send + Sync> Current<T> {
             }
             pointer = now;
         }
+    }
+
+    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next.
+    ///
+    /// # Safety
+    /// The calling thread claimed `slot`, and has nothing pinned in it.
+    #[inline(always)]
+    pub unsafe fn pin_announcing_in<'a>(&'a self, slot: &'a Slot, next: usize) -> (Pinned<'a, T>, Announced<'a>) {
+        let [first, second] = &slot.pinned;
+        second.store(ptr::without_provenance_mut(next), Release);
+        let announced = Announced { address: next, place: second, slot, owner: PhantomData };
+        // SAFETY: this function's contract. Its fence comes after what was stored above.
+        (unsafe { self.pin_at(slot, first) }, announced)
+    }
+
+    /// Pins the current structure until the guard is dropped, without a fence of its own if it is what was announced.
+    #[inline(always)]
+    pub fn pin_announced<'a>(&'a self, announced: Announced<'a>) -> Pinned<'a, T> {
+        let Announced { address, place, slot, .. } = announced;
+        std::mem::forget(announced);
+        let now = self.pointer.load(Acquire);
+        if now.addr() == address {
+            return Pinned { pointer: now, place, slot, temporary: false, owner: PhantomData };
+        }
+        // SAFETY: the place is of a slot that the calling thread has claimed, or it would not have the announcement, and whatever
+        // it names need not be pinned any more.
+        unsafe { self.pin_at(slot, place) }
     }
 
     /// Makes `fresh` the current structure and returns the one before it, once no thread works on that any more.
@@ -199,6 +226,23 @@ impl<T> Drop for Current<T> {
     }
 }
 
+/// A structure that is named in a slot already, before it is known whether it is one, and current: what was current a while ago
+/// is so mostly. Nothing may be read of it before [`Current::pin_announced`] has looked. That looks after the fence of the pin that
+/// it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees the slot.
+pub struct Announced<'a> {
+    address: usize,
+    place: &'a AtomicPtr<()>,
+    slot: &'a Slot,
+    // Neither `Send` nor `Sync`: a slot is its thread's.
+    owner: PhantomData<*const ()>,
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.place.store(ptr::null_mut(), Release);
+    }
+}
+
 /// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what a slot names.
 pub struct Pinned<'a, T> {
     pointer: *mut T,
@@ -210,6 +254,12 @@ pub struct Pinned<'a, T> {
 }
 
 impl<T> Pinned<'_, T> {
+    /// What to announce, to pin the same once more.
+    #[inline]
+    pub fn address(&self) -> usize {
+        self.pointer.addr()
+    }
+
     /// The slot it is pinned in.
     #[inline]
     pub fn slot(&self) -> &Slot {
@@ -287,6 +337,20 @@ mod thread_slots {
                 // SAFETY: the slot is this thread's, and that place of it names nothing.
                 Some((slot, place)) => unsafe { self.pin_at(slot, place) },
                 None => self.pin_in_another(),
+            }
+        }
+
+        /// The same, announcing what is to be pinned next. Without an announcement where something is pinned already.
+        #[inline(always)]
+        pub fn pin_announcing(&self, next: usize) -> (Pinned<'_, T>, Option<Announced<'_>>) {
+            let is_free = |slot: &&'static Slot| slot.pinned.iter().all(|place| place.load(Relaxed).is_null());
+            match SLOT.try_with(|own| own.0).ok().filter(is_free) {
+                Some(slot) => {
+                    // SAFETY: the slot is this thread's, and names nothing.
+                    let (pinned, announced) = unsafe { self.pin_announcing_in(slot, next) };
+                    (pinned, Some(announced))
+                }
+                None => (self.pin(), None),
             }
         }
 

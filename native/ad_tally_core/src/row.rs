@@ -18,7 +18,7 @@
 //! before anything has changed either way. Why no cells for the thread that made the row alone: it was tried, and an add took as
 //! long as before, because it waits for memory.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, wait};
 
@@ -157,11 +157,24 @@ impl<'a> Row<'a> {
                 continue;
             };
             let result = add_to(&self.cells[metric], amount);
-            if head < WAITS {
-                let waits = head + 1;
-                held.then = if waits < WAITS { waits } else { stripes.give().unwrap_or(WAITS) };
+            held.then = (head + 1).min(WAITS);
+            drop(held);
+            // One thread comes here, and the others go on meanwhile: memory for the lanes takes a while.
+            if head + 1 == WAITS
+                && let Some(address) = stripes.give()
+            {
+                self.hand_out(address);
             }
             return result;
+        }
+    }
+
+    /// Has all threads add in lanes from now on.
+    fn hand_out(self, address: u64) {
+        let mut looks = 0;
+        // Release: the lanes' zeros are seen by whoever sees the address. It fails while somebody has the lock.
+        while self.head.compare_exchange(WAITS, address, AcqRel, Relaxed).is_err() {
+            wait(&mut looks);
         }
     }
 
@@ -243,15 +256,18 @@ impl Stripes {
         self.bytes.load(Relaxed)
     }
 
-    /// Lanes for one more row: their address, if there are any left. Whoever has the row's lock may ask.
+    /// Lanes for one more row: their address, if there are any left.
     #[cold]
     fn give(&self) -> Option<u64> {
-        let mut owned = self.owned.lock();
-        if owned.len() >= self.limit {
+        if self.rows() >= self.limit {
             return None;
         }
         let lanes: Box<Lanes> =
             Box::new((0..(self.threads)()).map(|_| Lane(std::array::from_fn(|_| AtomicU64::new(0)))).collect());
+        let mut owned = self.owned.lock();
+        if owned.len() >= self.limit {
+            return None;
+        }
         self.bytes.fetch_add(size_of::<Lanes>() + size_of_val::<[Lane]>(&lanes), Relaxed);
         let address = std::ptr::from_ref::<Lanes>(&lanes).expose_provenance();
         owned.push(lanes);

@@ -186,3 +186,88 @@ fn threads_that_stripe_a_row_together_lose_nothing() {
         assert_eq!(table.row().total(0), 22);
     });
 }
+
+/// What is found by a name: another structure with what is current in it.
+struct Named {
+    open: Current<Table>,
+}
+
+/// One that adds under two pins with one fence, announcing what was current a while ago, beside one that closes what is current
+/// inside, and then takes the name away.
+#[test]
+fn an_add_under_an_announced_pin_is_in_exactly_one_of_the_tables() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let current = Arc::new(Current::new(Arc::new(Named { open: Current::new(Arc::new(Table::new())) })));
+        let registry = Arc::new(Registry::new());
+        let adder = {
+            let (current, registry) = (current.clone(), registry.clone());
+            thread::spawn(move || {
+                let slot = registry.claim();
+                let mut likely = 0;
+                for amount in [1, 10] {
+                    // SAFETY: this thread claimed the slot, and nothing is pinned in it.
+                    let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
+                    let table = named.open.pin_announced(announced);
+                    likely = table.address();
+                    // SAFETY: the slot is this thread's, and the stripes are the row's.
+                    unsafe { table.row().add(0, amount, slot.id(), &table.stripes) }.expect("small amounts fit");
+                }
+                // SAFETY: claimed above, nothing is pinned, and not used again.
+                unsafe { slot.release() };
+            })
+        };
+        // Held as a meter's own process holds it.
+        let named = current.replace(Arc::new(Named { open: Current::new(Arc::new(Table::new())) }), &registry);
+        let closed = named.open.replace(Arc::new(Table::new()), &registry);
+        let taken = closed.row().total(0);
+        thread::yield_now();
+        assert_eq!(closed.row().total(0), taken);
+        adder.join().expect("it does not panic");
+        assert_eq!(closed.row().total(0), taken);
+        let left = named.open.replace(Arc::new(Table::new()), &registry).row().total(0);
+        let slot = registry.claim();
+        // SAFETY: claimed just now.
+        let other = unsafe { current.pin_in(slot) };
+        let elsewhere = other.open.replace(Arc::new(Table::new()), &registry).row().total(0);
+        assert_eq!(taken + left + elsewhere, 11);
+    });
+}
+
+/// The same while the name stays: the second add announces a table that may have been closed meanwhile.
+#[test]
+fn an_add_that_announces_what_is_closed_is_in_exactly_one_of_the_tables() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let named = Arc::new(Named { open: Current::new(Arc::new(Table::new())) });
+        let current = Arc::new(Current::new(named.clone()));
+        let registry = Arc::new(Registry::new());
+        let adder = {
+            let (current, registry) = (current.clone(), registry.clone());
+            thread::spawn(move || {
+                let slot = registry.claim();
+                let mut likely = 0;
+                for amount in [1, 10] {
+                    // SAFETY: this thread claimed the slot, and nothing is pinned in it.
+                    let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
+                    let table = named.open.pin_announced(announced);
+                    likely = table.address();
+                    // SAFETY: the slot is this thread's, and the stripes are the row's.
+                    unsafe { table.row().add(0, amount, slot.id(), &table.stripes) }.expect("small amounts fit");
+                }
+                // SAFETY: claimed above, nothing is pinned, and not used again.
+                unsafe { slot.release() };
+            })
+        };
+        let closed = named.open.replace(Arc::new(Table::new()), &registry);
+        let taken = closed.row().total(0);
+        thread::yield_now();
+        assert_eq!(closed.row().total(0), taken);
+        adder.join().expect("it does not panic");
+        assert_eq!(closed.row().total(0), taken);
+        let left = named.open.replace(Arc::new(Table::new()), &registry).row().total(0);
+        assert_eq!(taken + left, 11);
+    });
+}

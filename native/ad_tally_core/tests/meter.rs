@@ -235,8 +235,11 @@ proptest! {
         events in prop::collection::vec((sent(), 0..150_u8), 1..500),
         max_keys in prop_oneof![Just(3), Just(10_000_usize)],
         patience in 1..4_usize,
+        begin in prop_oneof![Just(0), Just(BEGIN)],
     ) {
         let config = Config { max_keys, ..config() };
+        let events = events.into_iter().map(|(sent, cut)| (Sent { at: sent.at - BEGIN + begin, ..sent }, cut));
+        let events: Vec<_> = events.collect();
         let (one_by_one, in_batches) = (meter(&config), meter(&config));
         let mut batch = Batch::default();
         let (mut expected, mut outcomes) = (Outcomes::default(), Outcomes::default());
@@ -252,7 +255,10 @@ proptest! {
             if *cut > 1 && at < last {
                 continue;
             }
+            let mut calls = 0;
             while !waiting.is_empty() {
+                calls += 1;
+                prop_assert!(calls < 10_000);
                 batch.clear();
                 push_all(&mut batch, &in_batches, &waiting);
                 let mut asked = 0;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
-use ad_tally_core::meter::{Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, Window, Written};
+use ad_tally_core::meter::{
+    Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, Window, Written,
+};
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
@@ -96,7 +98,10 @@ impl Table {
         while let Some([item, tail]) = terms::list_cell::<L>(env, rest) {
             let &[name, amount] = terms::tuple_of::<L, 2>(env, item).ok_or(Fault::Metrics(list))?;
             let metric = self.metrics.iter().position(|known| *known == name.word()).ok_or(Fault::Metric(name))?;
-            let amount = terms::integer::<L>(env, amount).ok_or(Fault::Amount(amount))?;
+            let amount = match terms::small::<L>(amount) {
+                Some(amount) => amount,
+                None => terms::integer_by_call(env, amount).ok_or(Fault::Amount(amount))?,
+            };
             room.get_mut(count).ok_or(Fault::Metrics(list))?.write(Add { metric: metric as u32, amount });
             count += 1;
             rest = tail;
@@ -194,13 +199,14 @@ impl Table {
     }
 
     #[inline(always)]
-    fn record<'a, L: Layout>(
-        &self,
+    fn record<'m, 'a, L: Layout>(
+        &'m self,
         env: Env<'a>,
         term: Raw<'a>,
         seen: Seen<'a>,
         room: &mut [MaybeUninit<u64>],
         long: &mut Long,
+        pin: impl FnOnce(&'m Meter) -> Recording<'m>,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
         let begun = self.begin::<L>(env, seen, long)?;
@@ -208,7 +214,7 @@ impl Table {
         if let Some(id) = begun.id {
             self.meter.fetch_id(id);
         }
-        let recording = self.meter.pin();
+        let recording = pin(&self.meter);
         let mut ahead = recording.ahead();
         let draft = self.read::<L>(env, &begun, room, long, &mut ahead)?;
         let count = self.read_amounts::<L>(env, begun.metrics, &mut amounts)?;
@@ -230,11 +236,11 @@ impl Table {
     fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, Refusal> {
         let mut long = Long::default();
         if let Some(event) = EventTerm::read_by_call(env, term) {
-            let mut words = SHORT_KEY_WORDS;
+            let mut words = if let Fault::Room(words) = fault { words } else { SHORT_KEY_WORDS };
             loop {
                 let mut room = vec![MaybeUninit::uninit(); words];
                 let recorded = with_layout!(L => {
-                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long)
+                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long, Meter::pin)
                 });
                 match recorded {
                     Ok(outcome) => return Ok(outcome),
@@ -316,14 +322,23 @@ hot! {
     /// Counts an event in the meter of a name.
     fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
         let seen = EventTerm::read(event).map(|event| with_layout!(L => Seen::of::<L>(event)));
-        let pinned = names::pin(name.word());
-        let Some(table) = pinned.as_ref().and_then(|named| named.as_ref()) else {
-            return Err(refusal::no_meter(name.in_env(env)));
+        let no_meter = || refusal::no_meter(name.in_env(env));
+        let place = names::place(name.word()).ok_or_else(no_meter)?;
+        let (named, open) = place.pin();
+        let table = named.as_ref().ok_or_else(no_meter)?;
+        let pin = |meter| {
+            let recording = Meter::pin_announced(meter, open);
+            place.note(recording.address());
+            recording
         };
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
         let recorded = match seen {
-            Some(seen) => with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default())),
-            None => Err(Fault::Event(event)),
+            Some(seen) => with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default(), pin)),
+            None => {
+                // Whoever begins a window waits for what is announced.
+                drop(pin);
+                Err(Fault::Event(event))
+            }
         };
         let recorded = match recorded {
             Ok(recorded) => recorded,
@@ -460,7 +475,7 @@ impl Events<'_> {
     #[cold]
     fn read_long<'a>(&mut self, env: Env<'a>, item: Raw<'a>, mut fault: Fault<'a>) -> Result<(), Refusal> {
         if let Some(event) = EventTerm::read_by_call(env, item) {
-            let mut words = 0;
+            let mut words = if let Fault::Room(words) = fault { words } else { 0 };
             loop {
                 match with_layout!(L => self.try_read::<L>(env, event, words)) {
                     Ok(()) => return Ok(()),

@@ -9,10 +9,10 @@
 
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use ad_tally_core::pin::{Current, Pinned, REGISTRY};
+use ad_tally_core::pin::{Announced, Current, Pinned, REGISTRY};
 use parking_lot::Mutex;
 
 use crate::meter::Table;
@@ -22,9 +22,28 @@ use crate::resource::Kept;
 pub type Named = Option<Kept<Table>>;
 
 /// A name that was ever given. Never freed: there are as many as atoms that meters are named.
-struct Place {
+pub struct Place {
     name: u64,
     current: Current<Named>,
+    /// Where the windows were that were open when an event was recorded: what is announced for the next one.
+    open: AtomicUsize,
+}
+
+impl Place {
+    /// What has the name now, pinned, and the windows that most likely are open, announced.
+    #[inline(always)]
+    pub fn pin(&'static self) -> (Pinned<'static, Named>, Option<Announced<'static>>) {
+        self.current.pin_announcing(self.open.load(Relaxed))
+    }
+
+    /// Notes where the windows are that are open.
+    #[inline(always)]
+    pub fn note(&self, open: usize) {
+        // Mostly they are the same, and then no other core has to give its copy of the line away.
+        if self.open.load(Relaxed) != open {
+            self.open.store(open, Relaxed);
+        }
+    }
 }
 
 /// Places, each where its name's hash says or behind it: at most half of them are taken.
@@ -64,10 +83,10 @@ fn places() -> Option<&'static Places> {
     unsafe { PLACES.load(Acquire).as_ref() }
 }
 
-/// What has a name now, pinned. `None` for a name that was never given.
+/// The place of a name. `None` for a name that was never given.
 #[inline(always)]
-pub fn pin(name: u64) -> Option<Pinned<'static, Named>> {
-    Some(places()?.look(name).1?.current.pin())
+pub fn place(name: u64) -> Option<&'static Place> {
+    places()?.look(name).1
 }
 
 /// Gives a name, or with `None` takes it from what has it. Returns once nobody records any more in what had it before.
@@ -86,7 +105,8 @@ pub fn give(name: u64, named: Named) {
 
 /// A place for a name that has none.
 fn add(name: u64, count: &mut usize) -> &'static Place {
-    let place: &'static Place = Box::leak(Box::new(Place { name, current: Current::new(Arc::new(None)) }));
+    let place: &'static Place =
+        Box::leak(Box::new(Place { name, current: Current::new(Arc::new(None)), open: AtomicUsize::new(0) }));
     let put = |places: &Places, place: &'static Place| {
         places.look(place.name).0.store(ptr::from_ref(place).cast_mut(), Release);
     };

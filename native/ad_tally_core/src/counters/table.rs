@@ -1,5 +1,7 @@
 //! One generation of counters: rows from the first add after a drain to the next drain, and what had no room.
 
+use std::sync::LazyLock;
+
 use parking_lot::Mutex;
 
 use super::{Add, Added};
@@ -25,6 +27,8 @@ pub(crate) struct Table {
 struct Overflow {
     head: AtomicU64,
     cells: Box<[AtomicU64]>,
+    /// Not those of the rows, which may have been given to others by the time everybody comes here.
+    stripes: Stripes,
     /// What the cells had no room for.
     carry: Mutex<Vec<i128>>,
 }
@@ -46,6 +50,7 @@ impl Table {
             overflow: Overflow {
                 head: AtomicU64::new(0),
                 cells: (0..metrics).map(|_| AtomicU64::new(0)).collect(),
+                stripes: Stripes::new(1, threads),
                 carry: Mutex::new(vec![0; metrics]),
             },
         }
@@ -56,7 +61,7 @@ impl Table {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.keyed.bytes() + self.stripes.bytes()
+        size_of::<Self>() + self.keyed.bytes() + self.stripes.bytes() + self.overflow.stripes.bytes()
     }
 
     /// The head and the counters of a row.
@@ -162,7 +167,7 @@ impl Table {
     fn add_to_overflow(&self, metric: usize, amount: i64, slot: usize) {
         let row = self.overflow.row();
         // SAFETY: the slot is as in `add_to`, the stripes live as long as the row.
-        if unsafe { row.add(metric, amount, slot, &self.stripes) }.is_err() {
+        if unsafe { row.add(metric, amount, slot, &self.overflow.stripes) }.is_err() {
             self.overflow.carry.lock()[metric] += i128::from(amount);
         }
     }
@@ -177,6 +182,8 @@ impl Table {
 
 /// Lanes for every thread that has added so far, and for as many as the machine runs at once.
 fn threads() -> usize {
-    let parallel = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    REGISTRY.count().max(parallel)
+    // Finding out opens files.
+    static PARALLEL: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    REGISTRY.count().max(*PARALLEL)
 }

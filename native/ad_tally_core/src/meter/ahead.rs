@@ -13,7 +13,7 @@ use crate::keyed::{Found, Line};
 /// An event that is being read. What it is told are hints: what is recorded is the event.
 pub struct Ahead<'o> {
     from: Option<(&'o Meter, &'o Open)>,
-    number: u64,
+    at: u64,
     window: Option<&'o Window>,
     line: Option<&'o Line>,
     key: Written,
@@ -31,7 +31,7 @@ impl<'o> Ahead<'o> {
     #[must_use]
     pub fn nothing() -> Self {
         let key = Written { hash: 0, begin: 0, length: 0 };
-        Self { from: None, number: 0, window: None, line: None, key, row: None }
+        Self { from: None, at: 0, window: None, line: None, key, row: None }
     }
 
     /// Its time. To be said first: what was said before is forgotten, because it is of another window.
@@ -40,8 +40,8 @@ impl<'o> Ahead<'o> {
         self.line = None;
         self.row = None;
         if let Some((meter, open)) = self.from {
-            self.number = at / meter.window;
-            self.window = open.find(self.number);
+            self.at = at;
+            self.window = open.find_at(at, meter.window);
         }
     }
 
@@ -60,16 +60,16 @@ impl<'o> Ahead<'o> {
         }
     }
 
-    /// The window of that number, and where the row of the event's counters most likely is.
+    /// The window of that time, and where the row of the event's counters most likely is.
     #[inline(always)]
-    pub(super) fn found<'w>(self, open: &'w Open, number: u64) -> (Option<&'w Window>, Option<Found<'w>>)
+    pub(super) fn found<'w>(self, meter: &Meter, open: &'w Open, at: u64) -> (Option<&'w Window>, Option<Found<'w>>)
     where
         'o: 'w,
     {
-        let is_of = |(_, own): (&Meter, &Open)| ptr::eq(own, open) && self.number == number;
+        let is_of = |(_, own): (&Meter, &Open)| ptr::eq(own, open) && self.at == at;
         match self.window {
             Some(window) if self.from.is_some_and(is_of) => (Some(window), self.row),
-            _ => (open.find(number), None),
+            _ => (open.find_at(at, meter.window), None),
         }
     }
 }

@@ -25,8 +25,8 @@ const BLOCK: usize = 8;
 const STEPS: usize = 4;
 /// Events after which whoever waits for them is asked whether to go on. A clock takes as long as half an event.
 const LOOK: usize = 128;
-/// As how many more events one of a new key counts: where memory is fresh it takes microseconds.
-const COST_OF_A_KEY: usize = 3;
+/// As how many more events one counts whose key is new or whose sketch changes: where memory is fresh that takes microseconds.
+const COST_OF_SLOW: usize = 3;
 /// Events that windows are pinned for: who closes them waits meanwhile.
 const TURN: usize = 128;
 
@@ -289,14 +289,14 @@ impl Meter {
             let block = block(entries, step);
             let sought = &mut sought[step % STEPS];
             let (ready, begin) = self.check_all(open, batch, block, sought, outcomes, now);
-            let new = self.add_all(open, batch, &block[..ready], sought, outcomes);
+            let slow = self.add_all(open, batch, &block[..ready], sought, outcomes);
             recorded += ready;
             if let Some(number) = begin {
                 end = End::Begin(number);
                 break;
             }
             let is_over = is_last && recorded == entries.len();
-            if !is_over && !go_on(ready + new * COST_OF_A_KEY) {
+            if !is_over && !go_on(ready + slow * COST_OF_SLOW) {
                 end = End::Stop;
                 break;
             }
@@ -318,8 +318,9 @@ impl Meter {
         block: &[Entry],
         sought: &mut [Sought<'o>; BLOCK],
     ) {
-        // Mostly an event's window is that of the one before: a division takes as long as all of the rest.
-        let begin = |window: Option<&Window>| window.map_or(u64::MAX, |window| window.number * self.window);
+        // Mostly an event's window is that of the one before. None begins so late that any time is within it.
+        const NEVER: u64 = 1 << 63;
+        let begin = |window: Option<&Window>| window.map_or(NEVER, |window| window.number * self.window);
         let (mut window, mut begins) = (*last, begin(*last));
         for (Entry { draft, .. }, sought) in block.iter().zip(sought) {
             sought.id = self.id(draft.id);
@@ -327,7 +328,7 @@ impl Meter {
                 id.fetch();
             }
             if draft.at.wrapping_sub(begins) >= self.window {
-                window = open.find(draft.at / self.window);
+                window = open.find_at(draft.at, self.window);
                 begins = begin(window);
             }
             sought.window = window;
@@ -365,7 +366,7 @@ impl Meter {
         (block.len(), None)
     }
 
-    /// The last step: counts events. How many of them had no row yet.
+    /// The last step: counts events. How many of them took long: their keys had no row yet, or their sketches changed.
     #[inline(never)]
     fn add_all(
         &self,
@@ -376,19 +377,23 @@ impl Meter {
         outcomes: &mut Outcomes,
     ) -> usize {
         let slot = open.slot().id();
-        let (mut applied, mut new) = (0, 0);
+        let (mut applied, mut slow) = (0, 0);
         for (entry, sought) in block.iter().zip(sought) {
             let Some(window) = sought.window else { continue };
             let amounts = batch.amounts(entry);
+            let user = entry.draft.user;
             let added = match sought.places.counters {
-                // SAFETY: this thread has pinned the windows in that slot.
-                Some(row) => unsafe {
-                    window.add_to(row, sought.places.sketch, amounts, entry.draft.user, || batch.key(entry), slot)
-                },
+                Some(row) => {
+                    let sketch = sought.places.sketch;
+                    let is_slow = user.is_some_and(|user| !sketch.is_some_and(|sketch| sketch.knows(user)));
+                    slow += usize::from(is_slow);
+                    // SAFETY: this thread has pinned the windows in that slot.
+                    unsafe { window.add_to(row, sketch, amounts, user, || batch.key(entry), slot) }
+                }
                 None => {
-                    new += 1;
+                    slow += 1;
                     // SAFETY: as above.
-                    unsafe { window.add_to_new(batch.key(entry), amounts, entry.draft.user, slot) }
+                    unsafe { window.add_to_new(batch.key(entry), amounts, user, slot) }
                 }
             };
             match added {
@@ -397,7 +402,7 @@ impl Meter {
             }
         }
         outcomes.counts[Outcome::Applied as usize] += applied;
-        new
+        slow
     }
 }
 

@@ -29,7 +29,7 @@ use crate::dedupe::{self, Dedupe, Id};
 use crate::error::Error;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::keyed::check_max_keys;
-use crate::pin::{Current, Pinned, REGISTRY};
+use crate::pin::{Announced, Current, Pinned, REGISTRY};
 use crate::row::MAX_METRICS;
 use crate::sketch::{Coupon, Secret, Sketch};
 use crate::sync::AtomicU64;
@@ -177,6 +177,9 @@ struct Open {
     windows: Vec<Arc<Window>>,
     /// The same, each where its number says or behind it: at most half of the places are taken.
     places: Box<[Option<Place>]>,
+    /// Where events mostly belong: the newest one, if there is any, and when it begins. Without a division.
+    newest: Option<Arc<Window>>,
+    newest_begins: u64,
 }
 
 /// An open window, with its number.
@@ -203,7 +206,7 @@ enum Step {
 }
 
 impl Open {
-    fn new(first: u64, windows: Vec<Arc<Window>>) -> Self {
+    fn new(first: u64, windows: Vec<Arc<Window>>, length: u64) -> Self {
         let mut places = vec![None; (2 * windows.len()).next_power_of_two()].into_boxed_slice();
         let mask = places.len() - 1;
         for window in &windows {
@@ -213,7 +216,18 @@ impl Open {
             }
             places[at & mask] = Some(Place { number: window.number, window: window.clone() });
         }
-        Self { first, windows, places }
+        let newest = windows.last().cloned();
+        let newest_begins = newest.as_ref().map_or(0, |newest| newest.number * length);
+        Self { first, windows, places, newest, newest_begins }
+    }
+
+    /// The window of a time, each being so long.
+    #[inline(always)]
+    fn find_at(&self, at: u64, length: u64) -> Option<&Window> {
+        match &self.newest {
+            Some(newest) if at.wrapping_sub(self.newest_begins) < length => Some(newest),
+            _ => self.find(at / length),
+        }
     }
 
     /// Where a window belongs, by bits of the product that depend on many of its number's.
@@ -243,6 +257,12 @@ pub struct Recording<'m> {
 }
 
 impl Recording<'_> {
+    /// What to announce for the next event.
+    #[inline(always)]
+    pub fn address(&self) -> usize {
+        self.open.address()
+    }
+
     /// What the event that is being read can be looked for with.
     #[inline(always)]
     pub fn ahead(&self) -> Ahead<'_> {
@@ -269,9 +289,12 @@ impl Recording<'_> {
     #[inline(always)]
     fn try_record(&self, event: &Event<'_>, ahead: Ahead<'_>, now: &impl Fn() -> u64) -> Step {
         let Self { meter, open } = self;
-        let (window, likely) = ahead.found(open, event.at / meter.window);
+        let (window, likely) = ahead.found(meter, open, event.at);
         // The line of the id is on its way meanwhile.
-        let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, likely));
+        let places = match window {
+            Some(window) => window.find(event.key, event.user, likely),
+            None => Places::default(),
+        };
         let step = meter.record_in(open, window, places, event, now);
         if let Step::Done(outcome) = step {
             meter.events.add_in(open.slot().id(), outcome as usize);
@@ -306,7 +329,7 @@ impl Meter {
         }
         let none = || Mutex::new(vec![0; metrics]);
         Ok(Self {
-            open: Current::new(Arc::new(Open::new(0, Vec::new()))),
+            open: Current::new(Arc::new(Open::new(0, Vec::new(), window))),
             window,
             lateness,
             max_ahead,
@@ -386,6 +409,15 @@ impl Meter {
     #[inline(always)]
     pub fn pin(&self) -> Recording<'_> {
         Recording { meter: self, open: self.open.pin() }
+    }
+
+    /// The same, if those that were announced still are open without waiting for a fence.
+    #[inline(always)]
+    pub fn pin_announced<'m>(&'m self, announced: Option<Announced<'m>>) -> Recording<'m> {
+        match announced {
+            Some(announced) => Recording { meter: self, open: self.open.pin_announced(announced) },
+            None => self.pin(),
+        }
     }
 
     /// Counts an event in a window that is still to begin.
@@ -495,7 +527,7 @@ impl Meter {
         let at = windows.partition_point(|window| window.number < number);
         let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed);
         windows.insert(at, Arc::new(window));
-        self.open.replace(Arc::new(Open::new(open.first, windows)), &REGISTRY);
+        self.open.replace(Arc::new(Open::new(open.first, windows, self.window)), &REGISTRY);
         true
     }
 
@@ -522,7 +554,7 @@ impl Meter {
             return Vec::new();
         }
         let (mut closed, windows): (Vec<_>, _) = open.windows.iter().cloned().partition(|window| window.number < first);
-        self.open.replace(Arc::new(Open::new(first, windows)), &REGISTRY);
+        self.open.replace(Arc::new(Open::new(first, windows, self.window)), &REGISTRY);
         // Copies had one made and were not counted.
         closed.retain(|window| !window.is_empty());
         closed
