@@ -155,7 +155,10 @@ impl<'a> KeyWriter<'a> {
     #[inline(always)]
     #[must_use]
     pub fn short_words(&mut self, bytes: InWords<'_>) -> bool {
-        if let ([word], length) = (bytes.words, bytes.length) {
+        let length = bytes.length;
+        if (1..=size_of::<u64>()).contains(&length)
+            && let Some(word) = bytes.words.first()
+        {
             // Codes and names are mostly that short.
             self.describe(KIND_BYTES | (length as u64) << LENGTH_SHIFT);
             self.word(u64::from_le(*word) & u64::MAX >> (64 - 8 * length));

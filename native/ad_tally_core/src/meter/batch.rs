@@ -7,7 +7,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::window::{Places, Window};
+use super::window::{Places, Took, Window};
 use super::{Check, Event, Meter, OUTCOMES, Open, Outcome, check_time};
 use crate::counters::{Add, Added};
 use crate::dedupe::Id;
@@ -380,22 +380,10 @@ impl Meter {
         let (mut applied, mut slow) = (0, 0);
         for (entry, sought) in block.iter().zip(sought) {
             let Some(window) = sought.window else { continue };
-            let amounts = batch.amounts(entry);
-            let user = entry.draft.user;
-            let added = match sought.places.counters {
-                Some(row) => {
-                    let sketch = sought.places.sketch;
-                    let is_slow = user.is_some_and(|user| !sketch.is_some_and(|sketch| sketch.knows(user)));
-                    slow += usize::from(is_slow);
-                    // SAFETY: this thread has pinned the windows in that slot.
-                    unsafe { window.add_to(row, sketch, amounts, user, || batch.key(entry), slot) }
-                }
-                None => {
-                    slow += 1;
-                    // SAFETY: as above.
-                    unsafe { window.add_to_new(batch.key(entry), amounts, user, slot) }
-                }
-            };
+            let (amounts, user, key) = (batch.amounts(entry), entry.draft.user, || batch.key(entry));
+            // SAFETY: this thread has pinned the windows in that slot.
+            let (added, took) = unsafe { window.add(sought.places, amounts, user, key, slot) };
+            slow += usize::from(took == Took::Long);
             match added {
                 Added::Row => applied += 1,
                 Added::Overflow => outcomes.counts[Outcome::Overflow as usize] += 1,

@@ -458,7 +458,7 @@ impl Meter {
             Check::Counts(window) => {
                 let key = || event.key;
                 // SAFETY: this thread has pinned the windows in that slot.
-                let added = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
+                let (added, _) = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
                 Step::Done(added.into())
             }
             Check::LeftOut(outcome) => Step::Done(self.leave_out(event.amounts, outcome)),

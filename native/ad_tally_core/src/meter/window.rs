@@ -26,11 +26,19 @@ struct Reach {
     by: Vec<usize>,
 }
 
+/// How long counting an event took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Took {
+    Moments,
+    /// Its key was new or its sketch changed: where memory is fresh that takes microseconds.
+    Long,
+}
+
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    pub(super) counters: Option<Found<'w>>,
-    pub(super) sketch: Option<Near<'w>>,
+    counters: Option<Found<'w>>,
+    sketch: Option<Near<'w>>,
 }
 
 impl Window {
@@ -92,35 +100,17 @@ impl Window {
         user: Option<Coupon>,
         key: impl Fn() -> HashedKey<'k>,
         slot: usize,
-    ) -> Added {
-        match places.counters {
-            // SAFETY: this function's contract.
-            Some(row) => unsafe { self.add_to(row, places.sketch, amounts, user, key, slot) },
-            // SAFETY: as above.
-            None => unsafe { self.add_to_new(key(), amounts, user, slot) },
-        }
-    }
-
-    /// The same of one whose row was found, and that of its sketch if it has one.
-    ///
-    /// # Safety
-    /// As in [`Window::add`].
-    #[inline(always)]
-    pub(super) unsafe fn add_to<'k>(
-        &self,
-        row: Found<'_>,
-        sketch: Option<Near<'_>>,
-        amounts: &[counters::Add],
-        user: Option<Coupon>,
-        key: impl Fn() -> HashedKey<'k>,
-        slot: usize,
-    ) -> Added {
+    ) -> (Added, Took) {
+        let Some(row) = places.counters else {
+            // SAFETY: the slot as in this function.
+            return (unsafe { self.add_to_new(key(), amounts, user, slot) }, Took::Long);
+        };
         // SAFETY: the row is of that table, the slot as in this function.
         let added = unsafe { self.counters.add_all_to(row, amounts, slot) };
-        match (user, sketch) {
-            (None, _) => added,
-            (Some(user), Some(sketch)) if sketch.knows(user) => added,
-            (Some(user), sketch) => added.and(self.show(row, sketch, user, key)),
+        match (user, places.sketch) {
+            (None, _) => (added, Took::Moments),
+            (Some(user), Some(sketch)) if sketch.knows(user) => (added, Took::Moments),
+            (Some(user), sketch) => (added.and(self.show(row, sketch, user, key)), Took::Long),
         }
     }
 
@@ -149,7 +139,7 @@ impl Window {
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed.
     #[inline(never)]
-    pub(super) unsafe fn add_to_new(
+    unsafe fn add_to_new(
         &self,
         key: HashedKey<'_>,
         amounts: &[counters::Add],
@@ -257,7 +247,8 @@ mod tests {
             };
             let places = window.find(event.key, event.user, None);
             // SAFETY: the places are of this window, and the calling thread has claimed the slot.
-            assert_eq!(unsafe { window.add(places, event.amounts, event.user, || event.key, slot) }, Added::Row);
+            let (added, _) = unsafe { window.add(places, event.amounts, event.user, || event.key, slot) };
+            assert_eq!(added, Added::Row);
         };
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
