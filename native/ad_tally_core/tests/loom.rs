@@ -139,7 +139,7 @@ fn an_add_that_stripes_the_row_beside_a_drain_is_in_exactly_one_of_the_tables() 
     adds_are_in_exactly_one_drain(Table::about_to_be_striped);
 }
 
-/// Amounts that are added at once are added whole by whoever has the row's lock, and by whoever does not get it.
+/// Amounts that are added at once, by whoever has the row's lock and by whoever does not get it.
 #[test]
 fn threads_that_add_several_amounts_at_once_lose_nothing() {
     loom::model(|| {
@@ -148,20 +148,20 @@ fn threads_that_add_several_amounts_at_once_lose_nothing() {
             .map(|slot| {
                 let table = table.clone();
                 thread::spawn(move || {
-                    if table.row().add_quickly([(0, 1), (0, 10)].into_iter()).is_none() {
-                        // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
-                        unsafe { table.row().add_after_waiting(0, 11, slot, &table.stripes) }
-                            .expect("small amounts fit");
+                    for [first, second] in [[1, 10], [100, 1_000]] {
+                        if table.row().add_at_once([(0, first), (0, second)].into_iter()).is_none() {
+                            let (row, stripes) = (table.row(), &table.stripes);
+                            // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
+                            unsafe { row.add_waiting(0, first + second, slot, stripes, true) }.expect("they fit");
+                        }
                     }
-                    // SAFETY: as above.
-                    unsafe { table.row().add(0, 100, slot, &table.stripes) }.expect("small amounts fit");
                 })
             })
             .collect();
         for adder in adders {
             adder.join().expect("adders do not panic");
         }
-        assert_eq!(table.row().total(0), 222);
+        assert_eq!(table.row().total(0), 2_222);
     });
 }
 

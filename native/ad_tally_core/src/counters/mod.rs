@@ -98,7 +98,7 @@ impl Counters {
         check_max_keys(max_keys)?;
         let seed = Seed::random();
         Ok(Self {
-            current: Current::new(Arc::new(Table::new(metrics, false, max_keys, seed.clone()))),
+            current: Current::new(Arc::new(Table::of_single_amounts(metrics, max_keys, seed.clone()))),
             seed,
             metrics,
             max_keys,
@@ -177,7 +177,7 @@ impl Counters {
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
     #[must_use]
     pub fn drain(&self) -> Drained {
-        let fresh = Arc::new(Table::new(self.metrics, false, self.max_keys, self.seed.clone()));
+        let fresh = Arc::new(Table::of_single_amounts(self.metrics, self.max_keys, self.seed.clone()));
         // Held across the exchange, so that nobody sees the old table's overflow missing from both places.
         let mut drained = self.drained_overflow.lock();
         let old = self.current.replace(fresh, &REGISTRY);

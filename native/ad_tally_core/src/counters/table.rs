@@ -19,6 +19,8 @@ pub(crate) struct Table {
     metrics: usize,
     /// Whether its rows have a word for their sketch.
     linked: bool,
+    /// Whether amounts are added at once, or each for itself: a row is added to in one way only.
+    at_once: bool,
     pub(crate) stripes: Stripes,
     overflow: Overflow,
 }
@@ -40,12 +42,22 @@ impl Overflow {
 }
 
 impl Table {
-    /// A table of rows with so many metrics, and with a word for another one's row each if they are to be linked.
-    pub(crate) fn new(metrics: usize, linked: bool, max_keys: usize, seed: Seed) -> Self {
+    /// A table of rows with so many metrics, to which single amounts are added.
+    pub(crate) fn of_single_amounts(metrics: usize, max_keys: usize, seed: Seed) -> Self {
+        Self::new(metrics, false, false, max_keys, seed)
+    }
+
+    /// The same where amounts are added at once, and with a word for another one's row each if rows are to be linked.
+    pub(crate) fn of_events(metrics: usize, linked: bool, max_keys: usize, seed: Seed) -> Self {
+        Self::new(metrics, linked, true, max_keys, seed)
+    }
+
+    fn new(metrics: usize, linked: bool, at_once: bool, max_keys: usize, seed: Seed) -> Self {
         Self {
             keyed: Keyed::new(1 + metrics + usize::from(linked), max_keys, seed, None),
             metrics,
             linked,
+            at_once,
             stripes: Stripes::new(MAX_STRIPED, threads),
             overflow: Overflow {
                 head: AtomicU64::new(0),
@@ -81,7 +93,7 @@ impl Table {
         self.keyed.cells(found).last().unwrap_or_else(|| unreachable!("a row has a head"))
     }
 
-    /// Adds to a key whose row was looked for just now.
+    /// Adds an amount to a key whose row was looked for just now, in a table of single amounts.
     ///
     /// # Safety
     /// `found` is of this table, and `slot` is the id of a slot that the calling thread has claimed.
@@ -94,9 +106,10 @@ impl Table {
         amount: i64,
         slot: usize,
     ) -> Added {
+        debug_assert!(!self.at_once);
         let Some(found) = found else {
             // SAFETY: this function's contract.
-            return unsafe { self.add_all(key, &[Add { metric: metric as u32, amount }], slot) };
+            return unsafe { self.add_to_new(key, metric, amount, slot) };
         };
         // SAFETY: this function's contract, and the stripes live as long as the rows.
         if unsafe { self.row(found).add(metric, amount, slot, &self.stripes) }.is_ok() {
@@ -106,7 +119,24 @@ impl Table {
         Added::Overflow
     }
 
-    /// Adds several amounts to a key whose row was not found. Into the row unless one of them went into the overflow.
+    /// The same for a key that had no row.
+    ///
+    /// # Safety
+    /// As in [`Table::add_to`].
+    #[cold]
+    unsafe fn add_to_new(&self, key: HashedKey<'_>, metric: usize, amount: i64, slot: usize) -> Added {
+        match self.keyed.insert(key) {
+            // SAFETY: this function's contract, and the row is of this table.
+            Some(found) => unsafe { self.add_to(Some(found), key, metric, amount, slot) },
+            None => {
+                self.add_to_overflow(metric, amount, slot);
+                Added::Overflow
+            }
+        }
+    }
+
+    /// Adds amounts at once to a key whose row was not found, in a table of such. Into the row unless one of them went into the
+    /// overflow.
     ///
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed.
@@ -120,13 +150,14 @@ impl Table {
         unsafe { self.add_all_to(found, amounts, slot) }
     }
 
-    /// Adds several amounts to a row. Into it unless one of them went into the overflow.
+    /// Adds amounts at once to a row, in a table of such. Into it unless one of them went into the overflow.
     ///
     /// # Safety
     /// As in [`Table::add_to`].
     #[inline(always)]
     pub(crate) unsafe fn add_all_to(&self, found: Found<'_>, amounts: &[Add], slot: usize) -> Added {
-        let quick = self.row(found).add_quickly(amounts.iter().map(|add| (add.metric as usize, add.amount)));
+        debug_assert!(self.at_once);
+        let quick = self.row(found).add_at_once(amounts.iter().map(|add| (add.metric as usize, add.amount)));
         if quick == Some(amounts.len()) {
             return Added::Row;
         }
@@ -147,13 +178,7 @@ impl Table {
         for Add { metric, amount } in &amounts[quick.unwrap_or(0)..] {
             let metric = *metric as usize;
             // SAFETY: this function's contract, and the stripes live as long as the rows.
-            let result = unsafe {
-                if has_met {
-                    row.add_after_waiting(metric, *amount, slot, &self.stripes)
-                } else {
-                    row.add(metric, *amount, slot, &self.stripes)
-                }
-            };
+            let result = unsafe { row.add_waiting(metric, *amount, slot, &self.stripes, has_met) };
             has_met = false;
             if result.is_err() {
                 self.add_to_overflow(metric, *amount, slot);

@@ -49,7 +49,7 @@ impl Window {
             let table = Arc::new(reach::Table::new(empty.clone(), reach.max_keys, seed.clone()));
             Reach { table, empty, by: reach.by.clone() }
         });
-        let counters = counters::Table::new(metrics, reach.is_some(), max_keys, seed.clone());
+        let counters = counters::Table::of_events(metrics, reach.is_some(), max_keys, seed.clone());
         Self { number, counters: Arc::new(counters), reach }
     }
 
