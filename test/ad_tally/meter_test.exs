@@ -701,6 +701,27 @@ defmodule AdTally.MeterTest do
     assert length(totals) == 605
   end
 
+  test "an event that is refused does not keep the next one from its window", %{name: name} do
+    start(name, dimensions: [:page], metrics: [:n], clock: :events, window: 1_000, reach: false)
+    good = event(at: 5_000, dimensions: {1}, metrics: [n: 1])
+
+    refused = [
+      %{good | at: -1},
+      %{good | id: 1.5},
+      %{good | dimensions: {}},
+      %{good | metrics: 1},
+      :none
+    ]
+
+    for {bad, number} <- Enum.with_index(refused) do
+      assert Meter.record(name, %{good | at: 5_000 + 10_000 * number}) == :ok
+      assert_raise ArgumentError, fn -> Meter.record(name, bad) end
+      assert Meter.record(name, %{good | at: 9_000 + 10_000 * number}) == :ok
+    end
+
+    assert %{applied: 10, refused: 5} = Meter.info(name).events
+  end
+
   test "time may begin at 0", %{name: name} do
     start(name, dimensions: [:page], metrics: [:n], clock: :events, window: 1_000, reach: false)
 

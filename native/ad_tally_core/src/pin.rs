@@ -182,10 +182,12 @@ impl<T: Send + Sync> Current<T> {
         }
     }
 
-    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next.
+    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next: the structure at an address,
+    /// which is not 0.
     ///
     /// # Safety
-    /// The calling thread claimed `slot`, and has nothing pinned in it.
+    /// The calling thread claimed `slot`, and has nothing pinned in it. It pins nothing else there before the announcement has
+    /// ended.
     #[inline(always)]
     pub unsafe fn pin_announcing_in<'a>(&'a self, slot: &'a Slot, next: usize) -> (Pinned<'a, T>, Announced<'a>) {
         let [first, second] = &slot.pinned;
@@ -212,6 +214,11 @@ impl<T: Send + Sync> Current<T> {
     /// Makes `fresh` the current structure and returns the one before it, once no thread works on that any more.
     pub fn replace(&self, fresh: Arc<T>, registry: &Registry) -> Arc<T> {
         let old = self.pointer.swap(Arc::into_raw(fresh).cast_mut(), AcqRel);
+        #[cfg(not(loom))]
+        assert!(
+            !thread_slots::is_named(old.cast()),
+            "a thread must not wait for what it has pinned or announced itself"
+        );
         registry.wait_until_unpinned(old.cast());
         // SAFETY: the pointer came from `Arc::into_raw`, and the swap took this `Current`'s only claim to it.
         unsafe { Arc::from_raw(old) }
@@ -226,9 +233,12 @@ impl<T> Drop for Current<T> {
     }
 }
 
-/// A structure that is named in a slot already, before it is known whether it is one, and current: what was current a while ago
-/// is so mostly. Nothing may be read of it before [`Current::pin_announced`] has looked. That looks after the fence of the pin that
-/// it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees the slot.
+/// A structure that is named in a slot already, before it is known whether there is one at that address, and current: what was
+/// current a while ago is so mostly. Nothing may be read of it before [`Current::pin_announced`] has looked. That looks after the
+/// fence of the pin that it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees
+/// the slot. If there is something else at the address by now, whoever closes that waits for nothing, until this is dropped.
+///
+/// Meanwhile its thread must not call [`Current::replace`].
 pub struct Announced<'a> {
     address: usize,
     place: &'a AtomicPtr<()>,
@@ -243,7 +253,7 @@ impl Drop for Announced<'_> {
     }
 }
 
-/// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what a slot names.
+/// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what is pinned.
 pub struct Pinned<'a, T> {
     pointer: *mut T,
     place: &'a AtomicPtr<()>,
@@ -328,6 +338,12 @@ mod thread_slots {
         SLOT.try_with(|own| own.0.id()).ok()
     }
 
+    /// Whether this thread has pinned or announced it, or what is at the same address.
+    pub(super) fn is_named(pointer: *mut ()) -> bool {
+        let is_it = |slot: &'static Slot| slot.pinned.iter().any(|place| place.load(Relaxed) == pointer);
+        SLOT.try_with(|own| own.0).is_ok_and(is_it)
+    }
+
     impl<T: Send + Sync> Current<T> {
         /// Pins the current structure until the guard is dropped. Pins may be nested.
         #[inline]
@@ -340,17 +356,19 @@ mod thread_slots {
             }
         }
 
-        /// The same, announcing what is to be pinned next. Without an announcement where something is pinned already.
+        /// The same, announcing what is to be pinned next, unless its address is 0 or something is pinned already.
         #[inline(always)]
         pub fn pin_announcing(&self, next: usize) -> (Pinned<'_, T>, Option<Announced<'_>>) {
             let is_free = |slot: &&'static Slot| slot.pinned.iter().all(|place| place.load(Relaxed).is_null());
             match SLOT.try_with(|own| own.0).ok().filter(is_free) {
-                Some(slot) => {
-                    // SAFETY: the slot is this thread's, and names nothing.
+                // A place that names 0 would look free to others.
+                Some(slot) if next != 0 => {
+                    // SAFETY: the slot is this thread's, and names nothing. Whatever else is pinned meanwhile looks for a place
+                    // that names nothing.
                     let (pinned, announced) = unsafe { self.pin_announcing_in(slot, next) };
                     (pinned, Some(announced))
                 }
-                None => (self.pin(), None),
+                _ => (self.pin(), None),
             }
         }
 
@@ -362,5 +380,61 @@ mod thread_slots {
             pinned.temporary = true;
             pinned
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn current(value: u32) -> Current<u32> {
+        Current::new(Arc::new(value))
+    }
+
+    #[test]
+    fn what_is_announced_is_pinned_if_it_is_current_and_what_is_current_otherwise() {
+        let (outer, inner) = (current(1), current(2));
+        let address = inner.pin().address();
+        for address in [address, 8, 0] {
+            let (first, announced) = outer.pin_announcing(address);
+            assert_eq!(announced.is_some(), address != 0);
+            let second = announced.map_or_else(|| inner.pin(), |announced| inner.pin_announced(announced));
+            assert_eq!((*first, *second), (1, 2));
+            // Both are pinned: a third one takes another slot.
+            let third = outer.pin();
+            assert!(third.temporary && !ptr::eq(third.slot, first.slot));
+        }
+        drop(inner.replace(Arc::new(3), &REGISTRY));
+        let (_first, announced) = outer.pin_announcing(address);
+        assert_eq!(*inner.pin_announced(announced.expect("an address")), 3);
+    }
+
+    #[test]
+    fn a_pin_beside_an_announcement_does_not_take_its_place() {
+        let (outer, inner, other) = (current(1), current(2), current(3));
+        let address = inner.pin().address();
+        let (_first, announced) = outer.pin_announcing(address);
+        let beside = other.pin();
+        let second = inner.pin_announced(announced.expect("an address"));
+        assert_eq!((*beside, *second), (3, 2));
+        drop(second);
+        assert_eq!(*beside, 3);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_announcement_that_was_dropped_and_a_thread_never_for_itself() {
+        let (outer, inner) = (current(1), current(2));
+        let address = inner.pin().address();
+        let (first, announced) = outer.pin_announcing(address);
+        let replaced = catch_unwind(AssertUnwindSafe(|| inner.replace(Arc::new(3), &REGISTRY)));
+        assert!(replaced.is_err());
+        drop((first, announced));
+        let address = inner.pin().address();
+        let (first, announced) = outer.pin_announcing(address);
+        assert!(announced.is_some());
+        drop((first, announced));
+        assert_eq!(*inner.replace(Arc::new(4), &REGISTRY), 3);
     }
 }

@@ -64,8 +64,7 @@ impl Drop for Held<'_> {
 }
 
 impl<'a> Row<'a> {
-    /// Adds `amount` to a metric on behalf of the thread that has the slot of number `slot`. Not to a row that is added to by
-    /// [`Row::add_at_once`].
+    /// Adds `amount` to a metric on behalf of the thread that has the slot of number `slot`.
     ///
     /// # Errors
     /// [`OutOfRange`] when the cell that would take it cannot.
@@ -75,7 +74,7 @@ impl<'a> Row<'a> {
     ///
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed, `stripes` is where this row's stripes come
-    /// from, and it outlives the row's use.
+    /// from, and it outlives the row's use. Nobody adds to the row by [`Row::add_at_once`].
     #[inline]
     pub unsafe fn add(self, metric: usize, amount: i64, slot: usize, stripes: &Stripes) -> Result<(), OutOfRange> {
         let head = self.head.load(Acquire);
@@ -109,13 +108,15 @@ impl<'a> Row<'a> {
     }
 
     /// Adds several amounts, each to a metric, up to one that does not fit: how many were added. `None`, and nothing is added, if
-    /// that takes waiting or lanes: then they are added one by one by [`Row::add_waiting`]. Not to a row that is added to by
-    /// [`Row::add`].
+    /// that takes waiting or lanes: then they are added one by one by [`Row::add_waiting`].
     ///
     /// # Panics
     /// As [`Row::add`].
+    ///
+    /// # Safety
+    /// Nobody adds to the row by [`Row::add`].
     #[inline(always)]
-    pub fn add_at_once(self, amounts: impl Iterator<Item = (usize, i64)>) -> Option<usize> {
+    pub unsafe fn add_at_once(self, amounts: impl Iterator<Item = (usize, i64)>) -> Option<usize> {
         let _held = self.try_lock(self.head.load(Acquire))?;
         let mut added = 0;
         for (metric, amount) in amounts {
@@ -136,7 +137,7 @@ impl<'a> Row<'a> {
     /// As [`Row::add`].
     ///
     /// # Safety
-    /// As [`Row::add`].
+    /// As [`Row::add`] in what it says of `slot` and `stripes`, and as [`Row::add_at_once`].
     #[cold]
     pub unsafe fn add_waiting(
         self,
@@ -188,7 +189,9 @@ impl<'a> Row<'a> {
         let Some(address) = stripes.give() else { return };
         let mut looks = 0;
         // Release: the lanes' zeros are seen by whoever sees the address. It fails while somebody has the lock.
-        while self.head.compare_exchange(MEETINGS, address, AcqRel, Relaxed).is_err() {
+        while self.head.load(Relaxed) != MEETINGS
+            || self.head.compare_exchange(MEETINGS, address, AcqRel, Relaxed).is_err()
+        {
             wait(&mut looks);
         }
     }
@@ -320,15 +323,20 @@ mod tests {
 
     use super::*;
 
+    fn add(row: Row<'_>, amounts: &[(usize, i64)]) -> Option<usize> {
+        // SAFETY: no row is added to in the other way here.
+        unsafe { row.add_at_once(amounts.iter().copied()) }
+    }
+
     #[test]
     fn a_row_is_free_after_a_panic_and_after_an_amount_that_does_not_fit() {
         let (head, cells) = (AtomicU64::new(0), [0, i64::MAX as u64].map(AtomicU64::new));
         let stripes = Stripes::new(1, || 1);
         let row = Row { head: &head, cells: &cells };
-        let panicked = catch_unwind(AssertUnwindSafe(|| row.add_at_once([(0, 1), (2, 1)].into_iter())));
+        let panicked = catch_unwind(AssertUnwindSafe(|| add(row, &[(0, 1), (2, 1)])));
         assert!(panicked.is_err());
         for _ in 0..2 * MEETINGS {
-            assert_eq!(row.add_at_once([(0, 1), (1, 1), (0, 1)].into_iter()), Some(1));
+            assert_eq!(add(row, &[(0, 1), (1, 1), (0, 1)]), Some(1));
             // SAFETY: no other thread has the slot, and those are the row's stripes.
             assert_eq!(unsafe { row.add_waiting(1, 1, 0, &stripes, false) }, Err(OutOfRange));
         }
@@ -344,12 +352,12 @@ mod tests {
         let row = Row { head: &head, cells: &cells };
         for _ in 0..MEETINGS {
             assert_eq!(stripes.rows(), 0);
-            assert_eq!(row.add_at_once([(0, 1)].into_iter()), Some(1));
+            assert_eq!(add(row, &[(0, 1)]), Some(1));
             // SAFETY: no other thread has the slot, and those are the row's stripes.
             assert_eq!(unsafe { row.add_waiting(0, 1, 0, &stripes, true) }, Ok(()));
         }
         assert_eq!(stripes.rows(), 1);
-        assert_eq!(row.add_at_once([(0, 1)].into_iter()), None);
+        assert_eq!(add(row, &[(0, 1)]), None);
         for slot in 0..3 {
             // SAFETY: as above. The last one has no lane.
             assert_eq!(unsafe { row.add_waiting(0, 1, slot, &stripes, true) }, Ok(()));

@@ -76,7 +76,7 @@ impl Table {
         Self { head: AtomicU64::new(0), cells: [AtomicU64::new(0)], stripes: Stripes::new(1, || 2) }
     }
 
-    /// A row that is one lost race away from stripes.
+    /// A row that is one meeting of threads away from stripes.
     fn about_to_be_striped() -> Self {
         Self { head: AtomicU64::new(15), ..Self::new() }
     }
@@ -149,7 +149,9 @@ fn threads_that_add_several_amounts_at_once_lose_nothing() {
                 let table = table.clone();
                 thread::spawn(move || {
                     for [first, second] in [[1, 10], [100, 1_000]] {
-                        if table.row().add_at_once([(0, first), (0, second)].into_iter()).is_none() {
+                        // SAFETY: the row is added to in this way only.
+                        let added = unsafe { table.row().add_at_once([(0, first), (0, second)].into_iter()) };
+                        if added.is_none() {
                             let (row, stripes) = (table.row(), &table.stripes);
                             // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
                             unsafe { row.add_waiting(0, first + second, slot, stripes, true) }.expect("they fit");

@@ -324,22 +324,22 @@ hot! {
         let seen = EventTerm::read(event).map(|event| with_layout!(L => Seen::of::<L>(event)));
         let no_meter = || refusal::no_meter(name.in_env(env));
         let place = names::place(name.word()).ok_or_else(no_meter)?;
+        let Some(seen) = seen else {
+            let named = place.pin_alone();
+            let table = named.as_ref().ok_or_else(no_meter)?;
+            return Ok(outcome(env, table.record_long(env, event, Fault::Event(event))?));
+        };
         let (named, open) = place.pin();
         let table = named.as_ref().ok_or_else(no_meter)?;
+        // Consumed before a window is begun: who does that must not wait for what it has announced itself.
         let pin = |meter| {
             let recording = Meter::pin_announced(meter, open);
             place.note(recording.address());
             recording
         };
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-        let recorded = match seen {
-            Some(seen) => with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default(), pin)),
-            None => {
-                // Whoever begins a window waits for what is announced.
-                drop(pin);
-                Err(Fault::Event(event))
-            }
-        };
+        let recorded =
+            with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default(), pin));
         let recorded = match recorded {
             Ok(recorded) => recorded,
             Err(fault) => table.record_long(env, event, fault)?,

@@ -30,7 +30,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// What has the name now, pinned, and the windows that most likely are open, announced.
+    /// What has the name now, pinned.
+    pub fn pin_alone(&'static self) -> Pinned<'static, Named> {
+        self.current.pin()
+    }
+
+    /// The same, and the windows that most likely are open, announced.
     #[inline(always)]
     pub fn pin(&'static self) -> (Pinned<'static, Named>, Option<Announced<'static>>) {
         self.current.pin_announcing(self.open.load(Relaxed))

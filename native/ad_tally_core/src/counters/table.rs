@@ -157,7 +157,9 @@ impl Table {
     #[inline(always)]
     pub(crate) unsafe fn add_all_to(&self, found: Found<'_>, amounts: &[Add], slot: usize) -> Added {
         debug_assert!(self.at_once);
-        let quick = self.row(found).add_at_once(amounts.iter().map(|add| (add.metric as usize, add.amount)));
+        let amounts_of = amounts.iter().map(|add| (add.metric as usize, add.amount));
+        // SAFETY: the rows of such a table are added to by this only.
+        let quick = unsafe { self.row(found).add_at_once(amounts_of) };
         if quick == Some(amounts.len()) {
             return Added::Row;
         }

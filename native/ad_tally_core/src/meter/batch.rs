@@ -25,7 +25,7 @@ const BLOCK: usize = 8;
 const STEPS: usize = 4;
 /// Events after which whoever waits for them is asked whether to go on. A clock takes as long as half an event.
 const LOOK: usize = 128;
-/// As how many more events one counts whose key is new or whose sketch changes: where memory is fresh that takes microseconds.
+/// As how many more events one counts that took long.
 const COST_OF_SLOW: usize = 3;
 /// Events that windows are pinned for: who closes them waits meanwhile.
 const TURN: usize = 128;
@@ -366,7 +366,7 @@ impl Meter {
         (block.len(), None)
     }
 
-    /// The last step: counts events. How many of them took long: their keys had no row yet, or their sketches changed.
+    /// The last step: counts events. How many of them took long.
     #[inline(never)]
     fn add_all(
         &self,

@@ -30,7 +30,7 @@ struct Reach {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Took {
     Moments,
-    /// Its key was new or its sketch changed: where memory is fresh that takes microseconds.
+    /// Its key was new, or its sketch had to be looked at closer: where memory is fresh that takes microseconds.
     Long,
 }
 
