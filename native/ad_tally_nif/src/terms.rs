@@ -457,7 +457,10 @@ impl<const FIELDS: usize> Fields<FIELDS> {
             }
             // Not by the address of the tuple: maps of one piece of code do not have that in common.
             let keys = (*words.add(2) & !POINTER_MASK) as *const u64;
-            if *keys.add(1).cast::<[u64; FIELDS]>() != self.keys {
+            let keys = *keys.add(1).cast::<[u64; FIELDS]>();
+            // Comparing the arrays would be a call of a function of the C library.
+            let differences = keys.iter().zip(&self.keys).fold(0, |all, (key, own)| all | (key ^ own));
+            if differences != 0 {
                 return None;
             }
             let value = |field: usize| *words.add(VALUES_AT + self.places[field]);
