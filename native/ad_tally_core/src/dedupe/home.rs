@@ -96,6 +96,12 @@ impl Ring {
         self.0 & WHOLE != 0
     }
 
+    /// Whether the next entry makes a quad whole.
+    #[inline(always)]
+    pub(super) fn is_nearly_whole(self) -> bool {
+        self.next() % QUAD == QUAD - 1
+    }
+
     #[inline(always)]
     fn next(self) -> u32 {
         (self.0 >> NEXT_SHIFT) as u32
@@ -239,6 +245,7 @@ pub(super) fn put_older(line: &Line, ring: Ring, print: Print, age: u64) -> Ring
 }
 
 /// Copies a quad that is whole to the rests.
+#[inline(always)]
 pub(super) fn copy(line: &Line, rests: &Line, ring: Ring) -> Ring {
     let quad = (ring.next() / QUAD).wrapping_sub(1) % (SLOTS / QUAD);
     rests.word(quad as usize).store(line.word(QUAD_AT).load(Relaxed), Relaxed);

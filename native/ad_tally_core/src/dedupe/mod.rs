@@ -120,6 +120,16 @@ impl Id<'_> {
     }
 }
 
+/// When a home's quad that has become whole is copied to the rests.
+#[derive(Clone, Copy)]
+pub(crate) enum Quads<T> {
+    /// At once: [`Dedupe::fetch_rests`] has asked for that line some time ago.
+    Now,
+    /// When the line has come, which is asked for then: by the calling thread, whose number this is, or that of a slot it has
+    /// claimed.
+    Later(T),
+}
+
 /// What lines are used for.
 #[derive(Clone, Copy, Default)]
 struct Used {
@@ -207,24 +217,23 @@ impl Dedupe {
         if at >= TIMES {
             return Err(Error::Time(at));
         }
-        Ok(self.first_at(self.id(hash), at, thread_number, &now))
+        Ok(self.first_at(self.id(hash), at, Quads::Later(thread_number), &now))
     }
 
-    /// The same of an id of this table, at a time that was checked. `thread` is the calling one's number, or that of a slot it has
-    /// claimed.
+    /// The same of an id of this table, at a time that was checked.
     #[inline(always)]
     pub(crate) fn first_at(
         &self,
         id: Id<'_>,
         at: u64,
-        thread: impl Fn() -> Option<usize>,
+        quads: Quads<impl Fn() -> Option<usize>>,
         now: &impl Fn() -> u64,
     ) -> bool {
         // That is whether its generation is a later one, for which there would be a division.
         if at >= (self.generation.load(Relaxed) + 1) * self.granule {
             self.advance(at, now);
         }
-        if self.wide { self.first_wide(id) } else { self.first_narrow(id, thread) }
+        if self.wide { self.first_wide(id) } else { self.first_narrow(id, quads) }
     }
 
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
@@ -235,6 +244,14 @@ impl Dedupe {
             self.tally.add(Kind::Future as usize);
         } else {
             self.generation.fetch_max(at / self.granule, Relaxed);
+        }
+    }
+
+    /// Asks for what an id is going to be written to beside its line, which is near: [`Quads::Now`].
+    #[inline(always)]
+    pub(crate) fn fetch_rests(&self, id: Id<'_>) {
+        if !self.wide {
+            self.fetch_rests_if_due(id);
         }
     }
 

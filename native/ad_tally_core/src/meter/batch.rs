@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use super::window::{Places, Took, Window};
 use super::{Check, Event, Meter, OUTCOMES, Open, Outcome, check_time};
 use crate::counters::{Add, Added};
-use crate::dedupe::Id;
+use crate::dedupe::{Id, Quads};
 use crate::error::Error;
 use crate::key::HashedKey;
 use crate::keyed::{Found, Line, Words};
@@ -284,7 +284,7 @@ impl Meter {
             let Some(step) = step.checked_sub(1) else { continue };
             fetch_rows(block(entries, step), &mut sought[step % STEPS]);
             let Some(step) = step.checked_sub(1) else { continue };
-            find(batch, block(entries, step), &mut sought[step % STEPS]);
+            self.find(batch, block(entries, step), &mut sought[step % STEPS]);
             let Some(step) = step.checked_sub(1) else { continue };
             let block = block(entries, step);
             let sought = &mut sought[step % STEPS];
@@ -337,6 +337,20 @@ impl Meter {
         *last = window;
     }
 
+    /// The third step: looks for the events' rows, and asks for their users' registers and the rests of their ids: those rows and
+    /// the ids' lines are near.
+    #[inline(never)]
+    fn find(&self, batch: &Batch, block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
+        for (entry, sought) in block.iter().zip(sought) {
+            if let (Some(id), Some(dedupe)) = (sought.id, &self.dedupe) {
+                dedupe.fetch_rests(id);
+            }
+            if let Some(window) = sought.window {
+                sought.places = window.find(batch.key(entry), entry.draft.user, sought.row);
+            }
+        }
+    }
+
     /// The fourth step: looks which events are to be counted, up to one whose window is still to begin. How many are before that,
     /// and its number. Of those that are not to be counted the windows are forgotten.
     #[inline(never)]
@@ -351,7 +365,7 @@ impl Meter {
     ) -> (usize, Option<u64>) {
         let mut left_out = 0;
         for (at, (entry, sought)) in block.iter().zip(sought).enumerate() {
-            match self.check(open, sought.window, entry.draft.at, sought.id, now) {
+            match self.check(open, sought.window, entry.draft.at, sought.id, Quads::<fn() -> Option<usize>>::Now, now) {
                 Check::Counts(_window) => {}
                 Check::LeftOut(outcome) => {
                     sought.window = None;
@@ -402,16 +416,6 @@ fn fetch_rows(block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
             (Some(window), Some(line)) => window.fetch_row(line, draft.key.hash, draft.key.length as usize),
             _ => None,
         };
-    }
-}
-
-/// The third step: looks for the events' rows, and asks for their users' registers: those rows are near.
-#[inline(never)]
-fn find(batch: &Batch, block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
-    for (entry, sought) in block.iter().zip(sought) {
-        if let Some(window) = sought.window {
-            sought.places = window.find(batch.key(entry), entry.draft.user, sought.row);
-        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::window::Places;
 pub use self::window::Window;
 use crate::counters::{self, Added};
-use crate::dedupe::{self, Dedupe, Id};
+use crate::dedupe::{self, Dedupe, Id, Quads};
 use crate::error::Error;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::keyed::check_max_keys;
@@ -454,7 +454,8 @@ impl Meter {
         event: &Event<'_>,
         now: &impl Fn() -> u64,
     ) -> Step {
-        match self.check(open, window, event.at, self.id(event.id), now) {
+        let quads = Quads::Later(|| Some(open.slot().id()));
+        match self.check(open, window, event.at, self.id(event.id), quads, now) {
             Check::Counts(window) => {
                 let key = || event.key;
                 // SAFETY: this thread has pinned the windows in that slot.
@@ -475,6 +476,7 @@ impl Meter {
         window: Option<&'w Window>,
         at: u64,
         id: Option<Id<'_>>,
+        quads: Quads<impl Fn() -> Option<usize>>,
         now: &impl Fn() -> u64,
     ) -> Check<'w> {
         let is_newest = at > self.newest.load(Relaxed);
@@ -486,7 +488,7 @@ impl Meter {
             return if number < open.first { Check::LeftOut(Outcome::Late) } else { Check::Begin(number) };
         };
         if let (Some(id), Some(dedupe)) = (id, &self.dedupe)
-            && !dedupe.first_at(id, at, || Some(open.slot().id()), now)
+            && !dedupe.first_at(id, at, quads, now)
         {
             return Check::LeftOut(Outcome::Duplicate);
         }
