@@ -19,6 +19,7 @@
 //! How old an entry is, is told by its place. When time goes on the counts move up, and entries that are too old are no
 //! longer counted: nothing has to be looked through.
 
+use std::hint::select_unpredictable;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::bytes;
@@ -105,6 +106,12 @@ impl Ring {
     #[inline(always)]
     fn next(self) -> u32 {
         (self.0 >> NEXT_SHIFT) as u32
+    }
+
+    /// The word of the rests that the slots before the next one belong to.
+    #[inline(always)]
+    fn last_quad(self) -> usize {
+        ((self.next() / QUAD).wrapping_sub(1) % (SLOTS / QUAD)) as usize
     }
 
     #[inline(always)]
@@ -245,10 +252,17 @@ pub(super) fn put_older(line: &Line, ring: Ring, print: Print, age: u64) -> Ring
 }
 
 /// Copies a quad that is whole to the rests.
-#[inline(always)]
 pub(super) fn copy(line: &Line, rests: &Line, ring: Ring) -> Ring {
-    let quad = (ring.next() / QUAD).wrapping_sub(1) % (SLOTS / QUAD);
-    rests.word(quad as usize).store(line.word(QUAD_AT).load(Relaxed), Relaxed);
+    rests.word(ring.last_quad()).store(line.word(QUAD_AT).load(Relaxed), Relaxed);
+    Ring(ring.0 & !WHOLE)
+}
+
+/// Copies the quad to the rests if it is whole, without a branch: otherwise to where it is.
+#[inline(always)]
+pub(super) fn copy_if_whole(line: &Line, rests: &Line, ring: Ring) -> Ring {
+    let own = line.word(QUAD_AT);
+    let to = select_unpredictable(ring.is_whole(), rests.word(ring.last_quad()), own);
+    to.store(own.load(Relaxed), Relaxed);
     Ring(ring.0 & !WHOLE)
 }
 

@@ -66,10 +66,8 @@ impl Dedupe {
             }
         }
         ring = home::put(home, ring, print);
-        if ring.is_whole()
-            && let Quads::Now = quads
-        {
-            ring = home::copy(home, self.rests(home), ring);
+        if let Quads::Now = quads {
+            ring = home::copy_if_whole(home, self.rests(home), ring);
         }
         held.release(ring.0);
         if ring.is_whole()
