@@ -182,12 +182,12 @@ impl<T: Send + Sync> Current<T> {
         }
     }
 
-    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next: the structure at an address,
-    /// which is not 0.
+    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next: the structure at an
+    /// address.
     ///
     /// # Safety
     /// The calling thread claimed `slot`, and has nothing pinned in it. It pins nothing else there before the announcement has
-    /// ended.
+    /// ended; the address is not 0, by which a place would look free to it.
     #[inline(always)]
     pub unsafe fn pin_announcing_in<'a>(&'a self, slot: &'a Slot, next: usize) -> (Pinned<'a, T>, Announced<'a>) {
         let [first, second] = &slot.pinned;
@@ -212,13 +212,18 @@ impl<T: Send + Sync> Current<T> {
     }
 
     /// Makes `fresh` the current structure and returns the one before it, once no thread works on that any more.
+    ///
+    /// # Panics
+    /// If the calling thread has the current one pinned or announced in its own slot, and nothing has changed. (One that it has
+    /// pinned within two others is not seen: it waits for itself.)
     pub fn replace(&self, fresh: Arc<T>, registry: &Registry) -> Arc<T> {
-        let old = self.pointer.swap(Arc::into_raw(fresh).cast_mut(), AcqRel);
+        // Before anything has changed. What this thread has pinned may stop being current meanwhile, and will not be again.
         #[cfg(not(loom))]
         assert!(
-            !thread_slots::is_named(old.cast()),
+            !thread_slots::is_named(self.pointer.load(Relaxed).cast()),
             "a thread must not wait for what it has pinned or announced itself"
         );
+        let old = self.pointer.swap(Arc::into_raw(fresh).cast_mut(), AcqRel);
         registry.wait_until_unpinned(old.cast());
         // SAFETY: the pointer came from `Arc::into_raw`, and the swap took this `Current`'s only claim to it.
         unsafe { Arc::from_raw(old) }
@@ -236,7 +241,7 @@ impl<T> Drop for Current<T> {
 /// A structure that is named in a slot already, before it is known whether there is one at that address, and current: what was
 /// current a while ago is so mostly. Nothing may be read of it before [`Current::pin_announced`] has looked. That looks after the
 /// fence of the pin that it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees
-/// the slot. If there is something else at the address by now, whoever closes that waits for nothing, until this is dropped.
+/// the slot. If there is something else at the address by now, whoever closes that waits in vain until this is dropped.
 ///
 /// Meanwhile its thread must not call [`Current::replace`].
 pub struct Announced<'a> {
@@ -314,6 +319,8 @@ pub use thread_slots::{REGISTRY, thread_number};
 
 #[cfg(not(loom))]
 mod thread_slots {
+    use std::cell::Cell;
+
     use super::*;
 
     /// The slots of this program's threads.
@@ -321,15 +328,26 @@ mod thread_slots {
 
     struct ThreadSlot(&'static Slot);
 
+    impl ThreadSlot {
+        fn claim() -> Self {
+            let slot = REGISTRY.claim();
+            OWN.set(Some(slot));
+            Self(slot)
+        }
+    }
+
     impl Drop for ThreadSlot {
         fn drop(&mut self) {
+            OWN.set(None);
             // SAFETY: this thread claimed it below and is ending.
             unsafe { self.0.release() };
         }
     }
 
     thread_local! {
-        static SLOT: ThreadSlot = ThreadSlot(REGISTRY.claim());
+        static SLOT: ThreadSlot = ThreadSlot::claim();
+        /// The same while there is one: whoever only wants to know that does not claim one.
+        static OWN: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     }
 
     /// A small number that no other thread has meanwhile. None of a thread that is ending.
@@ -338,10 +356,14 @@ mod thread_slots {
         SLOT.try_with(|own| own.0.id()).ok()
     }
 
-    /// Whether this thread has pinned or announced it, or what is at the same address.
+    /// Whether this thread names it in its own slot, if it has one.
     pub(super) fn is_named(pointer: *mut ()) -> bool {
-        let is_it = |slot: &'static Slot| slot.pinned.iter().any(|place| place.load(Relaxed) == pointer);
-        SLOT.try_with(|own| own.0).is_ok_and(is_it)
+        OWN.get().is_some_and(|slot| slot.pinned.iter().any(|place| place.load(Relaxed) == pointer))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_without_slot() -> bool {
+        OWN.get().is_none()
     }
 
     impl<T: Send + Sync> Current<T> {
@@ -424,17 +446,30 @@ mod tests {
     }
 
     #[test]
+    fn who_replaces_claims_no_slot() {
+        let current = current(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(*current.replace(Arc::new(2), &REGISTRY), 1);
+                assert!(thread_slots::is_without_slot());
+                drop(current.pin());
+                assert!(!thread_slots::is_without_slot());
+            });
+        });
+    }
+
+    #[test]
     fn nobody_waits_for_an_announcement_that_was_dropped_and_a_thread_never_for_itself() {
         let (outer, inner) = (current(1), current(2));
         let address = inner.pin().address();
         let (first, announced) = outer.pin_announcing(address);
         let replaced = catch_unwind(AssertUnwindSafe(|| inner.replace(Arc::new(3), &REGISTRY)));
         assert!(replaced.is_err());
-        drop((first, announced));
-        let address = inner.pin().address();
+        assert_eq!(*inner.pin_announced(announced.expect("an address")), 2);
+        drop(first);
         let (first, announced) = outer.pin_announcing(address);
         assert!(announced.is_some());
         drop((first, announced));
-        assert_eq!(*inner.replace(Arc::new(4), &REGISTRY), 3);
+        assert_eq!(*inner.replace(Arc::new(4), &REGISTRY), 2);
     }
 }
