@@ -139,25 +139,28 @@ fn an_add_that_stripes_the_row_beside_a_drain_is_in_exactly_one_of_the_tables() 
     adds_are_in_exactly_one_drain(Table::about_to_be_striped);
 }
 
-/// Amounts that are added at once, by whoever has the row's lock and by whoever does not get it.
-#[test]
-fn threads_that_add_several_amounts_at_once_lose_nothing() {
-    loom::model(|| {
-        let table = Arc::new(Table::about_to_be_striped());
+/// Adds amounts at once, or one by one if that takes waiting or lanes, on behalf of a thread with that slot number of its own.
+fn add_at_once(table: &Table, amounts: [i64; 2], slot: usize) {
+    // SAFETY: the row is added to in this way only.
+    let added = unsafe { table.row().add_at_once(amounts.map(|amount| (0, amount)).into_iter()) };
+    if added.is_none() {
+        for amount in amounts {
+            // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
+            unsafe { table.row().add_waiting(0, amount, slot, &table.stripes, true) }.expect("small amounts fit");
+        }
+    }
+}
+
+/// Two that add at once to a row that gets so many lanes.
+fn adds_at_once_lose_nothing(lanes: fn() -> usize) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let table = Arc::new(Table { stripes: Stripes::new(1, lanes), ..Table::about_to_be_striped() });
         let adders: Vec<_> = (0..2)
             .map(|slot| {
                 let table = table.clone();
-                thread::spawn(move || {
-                    for [first, second] in [[1, 10], [100, 1_000]] {
-                        // SAFETY: the row is added to in this way only.
-                        let added = unsafe { table.row().add_at_once([(0, first), (0, second)].into_iter()) };
-                        if added.is_none() {
-                            let (row, stripes) = (table.row(), &table.stripes);
-                            // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
-                            unsafe { row.add_waiting(0, first + second, slot, stripes, true) }.expect("they fit");
-                        }
-                    }
-                })
+                thread::spawn(move || [[1, 10], [100, 1_000]].map(|amounts| add_at_once(&table, amounts, slot)))
             })
             .collect();
         for adder in adders {
@@ -165,6 +168,16 @@ fn threads_that_add_several_amounts_at_once_lose_nothing() {
         }
         assert_eq!(table.row().total(0), 2_222);
     });
+}
+
+#[test]
+fn threads_that_add_several_amounts_at_once_lose_nothing() {
+    adds_at_once_lose_nothing(|| 2);
+}
+
+#[test]
+fn a_thread_without_a_lane_that_adds_at_once_loses_nothing() {
+    adds_at_once_lose_nothing(|| 1);
 }
 
 #[test]
@@ -194,82 +207,67 @@ struct Named {
     open: Current<Table>,
 }
 
-/// One that adds under two pins with one fence, announcing what was current a while ago, beside one that closes what is current
-/// inside, and then takes the name away.
+impl Named {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { open: Current::new(Arc::new(Table::new())) })
+    }
+
+    /// Closes what is open, which is final from then on: its total.
+    fn close(&self, registry: &Registry) -> i128 {
+        let closed = self.open.replace(Arc::new(Table::new()), registry);
+        let taken = closed.row().total(0);
+        thread::yield_now();
+        assert_eq!(closed.row().total(0), taken);
+        taken
+    }
+}
+
+/// A thread that adds 33 in all, twice at once and each time under two pins with one fence, announcing what was open before.
+fn add_announcing(current: &Arc<Current<Named>>, registry: &Arc<Registry>) -> thread::JoinHandle<()> {
+    let (current, registry) = (current.clone(), registry.clone());
+    thread::spawn(move || {
+        let slot = registry.claim();
+        // No structure is there.
+        let mut likely = 1;
+        for amounts in [[1, 2], [10, 20]] {
+            // SAFETY: this thread claimed the slot, and nothing is pinned in it.
+            let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
+            let table = named.open.pin_announced(announced);
+            likely = table.address();
+            add_at_once(&table, amounts, slot.id());
+        }
+        // SAFETY: claimed above, nothing is pinned, and not used again.
+        unsafe { slot.release() };
+    })
+}
+
+/// Beside one that takes the name away and closes what was open by it.
 #[test]
 fn an_add_under_an_announced_pin_is_in_exactly_one_of_the_tables() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let current = Arc::new(Current::new(Arc::new(Named { open: Current::new(Arc::new(Table::new())) })));
-        let registry = Arc::new(Registry::new());
-        let adder = {
-            let (current, registry) = (current.clone(), registry.clone());
-            thread::spawn(move || {
-                let slot = registry.claim();
-                let mut likely = 0;
-                for amount in [1, 10] {
-                    // SAFETY: this thread claimed the slot, and nothing is pinned in it.
-                    let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
-                    let table = named.open.pin_announced(announced);
-                    likely = table.address();
-                    // SAFETY: the slot is this thread's, and the stripes are the row's.
-                    unsafe { table.row().add(0, amount, slot.id(), &table.stripes) }.expect("small amounts fit");
-                }
-                // SAFETY: claimed above, nothing is pinned, and not used again.
-                unsafe { slot.release() };
-            })
-        };
-        // Held as a meter's own process holds it.
-        let named = current.replace(Arc::new(Named { open: Current::new(Arc::new(Table::new())) }), &registry);
-        let closed = named.open.replace(Arc::new(Table::new()), &registry);
-        let taken = closed.row().total(0);
-        thread::yield_now();
-        assert_eq!(closed.row().total(0), taken);
+        let (current, registry) = (Arc::new(Current::new(Named::new())), Arc::new(Registry::new()));
+        let adder = add_announcing(&current, &registry);
+        let other = Named::new();
+        let named = current.replace(other.clone(), &registry);
+        let taken = named.close(&registry);
         adder.join().expect("it does not panic");
-        assert_eq!(closed.row().total(0), taken);
-        let left = named.open.replace(Arc::new(Table::new()), &registry).row().total(0);
-        let slot = registry.claim();
-        // SAFETY: claimed just now.
-        let other = unsafe { current.pin_in(slot) };
-        let elsewhere = other.open.replace(Arc::new(Table::new()), &registry).row().total(0);
-        assert_eq!(taken + left + elsewhere, 11);
+        assert_eq!(taken + named.close(&registry) + other.close(&registry), 33);
     });
 }
 
-/// The same while the name stays: the second add announces a table that may have been closed meanwhile.
+/// Beside one that closes what is open while the name stays: the second add announces a table that may have been closed.
 #[test]
 fn an_add_that_announces_what_is_closed_is_in_exactly_one_of_the_tables() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let named = Arc::new(Named { open: Current::new(Arc::new(Table::new())) });
-        let current = Arc::new(Current::new(named.clone()));
-        let registry = Arc::new(Registry::new());
-        let adder = {
-            let (current, registry) = (current.clone(), registry.clone());
-            thread::spawn(move || {
-                let slot = registry.claim();
-                let mut likely = 0;
-                for amount in [1, 10] {
-                    // SAFETY: this thread claimed the slot, and nothing is pinned in it.
-                    let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
-                    let table = named.open.pin_announced(announced);
-                    likely = table.address();
-                    // SAFETY: the slot is this thread's, and the stripes are the row's.
-                    unsafe { table.row().add(0, amount, slot.id(), &table.stripes) }.expect("small amounts fit");
-                }
-                // SAFETY: claimed above, nothing is pinned, and not used again.
-                unsafe { slot.release() };
-            })
-        };
-        let closed = named.open.replace(Arc::new(Table::new()), &registry);
-        let taken = closed.row().total(0);
-        thread::yield_now();
-        assert_eq!(closed.row().total(0), taken);
+        let named = Named::new();
+        let (current, registry) = (Arc::new(Current::new(named.clone())), Arc::new(Registry::new()));
+        let adder = add_announcing(&current, &registry);
+        let taken = named.close(&registry);
         adder.join().expect("it does not panic");
-        assert_eq!(closed.row().total(0), taken);
-        let left = named.open.replace(Arc::new(Table::new()), &registry).row().total(0);
-        assert_eq!(taken + left, 11);
+        assert_eq!(taken + named.close(&registry), 33);
     });
 }

@@ -295,7 +295,8 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Show(u64),
+        /// An id, and whether a quad that it makes whole is copied at once.
+        Show(u64, bool),
         PutOlder(u64, u64),
         Age(u64),
         Forget,
@@ -309,7 +310,7 @@ mod tests {
         let tag = prop_oneof![Just(0_u64), Just(1), Just(0x80), Just(0xff)];
         let hash = (rest, mark, tag).prop_map(|(rest, mark, tag)| (rest | mark << 16 | tag << 20) << GENERATION_BITS);
         prop_oneof![
-            20 => hash.clone().prop_map(Step::Show),
+            20 => (hash.clone(), any::<bool>()).prop_map(|(hash, at_once)| Step::Show(hash, at_once)),
             5 => (hash, 0..=u64::from(OLDER)).prop_map(|(hash, age)| Step::PutOlder(hash, age)),
             1 => (1..8_u64).prop_map(Step::Age),
             2 => (1..2_u64).prop_map(Step::Age),
@@ -331,7 +332,7 @@ mod tests {
             let (mut ring, mut generation) = (Ring(header), 0);
             for step in steps {
                 match step {
-                    Step::Show(hash) => {
+                    Step::Show(hash, at_once) => {
                         let print = Print::of(hash);
                         let found = find(&line, &rests, ring, candidates(&line, print), print);
                         let known = queue.iter_mut().find(|entry| entry.hash == hash && !entry.is_taken_back);
@@ -354,6 +355,10 @@ mod tests {
                             ring = copy(&line, &rests, ring);
                         }
                         ring = put(&line, ring, print);
+                        if at_once {
+                            ring = copy_if_whole(&line, &rests, ring);
+                            prop_assert!(!ring.is_whole());
+                        }
                         queue.push_back(Entry { hash, generation, is_taken_back: false });
                     }
                     Step::PutOlder(hash, age) => {
