@@ -192,8 +192,8 @@ defmodule AdTally.Meter do
       else: record_rest(meter, events, first, counted)
   end
 
-  # All of them, if that is not too much for a call: how many, if each was counted. Otherwise they are looked at, and none is
-  # counted yet.
+  # All of them, if that is not too much for a call: how many, if each was counted. Otherwise
+  # they are looked at, and none is counted yet.
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1))

@@ -21,8 +21,8 @@
 //! with a plain load and store in its lane: no other thread writes there, and nobody takes the lock any more. A total is the sum
 //! of the cell and the lanes.
 //!
-//! Why no plain cells for the thread that made the row: it was tried, and an add took as long as before, because it waits for
-//! memory and not for the locked instruction.
+//! Why no plain cells for the thread that made the row: it was tried with single amounts, and an add took as long as before,
+//! because by itself it waits for memory.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 

@@ -11,7 +11,7 @@ use crate::pin::REGISTRY;
 use crate::row::{Row, Stripes};
 use crate::sync::AtomicU64;
 
-/// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 schedulers take 8 MiB.
+/// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 threads take 8 MiB.
 const MAX_STRIPED: usize = 1_024;
 
 pub(crate) struct Table {
@@ -93,10 +93,10 @@ impl Table {
         self.keyed.cells(found).last().unwrap_or_else(|| unreachable!("a row has a head"))
     }
 
-    /// Adds an amount to a key whose row was looked for just now, in a table of single amounts.
+    /// Adds an amount to a key whose row was looked for just now.
     ///
     /// # Safety
-    /// `found` is of this table, and `slot` is the id of a slot that the calling thread has claimed.
+    /// The table is of single amounts, `found` is of it, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline]
     pub(crate) unsafe fn add_to(
         &self,
@@ -135,11 +135,10 @@ impl Table {
         }
     }
 
-    /// Adds amounts at once to a key whose row was not found, in a table of such. Into the row unless one of them went into the
-    /// overflow.
+    /// Adds amounts at once to a key whose row was not found. Into the row unless one of them went into the overflow.
     ///
     /// # Safety
-    /// `slot` is the id of a slot that the calling thread has claimed.
+    /// The table is of events, and `slot` is the id of a slot that the calling thread has claimed.
     #[cold]
     pub(crate) unsafe fn add_all(&self, key: HashedKey<'_>, amounts: &[Add], slot: usize) -> Added {
         let Some(found) = self.keyed.insert(key) else {
@@ -150,10 +149,10 @@ impl Table {
         unsafe { self.add_all_to(found, amounts, slot) }
     }
 
-    /// Adds amounts at once to a row, in a table of such. Into it unless one of them went into the overflow.
+    /// Adds amounts at once to a row. Into it unless one of them went into the overflow.
     ///
     /// # Safety
-    /// As in [`Table::add_to`].
+    /// The table is of events, `found` is of it, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
     pub(crate) unsafe fn add_all_to(&self, found: Found<'_>, amounts: &[Add], slot: usize) -> Added {
         debug_assert!(self.at_once);
@@ -171,7 +170,7 @@ impl Table {
     /// the row has lanes.
     ///
     /// # Safety
-    /// As in [`Table::add_to`].
+    /// As in [`Table::add_all_to`].
     #[inline(never)]
     unsafe fn add_rest(&self, found: Found<'_>, amounts: &[Add], quick: Option<usize>, slot: usize) -> Added {
         let row = self.row(found);

@@ -1,9 +1,9 @@
 //! Many events at once: decoded first, then recorded.
 //!
 //! An event waits for the line of its key in the index, then for its row, then for the register of its user, and all that time
-//! for the line of its id. So it is taken in steps, each of them some events after the one before, and while others are taken
-//! what the next step looks at is on its way. Not sooner than that: lines that a whole list has asked for push one another, and
-//! the list, out of the nearest cache.
+//! for the line of its id, and then perhaps for the rests of that. So events are taken in steps, a block of them after another, and
+//! while others are taken what the next step looks at is on its way. Not sooner than that: lines that a whole list has asked for
+//! push one another, and the list, out of the nearest cache.
 
 use std::mem::MaybeUninit;
 
@@ -20,8 +20,8 @@ use crate::sketch::Coupon;
 
 /// Events that are taken through a step together.
 const BLOCK: usize = 8;
-/// The steps: an event's lines of ids and of the index are asked for, then its row, then the register of its user, and it is
-/// recorded.
+/// The steps: the lines of an event's id and of the index are asked for, then its row, then the register of its user and the
+/// rests of its id, and it is recorded.
 const STEPS: usize = 4;
 /// Events after which whoever waits for them is asked whether to go on. A clock takes as long as half an event.
 const LOOK: usize = 128;
