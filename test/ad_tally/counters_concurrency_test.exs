@@ -15,7 +15,7 @@ defmodule AdTally.CountersConcurrencyTest do
     end
 
     test "on more keys than the budget" do
-      options = [writers: 4, passes: 20, items: 10_000, keys: 5_000, max_keys: 1_000]
+      options = [writers: 4, passes: 100, items: 10_000, keys: 5_000, max_keys: 1_000]
       assert assert_exact(options).overflow != %{n: 0, m: 0, spend: 0}
     end
 
