@@ -5,6 +5,7 @@ defmodule AdTally.Test.ResidentMemory do
   """
 
   @file_of_this_process "/proc/self/status"
+  @threads_of_this_process "/proc/self/task"
 
   @doc "Whether the system tells."
   def known?, do: File.regular?(@file_of_this_process)
@@ -13,6 +14,17 @@ defmodule AdTally.Test.ResidentMemory do
   def bytes do
     [_, kibibytes] = Regex.run(~r/^VmRSS:\s+(\d+) kB$/m, File.read!(@file_of_this_process))
     String.to_integer(kibibytes) * 1024
+  end
+
+  @doc "How many threads this operating system process has."
+  def threads, do: @threads_of_this_process |> File.ls!() |> length()
+
+  @doc "Waits until there are no more than so many threads."
+  def await_threads(most) do
+    if threads() > most do
+      Process.sleep(1)
+      await_threads(most)
+    end
   end
 
   @doc """
