@@ -583,15 +583,24 @@ defmodule AdTally.MeterTest do
       assert Map.drop(closed, [:rows, :duration]) == counts
 
       assert Meter.record(name, event()) == :late
-      assert_receive {[:sink, :failed], %{failures: 1, waiting: 1, pause: 100}, %{reason: :busy}}
+
+      assert_receive {[:sink, :failed], %{failures: 1, waiting: 1, pause: 100}, %{reason: :busy}},
+                     3_000
+
       assert_receive {[:sink, :delivered], %{waiting: 0, duration: _}, %{sink: Telling}}, 3_000
       assert_receive {[:late, :handed], %{events: 1, duration: _}, _metadata}, 3_000
-      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, kept_windows: _}, _}
+
+      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, kept_windows: _}, _},
+                     3_000
+
       assert bytes > 0
 
       stop_supervised!(name)
-      assert_receive {[:window, :closed], %{rows: 1, late: 1, received: 1}, %{partial: true}}
-      assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 2}}
+
+      assert_receive {[:window, :closed], %{rows: 1, late: 1, received: 1}, %{partial: true}},
+                     3_000
+
+      assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 2}}, 3_000
     end)
   end
 
