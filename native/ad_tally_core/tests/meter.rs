@@ -44,6 +44,13 @@ struct Sent {
     user: u64,
 }
 
+/// Users from there on are nobody.
+const NOBODY: u64 = 1 << 60;
+
+fn user(meter: &Meter, sent: &Sent) -> Option<Coupon> {
+    meter.reach().filter(|_| sent.user < NOBODY).map(|_| Coupon::of_integer(sent.user, None))
+}
+
 fn record(meter: &Meter, sent: &Sent) -> Outcome {
     record_at(meter, sent, u64::MAX)
 }
@@ -63,7 +70,7 @@ fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) 
         id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
         key: key.finish(),
         amounts: &amounts,
-        user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
+        user: user(meter, sent),
     })
 }
 
@@ -114,7 +121,7 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
         at: sent.at,
         id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
         key,
-        user: meter.reach().map(|_| Coupon::of_integer(sent.user, None)),
+        user: user(meter, sent),
     };
     // SAFETY: the key was written into the room just now.
     unsafe { batch.push(draft) }.expect("a time");
@@ -234,11 +241,27 @@ proptest! {
     fn a_batch_does_what_its_events_would_do_one_by_one(
         events in prop::collection::vec((sent(), 0..150_u8), 1..500),
         max_keys in prop_oneof![Just(3), Just(10_000_usize)],
+        max_sketches in prop_oneof![Just(1), Just(10_000_usize)],
         patience in 1..4_usize,
         begin in prop_oneof![Just(0), Just(BEGIN)],
+        // Events of all windows in any order, and of one after the other.
+        spread in prop_oneof![Just(15 * MINUTE), Just(MINUTE / 4)],
+        nobodies in prop_oneof![Just(0), Just(25), Just(50_u64)],
+        // Amounts that a row has room for, and those it has not.
+        most in prop_oneof![Just(4), Just(i64::MAX)],
+        // A few ids in each home, and as many as it has room for.
+        capacity in prop_oneof![Just(30), Just(10_000_usize)],
+        wide in any::<bool>(),
     ) {
-        let config = Config { max_keys, ..config() };
-        let events = events.into_iter().map(|(sent, cut)| (Sent { at: sent.at - BEGIN + begin, ..sent }, cut));
+        let reach = config().reach.map(|reach| ReachConfig { max_keys: max_sketches, ..reach });
+        let dedupe = config().dedupe.map(|dedupe| dedupe::Config { capacity, wide, ..dedupe });
+        let config = Config { max_keys, reach, dedupe, ..config() };
+        let events = events.into_iter().enumerate().map(|(number, (sent, cut))| {
+            let at = begin + (sent.at - BEGIN) % spread + number as u64 * SECOND;
+            let user = if sent.user < nobodies { NOBODY } else { sent.user };
+            let amounts = sent.amounts.map(|amount| if amount == 4 { most } else { amount });
+            (Sent { at, user, amounts, ..sent }, cut)
+        });
         let events: Vec<_> = events.collect();
         let (one_by_one, in_batches) = (meter(&config), meter(&config));
         let mut batch = Batch::default();

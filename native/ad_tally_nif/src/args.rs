@@ -91,6 +91,8 @@ pub fn write_short_key<'a, L: Layout>(
     seed: &Seed,
     parts: Parts<'_, 'a>,
 ) -> Option<(u64, usize)> {
+    // Of a length that the compiler knows.
+    let room = room.first_chunk_mut::<SHORT_KEY_WORDS>()?;
     let mut writer = parts.begin(room, seed).ok()?;
     for element in parts.elements {
         if let Some(value) = terms::small::<L>(*element) {

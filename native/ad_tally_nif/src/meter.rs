@@ -157,13 +157,11 @@ impl Table {
         if at >= TIMES {
             return Err(Fault::At(time));
         }
-        let id = if self.meter.has_dedupe() && !terms::is_nil(id) {
-            match seen.id {
-                Some(hash) => Some(hash),
-                None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
-            }
-        } else {
-            None
+        let id = match seen.id {
+            _ if !self.meter.has_dedupe() => None,
+            Some(hash) => Some(hash),
+            None if terms::is_nil(id) => None,
+            None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
         };
         Ok(Begun { at, id, dimensions, user, metrics })
     }

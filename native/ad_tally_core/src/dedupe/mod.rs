@@ -97,6 +97,8 @@ pub struct Dedupe {
     /// Homes, then as many lines of rests where ids are narrow, then overflow lines.
     lines: Lines<Line>,
     homes: u64,
+    /// Lines from a home to its rests, where it has some.
+    to_rests: usize,
     /// Where those end that are there from the beginning.
     overflow_begin: usize,
     overflow: Spare,
@@ -105,19 +107,12 @@ pub struct Dedupe {
     tally: Tally<KINDS>,
 }
 
-/// An id that is looked for: the hash, and the line where it belongs.
+/// An id that is looked for: the hash, the line where it belongs, and that of the rests of those.
 #[derive(Clone, Copy)]
 pub(crate) struct Id<'t> {
     hash: u64,
     home: &'t Line,
-}
-
-impl Id<'_> {
-    /// Asks for its line, to be looked at soon.
-    #[inline(always)]
-    pub(crate) fn fetch(self) {
-        crate::fetch::fetch(self.home);
-    }
+    rests: &'t Line,
 }
 
 /// When a home's quad that has become whole is copied to the rests.
@@ -199,6 +194,7 @@ impl Dedupe {
             generation: AtomicU64::new(0),
             lines,
             homes: homes as u64,
+            to_rests: if wide { 0 } else { homes },
             overflow_begin,
             overflow: Spare::new(overflow as u32),
             later: Later::new(if wide { 0 } else { THREADS }),
@@ -251,7 +247,7 @@ impl Dedupe {
     #[inline(always)]
     pub(crate) fn fetch_rests(&self, id: Id<'_>) {
         if !self.wide {
-            self.fetch_rests_if_due(id);
+            Self::fetch_rests_if_due(id);
         }
     }
 
@@ -260,7 +256,16 @@ impl Dedupe {
     pub(crate) fn id(&self, hash: u64) -> Id<'_> {
         // The highest bits; those of fingerprints are the lowest.
         let at = (u128::from(hash) * u128::from(self.homes)) >> 64;
-        Id { hash, home: &self.lines.all()[at as usize] }
+        let from_home = &self.lines.all()[at as usize..];
+        Id { hash, home: &from_home[0], rests: &from_home[self.to_rests] }
+    }
+
+    /// The same, its line asked for.
+    #[inline(always)]
+    pub(crate) fn fetch_id(&self, hash: u64) -> Id<'_> {
+        let id = self.id(hash);
+        crate::fetch::fetch(id.home);
+        id
     }
 
     /// Which home that is.

@@ -23,20 +23,24 @@ impl Dedupe {
     /// The line of a home's rests.
     #[inline(always)]
     fn rests(&self, home: &Line) -> &Line {
-        &self.lines.all()[self.homes as usize + self.number(home)]
+        &self.lines.all()[self.to_rests + self.number(home)]
     }
 
     /// Asks for the rests of a home whose quad the next id makes whole, and otherwise for the home, which is near. Without a
     /// branch: one in four is, as good as by chance.
     #[inline(always)]
-    pub(super) fn fetch_rests_if_due(&self, Id { home, .. }: Id<'_>) {
+    pub(super) fn fetch_rests_if_due(Id { home, rests, .. }: Id<'_>) {
         let is_due = Ring(home.word(0).load(Relaxed)).is_nearly_whole();
-        fetch_once(select_unpredictable(is_due, self.rests(home), home));
+        fetch_once(select_unpredictable(is_due, rests, home));
     }
 
     /// Whether an id is seen for the first time.
     #[inline(always)]
-    pub(super) fn first_narrow(&self, Id { hash, home }: Id<'_>, quads: Quads<impl Fn() -> Option<usize>>) -> bool {
+    pub(super) fn first_narrow(
+        &self,
+        Id { hash, home, rests }: Id<'_>,
+        quads: Quads<impl Fn() -> Option<usize>>,
+    ) -> bool {
         let (held, header) = home.lock_with_header();
         let mut ring = Ring(header);
         // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
@@ -48,7 +52,6 @@ impl Dedupe {
         let entry = Narrow::fingerprint(hash) | generation;
         let print = Print::of(entry);
         let candidates = home::candidates(home, print);
-        let mut is_first = true;
         if candidates != 0 || line::link_in(ring.0).is_some() {
             match self.meet(home, ring, entry, candidates) {
                 Met::New => {}
@@ -56,18 +59,23 @@ impl Dedupe {
                     held.release(ring.0);
                     return false;
                 }
-                Met::Again => is_first = false,
+                Met::Again => {
+                    if let Some(ring) = self.make_room(home, ring, entry) {
+                        held.release(home::put(home, ring, print).0);
+                    }
+                    return false;
+                }
             }
         }
-        if !ring.has_room() || ring.is_whole() {
+        if ring.is_whole() || !ring.has_room() {
             match self.make_room(home, ring, entry) {
                 Some(roomy) => ring = roomy,
-                None => return is_first,
+                None => return true,
             }
         }
         ring = home::put(home, ring, print);
         if let Quads::Now = quads {
-            ring = home::copy_if_whole(home, self.rests(home), ring);
+            ring = home::copy_if_whole(home, rests, ring);
         }
         held.release(ring.0);
         if ring.is_whole()
@@ -76,7 +84,7 @@ impl Dedupe {
         {
             self.copy_later(home, thread);
         }
-        is_first
+        true
     }
 
     /// A home that is held, and the lines it goes on in, without what is too old at a generation.

@@ -8,7 +8,7 @@ use super::{Dedupe, GENERATIONS, Id, Kind, Used, entries_in, live_at, used_in};
 impl Dedupe {
     /// Whether an id is seen for the first time.
     #[inline(always)]
-    pub(super) fn first_wide(&self, Id { hash, home }: Id<'_>) -> bool {
+    pub(super) fn first_wide(&self, Id { hash, home, .. }: Id<'_>) -> bool {
         let _held = home.lock();
         // Looked at under the lock: whoever has put an entry here knew its generation before letting go, so this one is not
         // before any entry's. With an older one a copy of a moment ago would seem too old to be remembered.

@@ -189,14 +189,14 @@ impl Keyed {
     pub(crate) fn find_at<'a>(&'a self, likely: Option<Found<'a>>, key: HashedKey<'_>) -> Option<Found<'a>> {
         match likely {
             Some(row) if self.has_key(row, key.words) => likely,
-            _ => self.find_elsewhere(key),
+            _ => self.find_elsewhere(key.hash, key.words),
         }
     }
 
     /// Of a key that was not where it most likely is. Its code is not part of who has found it there.
     #[inline(never)]
-    fn find_elsewhere(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        self.find(key)
+    fn find_elsewhere(&self, hash: u64, words: &[u64]) -> Option<Found<'_>> {
+        self.find(HashedKey { hash, words })
     }
 
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
@@ -389,16 +389,13 @@ fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
     if own(0) != *header {
         return false;
     }
-    // Two at a time. As long as all words were equal, so are the header and the lengths among them, so the next word is one that
-    // the row has too. And so is the one after it: where the next is a length, whatever that is, words of such bytes follow,
-    // because only long ones have it.
-    let (pairs, last) = rest.as_chunks::<2>();
-    for (at, [first, second]) in pairs.iter().enumerate() {
-        if (own(1 + 2 * at) ^ first) | (own(2 + 2 * at) ^ second) != 0 {
+    // As long as all words were equal, so are the header and the lengths among them, so the next word is one that the row has too.
+    for (at, word) in rest.iter().enumerate() {
+        if own(1 + at) != *word {
             return false;
         }
     }
-    last.first().is_none_or(|last| own(words.len() - 1) == *last)
+    true
 }
 
 impl Drop for Shards {

@@ -1,13 +1,13 @@
 //! Many events at once: decoded first, then recorded.
 //!
 //! An event waits for the line of its key in the index, then for its row, then for the register of its user, and all that time
-//! for the line of its id, and then perhaps for the rests of that. So events are taken in steps, a block of them after another, and
-//! while others are taken what the next step looks at is on its way. Not sooner than that: lines that a whole list has asked for
-//! push one another, and the list, out of the nearest cache.
+//! for the line of its id, and then perhaps for the rests of that. So events are taken in steps, some in a row that are of one
+//! window at a time, and while others are taken what the next step looks at is on its way. Not sooner than that: lines that a whole
+//! list has asked for push one another, and the list, out of the nearest cache.
 
 use std::mem::MaybeUninit;
 
-use super::window::{Places, Took, Window};
+use super::window::{Places, Window};
 use super::{Check, Event, Meter, OUTCOMES, Open, Outcome, check_time};
 use crate::counters::{Add, Added};
 use crate::dedupe::{Id, Quads};
@@ -18,8 +18,8 @@ use crate::pin::Pinned;
 use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
 
-/// Events that are taken through a step together.
-const BLOCK: usize = 8;
+/// Events that are taken through a step together at most.
+const RUN: usize = 8;
 /// The steps: the lines of an event's id and of the index are asked for, then its row, then the register of its user and the
 /// rests of its id, and it is recorded.
 const STEPS: usize = 4;
@@ -275,21 +275,22 @@ impl Meter {
         let is_last = entries.len() <= TURN;
         let entries = &entries[..entries.len().min(TURN)];
         let before = outcomes.counts;
-        let mut sought = [[Sought::default(); BLOCK]; STEPS];
-        let mut last = None;
+        let mut begun = 0;
+        let mut runs: [Run<'_, '_>; STEPS] = Default::default();
         let mut recorded = 0;
         let mut end = End::Done;
-        for step in 0..entries.len().div_ceil(BLOCK) + STEPS - 1 {
-            self.fetch_lines(open, &mut last, block(entries, step), &mut sought[step % STEPS]);
-            let Some(step) = step.checked_sub(1) else { continue };
-            fetch_rows(block(entries, step), &mut sought[step % STEPS]);
-            let Some(step) = step.checked_sub(1) else { continue };
-            self.find(batch, block(entries, step), &mut sought[step % STEPS]);
-            let Some(step) = step.checked_sub(1) else { continue };
-            let block = block(entries, step);
-            let sought = &mut sought[step % STEPS];
-            let (ready, begin) = self.check_all(open, batch, block, sought, outcomes, now);
-            let slow = self.add_all(open, batch, &block[..ready], sought, outcomes);
+        let mut turn = 0;
+        while recorded < entries.len() {
+            // In the first turns the later steps find runs without events.
+            let run = |step: usize| (turn + STEPS - step) % STEPS;
+            let window = runs[run(1)].window;
+            self.begin_run(open, window, &entries[begun..], &mut runs[run(0)]);
+            begun += runs[run(0)].entries.len();
+            fetch_rows(&mut runs[run(1)]);
+            self.find(batch, &mut runs[run(2)]);
+            let run = &mut runs[run(3)];
+            let (ready, begin) = self.check_all(open, batch, run, outcomes, now);
+            let slow = self.add_all(open, batch, run, outcomes);
             recorded += ready;
             if let Some(number) = begin {
                 end = End::Begin(number);
@@ -300,6 +301,7 @@ impl Meter {
                 end = End::Stop;
                 break;
             }
+            turn += 1;
         }
         for (kind, (now, before)) in outcomes.counts.iter().zip(before).enumerate() {
             if *now > before {
@@ -309,127 +311,179 @@ impl Meter {
         (recorded, end)
     }
 
-    /// The first step: looks for the windows of events, and asks for the lines where their ids belong, and their keys in the index.
+    /// The first step: takes the next events that are of one window, and asks for the lines where their ids belong, and their
+    /// keys in the index.
     #[inline(never)]
-    fn fetch_lines<'o>(
+    fn begin_run<'o, 'b>(
         &'o self,
         open: &'o Open,
-        last: &mut Option<&'o Window>,
-        block: &[Entry],
-        sought: &mut [Sought<'o>; BLOCK],
+        before: Option<&'o Window>,
+        entries: &'b [Entry],
+        run: &mut Run<'o, 'b>,
     ) {
-        // Mostly an event's window is that of the one before. None begins so late that any time is within it.
-        const NEVER: u64 = 1 << 63;
-        let begin = |window: Option<&Window>| window.map_or(NEVER, |window| window.number * self.window);
-        let (mut window, mut begins) = (*last, begin(*last));
-        for (Entry { draft, .. }, sought) in block.iter().zip(sought) {
-            sought.id = self.id(draft.id);
-            if let Some(id) = sought.id {
-                id.fetch();
+        run.entries = &[];
+        let Some(Entry { draft: first, .. }) = entries.first() else { return };
+        // Mostly that of the run before.
+        let is_of = |window: &&Window| first.at.wrapping_sub(window.number * self.window) < self.window;
+        let window = before.filter(is_of).or_else(|| open.find_at(first.at, self.window));
+        let begin = window.map_or_else(|| first.at / self.window, |window| window.number) * self.window;
+        let mut count = 0;
+        for (Entry { draft, .. }, sought) in entries.iter().zip(&mut run.sought) {
+            if draft.at.wrapping_sub(begin) >= self.window {
+                break;
             }
-            if draft.at.wrapping_sub(begins) >= self.window {
-                window = open.find_at(draft.at, self.window);
-                begins = begin(window);
-            }
-            sought.window = window;
+            count += 1;
+            sought.id = match (&self.dedupe, draft.id) {
+                (Some(dedupe), Some(hash)) => Some(dedupe.fetch_id(hash)),
+                _ => None,
+            };
             sought.line = window.and_then(|window| window.fetch_line(draft.key.hash));
         }
-        *last = window;
+        run.window = window;
+        run.entries = &entries[..count];
     }
 
     /// The third step: looks for the events' rows, and asks for their users' registers and the rests of their ids: those rows and
     /// the ids' lines are near.
     #[inline(never)]
-    fn find(&self, batch: &Batch, block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
-        for (entry, sought) in block.iter().zip(sought) {
+    fn find<'o>(&'o self, batch: &Batch, run: &mut Run<'o, '_>) {
+        let Some(window) = run.window else { return };
+        for (entry, sought) in run.entries.iter().zip(&mut run.sought) {
             if let (Some(id), Some(dedupe)) = (sought.id, &self.dedupe) {
                 dedupe.fetch_rests(id);
             }
-            if let Some(window) = sought.window {
-                sought.places = window.find(batch.key(entry), entry.draft.user, sought.row);
-            }
+            sought.places = window.find(batch.key(entry), entry.draft.user, sought.row);
         }
     }
 
     /// The fourth step: looks which events are to be counted, up to one whose window is still to begin. How many are before that,
-    /// and its number. Of those that are not to be counted the windows are forgotten.
+    /// and its number.
     #[inline(never)]
     fn check_all(
         &self,
         open: &Pinned<'_, Open>,
         batch: &Batch,
-        block: &[Entry],
-        sought: &mut [Sought<'_>; BLOCK],
+        run: &mut Run<'_, '_>,
         outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
     ) -> (usize, Option<u64>) {
-        let mut left_out = 0;
-        for (at, (entry, sought)) in block.iter().zip(sought).enumerate() {
-            match self.check(open, sought.window, entry.draft.at, sought.id, Quads::<fn() -> Option<usize>>::Now, now) {
-                Check::Counts(_window) => {}
+        let (mut left_out, mut begin) = (0_u32, None);
+        let (mut counted, mut ready) = (0, 0);
+        for (entry, sought) in run.entries.iter().zip(&run.sought) {
+            match self.check(open, run.window, entry.draft.at, sought.id, Quads::<fn() -> Option<usize>>::Now, now) {
+                Check::Counts(_window) => counted |= 1 << ready,
                 Check::LeftOut(outcome) => {
-                    sought.window = None;
-                    // Those before it in its block that count are not among them yet.
-                    outcomes.add_at(outcomes.total() - left_out + at as u64, outcome);
+                    // Those before it in its run that count are not among them yet.
+                    outcomes.add_at(outcomes.total() + u64::from(ready - left_out), outcome);
                     left_out += 1;
                     self.leave_out(batch.amounts(entry), outcome);
                 }
-                Check::Begin(number) => return (at, Some(number)),
+                Check::Begin(number) => {
+                    begin = Some(number);
+                    break;
+                }
             }
+            ready += 1;
         }
-        (block.len(), None)
+        run.counted = counted;
+        (ready as usize, begin)
     }
 
-    /// The last step: counts events. How many of them took long.
+    /// The last step: counts events, their amounts first and then their users. How many of them took long.
     #[inline(never)]
-    fn add_all(
-        &self,
-        open: &Pinned<'_, Open>,
-        batch: &Batch,
-        block: &[Entry],
-        sought: &[Sought<'_>; BLOCK],
-        outcomes: &mut Outcomes,
-    ) -> usize {
+    fn add_all(&self, open: &Pinned<'_, Open>, batch: &Batch, run: &Run<'_, '_>, outcomes: &mut Outcomes) -> usize {
+        let Some(window) = run.window else { return 0 };
         let slot = open.slot().id();
-        let (mut applied, mut slow) = (0, 0);
-        for (entry, sought) in block.iter().zip(sought) {
-            let Some(window) = sought.window else { continue };
-            let (amounts, user, key) = (batch.amounts(entry), entry.draft.user, || batch.key(entry));
-            // SAFETY: this thread has pinned the windows in that slot.
-            let (added, took) = unsafe { window.add(sought.places, amounts, user, key, slot) };
-            slow += usize::from(took == Took::Long);
-            match added {
-                Added::Row => applied += 1,
-                Added::Overflow => outcomes.counts[Outcome::Overflow as usize] += 1,
+        let (mut new, mut overflown) = (0, 0);
+        let mut bit = 1;
+        for (entry, sought) in run.entries.iter().zip(&run.sought) {
+            if run.counted & bit != 0 {
+                match sought.places.counters {
+                    Some(row) => {
+                        // SAFETY: this thread has pinned the windows in that slot, and the row was found in that one.
+                        let added = unsafe { window.add_amounts(row, batch.amounts(entry), slot) };
+                        if added == Added::Overflow {
+                            overflown |= bit;
+                        }
+                    }
+                    None => new |= bit,
+                }
             }
+            bit <<= 1;
         }
-        outcomes.counts[Outcome::Applied as usize] += applied;
-        slow
+        let slow = run.counted & (new | run.unknown());
+        if slow != 0 {
+            // SAFETY: this thread has pinned the windows in that slot.
+            overflown |= unsafe { Self::add_slowly(batch, window, run, slow, slot) };
+        }
+        let overflow = overflown.count_ones();
+        outcomes.counts[Outcome::Overflow as usize] += u64::from(overflow);
+        outcomes.counts[Outcome::Applied as usize] += u64::from(run.counted.count_ones() - overflow);
+        slow.count_ones() as usize
+    }
+
+    /// Counts events whose key is new, and shows the users of the others: which had no room, as bits like those it is given.
+    ///
+    /// # Safety
+    /// `slot` is the id of a slot that the calling thread has claimed.
+    #[inline(never)]
+    unsafe fn add_slowly(batch: &Batch, window: &Window, run: &Run<'_, '_>, events: u32, slot: usize) -> u32 {
+        let mut overflown = 0;
+        for at in (0..run.entries.len()).filter(|at| events & 1 << at != 0) {
+            let (entry, places) = (&run.entries[at], run.sought[at].places);
+            let user = entry.draft.user;
+            let key = || batch.key(entry);
+            let added = match places.counters {
+                Some(row) => user.map_or(Added::Row, |user| window.show(row, places.sketch, user, key)),
+                // SAFETY: this function's contract.
+                None => unsafe { window.add_to_new(key(), batch.amounts(entry), user, slot) },
+            };
+            overflown |= u32::from(added == Added::Overflow) << at;
+        }
+        overflown
     }
 }
 
 /// The second step: asks for the rows of events' counters, whose lines of the index are near.
 #[inline(never)]
-fn fetch_rows(block: &[Entry], sought: &mut [Sought<'_>; BLOCK]) {
-    for (Entry { draft, .. }, sought) in block.iter().zip(sought) {
-        sought.row = match (sought.window, sought.line) {
-            (Some(window), Some(line)) => window.fetch_row(line, draft.key.hash, draft.key.length as usize),
-            _ => None,
-        };
+fn fetch_rows(run: &mut Run<'_, '_>) {
+    let Some(window) = run.window else { return };
+    for (Entry { draft: Draft { key, .. }, .. }, sought) in run.entries.iter().zip(&mut run.sought) {
+        sought.row = sought.line.and_then(|line| window.fetch_row(line, key.hash, key.length as usize));
     }
 }
 
-/// The events of a block.
-#[inline(always)]
-fn block(entries: &[Entry], number: usize) -> &[Entry] {
-    entries.chunks(BLOCK).nth(number).unwrap_or_default()
+/// Events in a row that are of one window and are taken through the steps together.
+#[derive(Default)]
+struct Run<'o, 'b> {
+    /// `None` if it is not open.
+    window: Option<&'o Window>,
+    entries: &'b [Entry],
+    /// What was found of each of them.
+    sought: [Sought<'o>; RUN],
+    /// Those that are to be counted, as bits.
+    counted: u32,
+}
+
+impl Run<'_, '_> {
+    /// Events whose users may raise something, as bits.
+    #[inline(always)]
+    fn unknown(&self) -> u32 {
+        let (mut unknown, mut bit) = (0, 1);
+        for (entry, Sought { places, .. }) in self.entries.iter().zip(&self.sought) {
+            if !places.know(entry.draft.user) {
+                unknown |= bit;
+            }
+            bit <<= 1;
+        }
+        unknown
+    }
 }
 
 /// What was found so far of an event that is to be recorded.
 #[derive(Clone, Copy, Default)]
 struct Sought<'o> {
     id: Option<Id<'o>>,
-    window: Option<&'o Window>,
     /// The line of the index where its key belongs.
     line: Option<&'o Line>,
     /// Where the row of its counters most likely is.

@@ -372,8 +372,8 @@ impl Meter {
     /// Asks for the line of an id, to be looked at soon.
     #[inline(always)]
     pub fn fetch_id(&self, id: u64) {
-        if let Some(id) = self.id(Some(id)) {
-            id.fetch();
+        if let Some(dedupe) = &self.dedupe {
+            dedupe.fetch_id(id);
         }
     }
 
@@ -459,7 +459,7 @@ impl Meter {
             Check::Counts(window) => {
                 let key = || event.key;
                 // SAFETY: this thread has pinned the windows in that slot.
-                let (added, _) = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
+                let added = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
                 Step::Done(added.into())
             }
             Check::LeftOut(outcome) => Step::Done(self.leave_out(event.amounts, outcome)),

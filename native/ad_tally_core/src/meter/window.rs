@@ -26,19 +26,19 @@ struct Reach {
     by: Vec<usize>,
 }
 
-/// How long counting an event took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Took {
-    Moments,
-    /// Its key was new, or its sketch had to be looked at closer: where memory is fresh that takes microseconds.
-    Long,
-}
-
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    counters: Option<Found<'w>>,
-    sketch: Option<Near<'w>>,
+    pub(super) counters: Option<Found<'w>>,
+    pub(super) sketch: Option<Near<'w>>,
+}
+
+impl Places<'_> {
+    /// Whether a user that they were looked for with is known not to raise anything.
+    #[inline(always)]
+    pub(super) fn know(self, user: Option<Coupon>) -> bool {
+        user.is_none_or(|user| self.sketch.is_some_and(|sketch| sketch.knows(user)))
+    }
 }
 
 impl Window {
@@ -100,23 +100,32 @@ impl Window {
         user: Option<Coupon>,
         key: impl Fn() -> HashedKey<'k>,
         slot: usize,
-    ) -> (Added, Took) {
+    ) -> Added {
         let Some(row) = places.counters else {
             // SAFETY: the slot as in this function.
-            return (unsafe { self.add_to_new(key(), amounts, user, slot) }, Took::Long);
+            return unsafe { self.add_to_new(key(), amounts, user, slot) };
         };
-        // SAFETY: the row is of that table, the slot as in this function.
-        let added = unsafe { self.counters.add_all_to(row, amounts, slot) };
-        match (user, places.sketch) {
-            (None, _) => (added, Took::Moments),
-            (Some(user), Some(sketch)) if sketch.knows(user) => (added, Took::Moments),
-            (Some(user), sketch) => (added.and(self.show(row, sketch, user, key)), Took::Long),
+        // SAFETY: as in this function.
+        let added = unsafe { self.add_amounts(row, amounts, slot) };
+        match user {
+            Some(user) if !places.know(Some(user)) => added.and(self.show(row, places.sketch, user, key)),
+            _ => added,
         }
+    }
+
+    /// Counts the amounts of an event whose row was found.
+    ///
+    /// # Safety
+    /// The row is of this window, and `slot` is the id of a slot that the calling thread has claimed.
+    #[inline(always)]
+    pub(super) unsafe fn add_amounts(&self, row: Found<'_>, amounts: &[counters::Add], slot: usize) -> Added {
+        // SAFETY: the row is of that table, the slot as in this function.
+        unsafe { self.counters.add_all_to(row, amounts, slot) }
     }
 
     /// Shows a user to the sketch of a row, if there are sketches.
     #[inline(never)]
-    fn show<'k>(
+    pub(super) fn show<'k>(
         &self,
         row: Found<'_>,
         sketch: Option<Near<'_>>,
@@ -139,7 +148,7 @@ impl Window {
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed.
     #[inline(never)]
-    unsafe fn add_to_new(
+    pub(super) unsafe fn add_to_new(
         &self,
         key: HashedKey<'_>,
         amounts: &[counters::Add],
@@ -247,7 +256,7 @@ mod tests {
             };
             let places = window.find(event.key, event.user, None);
             // SAFETY: the places are of this window, and the calling thread has claimed the slot.
-            let (added, _) = unsafe { window.add(places, event.amounts, event.user, || event.key, slot) };
+            let added = unsafe { window.add(places, event.amounts, event.user, || event.key, slot) };
             assert_eq!(added, Added::Row);
         };
         std::thread::scope(|scope| {
