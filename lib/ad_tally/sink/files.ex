@@ -6,14 +6,16 @@ defmodule AdTally.Sink.Files do
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
 
   A file is written under another name, synced and renamed, so that whoever sees it sees all of
-  it, and the directory is synced: then the window is there, whatever happens. Its name has the window's start, and the meter, node, epoch and sequence that tell it from
-  all others; delivered again, a window replaces its own file.
+  it, and the directory is synced: then the window is there, whatever happens. Its name has the
+  window's start, and the meter, node, epoch and sequence that tell it from all others; delivered
+  again, a window replaces its own file. One that ends with `.part` is still being written, or was
+  left by a crash and can be deleted: its window was not taken.
 
   Every line has `kind`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
   `node` and `epoch`. By kind:
 
     * `counters` - every dimension and every metric under its name
-    * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of a Apache
+    * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
       DataSketches HLL sketch in Base64
     * `overflow` - every metric: what had no row, where that is not nothing
 
