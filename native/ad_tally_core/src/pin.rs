@@ -215,7 +215,7 @@ impl<T: Send + Sync> Current<T> {
     ///
     /// # Panics
     /// If the calling thread has the current one pinned or announced in its own slot, and nothing has changed. (One that it has
-    /// pinned within two others is not seen: it waits for itself.)
+    /// pinned within two others, or at its end, is not seen: it waits for itself.)
     pub fn replace(&self, fresh: Arc<T>, registry: &Registry) -> Arc<T> {
         // Before anything has changed. What this thread has pinned may stop being current meanwhile, and will not be again.
         #[cfg(not(loom))]
@@ -339,7 +339,7 @@ mod thread_slots {
     impl Drop for ThreadSlot {
         fn drop(&mut self) {
             OWN.set(None);
-            // SAFETY: this thread claimed it below and is ending.
+            // SAFETY: this thread claimed it in `claim` and is ending.
             unsafe { self.0.release() };
         }
     }

@@ -1,4 +1,5 @@
-//! Every interleaving of adders and a drainer, by loom: run with `RUSTFLAGS="--cfg loom"`.
+//! Interleavings of adders and a drainer, by loom, all of them or as many as a test's preemption bound allows: run with
+//! `RUSTFLAGS="--cfg loom"`.
 //!
 //! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row; and the real lines of a
 //! frequency cap.
@@ -153,9 +154,7 @@ fn add_at_once(table: &Table, amounts: [i64; 2], slot: usize) {
 
 /// Two that add at once to a row that gets so many lanes.
 fn adds_at_once_lose_nothing(lanes: fn() -> usize) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(move || {
+    loom::model(move || {
         let table = Arc::new(Table { stripes: Stripes::new(1, lanes), ..Table::about_to_be_striped() });
         let adders: Vec<_> = (0..2)
             .map(|slot| {

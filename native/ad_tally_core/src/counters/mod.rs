@@ -126,7 +126,8 @@ impl Counters {
     pub fn add(&self, key: HashedKey<'_>, metric: usize, amount: i64) -> Added {
         let table = self.current.pin();
         let found = table.keyed.find(key);
-        // SAFETY: the row is of the pinned table, and it is the id of the slot this thread has pinned it in.
+        // SAFETY: the table is of single amounts, as all that are put in its place, the row is of it, and it is the id of the
+        // slot this thread has pinned it in.
         unsafe { table.add_to(found, key, metric, amount, table.slot().id()) }
     }
 

@@ -115,7 +115,8 @@ pub(crate) struct Id<'t> {
     rests: &'t Line,
 }
 
-/// When a home's quad that has become whole is copied to the rests.
+/// When a home's quad that has become whole is copied to the rests. (By an id that is put anew it is not: whoever puts the next one
+/// there does.)
 #[derive(Clone, Copy)]
 pub(crate) enum Quads<T> {
     /// At once: [`Dedupe::fetch_rests`] has asked for that line some time ago.

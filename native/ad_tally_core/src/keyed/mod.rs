@@ -189,14 +189,14 @@ impl Keyed {
     pub(crate) fn find_at<'a>(&'a self, likely: Option<Found<'a>>, key: HashedKey<'_>) -> Option<Found<'a>> {
         match likely {
             Some(row) if self.has_key(row, key.words) => likely,
-            _ => self.find_elsewhere(key.hash, key.words),
+            _ => self.find_elsewhere(key),
         }
     }
 
     /// Of a key that was not where it most likely is. Its code is not part of who has found it there.
     #[inline(never)]
-    fn find_elsewhere(&self, hash: u64, words: &[u64]) -> Option<Found<'_>> {
-        self.find(HashedKey { hash, words })
+    fn find_elsewhere(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        self.find(key)
     }
 
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
