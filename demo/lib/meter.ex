@@ -53,7 +53,7 @@ defmodule AdTally.Demo.Meter do
       clock: :events,
       reach: [by: [:policy, :campaign]],
       dedupe: [window: 2 * @slice, capacity: 10_000],
-      keep: 86_400_000,
+      retain: 86_400_000,
       # A week in a second: most windows wait for the disk when the meter is stopped.
       flush: 600_000,
       sinks: [{Sink.Files, dir: dir}, {Keeping, to: self()}]

@@ -77,7 +77,7 @@ defmodule AdTally.Demo.Metered do
       lateness: @span,
       clock: :events,
       reach: [by: [:campaign]],
-      dedupe: [window: @span, capacity: events, wide: true]
+      dedupe: [window: @span, capacity: events, fingerprint_bits: 61]
     ]
   end
 

@@ -24,7 +24,7 @@ defmodule AdTally.Dedupe do
     * **Hardly anything new is dropped.** Ids are told apart by their line in the table and 28
       bits under a random key. In a table that is full a new id looks like one that is there in
       one case of eleven million (4 to 9 of 100 million fresh ids were dropped in the test that
-      measures it), with `wide: true` in none that anybody will see.
+      measures it), with `fingerprint_bits: 61` in none that anybody will see.
     * **Never in the way.** When more ids come in a window than there is room for, some of the
       oldest are forgotten early: then a copy may pass, and nothing new is dropped. `info/1`
       counts them as `:forgotten`.
@@ -71,22 +71,27 @@ defmodule AdTally.Dedupe do
       seconds. A system that promises more memory than it has, as Linux does, may end the whole
       VM when it runs out.
 
-    * `:wide` - whether ids are told apart by 61 bits instead of 28, at 18 to 21 bytes each: for
-      what is billed. Default: `false`.
+    * `:fingerprint_bits` - how many bits of its hash are kept of an id, 28 or 61. 61 takes 18 to
+      21 bytes an id: for what is billed. Default: 28.
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system has
   no room.
 
-      iex> dedupe = AdTally.Dedupe.new(capacity: 1_000, wide: true)
+      iex> dedupe = AdTally.Dedupe.new(capacity: 1_000, fingerprint_bits: 61)
       iex> AdTally.Dedupe.info(dedupe).ids
       0
   """
-  @spec new(window: pos_integer(), capacity: pos_integer(), wide: boolean()) :: t()
+  @spec new(window: pos_integer(), capacity: pos_integer(), fingerprint_bits: 28 | 61) :: t()
   def new(options \\ []) do
-    options = Options.known!(options, [:window, :capacity, :wide])
+    options = Options.known!(options, [:window, :capacity, :fingerprint_bits])
     capacity = Options.count!(options, :capacity, @default_capacity)
     window = Options.milliseconds!(options, :window, @default_window)
-    Native.dedupe_new(window, capacity, Options.boolean!(options, :wide, false))
+
+    Native.dedupe_new(
+      window,
+      capacity,
+      Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61
+    )
   end
 
   @doc """

@@ -39,7 +39,7 @@ defmodule AdTally.FrequencyCap do
       event that is older than one that was counted), and never shorter. A calendar day is exact.
     * **Aliases.** Pairs of scope and user are told apart by their line in the table and 16
       bits; two that look alike count together and may be denied early, one decision in
-      several thousand at most. With `strict: true` it is 64 bits.
+      several thousand at most. With `fingerprint_bits: 64` it is 64 bits.
 
   ## Late events
 
@@ -104,8 +104,8 @@ defmodule AdTally.FrequencyCap do
 
     * `:lifetime` - whether a pair's events are counted for ever besides. Default: `false`.
 
-    * `:strict` - whether pairs are told apart by 64 bits instead of 16, at two and a half
-      times the memory. Default: `false`.
+    * `:fingerprint_bits` - how many bits of its hash are kept of a pair, 16 or 64. 64 takes two
+      and a half times the memory. Default: 16.
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system
   has no room.
@@ -121,15 +121,17 @@ defmodule AdTally.FrequencyCap do
           max_capacity: pos_integer(),
           tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
           lifetime: boolean(),
-          strict: boolean()
+          fingerprint_bits: 16 | 64
         ) :: t()
   def new(options \\ []) do
-    options = Options.known!(options, [:capacity, :max_capacity, :tiers, :lifetime, :strict])
+    options =
+      Options.known!(options, [:capacity, :max_capacity, :tiers, :lifetime, :fingerprint_bits])
+
     capacity = Options.count!(options, :capacity, @default_capacity)
     max_capacity = Options.count!(options, :max_capacity, min(2 * capacity, 1_000_000_000))
     tiers = options |> Keyword.get(:tiers, @default_tiers) |> tiers!()
     lifetime = Options.boolean!(options, :lifetime, false)
-    strict = Options.boolean!(options, :strict, false)
+    strict = Options.one_of!(options, :fingerprint_bits, [16, 64]) == 64
     Native.caps_new({capacity, max_capacity}, tiers, lifetime, strict)
   end
 

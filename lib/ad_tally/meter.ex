@@ -101,7 +101,7 @@ defmodule AdTally.Meter do
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
       given up, which is logged and counted in `info/1`. Default: 10,000.
-    * `:keep` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
+    * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
     * `:flush` - for how many milliseconds a meter that is stopped waits for sinks and for
       `:on_late`; windows that are left then are lost, which is logged. A replay of old events closes
       more windows than a disk syncs files meanwhile, and should wait for as long as that takes.
@@ -110,7 +110,7 @@ defmodule AdTally.Meter do
       1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
       from the list before. Each is given
       once at most: a list at which it raises is not given again, and while 100,000 wait
-      further ones are dropped, which `info/1` shows. Their metrics are in `:left_out` in any
+      further ones are dropped, which `info/1` shows. Their metrics are in `:excluded` in any
       case. Default: none.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
@@ -235,7 +235,7 @@ defmodule AdTally.Meter do
 
   @doc """
   What was counted, by dimensions: a map for each group of rows in open windows and in those
-  closed less than `:keep` ago.
+  closed less than `:retain` ago.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
     * `:from`, `:to` - only windows that begin at `:from` or later and before `:to`, in Unix
@@ -269,7 +269,7 @@ defmodule AdTally.Meter do
     * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
       `overflow` and `refused`, which add up to it. Refused are those that raised, with all of
       the list they were in
-    * `:left_out` - what was not added to any window, by `:duplicate`, `:late` and `:future`, and
+    * `:excluded` - what was not added to any window, by `:duplicate`, `:late` and `:future`, and
       by metric
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of an event that was counted, 0 if none was
@@ -284,8 +284,8 @@ defmodule AdTally.Meter do
       iex> tomorrow = System.system_time(:millisecond) + 86_400_000
       iex> AdTally.Meter.record(Informing, %AdTally.Event{at: tomorrow, dimensions: {42}, metrics: [clicks: 1]})
       :future
-      iex> %{events: events, left_out: left_out} = AdTally.Meter.info(Informing)
-      iex> {events.received, events.applied, events.future, left_out.future}
+      iex> %{events: events, excluded: excluded} = AdTally.Meter.info(Informing)
+      iex> {events.received, events.applied, events.future, excluded.future}
       {1, 0, 1, %{clicks: 1}}
   """
   @spec info(name()) :: map()
@@ -527,7 +527,7 @@ defmodule AdTally.Meter do
   end
 
   defp forget(state) do
-    oldest = System.monotonic_time(:millisecond) - state.config.keep
+    oldest = System.monotonic_time(:millisecond) - state.config.retain
 
     case :queue.peek(state.kept) do
       {:value, {closed_at, _window}} when closed_at < oldest ->

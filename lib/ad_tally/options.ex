@@ -61,6 +61,19 @@ defmodule AdTally.Options do
     end
   end
 
+  # The first one by default.
+  def one_of!(options, name, [default | _] = values) do
+    value = Keyword.get(options, name, default)
+
+    if value in values do
+      value
+    else
+      raise ArgumentError,
+            "expected #{inspect(name)} to be #{Enum.map_join(values, " or ", &inspect/1)}, " <>
+              "got: #{inspect(value)}"
+    end
+  end
+
   def precision!(options, default) do
     case Keyword.get(options, :precision, default) do
       precision when is_integer(precision) and precision in 4..18 ->

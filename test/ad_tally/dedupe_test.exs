@@ -11,15 +11,15 @@ defmodule AdTally.DedupeTest do
 
   # Wide, so that no ids look alike.
   defp dedupe(options \\ []),
-    do: Dedupe.new(Keyword.merge([capacity: 1_000, wide: true], options))
+    do: Dedupe.new(Keyword.merge([capacity: 1_000, fingerprint_bits: 61], options))
 
   describe "beside every id in a map" do
     test "no copy passes within the window, and nothing new is dropped" do
       seed = :rand.uniform(1_000_000)
       :rand.seed(:exsss, seed)
 
-      for wide <- [true, false], window <- [1, 7_001, 10 * @minute] do
-        dedupe = dedupe(wide: wide, window: window)
+      for bits <- [61, 28], window <- [1, 7_001, 10 * @minute] do
+        dedupe = dedupe(fingerprint_bits: bits, window: window)
         ids = for n <- 1..300, id <- [n, "id-#{n}", {:click, n}], do: id
 
         # Time is what was seen of it.
@@ -30,7 +30,7 @@ defmodule AdTally.DedupeTest do
           at = newest + Enum.random(-window..div(window, 20))
           newest = max(newest, at)
           first? = Dedupe.first?(dedupe, id, at)
-          message = "seed #{seed}, wide #{wide}, window #{window}, #{inspect(id)} at #{at}"
+          message = "seed #{seed}, #{bits} bits, window #{window}, #{inspect(id)} at #{at}"
 
           case seen do
             %{^id => then} when newest - then <= window -> refute first?, message
@@ -48,8 +48,8 @@ defmodule AdTally.DedupeTest do
 
   test "of 32 processes that ask at once one is told that it is the first" do
     # Of narrow ids one looks like another one in some thousand runs.
-    for {wide, dropped} <- [{false, 0..1}, {true, 0..0}] do
-      dedupe = dedupe(capacity: 10_000, wide: wide)
+    for {bits, dropped} <- [{28, 0..1}, {61, 0..0}] do
+      dedupe = dedupe(capacity: 10_000, fingerprint_bits: bits)
 
       firsts =
         1..32
@@ -69,8 +69,8 @@ defmodule AdTally.DedupeTest do
 
   test "what there is no room for is forgotten early, which is counted, and nothing is dropped" do
     # With a hundred narrow ids in a line one looks like another one in 200 runs.
-    for {wide, dropped} <- [{false, 0..2}, {true, 0..0}] do
-      dedupe = dedupe(capacity: 100, wide: wide)
+    for {bits, dropped} <- [{28, 0..2}, {61, 0..0}] do
+      dedupe = dedupe(capacity: 100, fingerprint_bits: bits)
       firsts = Enum.count(1..10_000, &Dedupe.first?(dedupe, &1, @begin))
       assert (10_000 - firsts) in dropped
       info = Dedupe.info(dedupe)
@@ -95,8 +95,8 @@ defmodule AdTally.DedupeTest do
   end
 
   test "memory is what the docs say" do
-    for {wide, least, most, load} <- [{false, 6.4, 7.2, 0.75}, {true, 18, 20, 0.6}] do
-      dedupe = dedupe(wide: wide, capacity: 200_000)
+    for {bits, least, most, load} <- [{28, 6.4, 7.2, 0.75}, {61, 18, 20, 0.6}] do
+      dedupe = dedupe(fingerprint_bits: bits, capacity: 200_000)
       window = 10 * @minute
 
       # As many as there is room for in a window, for a quarter longer: all of them are remembered.
@@ -123,7 +123,7 @@ defmodule AdTally.DedupeTest do
           {[window: 0], "expected :window to be milliseconds"},
           {[window: 1.5], "expected :window to be milliseconds"},
           {[capacity: 0], "expected :capacity to be an integer from 1"},
-          {[wide: nil], "expected :wide to be true or false"},
+          {[fingerprint_bits: 32], "expected :fingerprint_bits to be 28 or 61, got: 32"},
           {[size: 1], "unknown or repeated options [:size]"}
         ] do
       assert_raise ArgumentError, ~r/#{Regex.escape(words)}/, fn -> Dedupe.new(options) end

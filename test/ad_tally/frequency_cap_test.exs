@@ -14,7 +14,7 @@ defmodule AdTally.FrequencyCapTest do
 
   # Strict, so that no pairs look alike.
   defp caps(options \\ []),
-    do: FrequencyCap.new(Keyword.merge([capacity: 1_000, strict: true], options))
+    do: FrequencyCap.new(Keyword.merge([capacity: 1_000, fingerprint_bits: 64], options))
 
   defp rules(rules), do: FrequencyCap.rules!(rules)
 
@@ -41,9 +41,9 @@ defmodule AdTally.FrequencyCapTest do
       :rand.seed(:exsss, seed)
 
       for tiers <- [[{5 * @minute, 14 * @day}], [{@minute, @day}, {@hour, 30 * @day}]],
-          strict <- [false, true],
+          bits <- [16, 64],
           lateness <- [0, 3 * @hour] do
-        caps = caps(tiers: tiers, strict: strict, lifetime: true)
+        caps = caps(tiers: tiers, fingerprint_bits: bits, lifetime: true)
 
         rules = [
           {1, Enum.random(1..(2 * @hour))},
@@ -242,7 +242,7 @@ defmodule AdTally.FrequencyCapTest do
 
     test "are sorted out in one call, however many" do
       # Laid out for so many that hardly ever two of these share a line.
-      caps = caps(capacity: 1_000_000, strict: false)
+      caps = caps(capacity: 1_000_000, fingerprint_bits: 16)
       one = rules([{1, @hour}])
       scopes = for number <- 1..500, do: {{:ad, number}, one}
       shown = for number <- 1..500, rem(number, 3) == 0 or number in 40..120, do: {:ad, number}
@@ -356,7 +356,7 @@ defmodule AdTally.FrequencyCapTest do
             {[tiers: [{2_000, 10_000}, {1_000, 20_000}]], "tiers go from fine to coarse"},
             {[tiers: [{1_000, -1}]], "expected :tiers to be a list of {granularity, horizon}"},
             {[lifetime: 1], "expected :lifetime to be true or false"},
-            {[strict: nil], "expected :strict to be true or false"},
+            {[fingerprint_bits: 32], "expected :fingerprint_bits to be 16 or 64, got: 32"},
             {[granularity: 1], "unknown or repeated options [:granularity]"}
           ] do
         error = assert_raise ArgumentError, fn -> FrequencyCap.new(options) end

@@ -36,7 +36,7 @@ defmodule AdTally.MeterStreamTest do
       window: @window,
       lateness: @lateness,
       reach: [by: [:campaign]],
-      dedupe: [window: 600_000, capacity: count, wide: true],
+      dedupe: [window: 600_000, capacity: count, fingerprint_bits: 61],
       flush: 600_000,
       sinks: [{Files, dir: dir}]
     })
@@ -62,7 +62,7 @@ defmodule AdTally.MeterStreamTest do
     assert %{received: ^sent, applied: ^accepted, duplicate: ^duplicates, late: ^late} =
              info.events
 
-    assert info.left_out.late.spend_micros == spent_late
+    assert info.excluded.late.spend_micros == spent_late
 
     # A twentieth is sent again; a hundredth is late.
     assert duplicates > div(count, 25)

@@ -27,7 +27,7 @@ defmodule AdTally.MeterTest do
       metrics: @metrics,
       clock: :events,
       reach: [by: [:campaign]],
-      dedupe: [window: 100 * @minute, capacity: 100_000, wide: true],
+      dedupe: [window: 100 * @minute, capacity: 100_000, fingerprint_bits: 61],
       sinks: [{Telling, to: self()}]
     ]
 
@@ -125,7 +125,7 @@ defmodule AdTally.MeterTest do
                overflow: 0
              } = info.events
 
-      assert info.left_out.duplicate ==
+      assert info.excluded.duplicate ==
                Enum.reduce(events, nothing(), &sum(totals(&1.metrics), &2))
 
       stop_supervised!(name)
@@ -231,7 +231,7 @@ defmodule AdTally.MeterTest do
     assert Meter.record(name, event(id: 3, at: @begin + 260)) == :ok
     info = Meter.info(name)
     assert %{received: 4, applied: 3, late: 1} = info.events
-    assert info.left_out.late == %{impressions: 0, clicks: 0, spend_micros: 70}
+    assert info.excluded.late == %{impressions: 0, clicks: 0, spend_micros: 70}
 
     assert {info.closed_windows, info.open_windows, info.newest} == {1, 1, @begin + 260}
 
@@ -247,7 +247,7 @@ defmodule AdTally.MeterTest do
     assert Meter.record(name, event(at: now + 120_000, metrics: [clicks: 5])) == :future
     assert_receive {:window, %Window{partial: false}, [{{42, 7, "us"}, _totals}], _reach}, 2_000
     assert Meter.record(name, event(at: now - 1_000)) == :late
-    assert %{events: %{future: 1, late: 2}, left_out: %{future: %{clicks: 5}}} = Meter.info(name)
+    assert %{events: %{future: 1, late: 2}, excluded: %{future: %{clicks: 5}}} = Meter.info(name)
   end
 
   test "rows that have no room are counted in the overflow", %{name: name} do
@@ -475,7 +475,7 @@ defmodule AdTally.MeterTest do
       assert %{late: 60_000} = Meter.record_many(name, late)
       %{waiting: now, dropped: dropped} = Meter.info(name).on_late
       assert {now, dropped} == {100_000, waiting + 20_000}
-      assert Meter.info(name).left_out.late.impressions == 120_000 + waiting
+      assert Meter.info(name).excluded.late.impressions == 120_000 + waiting
       assert capture_log(fn -> stop_supervised!(name) end) =~ "late events that"
     end
 

@@ -21,7 +21,7 @@ defmodule AdTally.Native.MeterResponsivenessTest do
       fn -> nil end,
       fn nil ->
         record(
-          [window: 200, lateness: 100, keep: 400, sinks: [{Files, dir: dir}]],
+          [window: 200, lateness: 100, retain: 400, sinks: [{Files, dir: dir}]],
           fn name -> report_until(name, now() + @milliseconds) end
         )
       end,

@@ -100,7 +100,7 @@ defmodule AdTally.Native.TermsTest do
           &FrequencyCap.admit_all(&1, [{term, rules}, {2, rules}], 1, 1_000)
         ] do
       decided = fn ->
-        caps = FrequencyCap.new(capacity: 10, strict: true)
+        caps = FrequencyCap.new(capacity: 10, fingerprint_bits: 64)
         first = answer(fn -> call.(caps) end)
         # Counted or not, and under the same key.
         {first, answer(fn -> call.(caps) end), FrequencyCap.info(caps).pairs}

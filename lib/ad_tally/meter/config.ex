@@ -18,7 +18,7 @@ defmodule AdTally.Meter.Config do
     :max_keys,
     :sinks,
     :max_waiting,
-    :keep,
+    :retain,
     :flush,
     :on_late
   ]
@@ -56,7 +56,7 @@ defmodule AdTally.Meter.Config do
       ids: ids!(Keyword.get(options, :dedupe, false)),
       sinks: sinks!(Keyword.get(options, :sinks, [])),
       max_waiting: Options.count!(options, :max_waiting, 10_000),
-      keep: Options.milliseconds!(options, :keep, 3_600_000),
+      retain: Options.milliseconds!(options, :retain, 3_600_000),
       flush: flush(options),
       on_late: on_late!(Keyword.get(options, :on_late)),
       tick: window |> div(10) |> max(10) |> min(1_000)
@@ -136,10 +136,10 @@ defmodule AdTally.Meter.Config do
   defp ids!(false), do: nil
 
   defp ids!(options) do
-    options = Options.known!(options, [:window, :capacity, :wide])
+    options = Options.known!(options, [:window, :capacity, :fingerprint_bits])
     window = Options.milliseconds!(options, :window, 600_000)
     capacity = Options.count!(options, :capacity, 1_000_000)
-    {window, capacity, Options.boolean!(options, :wide, false)}
+    {window, capacity, Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61}
   end
 
   defp sinks!(sinks) do

@@ -579,15 +579,15 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::overflow(), events.overflow),
         (atoms::refused(), events.refused),
     ];
-    let left_out = [atoms::duplicate(), atoms::late(), atoms::future()];
-    let left_out: Vec<(Atom, Term<'a>)> = left_out
+    let excluded = [atoms::duplicate(), atoms::late(), atoms::future()];
+    let excluded: Vec<(Atom, Term<'a>)> = excluded
         .into_iter()
         .zip(&info.left_out)
         .map(|(why, amounts)| (why, counters::row(env, &table.metrics, amounts)))
         .collect();
     let pairs = [
         (atoms::events(), Term::map_from_pairs(env, &counts)?),
-        (atoms::left_out(), Term::map_from_pairs(env, &left_out)?),
+        (atoms::excluded(), Term::map_from_pairs(env, &excluded)?),
         (atoms::open_windows(), info.open_windows.encode(env)),
         (atoms::newest(), info.newest.encode(env)),
         (atoms::memory_bytes(), info.memory_bytes.encode(env)),
