@@ -73,7 +73,7 @@ defmodule AdTally.MixProject do
       source_ref: "v#{@version}",
       # What the guides show.
       assets: %{"guides/assets" => "assets"},
-      extras: ["README.md" | Path.wildcard("guides/*.md")] ++ ["CHANGELOG.md"]
+      extras: ["README.md" | Path.wildcard("guides/**/*.md")] ++ ["CHANGELOG.md"]
     ]
   end
 end
