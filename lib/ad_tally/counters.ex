@@ -1,7 +1,7 @@
 defmodule AdTally.Counters do
   @moduledoc """
-  Keyed 64-bit counters: several metrics a key, added to by any number of
-  processes at once.
+  Keyed 64-bit counters with several metrics per key. Any number of processes add to
+  them at the same time.
 
       iex> counters = AdTally.Counters.new(metrics: [:impressions, :clicks, :spend_micros])
       iex> AdTally.Counters.add(counters, {42, "creative-7"}, :impressions)
@@ -29,9 +29,8 @@ defmodule AdTally.Counters do
   Amounts are signed 64-bit integers, so a correction can be negative. Totals are
   exact and never wrap: an add that would take the cell it goes to out of the
   signed 64-bit range returns `:overflow` and goes to the overflow row of its metric
-  instead. A key has one such cell a metric until schedulers collide on it, and one
-  for each scheduler from then on; a total read from several cells is their exact
-  sum, of whatever size.
+  instead. A key has one such cell per metric. When schedulers collide on it, it gets
+  one for each scheduler; its total is their exact sum, which may exceed 64 bits.
 
   ## Overflow
 
@@ -44,10 +43,9 @@ defmodule AdTally.Counters do
   ## What is guaranteed
 
   An add is one call into native code that takes no lock and sends no message. No
-  add is lost and none is counted twice: each is in exactly one drain. A process
-  that has added sees its adds in what it reads next. Reading a row while others
-  add shows each metric at some moment during the call, not all of them at the
-  same one.
+  add is lost and none is counted twice: each is in exactly one drain. A process sees
+  its own adds in what it reads next. A row that is read while others add has each
+  metric's total of some moment during the call, not all of the same moment.
 
   No call holds a scheduler for longer than a millisecond, however long the list
   or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
@@ -121,7 +119,7 @@ defmodule AdTally.Counters do
   def add(counters, key, metric), do: Native.counters_add(counters, key, metric)
 
   @doc """
-  Adds an amount to a metric of a key. As `add/3` otherwise.
+  Adds an amount to a metric of a key. Otherwise like `add/3`.
 
       iex> counters = AdTally.Counters.new(metrics: [:spend_micros])
       iex> AdTally.Counters.add(counters, {42, :us}, :spend_micros, 1_250)
@@ -139,7 +137,7 @@ defmodule AdTally.Counters do
   Adds a list of `{key, metric, amount}`, faster than one by one.
 
   Returns `{:overflow, count}` if `count` of them went to overflow rows. All items
-  are looked at before the first is added: one bad item raises `ArgumentError` and
+  are checked before the first is added: one bad item raises `ArgumentError` and
   nothing is counted. A reader or a drain in between may see some of the items
   added and others not yet.
 
@@ -184,8 +182,8 @@ defmodule AdTally.Counters do
   @doc """
   All keys with their totals, in no particular order.
 
-  Adds go on meanwhile. A row shows its totals at the time it is reached, and a
-  key that is new since the call may be missing.
+  Other processes may add meanwhile. A row has its totals at the time when it is
+  read, and a key that is new since the call may be missing.
 
       iex> counters = AdTally.Counters.new(metrics: [:clicks])
       iex> AdTally.Counters.add_many(counters, [{1, :clicks, 1}, {2, :clicks, 2}])
@@ -200,7 +198,7 @@ defmodule AdTally.Counters do
 
   The table is empty afterwards and goes on counting. Each add is in exactly one
   drain, whatever runs at the same time. If the calling process is killed during
-  the call, what it has taken out is gone with it.
+  the call, what it has taken out is lost.
 
       iex> counters = AdTally.Counters.new(metrics: [:clicks])
       iex> AdTally.Counters.add(counters, 1, :clicks)
@@ -213,7 +211,7 @@ defmodule AdTally.Counters do
   def drain(counters), do: counters |> drain_with_overflow() |> elem(0)
 
   @doc """
-  As `drain/1`, with the totals of the overflow rows since the last drain.
+  Like `drain/1`, with the totals of the overflow rows since the last drain.
 
   The rows and the overflow together are all that was added between two drains.
 

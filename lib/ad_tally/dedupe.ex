@@ -1,9 +1,9 @@
 defmodule AdTally.Dedupe do
   @moduledoc """
-  Dedupe: whether an event is here for the first time, or was delivered again.
+  Whether an event's id is seen for the first time, or was delivered again.
 
-  Queues deliver at least once. Whoever asks `first?/3` with the event's id before counting
-  counts once.
+  Queues deliver at least once. Ask `first?/3` with the event's id before you count the
+  event, and it is counted once.
 
       iex> dedupe = AdTally.Dedupe.new(window: :timer.minutes(10), capacity: 100_000)
       iex> at = 1_780_272_000_000
@@ -13,28 +13,28 @@ defmodule AdTally.Dedupe do
       false
 
   A table is a reference that belongs to no process, and any process asks it directly. Ids are
-  keys as in `AdTally.Counters`: `1` and `"1"` are different. The id is all that counts: where
-  impressions and clicks have ids of their own kind, ask for `{:click, id}`. Times are Unix
+  keys as in `AdTally.Counters`: `1` and `"1"` are different. Only the id is compared: where
+  an impression and a click may have the same id, ask for `{:click, id}`. Times are Unix
   milliseconds.
 
   ## What is promised
 
     * **No copy passes** within the window after the id last came, as long as there is room.
       Of several copies that come at once exactly one is first.
-    * **Hardly anything new is dropped.** Ids are told apart by their line in the table and 28
-      bits under a random key. In a table that is full a new id looks like one that is there in
-      one case of eleven million (4 to 9 of 100 million fresh ids were dropped in the test that
-      measures it), with `fingerprint_bits: 61` in none that anybody will see.
-    * **Never in the way.** When more ids come in a window than there is room for, some of the
-      oldest are forgotten early: then a copy may pass, and nothing new is dropped. `info/1`
-      counts them as `:forgotten`.
+    * **Hardly any new id is taken for a copy.** Ids are told apart by their bucket and a
+      fingerprint of 28 bits, under a random key. In a full table one new id in eleven million
+      looks like another one (4 to 9 of 100 million in the test that measures it). With
+      `fingerprint_bits: 61` practically none does.
+    * **Never full.** When more ids come in a window than there is room for, some of the oldest
+      are evicted early: then a copy may pass, and no new id is dropped. `info/1` counts them as
+      `:forgotten`.
 
   ## Time
 
   Time is the newest `at` that was seen, so that old logs can be replayed; it does not pass
   by itself. Choose the window longer than the longest time between an event and its last
-  redelivery. An `at` more than a window past the system's time moves nothing, so that one
-  that is wrong has not all ids forgotten: `info/1` counts those as `:future`.
+  redelivery. An `at` more than a window ahead of the system's time does not move time, so
+  that one wrong time does not evict all ids: `info/1` counts those as `:future`.
 
   An id may be remembered for longer than the window: a quarter longer, and more where
   hardly any ids come or others had to be forgotten.
@@ -66,8 +66,8 @@ defmodule AdTally.Dedupe do
       from 1 to 1,000,000,000. Default: #{@default_capacity}. An id whose copies come in several
       quarters of the window may take a place in each of them. It takes 6.4 bytes each when the
       table is made, 7 when so many have come, and never more than 8.5 (for 100,000 ids and
-      more). The system provides the first ones at once, on a dirty scheduler, so that nobody
-      who brings an id has to wait for it: ten million in 10 to 200 ms, a billion in some
+      more). The system provides the first ones at once, on a dirty scheduler, so that
+      later calls do not wait for it: ten million in 10 to 200 ms, a billion in some
       seconds. A system that promises more memory than it has, as Linux does, may end the whole
       VM when it runs out.
 
@@ -111,19 +111,18 @@ defmodule AdTally.Dedupe do
   def first?(dedupe, id), do: Native.dedupe_first(dedupe, id)
 
   @doc """
-  The table's numbers. It looks at the whole table, on a dirty scheduler: 30 ms for ten million
+  The table's numbers. It reads the whole table, on a dirty scheduler: 30 ms for ten million
   ids.
 
     * `:ids` - ids that are remembered
-    * `:load` - which share of its entries is in use, by these ids and by copies of before
-    * `:stash` - lines that full ones go on in
+    * `:load` - the share of its entries that is in use, by these ids and by stale copies
+    * `:stash` - overflow buckets in use
     * `:duplicates` - ids that were not the first, since the table was made
-    * `:forgotten` - ids that were forgotten early because there was no room
+    * `:forgotten` - ids that were evicted early because there was no room
     * `:future` - times that were too far ahead to believe
-    * `:memory_bytes` - memory: all but what full lines go on in was provided when the table was
+    * `:memory_bytes` - memory: all but the overflow buckets is allocated when the table is
       made
-    * `:huge_bytes` - how much of it the system has put into huge pages, `nil` where it does not
-      tell
+    * `:huge_bytes` - how much of it is in huge pages, `nil` where the system does not tell
 
       iex> dedupe = AdTally.Dedupe.new(capacity: 1_000)
       iex> AdTally.Dedupe.first?(dedupe, 7)

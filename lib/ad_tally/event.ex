@@ -1,15 +1,15 @@
 defmodule AdTally.Event do
   @moduledoc """
-  Something that happened: what `AdTally.Meter.record/2` takes.
+  An ad event, as `AdTally.Meter.record/2` takes it.
 
-    * `:at` - when, in Unix milliseconds
-    * `:dimensions` - a tuple of what it is counted under, one value for each dimension of the
-      meter, in their order: integers, binaries or atoms
-    * `:metrics` - a keyword list of metrics and what is added to them; one metric may be there
-      more than once
-    * `:id` - what it is known by where events are delivered more than once, a key as in
-      `AdTally.Dedupe`; `nil` for none
-    * `:user` - who it was, an integer or a binary, for sketches of reach; `nil` for nobody
+    * `:at` - the event time, in Unix milliseconds
+    * `:dimensions` - a tuple with one value for each dimension of the meter, in their order:
+      integers, binaries or atoms
+    * `:metrics` - a keyword list of metrics and the amounts to add; a metric may occur more than
+      once
+    * `:id` - by which copies of the event are recognised, a key as in `AdTally.Dedupe`; `nil`
+      for an event that is never delivered twice
+    * `:user` - who saw or clicked it, an integer or a binary, for reach; `nil` if unknown
   """
 
   alias AdTally.{Dedupe, Reach}

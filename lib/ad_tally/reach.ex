@@ -1,8 +1,8 @@
 defmodule AdTally.Reach do
   @moduledoc """
-  Unique reach by key: how many different users each campaign, creative or country
-  has been shown to, in a few kilobytes a key at most, added to by any number of
-  processes at once.
+  Unique reach by key: how many different users have seen each campaign, creative or
+  country. A key takes a few kilobytes at most. Any number of processes add users at the
+  same time.
 
       iex> reach = AdTally.Reach.new(precision: 12)
       iex> AdTally.Reach.add(reach, {42, :us}, 80_351_110_224_678_912)
@@ -25,7 +25,7 @@ defmodule AdTally.Reach do
   A user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65,536 bytes. Both are
   hashed as Apache DataSketches hashes them: an integer as its 8 little-endian bytes, a
   binary as its bytes. So a sketch made here and one made in Spark or Python of the same
-  users unite without counting anybody twice.
+  users unite, and nobody is counted twice.
 
   **An integer and a string are different users**, here and there: `1` and `"1"` are two
   people. Choose one form for each kind of id and keep to it in every system that sketches
@@ -35,11 +35,11 @@ defmodule AdTally.Reach do
 
   ## Estimates
 
-  A key with few users, up to 384 at the default precision of 12, keeps a mark of each, and
-  its estimate is all but exact. With more it keeps 2^precision registers instead, of a byte
-  each:
+  A key with few users, up to 384 at the default precision of 12, keeps a coupon for each
+  of them: 32 bits of its hash. Its estimate is nearly exact. A key with more users keeps
+  2^precision registers of one byte each:
 
-  | precision | registers | standard error | marks up to |
+  | precision | registers | standard error | coupons up to |
   | --- | --- | --- | --- |
   | 4 | 16 bytes | 26 % | 7 users |
   | 10 | 1 KiB | 3.25 % | 96 users |
@@ -51,8 +51,8 @@ defmodule AdTally.Reach do
   estimates in three are off by less, 19 in 20 by less than twice that.
   `AdTally.Sketch.bounds/2` gives the interval. See [Accuracy](accuracy.html).
 
-  What a key's sketch is depends on its users alone, not on their order or on which
-  process added them.
+  A key's sketch depends only on its users, not on their order or on which process added
+  them.
 
   ## Secrets
 
@@ -63,7 +63,7 @@ defmodule AdTally.Reach do
   others. It does not help against somebody who can add users and read the estimate after
   each.
 
-  Sketches then unite only with those of the same secret: everything else answers
+  Sketches then unite only with those of the same secret: everything else returns
   `{:error, :different_secret}`. Other systems can unite such sketches among each other,
   but not with sketches that they made themselves.
 
@@ -71,13 +71,13 @@ defmodule AdTally.Reach do
 
   `max_keys` is a budget. Once that many keys have a row, an add for a new key returns
   `:overflow` and its user goes to one sketch for all of those; `info/1` counts such adds
-  since the table was made, and `drain_with_overflow/1` hands out that sketch.
+  since the table was made, and `drain_with_overflow/1` returns that sketch.
 
   ## What is guaranteed
 
   An add is one call into native code that sends no message. For a key that has registers
   it takes no lock, and mostly writes nothing: it reads one byte. No user is lost: each add
-  is in exactly one drain. A process that has added sees its users in what it reads next.
+  is in exactly one drain. A process sees its own adds in what it reads next.
 
   No call holds a scheduler for longer than a millisecond, however long the list or large
   the table: long ones work in steps, or on dirty schedulers.
@@ -132,7 +132,7 @@ defmodule AdTally.Reach do
   end
 
   @doc """
-  Shows a user to a key.
+  Adds a user to a key's sketch.
 
   Returns `:overflow` if the key is new and the budget of keys is used up, see the
   module's documentation. Raises `ArgumentError` for a bad key, a bad user, or something
@@ -149,10 +149,10 @@ defmodule AdTally.Reach do
   def add(reach, key, user), do: Native.reach_add(reach, key, user)
 
   @doc """
-  Shows a list of `{key, user}`, faster than one by one.
+  Adds a list of `{key, user}`, faster than one by one.
 
   Returns `{:overflow, count}` if `count` of them were for keys without a row. All items
-  are looked at before the first is added: one bad item raises `ArgumentError` and nothing
+  are checked before the first is added: one bad item raises `ArgumentError` and nothing
   is counted. A reader or a drain in between may see some of the items added and others
   not yet.
 
@@ -174,9 +174,9 @@ defmodule AdTally.Reach do
   end
 
   @doc """
-  Shows a list of users to one key, faster still. As `add_many/2` otherwise.
+  Adds a list of users to one key's sketch, which is faster still. Otherwise like `add_many/2`.
 
-  A key gets no row by no users.
+  An empty list makes no row for the key.
 
       iex> reach = AdTally.Reach.new()
       iex> AdTally.Reach.add_many(reach, {42, :us}, [1, 2, 3, 2, 1])
@@ -209,8 +209,8 @@ defmodule AdTally.Reach do
   def estimate(reach, key), do: Native.reach_estimate(reach, key)
 
   @doc """
-  The number of different users of several keys together: whoever has seen two of them is
-  counted once.
+  The number of different users of several keys together: a user of two keys is counted
+  once.
 
   Keys that were not seen add nobody. All keys are read from the table of one moment,
   before or after a drain.
@@ -241,7 +241,7 @@ defmodule AdTally.Reach do
   def sketch(reach, key), do: Native.reach_sketch(reach, key)
 
   @doc """
-  Shows all users of a sketch to a key.
+  Adds all users of a sketch to a key's sketch.
 
   The table keeps its precision. A finer sketch is folded down to it; a coarser one is
   refused with `{:error, {:coarser_precision, precision}}`, because it would take the
@@ -261,8 +261,8 @@ defmodule AdTally.Reach do
   @doc """
   All keys with their sketches, in no particular order.
 
-  Adds go on meanwhile. A row shows its users at the time it is reached, and a key that is
-  new since the call may be missing.
+  Other processes may add meanwhile. A row has its users at the time when it is read, and a
+  key that is new since the call may be missing.
 
       iex> reach = AdTally.Reach.new()
       iex> AdTally.Reach.add(reach, 42, "a")
@@ -277,7 +277,7 @@ defmodule AdTally.Reach do
 
   The table is empty afterwards and goes on counting. Each add is in exactly one drain,
   whatever runs at the same time. If the calling process is killed during the call, what
-  it has taken out is gone with it.
+  it has taken out is lost.
 
       iex> reach = AdTally.Reach.new()
       iex> AdTally.Reach.add(reach, 42, "a")
@@ -312,7 +312,7 @@ defmodule AdTally.Reach do
     * `:keys` - keys that have a row
     * `:max_keys` - the budget of keys
     * `:precision` - that of its sketches
-    * `:sparse` - keys that have a mark for each user
+    * `:sparse` - keys that keep a coupon for each user
     * `:dense` - keys that have registers
     * `:memory_bytes` - native memory of the table, without what a drain that is under
       way still holds

@@ -1,7 +1,7 @@
 defmodule AdTally.Sketch do
   @moduledoc """
-  One HyperLogLog sketch as a value: the number of different users among those it was
-  shown, its bounds, and its union with others.
+  One HyperLogLog sketch as a value: an estimate of how many different users were added to
+  it, bounds of that estimate, and unions with other sketches.
 
       iex> monday = AdTally.Sketch.from_users(["ann", "ben", "cho"])
       iex> tuesday = AdTally.Sketch.from_users(["cho", "dan"])
@@ -58,7 +58,7 @@ defmodule AdTally.Sketch do
                    binary_part(bytes, 3, 1) >= <<4>> and binary_part(bytes, 3, 1) <= <<18>>
 
   @doc """
-  The sketch of a list of users. Whoever is there twice counts once.
+  The sketch of a list of users. A user that is there twice counts once.
 
   ## Options
 
@@ -137,7 +137,7 @@ defmodule AdTally.Sketch do
 
   The estimate is that of joint maximum likelihood (Ertl, arXiv 1706.07290): the fewer
   users are in common, the better it is than the difference of the parts and their union.
-  As long as both sketches keep a mark of each user it is all but exact.
+  As long as both sketches keep coupons it is nearly exact.
   `{:error, :different_secret}` as in `union/1`.
 
   **When the answer is not worth having.** The error goes with the users of both, not with
@@ -173,7 +173,7 @@ defmodule AdTally.Sketch do
 
   @doc """
   The sketch as bytes in the HLL format of Apache DataSketches: LIST up to 7 users, SET up
-  to the number of marks that `AdTally.Reach` gives by precision, HLL_8 from there on.
+  to the number of coupons that `AdTally.Reach` gives by precision, HLL_8 from there on.
 
   Equal sketches have equal bytes. Registers are marked as out of order, because their
   users had none; readers then estimate from the registers. That a sketch has a secret, and
