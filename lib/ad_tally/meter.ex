@@ -56,7 +56,7 @@ defmodule AdTally.Meter do
 
   require Logger
 
-  alias AdTally.{Event, Native, Steps, Telemetry, Window}
+  alias AdTally.{Event, Native, Options, Steps, Telemetry, Window}
   alias AdTally.Meter.{Config, Delivery, Late, Report}
 
   @typedoc "A meter's name."
@@ -162,20 +162,44 @@ defmodule AdTally.Meter do
       iex> AdTally.Meter.record_many(Lists, events)
       %{ok: 2, duplicate: 1, late: 0, future: 0, overflow: 0}
 
-  Raises `ArgumentError` if any of them is no event that `record/2` would take; nothing is counted
-  then. A list of any length holds no scheduler: it is worked through in steps, and another process
-  may see some of its events counted and others not yet.
-  """
-  @spec record_many(name(), [Event.t()]) :: %{
-          ok: non_neg_integer(),
-          duplicate: non_neg_integer(),
-          late: non_neg_integer(),
-          future: non_neg_integer(),
-          overflow: non_neg_integer()
-        }
-  def record_many(name, events) do
-    {_meter, native, _late} = meter = running(name)
+  With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no event that
+  `record/2` would take; nothing is counted then. With `on_refused: :skip` those are left out, all
+  others are counted, and the map has one key more: `:refused`, a list of `{index, error}` with the
+  position of each refused event in the list, from 0, and the `ArgumentError` that says why. What is
+  no proper list raises all the same.
 
+      iex> options = [name: Skipping, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      iex> {:ok, _meter} = AdTally.Meter.start_link(options)
+      iex> good = %AdTally.Event{at: 1_780_272_000_004, dimensions: {42}, metrics: [clicks: 1]}
+      iex> events = [good, %{good | dimensions: {42, 7}}, good]
+      iex> %{ok: 2, refused: [{1, error}]} = AdTally.Meter.record_many(Skipping, events, on_refused: :skip)
+      iex> Exception.message(error)
+      "expected a tuple of 1 dimensions, one for each the meter has, got: {42, 7}"
+
+  A list of any length holds no scheduler: it is worked through in steps, and another process may see
+  some of its events counted and others not yet.
+  """
+  @spec record_many(name(), [Event.t()], on_refused: :raise | :skip) :: %{
+          required(:ok) => non_neg_integer(),
+          required(:duplicate) => non_neg_integer(),
+          required(:late) => non_neg_integer(),
+          required(:future) => non_neg_integer(),
+          required(:overflow) => non_neg_integer(),
+          optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
+        }
+  def record_many(name, events, options \\ []) do
+    case on_refused!(options) do
+      :raise -> record_all(running(name), events)
+      :skip -> record_good(running(name), events)
+    end
+  end
+
+  defp on_refused!([]), do: :raise
+
+  defp on_refused!(options),
+    do: options |> Options.known!([:on_refused]) |> Options.one_of!(:on_refused, [:raise, :skip])
+
+  defp record_all({_meter, native, _late} = meter, events) do
     first =
       try do
         record_first(native, events)
@@ -185,6 +209,56 @@ defmodule AdTally.Meter do
           reraise error, __STACKTRACE__
       end
 
+    record_after(meter, events, first)
+  end
+
+  # Mostly none is refused. Where one is, nothing was counted yet: those are looked for, and the others
+  # are a list of their own.
+  defp record_good({_meter, native, _late} = meter, events) do
+    first =
+      try do
+        record_first(native, events)
+      rescue
+        ArgumentError -> :refused
+      end
+
+    if first == :refused do
+      refused = refused(native, events)
+      Native.meter_refuse(native, length(refused))
+      meter |> record_all(others(events, refused, 0)) |> Map.put(:refused, refused)
+    else
+      meter |> record_after(events, first) |> Map.put(:refused, [])
+    end
+  end
+
+  # `{index, error}` of each event that is refused.
+  defp refused(native, events) do
+    refused(native, events, 0, [])
+  rescue
+    error in ArgumentError ->
+      Native.meter_refuse(native, how_many(events))
+      reraise error, __STACKTRACE__
+  end
+
+  defp refused(_native, [], _looked_at, refused), do: Enum.reverse(refused)
+
+  defp refused(native, events, looked_at, refused) do
+    {rest, more, some} = Native.meter_refused_some(native, events)
+
+    refused =
+      Enum.reduce(some, refused, fn {index, error}, all -> [{looked_at + index, error} | all] end)
+
+    refused(native, rest, looked_at + more, refused)
+  end
+
+  defp others(events, [], _index), do: events
+
+  defp others([_event | events], [{index, _error} | refused], index),
+    do: others(events, refused, index + 1)
+
+  defp others([event | events], refused, index), do: [event | others(events, refused, index + 1)]
+
+  defp record_after(meter, events, first) do
     counted = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
 
     if is_integer(first),

@@ -82,6 +82,7 @@ defmodule AdTally.Native do
   def meter_record(_name, _event), do: not_loaded()
   def meter_record_many(_meter, _events), do: not_loaded()
   def meter_check_some(_meter, _events), do: not_loaded()
+  def meter_refused_some(_meter, _events), do: not_loaded()
   def meter_record_some(_meter, _events), do: not_loaded()
 
   def read_in_place(_wanted), do: not_loaded()

@@ -36,6 +36,27 @@ defmodule AdTally.Native.MeterLongCallsTest do
       end
     end
 
+    test "that looks which events of a long list are refused" do
+      long_ones =
+        for field <- [:id, :user, :dimensions], number <- 1..100, do: event(field, number)
+
+      refused = for event <- long_ones, do: %{event | metrics: [unknown: Enum.to_list(1..100)]}
+
+      for events <- [List.duplicate(:event, 20_000), refused, long_ones] do
+        with_meter(1, nil, fn native ->
+          assert_short_calls(&Native.thread_time/0, fn timed ->
+            for _ <- 1..100 do
+              {time, {_rest, looked_at, refused}} =
+                timed.(fn -> Native.meter_refused_some(native, events) end)
+
+              assert looked_at > 0 and length(refused) <= looked_at
+              time
+            end
+          end)
+        end)
+      end
+    end
+
     test "that is given as many events as it takes, each of a new key and in one of many windows" do
       assert_short_calls(&Native.thread_time/0, fn timed ->
         for pass <- 1..200 do

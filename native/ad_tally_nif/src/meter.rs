@@ -355,6 +355,11 @@ hot! {
         with_events(table, |load| steps::check_some(env, events, load))
     }
 
+    /// Looks which events of a list are refused.
+    fn meter_refused_some(env, table: &Table, events: Term<'a>) {
+        with_events(table, |load| steps::refused_some(env, events, load))
+    }
+
     /// Counts events of a long list.
     fn meter_record_some(env, table: &Table, events: Term<'a>) {
         with_events(table, |load| steps::add_some(env, events, load))

@@ -136,6 +136,25 @@ pub fn check_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Re
     })
 }
 
+/// Looks which items of a list are refused, as far as time permits: the rest of the list, how many were looked at, and
+/// `{index, error}` of each one refused, in their order.
+pub fn refused_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
+    let mut refused = Vec::new();
+    let mut looked_at = 0_usize;
+    load.clear();
+    let rest = each(env, items, T::ITEM, |item| {
+        if load.is_full() {
+            load.clear();
+        }
+        if let Err(refusal) = with_layout!(L => load.read::<L>(env, item.into())) {
+            refused.push((looked_at, refusal));
+        }
+        looked_at += 1;
+        Ok::<_, Refusal>(())
+    })?;
+    Ok((rest, looked_at, refused).encode(env))
+}
+
 /// Applies items of a long list, as far as time permits: the rest of the list and what became of the others.
 pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
     let mut outcome = T::Outcome::default();
