@@ -61,7 +61,14 @@ defmodule AdTally.GuidesTest do
 
     Code.eval_string(reporting)
 
-    # What raises is no event, and what is refused counts nothing of its batch.
+    # One event of a newer version, whose time is in microseconds, is refused: its message alone fails.
+    newer = "01JEX5M3ZA,click,#{now * 1_000},42,7,us,ann,0"
+    batch = for line <- [impression, newer, click], do: message(line)
+    assert [%{status: :ok}, %{status: {:failed, reason}}, %{status: :ok}] = batch(batch)
+    assert reason =~ "a time is"
+    assert %{events: %{applied: 3, duplicate: 3, refused: 1}} = Meter.info(MyApp.Ads)
+
+    # What raises is no event.
     assert_raise MatchError, fn -> handle(["click"]) end
     unknown = "01JEX5M3Z8,view,#{now},42,8,us,ben,1250"
     assert_raise FunctionClauseError, fn -> handle([unknown]) end
@@ -84,14 +91,15 @@ defmodule AdTally.GuidesTest do
   end
 
   defp handle(lines) do
-    pipeline = MyApp.AdEvents
-
-    messages =
-      for line <- lines do
-        message = struct!(Message, data: line, acknowledger: {__MODULE__, nil, nil})
-        pipeline.handle_message(:default, message, %{})
-      end
-
-    assert pipeline.handle_batch(:default, messages, %{}, %{}) == messages
+    messages = Enum.map(lines, &message/1)
+    assert batch(messages) == messages
   end
+
+  defp message(line) do
+    message = struct!(Message, data: line, acknowledger: {__MODULE__, nil, nil})
+    apply(MyApp.AdEvents, :handle_message, [:default, message, %{}])
+  end
+
+  defp batch(messages),
+    do: apply(MyApp.AdEvents, :handle_batch, [:default, messages, %{}, %{}])
 end

@@ -5,6 +5,8 @@ unless Code.ensure_loaded?(Broadway) do
     defstruct [:data, :acknowledger, status: :ok]
 
     def update_data(message, fun), do: %{message | data: fun.(message.data)}
+
+    def failed(message, reason), do: %{message | status: {:failed, reason}}
   end
 
   defmodule Broadway do
