@@ -14,8 +14,9 @@ defmodule AdTally.Dedupe do
 
   A table is a reference that belongs to no process, and any process asks it directly. Ids are
   keys as in `AdTally.Counters`: `1` and `"1"` are different. Only the id is compared: where
-  an impression and a click may have the same id, ask for `{:click, id}`. Times are Unix
-  milliseconds.
+  an impression and a click may have the same id, ask for `{:click, id}`. An id that
+  is `nil` or `""`, or has one of them in a tuple, is refused: all events of an empty column
+  would be copies of the first. Times are Unix milliseconds.
 
   ## What is promised
 
@@ -45,7 +46,7 @@ defmodule AdTally.Dedupe do
   @typedoc "A table."
   @opaque t :: reference()
 
-  @typedoc "What an event is known by."
+  @typedoc ~S(What an event is known by: a key that is not `nil` or `""` and has neither in it.)
   @type id :: Counters.key()
 
   @typedoc "Unix milliseconds, from 0."
@@ -97,11 +98,13 @@ defmodule AdTally.Dedupe do
   @doc """
   Whether an id is seen for the first time. It is remembered from now on.
 
-  Raises `ArgumentError` for what is no id, and a negative time.
+  Raises `ArgumentError` for what is no id, one that says nothing, and a negative time.
 
       iex> dedupe = AdTally.Dedupe.new(capacity: 1_000)
       iex> for id <- [1, "1", 1, {:click, 1}], do: AdTally.Dedupe.first?(dedupe, id, 1_780_272_000_000)
       [true, true, false, true]
+      iex> AdTally.Dedupe.first?(dedupe, {:click, nil}, 1_780_272_000_000)
+      ** (ArgumentError) expected an id that is of one event only: with nil or "", alone or in a tuple, all events of an empty column would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask AdTally.Dedupe), got: {:click, nil}
   """
   @spec first?(t(), id(), at()) :: boolean()
   def first?(dedupe, id, at), do: Native.dedupe_first(dedupe, id, at)

@@ -8,7 +8,8 @@ defmodule AdTally.Event do
     * `:metrics` - a keyword list of metrics and the amounts to add; a metric may occur more than
       once
     * `:id` - by which copies of the event are recognised, a key as in `AdTally.Dedupe`; `nil`
-      for an event that is never delivered twice
+      for an event that is never delivered twice, and where the column of ids is empty: `""`, or
+      a tuple with `nil` or `""` in it, would make all of those copies of the first, and is refused
     * `:user` - who saw or clicked it, an integer or a binary, for reach; `nil` if unknown
   """
 

@@ -14,7 +14,9 @@ defmodule AdTally.FrequencyCap do
       :ok
 
   A table is a reference that belongs to no process. A *scope* is what is capped, a
-  campaign, an ad or an advertiser; scopes and users are keys as in `AdTally.Counters`.
+  campaign, an ad or an advertiser; scopes and users are keys as in `AdTally.Counters`. A user
+  that is `nil` or `""`, or has one of them in it, is refused: all events of an empty column
+  would share one cap.
   Times are Unix milliseconds and default to the system's.
 
   ## Rules

@@ -203,7 +203,7 @@ defmodule AdTally.MeterTest do
     start(name, window: 100)
     long = :crypto.strong_rand_bytes(200)
 
-    for length <- 0..70 do
+    for length <- 1..70 do
       part = binary_part(long, 3, length)
       own = :binary.copy(part)
       assert Meter.record(name, event(id: own, dimensions: {1, own, "us"})) == :ok
@@ -694,7 +694,7 @@ defmodule AdTally.MeterTest do
     for {length, number} <- Enum.with_index(lengths) do
       page = :binary.copy(<<1>>, length)
       event = event(dimensions: {page, "us"}, user: number, metrics: [n: 1])
-      long = event(id: page, dimensions: {"us", page}, user: page <> "u", metrics: [n: 1])
+      long = event(id: page <> "i", dimensions: {"us", page}, user: page <> "u", metrics: [n: 1])
 
       assert Meter.record(name, event) == :ok, "#{length} bytes"
       assert %{ok: 2} = Meter.record_many(name, [event, event])

@@ -283,6 +283,13 @@ impl<'a> InWords<'a> {
         Self { words, length }
     }
 
+    /// Whether there are none.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.length == 0
+    }
+
     /// The words that a key has of them.
     #[inline(always)]
     fn for_each(self, mut act: impl FnMut(u64)) {

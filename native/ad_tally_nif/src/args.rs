@@ -19,12 +19,52 @@ pub enum KeyFault {
     Length(Error),
     /// The room was too small.
     Room(usize),
+    /// It, or an element of it, is `nil` or `""` where that says nothing: why not.
+    Empty(&'static str),
 }
 
 impl From<Error> for KeyFault {
     fn from(error: Error) -> Self {
         Self::Length(error)
     }
+}
+
+/// What a key is for.
+pub trait Role {
+    /// Where `nil` and `""` are refused, bare or in a tuple: why.
+    const NO_EMPTY: Option<&'static str>;
+
+    /// Whether an element is one that is refused.
+    #[inline(always)]
+    fn refuses(is_empty: impl FnOnce() -> bool) -> bool {
+        Self::NO_EMPTY.is_some() && is_empty()
+    }
+}
+
+/// A key of counters or sketches, a scope, or the dimensions of an event: a value like any other may be missing.
+pub struct Place;
+/// The id of an event. All events with the id of an empty column would be copies of the first.
+pub struct Id;
+/// A user of caps. All events with the user of an empty column would have one cap.
+pub struct User;
+
+impl Role for Place {
+    const NO_EMPTY: Option<&'static str> = None;
+}
+
+impl Role for Id {
+    const NO_EMPTY: Option<&'static str> = Some(
+        "expected an id that is of one event only: with nil or \"\", alone or in a tuple, all events of an empty column \
+         would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask \
+         AdTally.Dedupe)",
+    );
+}
+
+impl Role for User {
+    const NO_EMPTY: Option<&'static str> = Some(
+        "expected a user that is one person only: with nil or \"\", alone or in a tuple, all events of an empty column \
+         would share one cap (do not ask for a cap where the user is not known)",
+    );
 }
 
 /// The elements of a key, and whether they are those of a tuple: a bare one is another key than a tuple of it.
@@ -57,17 +97,17 @@ impl<'p, 'a> Parts<'p, 'a> {
 
 /// Writes the words of a key. An atom is a symbol by the VM's word for it, which no other atom has while the VM runs.
 #[inline(always)]
-pub fn write_key<'r, 'a, L: Layout>(
+pub fn write_key<'r, 'a, L: Layout, R: Role>(
     env: Env<'a>,
     room: &'r mut [MaybeUninit<u64>],
     seed: &Seed,
     term: Raw<'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
     let parts = Parts::of::<L>(env, &term);
-    match write_short_key::<L>(env, room, seed, parts) {
+    match write_short_key::<L, R>(env, room, seed, parts) {
         // SAFETY: it has written that many words.
         Some((hash, length)) => Ok(HashedKey { hash, words: unsafe { written(room, length) } }),
-        None => write_any_key::<L>(env, room, seed, parts),
+        None => write_any_key::<L, R>(env, room, seed, parts),
     }
 }
 
@@ -85,7 +125,7 @@ pub unsafe fn written<T>(room: &[MaybeUninit<T>], length: usize) -> &[T] {
 /// Writes a key without long binaries: the hash and how many words. Apart from `write_any_key`, because here nothing is
 /// called that takes the writer's address, so that it stays in registers: 4 ns a key instead of 6.
 #[inline(always)]
-pub fn write_short_key<'a, L: Layout>(
+pub fn write_short_key<'a, L: Layout, R: Role>(
     env: Env<'a>,
     room: &mut [MaybeUninit<u64>],
     seed: &Seed,
@@ -98,15 +138,18 @@ pub fn write_short_key<'a, L: Layout>(
         if let Some(value) = terms::small::<L>(*element) {
             writer.integer(value);
         } else if let Some(bytes) = terms::short_binary_words::<L>(*element) {
-            if !writer.short_words(bytes) {
+            if R::refuses(|| bytes.is_empty()) || !writer.short_words(bytes) {
                 return None;
             }
         } else if terms::is_atom::<L>(env, *element) {
+            if R::refuses(|| terms::is_nil(*element)) {
+                return None;
+            }
             writer.symbol(element.word());
         } else if let Some(value) = terms::large::<L>(*element) {
             writer.integer(value);
         } else if let Some(bytes) = terms::binary::<L>(env, *element) {
-            if !writer.short_bytes(bytes) {
+            if R::refuses(|| bytes.is_empty()) || !writer.short_bytes(bytes) {
                 return None;
             }
         } else {
@@ -120,7 +163,7 @@ pub fn write_short_key<'a, L: Layout>(
 /// Writes any key, or says why it is none.
 #[cold]
 #[inline(never)]
-pub fn write_any_key<'r, 'a, L: Layout>(
+pub fn write_any_key<'r, 'a, L: Layout, R: Role>(
     env: Env<'a>,
     room: &'r mut [MaybeUninit<u64>],
     seed: &Seed,
@@ -128,6 +171,11 @@ pub fn write_any_key<'r, 'a, L: Layout>(
 ) -> Result<HashedKey<'r>, KeyFault> {
     let mut writer = parts.begin(room, seed)?;
     for element in parts.elements {
+        if let Some(why) = R::NO_EMPTY
+            && (terms::is_nil(*element) || terms::binary::<L>(env, *element).is_some_and(<[u8]>::is_empty))
+        {
+            return Err(KeyFault::Empty(why));
+        }
         if let Some(value) = terms::integer::<L>(env, *element) {
             writer.integer(value);
         } else if let Some(bytes) = terms::binary::<L>(env, *element) {
@@ -143,68 +191,82 @@ pub fn write_any_key<'r, 'a, L: Layout>(
 
 /// Reads a key and does something with it.
 #[inline(always)]
-pub fn with_key<'a, R>(
+pub fn with_key<'a, T>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
-    act: impl FnOnce(HashedKey<'_>) -> R,
-) -> Result<R, Refusal> {
+    act: impl FnOnce(HashedKey<'_>) -> T,
+) -> Result<T, Refusal> {
+    with_key_of::<Place, T>(env, seed, term, act)
+}
+
+#[inline(always)]
+fn with_key_of<'a, R: Role, T>(
+    env: Env<'a>,
+    seed: &Seed,
+    term: Raw<'a>,
+    act: impl FnOnce(HashedKey<'_>) -> T,
+) -> Result<T, Refusal> {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
+    match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
         Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(words)) => with_long_key(env, seed, term, words, act),
+        Err(KeyFault::Room(words)) => with_long_key::<R, T>(env, seed, term, words, act),
         Err(fault) => Err(refusal::key(term.in_env(env), fault)),
     }
 }
 
 /// The hash of a key.
 #[inline(always)]
-pub fn hash<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
-    with_layout!(L => hash_laid_out::<L>(env, seed, term))
+pub fn hash<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+    with_layout!(L => hash_laid_out::<L, R>(env, seed, term))
 }
 
 /// The same where the layout of terms was asked for already.
 #[inline(always)]
-pub fn hash_laid_out<'a, L: Layout>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
-    match hash_short::<L>(seed, term) {
+pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+    match hash_short::<L, R>(seed, term) {
         Some(hash) => Ok(hash),
-        None => hash_and_words(env, seed, term).map(|(hash, _words)| hash),
+        None => hash_and_words::<R>(env, seed, term).map(|(hash, _words)| hash),
     }
 }
 
 /// Of what ids mostly are: an integer or some bytes that lie where their term does, as those of a UUID do.
 #[inline(always)]
-pub fn hash_short<L: Layout>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
-    match terms::small::<L>(term) {
-        Some(value) => Some(key::hash_integer(seed, value)),
-        None => Some(key::hash_bytes(seed, terms::short_binary::<L>(term)?)),
+pub fn hash_short<L: Layout, R: Role>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
+    if let Some(value) = terms::small::<L>(term) {
+        return Some(key::hash_integer(seed, value));
     }
+    let bytes = terms::short_binary::<L>(term)?;
+    (!R::refuses(|| bytes.is_empty())).then(|| key::hash_bytes(seed, bytes))
 }
 
 /// The hash of any key, and how many words were hashed for it.
 #[inline(never)]
-pub fn hash_and_words<'a>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
+pub fn hash_and_words<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
     match with_layout!(L => terms::binary::<L>(env, term)) {
         Some(bytes) if bytes.len() > MAX_BYTES => {
             Err(refusal::key(term.in_env(env), Error::BinaryLength(bytes.len()).into()))
         }
-        Some(bytes) => Ok((key::hash_bytes(seed, bytes), bytes.len().div_ceil(size_of::<u64>()))),
-        None => with_key(env, seed, term, |key| (key.hash, key.words.len())),
+        // It is refused below.
+        Some(bytes) if !R::refuses(|| bytes.is_empty()) => {
+            Ok((key::hash_bytes(seed, bytes), bytes.len().div_ceil(size_of::<u64>())))
+        }
+        _ => with_key_of::<R, _>(env, seed, term, |key| (key.hash, key.words.len())),
     }
 }
 
 /// Of a key whose room was too small, with as many words as it was told to need so far.
 #[cold]
-fn with_long_key<'a, R>(
+fn with_long_key<'a, R: Role, T>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
     mut words: usize,
-    act: impl FnOnce(HashedKey<'_>) -> R,
-) -> Result<R, Refusal> {
+    act: impl FnOnce(HashedKey<'_>) -> T,
+) -> Result<T, Refusal> {
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_key::<L>(env, &mut room, seed, term)) {
+        match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
             Ok(key) => return Ok(act(key)),
             Err(KeyFault::Room(more)) => words = more,
             Err(fault) => return Err(refusal::key(term.in_env(env), fault)),

@@ -4,7 +4,7 @@ use ad_tally_core::Dedupe;
 use ad_tally_core::dedupe::{self, Config, Info};
 use rustler::{Encoder, Env, NifResult, Term};
 
-use crate::args;
+use crate::args::{self, Id};
 use crate::atoms;
 use crate::clock::now;
 use crate::hot::{At, hot};
@@ -19,7 +19,7 @@ resource!(Table, c"dedupe", "an AdTally.Dedupe table");
 
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, Refusal> {
-    let id = args::hash(env, dedupe::seed(), id)?;
+    let id = args::hash::<Id>(env, dedupe::seed(), id)?;
     let is_first = table.0.first(id, at, now)?;
     Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
 }

@@ -7,7 +7,7 @@ use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, NifResult, Term};
 
-use crate::args;
+use crate::args::{self, Place, Role, User};
 use crate::atoms;
 use crate::clock::now;
 use crate::hot::{At, hot};
@@ -30,13 +30,13 @@ const CANDIDATES: usize = 65;
 
 impl Table {
     #[inline(always)]
-    fn hash<'a>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, Refusal> {
-        args::hash(env, self.0.seed(), key)
+    fn hash<'a, R: Role>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, Refusal> {
+        args::hash::<R>(env, self.0.seed(), key)
     }
 
     #[inline(always)]
     fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, Refusal> {
-        Ok(FrequencyCap::pair(self.hash(env, scope)?, self.hash(env, user)?))
+        Ok(FrequencyCap::pair(self.hash::<Place>(env, scope)?, self.hash::<User>(env, user)?))
     }
 }
 
@@ -185,7 +185,7 @@ fn candidate<'a, L: Layout, P>(
             &set.0
         }
     };
-    let pair = find(FrequencyCap::pair(args::hash_laid_out::<L>(env, table.0.seed(), *scope)?, user));
+    let pair = find(FrequencyCap::pair(args::hash_laid_out::<L, Place>(env, table.0.seed(), *scope)?, user));
     Ok(Candidate { scope: *scope, pair, rules })
 }
 
@@ -199,7 +199,7 @@ fn read_candidates<'a, L: Layout, P>(
     find: impl Fn(u64) -> P,
     candidates: &mut Candidates<'a, P>,
 ) -> Result<Raw<'a>, Refusal> {
-    let user = table.hash(env, user)?;
+    let user = table.hash::<User>(env, user)?;
     let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
         let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {

@@ -10,10 +10,10 @@ use ad_tally_core::meter::{
     Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, Window, Written,
 };
 use ad_tally_core::row::MAX_METRICS;
-use ad_tally_core::{Add, Error, Meter, Secret};
+use ad_tally_core::{Add, Error, Meter, Secret, Seed};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
-use crate::args::{self, KeyFault, Parts};
+use crate::args::{self, Id, KeyFault, Parts, Place, Role};
 use crate::atoms;
 use crate::clock::now;
 use crate::counters;
@@ -72,7 +72,8 @@ impl Table {
                 Ok(At(at)) => Error::Time(at).into(),
                 Err(refusal) => refusal,
             },
-            Fault::Id(term) | Fault::Key(term) => self.key_refusal(env, term),
+            Fault::Id(term) => key_refusal::<Id>(env, dedupe::seed(), term),
+            Fault::Key(term) => key_refusal::<Place>(env, self.meter.seed(), term),
             Fault::Dimensions(term) => refusal::dimensions(term.in_env(env), self.dimensions),
             Fault::User(term) => refusal::user(term.in_env(env)),
             Fault::Metrics(term) => refusal::metrics(term.in_env(env), MAX_METRICS),
@@ -82,12 +83,6 @@ impl Table {
             Fault::Amount(term) => refusal::amount(term.in_env(env)),
             Fault::Room(_) => unreachable!("there was room for any keys"),
         }
-    }
-
-    /// Says once more, and in words, why a term is no key.
-    fn key_refusal<'a>(&self, env: Env<'a>, term: Raw<'a>) -> Refusal {
-        let read = args::hash(env, self.meter.seed(), term);
-        read.map_or_else(|refusal| refusal, |_hash| refusal::key(term.in_env(env), KeyFault::Type))
     }
 
     /// Reads amounts into the room: how many.
@@ -119,7 +114,7 @@ impl Table {
         of: Raw<'a>,
         long: &mut Long,
     ) -> Result<Written, Fault<'a>> {
-        match args::write_short_key::<L>(env, room, self.meter.seed(), Parts::of_tuple(elements)) {
+        match args::write_short_key::<L, Place>(env, room, self.meter.seed(), Parts::of_tuple(elements)) {
             Some((hash, length)) => Ok(Written { hash, begin: 0, length: length as u32 }),
             None => self.write_long_key(env, room, elements, of, long),
         }
@@ -135,7 +130,7 @@ impl Table {
         long: &mut Long,
     ) -> Result<Written, Fault<'a>> {
         let parts = Parts::of_tuple(elements);
-        match with_layout!(L => args::write_any_key::<L>(env, room, self.meter.seed(), parts)) {
+        match with_layout!(L => args::write_any_key::<L, Place>(env, room, self.meter.seed(), parts)) {
             Ok(key) => {
                 long.bytes += size_of_val::<[u64]>(key.words);
                 Ok(Written { hash: key.hash, begin: 0, length: key.words.len() as u32 })
@@ -255,6 +250,12 @@ impl Table {
     }
 }
 
+/// Says once more, and in words, why a term is no key.
+fn key_refusal<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Refusal {
+    let read = args::hash::<R>(env, seed, term);
+    read.map_or_else(|refusal| refusal, |_hash| refusal::key(term.in_env(env), KeyFault::Type))
+}
+
 /// What is seen of an event before it is known which meter it is for: finding that waits for memory, and meanwhile its id is
 /// hashed, if that is short.
 #[derive(Clone, Copy)]
@@ -266,7 +267,7 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     #[inline(always)]
     fn of<L: Layout>(event: EventTerm<'a>) -> Self {
-        Self { event, id: args::hash_short::<L>(dedupe::seed(), event.id) }
+        Self { event, id: args::hash_short::<L, Id>(dedupe::seed(), event.id) }
     }
 }
 
@@ -296,7 +297,7 @@ impl Long {
         match self.id {
             Some((word, hash)) if word == id.word() => Some(hash),
             _ => {
-                let (hash, words) = args::hash_and_words(env, dedupe::seed(), id).ok()?;
+                let (hash, words) = args::hash_and_words::<Id>(env, dedupe::seed(), id).ok()?;
                 self.bytes += words * size_of::<u64>();
                 self.id = Some((id.word(), hash));
                 Some(hash)

@@ -11,7 +11,7 @@ use ad_tally_core::{Added, Batch, HashedKey, Seed};
 use rustler::sys::enif_make_list_cell;
 use rustler::{Encoder, Env, Term};
 
-use crate::args::{self, KeyFault};
+use crate::args::{self, KeyFault, Place};
 use crate::atoms;
 use crate::refusal::{self, Refusal};
 use crate::terms::{self, Layout, Raw, with_layout};
@@ -92,7 +92,7 @@ pub fn push<'a, L: Layout, T: Copy>(
 ) -> Result<(), Refusal> {
     let mut words = 0;
     loop {
-        match args::write_key::<L>(env, batch.room(words), seed, key) {
+        match args::write_key::<L, Place>(env, batch.room(words), seed, key) {
             Ok(HashedKey { hash, words }) => {
                 let length = words.len();
                 // SAFETY: the key was written at the start of the room just now.
