@@ -28,15 +28,16 @@ defmodule AdTally.Meter do
 
   ## Windows
 
-  A window is `:window` milliseconds of event time. It is closed once the newest event, or with
-  `clock: :system` the system's time, is `:lateness` past its end. What was recorded in it by
-  then is in its rows, once; an event that comes for it later is `:late` and in no window. So is
-  one whose window would be closed at once, had it been there.
+  A window is `:window` milliseconds of event time. It is closed once the clock is `:lateness`
+  past its end: within a tenth of a window, at least 10 ms and at most a second. What was
+  recorded in it by then is in its rows, once. An event that comes for it later is `:late` and in
+  no window. So is one whose window has not begun and would be closed at once.
 
-  With `clock: :system`, the default, an event more than `:max_ahead` past the system's time is
-  refused as `:future`, so that one bad time cannot close everything. With `clock: :events`, for
-  replays of old logs, time moves only with the events: where none come, nothing is closed until
-  the meter stops.
+  With `clock: :system`, the default, the clock is the system's time. What events claim closes
+  nothing: no event is late before its window's end plus `:lateness`. An event more than
+  `:max_ahead` past the system's time is refused as `:future`, which bounds the windows that are
+  open. With `clock: :events`, for replays of old logs, the clock is the time of the newest
+  event: where none come, nothing is closed until the meter stops.
 
   Events that were late, copies or too far ahead are counted all the same, with their metrics, and
   those that were refused as events: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
@@ -49,7 +50,9 @@ defmodule AdTally.Meter do
 
   The `:id` alone says whether an event was there before, see `AdTally.Dedupe`: where ids are
   those of a kind, put the kind into it, and choose `dedupe: [window: ...]` longer than the
-  longest redelivery. An event that was late or refused is not remembered.
+  longest redelivery. An event whose id is remembered is a `:duplicate`, also when its window is
+  closed by now or its time is too far ahead. An event that was late, too far ahead or refused is
+  not remembered.
   """
 
   use GenServer
@@ -125,8 +128,8 @@ defmodule AdTally.Meter do
   Counts an event.
 
     * `:ok` - it is counted
-    * `:duplicate` - its id was there before
-    * `:late` - its window is closed, or would be if it had been there
+    * `:duplicate` - its id was there before, whatever else holds of it
+    * `:late` - its window is closed, or would be if it had begun
     * `:future` - its time is too far ahead
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
@@ -399,7 +402,7 @@ defmodule AdTally.Meter do
     Process.flag(:trap_exit, true)
     native = Native.meter_new(config.times, config.names, config.sketches, config.ids)
     # What is long past is late from the beginning, and opens no windows.
-    [] = Native.meter_close(native, now(config))
+    [] = Native.meter_close(native, System.system_time(:millisecond))
 
     deliveries =
       for {sink, options} <- config.sinks do
@@ -434,7 +437,7 @@ defmodule AdTally.Meter do
   @impl true
   def handle_info(:tick, state) do
     begin = System.monotonic_time()
-    periods = Native.meter_close(state.native, now(state.config))
+    periods = Native.meter_close(state.native, System.system_time(:millisecond))
     state = state |> closed(periods, false, begin) |> forget() |> tell_memory()
     {:noreply, tick(state)}
   end
@@ -525,9 +528,6 @@ defmodule AdTally.Meter do
         "taken, one of: #{sinks}"
     )
   end
-
-  defp now(%{clock: :system}), do: System.system_time(:millisecond)
-  defp now(%{clock: :events}), do: nil
 
   defp tick(state) do
     Process.send_after(self(), :tick, state.config.tick)

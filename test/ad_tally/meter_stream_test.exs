@@ -64,7 +64,7 @@ defmodule AdTally.MeterStreamTest do
 
     assert info.excluded.late.spend_micros == spent_late
 
-    # A twentieth is sent again; a hundredth is late.
+    # A hundredth is late.
     assert duplicates > div(count, 25)
     assert late in div(count, 100)..div(count, 50)
 
@@ -91,8 +91,15 @@ defmodule AdTally.MeterStreamTest do
 
     outcomes = count(outcomes, Meter.record(name, event), id)
 
+    # A twentieth is sent again, a part of that when its window is closed and with a time that is
+    # too far ahead, and copies all the same.
     outcomes =
-      if rem(id, 20) == 7, do: count(outcomes, Meter.record(name, event), id), else: outcomes
+      case rem(id, 100) do
+        7 -> count(outcomes, Meter.record(name, %{event | at: now - 10_000}), id)
+        27 -> count(outcomes, Meter.record(name, %{event | at: now + 600_000}), id)
+        again when again in [47, 67, 87] -> count(outcomes, Meter.record(name, event), id)
+        _ -> outcomes
+      end
 
     record(name, id + 1, left - 1, outcomes)
   end

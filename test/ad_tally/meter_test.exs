@@ -250,6 +250,93 @@ defmodule AdTally.MeterTest do
     assert %{events: %{future: 1, late: 2}, excluded: %{future: %{clicks: 5}}} = Meter.info(name)
   end
 
+  test "by the system's clock what events claim closes nothing", %{name: name} do
+    start(name, clock: :system, window: 100, lateness: 60_000, max_ahead: 3_600_000)
+    now = System.system_time(:millisecond)
+    event = fn id, at -> event(id: id, at: at) end
+    assert Meter.record(name, event.(1, now + 3_600_000)) == :ok
+    # Longer than anything that has a part in it is ahead, and more than a tick later.
+    assert Meter.record(name, event.(2, now)) == :ok
+    assert %{ok: 2, late: 0} = Meter.record_many(name, [event.(3, now), event.(4, now - 50_000)])
+    wait_for_ticks(name, 3)
+    assert Meter.record(name, event.(5, now - 50_000)) == :ok
+    assert %{ok: 1, late: 1} = Meter.record_many(name, [event.(6, now), event.(7, now - 61_000)])
+    assert %{closed_windows: 0, open_windows: 3, events: %{late: 1}} = Meter.info(name)
+  end
+
+  # Until the meter has looked that often whether windows are to be closed.
+  defp wait_for_ticks(name, count) do
+    pid = Process.whereis(name)
+    :erlang.trace(pid, true, [:receive])
+    for _ <- 1..count, do: assert_receive({:trace, ^pid, :receive, :tick}, 5_000)
+    :erlang.trace(pid, false, [:receive])
+  end
+
+  test "by the system's clock a window is closed within a tick of its time", %{name: name} do
+    start(name, clock: :system, window: 500, lateness: 500, max_ahead: 60_000)
+    now = System.system_time(:millisecond)
+    # Ahead of it, and at the same time, though that is long over by the first one's.
+    assert Meter.record(name, event(at: now + 50_000)) == :ok
+    assert Meter.record(name, event(at: now)) == :ok
+
+    assert_receive {:window, %Window{end: end_, sequence: 1, partial: false}, _rows, _reach},
+                   5_000
+
+    assert now < end_ and end_ <= now + 500
+    assert System.system_time(:millisecond) >= end_ + 500
+    assert Meter.record(name, event(at: now)) == :late
+  end
+
+  test "a copy is one whatever became of its window", %{name: name} do
+    Process.register(self(), __MODULE__.LateBesideCopies)
+
+    start(name,
+      clock: :system,
+      window: 60_000,
+      lateness: 60_000,
+      max_ahead: 60_000,
+      on_late: {__MODULE__, :late_beside_copies}
+    )
+
+    now = System.system_time(:millisecond)
+    known = for id <- 1..50, do: event(id: id, at: now)
+    assert %{ok: 50} = Meter.record_many(name, known)
+
+    at_times = fn events ->
+      for event <- events, at <- [0, now + 600_000], do: %{event | at: at}
+    end
+
+    copies = at_times.(known)
+    others = at_times.(for id <- 51..100, do: event(id: id))
+
+    for _ <- 1..2 do
+      assert %{duplicate: 100, late: 0, future: 0} = Meter.record_many(name, copies)
+      assert Enum.map(copies, &Meter.record(name, &1)) == List.duplicate(:duplicate, 100)
+      assert %{late: 50, future: 50, duplicate: 0} = Meter.record_many(name, others)
+      assert Meter.record(name, hd(others)) == :late
+    end
+
+    info = Meter.info(name)
+    assert %{applied: 50, duplicate: 400, late: 102, future: 100} = info.events
+    assert info.excluded.duplicate.impressions == 400
+    assert info.excluded.late.impressions == 102
+    stop_supervised!(name)
+    # Those alone are handed on that are late.
+    assert handed_on() == 102
+  end
+
+  def late_beside_copies(events), do: send(__MODULE__.LateBesideCopies, {:late, events})
+
+  defp handed_on(count \\ 0) do
+    receive do
+      {:late, events} ->
+        assert Enum.all?(events, &(&1.at == 0 and &1.id > 50))
+        handed_on(count + length(events))
+    after
+      0 -> count
+    end
+  end
+
   test "rows that have no room are counted in the overflow", %{name: name} do
     start(name, max_keys: 2)
 

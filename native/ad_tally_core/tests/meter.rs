@@ -74,6 +74,18 @@ fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) 
     })
 }
 
+/// Records an event in a batch of its own.
+fn record_in_batch(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
+    let (mut batch, mut outcomes) = (Batch::default(), Outcomes::default());
+    push(&mut batch, meter, sent, false);
+    assert_eq!(meter.record_batch(&batch, &mut outcomes, || now, || true), 1);
+    use Outcome::*;
+    let outcome =
+        [Applied, Duplicate, Late, Future, Overflow].into_iter().find(|it| outcomes.counts[*it as usize] == 1);
+    assert_eq!((outcomes.total(), outcomes.late.len()), (1, usize::from(outcome == Some(Late))));
+    outcome.expect("one of them")
+}
+
 /// Records an event that is looked for ahead as if it were another one.
 fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
     let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
@@ -168,15 +180,18 @@ proptest! {
 
     #[test]
     fn closed_windows_have_what_was_recorded_and_nothing_else(
-        events in prop::collection::vec((sent(), 0..30_u8), 1..500),
+        events in prop::collection::vec((sent(), 0..30_u8, 0..4 * SECOND), 1..500),
+        // By the events' time, or the system's, which some of them are past by more than is let in or than windows stay open.
+        max_ahead in prop_oneof![Just(None), Just(Some(2 * MINUTE)), Just(Some(10 * MINUTE))],
+        wide in any::<bool>(),
+        in_batches in any::<bool>(),
     ) {
-        let meter = meter(&config());
+        let dedupe = Some(dedupe::Config { wide, ..config().dedupe.expect("ids") });
+        let meter = meter(&Config { max_ahead, dedupe, ..config() });
         let mut expected: BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)> = BTreeMap::new();
-        let (mut ids, mut first, mut newest) = (HashSet::new(), 0, 0_u64);
-        // Windows that there are, also of copies alone.
-        let mut begun = HashSet::new();
-        let mut counts = Counts::default();
-        let mut left_out = [[0_i128; 2]; 2];
+        let (mut ids, mut first, mut newest, mut now) = (HashSet::new(), 0, 0_u64, BEGIN);
+        let mut counts = [0; 5];
+        let mut left_out = [[0_i128; 2]; 3];
         let check = |closed: Vec<Arc<Window>>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
             for window in closed {
                 let (rows_expected, users_expected) = expected.remove(&window.number).expect("one that has events");
@@ -189,35 +204,38 @@ proptest! {
                 assert_eq!(window.overflow(), [0, 0]);
             }
         };
-        for (sent, close) in events {
+        for (sent, close, passed) in events {
+            now += passed;
             let number = sent.at / MINUTE;
-            let outcome = record(&meter, &sent);
-            let has_passed = number < newest.saturating_sub(5 * MINUTE) / MINUTE;
-            let is_late = number < first || has_passed && !begun.contains(&number);
-            if !is_late {
-                begun.insert(number);
-            }
-            if is_late {
-                prop_assert_eq!(outcome, Outcome::Late);
-                counts.late += 1;
-                (0..2).for_each(|metric| left_out[1][metric] += i128::from(sent.amounts[metric]));
-            } else if sent.id.is_some_and(|id| !ids.insert(id)) {
-                prop_assert_eq!(outcome, Outcome::Duplicate);
-                counts.duplicate += 1;
-                (0..2).for_each(|metric| left_out[0][metric] += i128::from(sent.amounts[metric]));
+            let outcome = if in_batches { record_in_batch(&meter, &sent, now) } else { record_at(&meter, &sent, now) };
+            let first_in_time =
+                |newest: u64| max_ahead.map_or(newest, |_ahead| now).saturating_sub(5 * MINUTE) / MINUTE;
+            let is_late = number < first || number < first_in_time(newest) && !expected.contains_key(&number);
+            let expected_outcome = if sent.id.is_some_and(|id| ids.contains(&id)) {
+                Outcome::Duplicate
+            } else if max_ahead.is_some_and(|ahead| sent.at > now + ahead) {
+                Outcome::Future
+            } else if is_late {
+                Outcome::Late
             } else {
-                prop_assert_eq!(outcome, Outcome::Applied);
-                counts.applied += 1;
+                Outcome::Applied
+            };
+            prop_assert_eq!(outcome, expected_outcome);
+            counts[outcome as usize] += 1;
+            if outcome == Outcome::Applied {
+                ids.extend(sent.id);
                 newest = newest.max(sent.at);
                 let (rows, users) = expected.entry(number).or_default();
                 let row = rows.entry(sent.key).or_default();
                 (0..2).for_each(|metric| row[metric] += i128::from(sent.amounts[metric]));
                 users.entry(sent.key.0).or_default().insert(sent.user);
+            } else {
+                let left_out = &mut left_out[outcome as usize - Outcome::Duplicate as usize];
+                (0..2).for_each(|metric| left_out[metric] += i128::from(sent.amounts[metric]));
             }
             if close == 0 {
-                first = first.max(newest.saturating_sub(5 * MINUTE) / MINUTE);
-                begun.retain(|number| *number >= first);
-                let closed = meter.close(None);
+                first = first.max(first_in_time(newest));
+                let closed = meter.close(now);
                 prop_assert!(closed.iter().all(|window| window.number < first));
                 prop_assert!(closed.is_sorted_by_key(|window| window.number));
                 check(closed, &mut expected);
@@ -228,8 +246,9 @@ proptest! {
         check(meter.stop(), &mut expected);
         prop_assert!(expected.is_empty());
         let info = meter.info();
-        prop_assert_eq!(info.events, counts);
-        prop_assert_eq!(&info.left_out[..2], &left_out.map(|amounts| amounts.to_vec())[..]);
+        let [applied, duplicate, late, future, overflow] = counts;
+        prop_assert_eq!(info.events, Counts { applied, duplicate, late, future, overflow, refused: 0 });
+        prop_assert_eq!(info.left_out, left_out.map(|amounts| amounts.to_vec()));
         prop_assert_eq!((info.open_windows, info.newest), (0, newest));
     }
 }
@@ -299,7 +318,7 @@ proptest! {
             }
             prop_assert_eq!(&outcomes, &expected);
             if *cut == 0 {
-                let [one, other] = [&one_by_one, &in_batches].map(|meter| meter.close(None));
+                let [one, other] = [&one_by_one, &in_batches].map(|meter| meter.close(now));
                 prop_assert_eq!(contents(&one), contents(&other));
             }
         }
@@ -326,7 +345,7 @@ proptest! {
             let outcome = record(&plain, sent);
             prop_assert_eq!(record_ahead(&ahead, sent, hint), outcome);
             if at % 50 == 49 {
-                let [one, other] = [&plain, &ahead].map(|meter| meter.close(None));
+                let [one, other] = [&plain, &ahead].map(|meter| meter.close(0));
                 prop_assert_eq!(contents(&one), contents(&other));
             }
         }
@@ -488,7 +507,7 @@ fn record_beside_one_that_closes(wide: bool) {
         let closer = scope.spawn(|| {
             let mut closed = Vec::new();
             while !done.load(Relaxed) {
-                closed.extend(meter.close(None));
+                closed.extend(meter.close(0));
                 std::thread::yield_now();
             }
             closed.extend(meter.stop());
@@ -597,18 +616,115 @@ fn events_of_all_times_begin_no_windows_that_have_passed() {
 }
 
 #[test]
-fn time_that_passes_closes_windows_without_events() {
+fn the_systems_time_alone_closes_windows_and_no_event_is_late_before_that() {
+    // Events may be further ahead than windows stay open.
+    let config = Config { max_ahead: Some(60 * MINUTE), lateness: MINUTE, ..config() };
+    for in_batches in [true, false] {
+        let meter = meter(&config);
+        let mut id = 0;
+        let mut record = |at: u64, now: u64| {
+            id += 1;
+            let sent = Sent { id: Some(id), at, key: (1, 1), amounts: [1, 1], user: 1 };
+            if in_batches { record_in_batch(&meter, &sent, now) } else { record_at(&meter, &sent, now) }
+        };
+        assert_eq!(record(BEGIN + 60 * MINUTE, BEGIN), Outcome::Applied);
+        assert!(meter.close(BEGIN).is_empty());
+        // The first one of a window, and others.
+        let end = BEGIN + MINUTE;
+        assert_eq!(record(BEGIN, BEGIN), Outcome::Applied);
+        assert_eq!(record(BEGIN - MINUTE, BEGIN + MINUTE - 1), Outcome::Applied);
+        assert_eq!(record(BEGIN, end + MINUTE - 1), Outcome::Applied);
+        assert_eq!(record(BEGIN - MINUTE - 1, BEGIN + MINUTE - 1), Outcome::Late);
+        let closed = |now: u64| meter.close(now).iter().map(|window| meter.bounds(window.number)).collect::<Vec<_>>();
+        assert_eq!(closed(BEGIN + MINUTE - 1), []);
+        assert_eq!(closed(end + MINUTE - 1), [(BEGIN - MINUTE, BEGIN)]);
+        assert_eq!(record(BEGIN, end + MINUTE), Outcome::Applied, "it is open until somebody looks");
+        assert_eq!(closed(end + MINUTE), [(BEGIN, end)]);
+        assert_eq!(record(BEGIN, end + MINUTE), Outcome::Late);
+        assert_eq!(record(end, end + MINUTE), Outcome::Applied);
+        // A clock that goes back opens nothing again.
+        assert_eq!(closed(0), []);
+        assert_eq!(record(BEGIN, BEGIN), Outcome::Late);
+        assert_eq!(meter.stop().len(), 2);
+    }
+}
+
+#[test]
+fn by_the_events_time_the_systems_closes_nothing() {
     let meter = meter(&config());
     let sent = Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 };
     assert_eq!(record(&meter, &sent), Outcome::Applied);
-    assert!(meter.close(Some(BEGIN + 6 * MINUTE - 1)).is_empty());
-    let closed = meter.close(Some(BEGIN + 6 * MINUTE));
+    assert!(meter.close(BEGIN + 60 * MINUTE).is_empty());
+    assert_eq!(record(&meter, &Sent { at: BEGIN + 6 * MINUTE, ..sent }), Outcome::Applied);
+    let closed = meter.close(0);
     assert_eq!(closed.iter().map(|window| meter.bounds(window.number)).collect::<Vec<_>>(), [(BEGIN, BEGIN + MINUTE)]);
     assert_eq!(record(&meter, &sent), Outcome::Late);
-    assert_eq!(record(&meter, &Sent { at: BEGIN + MINUTE, ..sent }), Outcome::Applied);
-    // A clock that goes back opens nothing again.
-    assert!(meter.close(Some(0)).is_empty());
-    assert_eq!(record(&meter, &sent), Outcome::Late);
+}
+
+/// Narrow and wide ids, whose entries lie in all the places that there are: of a few in homes with room, and of more than they
+/// have room for.
+#[test]
+fn a_copy_is_one_whatever_became_of_its_window() {
+    for (wide, in_batches, capacity) in
+        [true, false].into_iter().flat_map(|wide| [(wide, true, 20), (wide, false, 20), (wide, true, 2_000)])
+    {
+        let dedupe = Some(dedupe::Config { window: 100 * MINUTE, capacity, wide });
+        let meter = meter(&Config { max_ahead: Some(MINUTE), dedupe, ..config() });
+        let sent = |id: u64, at: u64| Sent { id: Some(id), at, key: (1, 1), amounts: [1, 7], user: 1 };
+        let record = |sent: Sent, now: u64| {
+            if in_batches { record_in_batch(&meter, &sent, now) } else { record_at(&meter, &sent, now) }
+        };
+        for id in 1..=200 {
+            assert_eq!(record(sent(id, BEGIN), BEGIN), Outcome::Applied);
+        }
+        let later = BEGIN + 6 * MINUTE;
+        assert_eq!(meter.close(later).len(), 1);
+        // Those of 201 to 400 are not remembered, however often they come.
+        for round in 0..2 {
+            for id in 1..=400 {
+                let outcome = |new: Outcome| if id <= 200 { Outcome::Duplicate } else { new };
+                assert_eq!(record(sent(id, BEGIN), later), outcome(Outcome::Late), "{id} in round {round}");
+                assert_eq!(record(sent(id, later + MINUTE + 1), later), outcome(Outcome::Future), "{id} in {round}");
+                // In a window that there is none of and that would be closed at once.
+                assert_eq!(record(sent(id, BEGIN + 30 * SECOND), later), outcome(Outcome::Late), "{id} in {round}");
+            }
+        }
+        // A copy begins no window.
+        assert_eq!(record(sent(1, later), later), Outcome::Duplicate);
+        assert_eq!(meter.info().open_windows, 0);
+        for id in 1..=400 {
+            let outcome = if id <= 200 { Outcome::Duplicate } else { Outcome::Applied };
+            assert_eq!(record(sent(id, later), later), outcome);
+        }
+        let info = meter.info();
+        let (duplicate, late, future) = (2 * 3 * 200 + 1 + 200, 2 * 2 * 200, 2 * 200);
+        assert_eq!(info.events, Counts { applied: 400, duplicate, late, future, ..Counts::default() });
+        let amounts = |count: u64| vec![i128::from(count), 7 * i128::from(count)];
+        assert_eq!(info.left_out, [duplicate, late, future].map(amounts));
+        assert_eq!(meter.dedupe_info().expect("ids").duplicates, duplicate);
+    }
+}
+
+/// As long as copies of an event come, its id is remembered: also those that come after its window is closed.
+#[test]
+fn an_id_is_remembered_from_when_a_copy_last_came_though_that_was_late() {
+    for wide in [true, false] {
+        let dedupe = Some(dedupe::Config { window: 8 * MINUTE, capacity: 100, wide });
+        let meter = meter(&Config { lateness: 0, dedupe, ..config() });
+        let event = |id: u64, at: u64| Sent { id: Some(id), at, key: (1, 1), amounts: [1, 1], user: 1 };
+        assert_eq!(record(&meter, &event(1, BEGIN)), Outcome::Applied);
+        assert_eq!(record(&meter, &event(2, BEGIN)), Outcome::Applied);
+        for step in 1..10 {
+            assert_eq!(record(&meter, &event(10 + step, BEGIN + 7 * step * MINUTE)), Outcome::Applied);
+            meter.close(0);
+            assert_eq!(record(&meter, &event(1, BEGIN)), Outcome::Duplicate, "{step} {wide}");
+        }
+        // The other one has been forgotten, and a late copy of it does not change that.
+        for _ in 0..2 {
+            assert_eq!(record(&meter, &event(2, BEGIN)), Outcome::Late);
+        }
+        assert_eq!(record(&meter, &event(2, BEGIN + 63 * MINUTE)), Outcome::Applied);
+    }
 }
 
 #[test]
@@ -619,7 +735,7 @@ fn a_time_too_far_ahead_is_not_counted_and_closes_nothing() {
     assert_eq!(record_at(&meter, &sent, BEGIN), Outcome::Applied);
     assert_eq!(record_at(&meter, &ahead, BEGIN + MINUTE), Outcome::Future);
     assert_eq!(record_at(&meter, &Sent { at: ahead.at - 1, ..ahead }, BEGIN + MINUTE), Outcome::Applied);
-    assert!(meter.close(None).is_empty());
+    assert!(meter.close(BEGIN + MINUTE).is_empty());
     assert_eq!(meter.info().left_out[2], [1, 7]);
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     let mut key = KeyWriter::bare(&mut room, meter.seed());

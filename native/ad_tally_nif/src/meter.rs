@@ -523,9 +523,10 @@ fn meter_new<'a>(
     Ok(resource::make(env, Table { meter, metrics, dimensions }))
 }
 
-/// Closes windows whose time has passed, by the events' time or one that is given: `{begin, end, rows, window}` of each.
+/// Closes windows whose time has passed, by the system's time, which is given, or where the clock is that of the events by
+/// theirs: `{begin, end, rows, window}` of each.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: Option<u64>) -> NifResult<Term<'a>> {
+fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: u64) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     Ok(periods(env, table, table.meter.close(now)))
 }

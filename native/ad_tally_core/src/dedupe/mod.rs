@@ -233,6 +233,13 @@ impl Dedupe {
         if self.wide { self.first_wide(id) } else { self.first_narrow(id, quads) }
     }
 
+    /// Whether an id of this table is remembered. If so it is from now on, as if it were seen for the first time; if not it is not
+    /// put there. Time does not move.
+    #[cold]
+    pub(crate) fn is_known(&self, id: Id<'_>) -> bool {
+        if self.wide { self.is_known_wide(id) } else { self.is_known_narrow(id) }
+    }
+
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
     /// not have all ids forgotten.
     #[cold]

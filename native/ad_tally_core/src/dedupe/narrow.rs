@@ -87,6 +87,29 @@ impl Dedupe {
         true
     }
 
+    /// Whether an id is remembered: from now on then, and otherwise not put anywhere.
+    pub(super) fn is_known_narrow(&self, Id { hash, home, .. }: Id<'_>) -> bool {
+        let (held, header) = home.lock_with_header();
+        let mut ring = Ring(header);
+        // Under the lock, as in `first_narrow`.
+        let generation = self.generation.load(Relaxed) % GENERATIONS;
+        if line::swept_in(header) != generation {
+            ring = self.age(home, ring, generation);
+        }
+        let entry = Narrow::fingerprint(hash) | generation;
+        let print = Print::of(entry);
+        let met = self.meet(home, ring, entry, home::candidates(home, print));
+        if let Met::Again = met {
+            match self.make_room(home, ring, entry) {
+                Some(roomy) => ring = home::put(home, roomy, print),
+                // It was put into a line that the home goes on in, which may have changed the home's header.
+                None => return true,
+            }
+        }
+        held.release(ring.0);
+        !matches!(met, Met::New)
+    }
+
     /// A home that is held, and the lines it goes on in, without what is too old at a generation.
     #[inline(never)]
     fn age(&self, home: &Line, ring: Ring, generation: u64) -> Ring {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::line::{Format, GENERATION_BITS, Line, Wide};
+use super::line::{Format, GENERATION_BITS, Line, Wide, places};
 use super::{Dedupe, GENERATIONS, Id, Kind, Used, entries_in, live_at, used_in};
 
 impl Dedupe {
@@ -33,6 +33,20 @@ impl Dedupe {
             None => self.put_further(home, entry),
         }
         true
+    }
+
+    /// Whether an id is remembered: from now on then, and otherwise not put anywhere.
+    pub(super) fn is_known_wide(&self, Id { hash, home, .. }: Id<'_>) -> bool {
+        let _held = home.lock();
+        // Under the lock, as in `first_wide`.
+        let generation = self.generation.load(Relaxed);
+        let (fingerprint, live) = (Wide::fingerprint(hash), live_at(generation));
+        let is_its = |line: &Line, at: usize| {
+            let entry = Wide::get(line, at);
+            entry - entry % GENERATIONS == fingerprint && live.has(entry)
+        };
+        let line = self.chain(home).find(|line| places::<Wide>().any(|at| is_its(line, at)));
+        line.is_some_and(|line| !self.is_first_again::<Wide>(line, fingerprint | generation % GENERATIONS, live))
     }
 
     /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.

@@ -246,7 +246,7 @@ impl Meter {
                 End::Done => {}
                 End::Stop => break,
                 End::Begin(number) => {
-                    if !self.begin(number) {
+                    if !self.begin(number, &now) {
                         outcomes.add(self.leave_out(batch.amounts(&batch.entries[done]), Outcome::Late));
                         self.events.add(Outcome::Late as usize);
                         done += 1;

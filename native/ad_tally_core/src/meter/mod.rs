@@ -424,7 +424,7 @@ impl Meter {
     #[cold]
     fn record_in_new(&self, mut number: u64, event: &Event<'_>, now: &impl Fn() -> u64) -> Outcome {
         loop {
-            let has_begun = self.begin(number);
+            let has_begun = self.begin(number, now);
             let open = self.open.pin();
             let step = if has_begun {
                 let window = open.find(number);
@@ -481,11 +481,10 @@ impl Meter {
     ) -> Check<'w> {
         let is_newest = at > self.newest.load(Relaxed);
         if is_newest && self.max_ahead.is_some_and(|ahead| at > now().saturating_add(ahead)) {
-            return Check::LeftOut(Outcome::Future);
+            return Check::LeftOut(self.unless_known(id, Outcome::Future));
         }
         let Some(window) = window else {
-            let number = at / self.window;
-            return if number < open.first { Check::LeftOut(Outcome::Late) } else { Check::Begin(number) };
+            return self.check_without_window(open, at, id);
         };
         if let (Some(id), Some(dedupe)) = (id, &self.dedupe)
             && !dedupe.first_at(id, at, quads, now)
@@ -496,6 +495,29 @@ impl Meter {
             self.newest.fetch_max(at, Relaxed);
         }
         Check::Counts(window)
+    }
+
+    /// The same of an event whose window is not open.
+    #[cold]
+    fn check_without_window<'w>(&self, open: &Open, at: u64, id: Option<Id<'_>>) -> Check<'w> {
+        let number = at / self.window;
+        if number < open.first {
+            Check::LeftOut(self.unless_known(id, Outcome::Late))
+        } else if self.is_known(id) {
+            Check::LeftOut(Outcome::Duplicate)
+        } else {
+            Check::Begin(number)
+        }
+    }
+
+    /// That outcome, which an event has unless its id is known.
+    #[cold]
+    fn unless_known(&self, id: Option<Id<'_>>, outcome: Outcome) -> Outcome {
+        if self.is_known(id) { Outcome::Duplicate } else { outcome }
+    }
+
+    fn is_known(&self, id: Option<Id<'_>>) -> bool {
+        matches!((id, &self.dedupe), (Some(id), Some(dedupe)) if dedupe.is_known(id))
     }
 
     /// Notes that so many events were none that could be recorded.
@@ -516,13 +538,13 @@ impl Meter {
     /// Makes a window that there is none of, unless it is closed by now. Not one that would be closed as soon as somebody
     /// looks: events of all times in any order would begin windows without bound until then. Whether it may be there.
     #[cold]
-    fn begin(&self, number: u64) -> bool {
+    fn begin(&self, number: u64, now: &impl Fn() -> u64) -> bool {
         let _changing = self.changing.lock();
         let open = self.open.pin().to_arc();
         if number < open.first || open.find(number).is_some() {
             return true;
         }
-        if number < self.first_in_time(0) {
+        if number < self.first_in_time(now) {
             return false;
         }
         let mut windows = open.windows.clone();
@@ -533,15 +555,16 @@ impl Meter {
         true
     }
 
-    /// The first window whose time has not passed, by the newest event's time or `now`.
-    fn first_in_time(&self, now: u64) -> u64 {
-        self.newest.load(Relaxed).max(now).saturating_sub(self.lateness) / self.window
+    /// The first window whose time has not passed, by the system's time or, where that is not asked for, the newest event's.
+    fn first_in_time(&self, now: impl Fn() -> u64) -> u64 {
+        let time = if self.max_ahead.is_some() { now() } else { self.newest.load(Relaxed) };
+        time.saturating_sub(self.lateness) / self.window
     }
 
-    /// Closes the windows whose time has passed: whose end is not after the newest event's time, or `now`, less the lateness.
-    /// Those that had events, from old to new; nothing is recorded in them any more.
-    pub fn close(&self, now: Option<u64>) -> Vec<Arc<Window>> {
-        self.close_before(self.first_in_time(now.unwrap_or(0)))
+    /// Closes the windows whose time has passed: whose end is not after the system's time or, where that is not asked for, the
+    /// newest event's, less the lateness. Those that had events, from old to new; nothing is recorded in them any more.
+    pub fn close(&self, now: u64) -> Vec<Arc<Window>> {
+        self.close_before(self.first_in_time(|| now))
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
