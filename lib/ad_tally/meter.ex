@@ -89,7 +89,11 @@ defmodule AdTally.Meter do
     * `:name` - an atom by which it is called: the name of its process, and its key in
       `:persistent_term`. Required.
     * `:dimensions` - names of one to eight dimensions. Required.
-    * `:metrics` - names of one to sixteen metrics. Required.
+    * `:metrics` - names of one to sixteen metrics. Required. All names are different atoms, in more
+      than case. These are reserved, because lines of sinks and rows of reports have fields of those
+      names: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`, `window_start`, `window_end`,
+      `starts_at`, `ends_at`, `date`, `reach`, `reach_low`, `reach_high`, `reach_sketch` and
+      `overflow`. A sink may reserve more, see `c:AdTally.Sink.reserved_names/1`.
     * `:window` - milliseconds of a window. Default: a minute.
     * `:lateness` - milliseconds that a window stays open past its end. Default: 5 minutes.
     * `:clock` - `:system` or `:events`. Default: `:system`.
@@ -101,7 +105,8 @@ defmodule AdTally.Meter do
     * `:dedupe` - `false`, or the options of `AdTally.Dedupe.new/1`. Default: `false`.
     * `:max_keys` - the most rows of a window. Events of other keys are counted in the window's
       overflow. Default: 1,000,000.
-    * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. Default: none.
+    * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. The options are checked by
+      `c:AdTally.Sink.validate/1`, if the module has it. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
       given up, which is logged and counted in `info/1`. Default: 10,000.
     * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.

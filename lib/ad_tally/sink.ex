@@ -1,12 +1,12 @@
 defmodule AdTally.Sink do
   @moduledoc """
-  Who receives the closed windows of an `AdTally.Meter`.
+  Receives the closed windows of an `AdTally.Meter`.
 
-  A sink is given windows in their order, one at a time, in a process of its own. It answers
-  `:ok` when it has the window for good. When it answers `{:error, reason}`, raises or exits,
-  the same window is delivered again, after 100 ms at first and up to 30 s later, and the ones
-  after it wait. So a window may come more than once: the same `{node, epoch, sequence}` is the
-  same window, and a sink that keeps one of each has every event once.
+  A sink gets windows in the order in which they were closed, one at a time, in a process of its
+  own. It returns `:ok` once it has stored the window durably. When it returns `{:error, reason}`,
+  raises or exits, the meter delivers the same window again, after 100 ms at first and up to 30 s
+  later; later windows wait. So a window may be delivered more than once. `{node, epoch, sequence}`
+  identifies it: a sink that keeps one copy of each has every event once.
 
       defmodule MyApp.BrokerSink do
         @behaviour AdTally.Sink
@@ -16,12 +16,44 @@ defmodule AdTally.Sink do
           rows = for {dimensions, totals} <- AdTally.Window.counters(window), do: {dimensions, totals}
           MyApp.Broker.publish(topic, {window.node, window.epoch, window.sequence}, rows)
         end
+
+        @impl true
+        def validate(options) do
+          case options do
+            [topic: topic] when is_binary(topic) -> {:ok, options}
+            _ -> {:error, "expected only topic: and a binary"}
+          end
+        end
+
+        @impl true
+        def reserved_names(_options), do: [:tenant]
       end
 
-  It is named in the meter's options as `{MyApp.BrokerSink, topic: "rollups"}`.
+  Configure it in the meter's options as `{MyApp.BrokerSink, topic: "rollups"}`.
   `AdTally.Sink.Files` writes files.
   """
 
-  @doc "Takes a window."
+  @doc "Stores a window."
   @callback deliver(AdTally.Window.t(), options :: keyword()) :: :ok | {:error, term()}
+
+  @doc """
+  Checks the sink's options when a meter starts. Optional.
+
+  Returns the options that `c:deliver/2` gets, as they are or with defaults, or what is wrong with
+  them: then the meter does not start, and `AdTally.Meter.start_link/1` raises `ArgumentError` with
+  that message. Options that hold credentials should not be put into the message. Do not check here
+  what may be mended later, such as a disk that is not mounted yet: deliveries are retried.
+  """
+  @callback validate(options :: keyword()) ::
+              {:ok, options :: keyword()} | {:error, message :: String.t()}
+
+  @doc """
+  Names that the sink adds to rows, as fields or columns. Optional.
+
+  A dimension or a metric of such a name is refused when the meter starts. The names that lines of
+  `AdTally.Sink.Files` and rows of `AdTally.Meter.report/2` have are reserved in any case.
+  """
+  @callback reserved_names(options :: keyword()) :: [atom()]
+
+  @optional_callbacks validate: 1, reserved_names: 1
 end

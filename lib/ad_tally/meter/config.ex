@@ -2,7 +2,7 @@ defmodule AdTally.Meter.Config do
   @moduledoc false
   # The options of a meter, checked, and as the native side takes them.
 
-  alias AdTally.Meter.Report
+  alias AdTally.Meter.{Report, ReservedNames, Sinks}
   alias AdTally.Options
 
   @options [
@@ -30,13 +30,8 @@ defmodule AdTally.Meter.Config do
     name = name!(options)
     dimensions = names!(options, :dimensions, @most_dimensions)
     metrics = names!(options, :metrics, 16)
-    taken = for name <- metrics ++ [:reach, :reach_low, :reach_high], name in dimensions, do: name
-
-    if taken != [] do
-      raise ArgumentError,
-            "expected :dimensions to have other names than the metrics and :reach, :reach_low and " <>
-              ":reach_high, got: #{inspect(taken)}"
-    end
+    sinks = options |> Keyword.get(:sinks, []) |> Sinks.new!()
+    ReservedNames.check!(dimensions, metrics, Sinks.reserved_names(sinks))
 
     window = Options.milliseconds!(options, :window, 60_000)
     clock = clock!(options)
@@ -54,7 +49,7 @@ defmodule AdTally.Meter.Config do
       reach_by: reach_by,
       sketches: sketches,
       ids: ids!(Keyword.get(options, :dedupe, false)),
-      sinks: sinks!(Keyword.get(options, :sinks, [])),
+      sinks: sinks,
       max_waiting: Options.count!(options, :max_waiting, 10_000),
       retain: Options.milliseconds!(options, :retain, 3_600_000),
       flush: flush(options),
@@ -91,7 +86,7 @@ defmodule AdTally.Meter.Config do
   defp names!(options, option, most) do
     names = Keyword.get(options, option)
 
-    if is_list(names) and length(names) in 1..most and Enum.all?(names, &is_atom/1) and
+    if is_list(names) and length(names) in 1..most and Enum.all?(names, &name?/1) and
          Enum.uniq(names) == names do
       names
     else
@@ -99,6 +94,8 @@ defmodule AdTally.Meter.Config do
             "expected #{inspect(option)} to be a list of one to #{most} different atoms, got: #{inspect(names)}"
     end
   end
+
+  defp name?(name), do: is_atom(name) and name not in [nil, true, false]
 
   defp clock!(options) do
     case Keyword.get(options, :clock, :system) do
@@ -141,20 +138,6 @@ defmodule AdTally.Meter.Config do
     capacity = Options.count!(options, :capacity, 1_000_000)
     {window, capacity, Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61}
   end
-
-  defp sinks!(sinks) do
-    if is_list(sinks) and Enum.all?(sinks, &sink?/1) do
-      sinks
-    else
-      raise ArgumentError,
-            "expected :sinks to be a list of {module, options} whose module has deliver/2, got: #{inspect(sinks)}"
-    end
-  end
-
-  defp sink?({module, options}) when is_atom(module) and is_list(options),
-    do: Code.ensure_loaded?(module) and function_exported?(module, :deliver, 2)
-
-  defp sink?(_other), do: false
 
   defp on_late!(nil), do: nil
 

@@ -30,6 +30,35 @@ defmodule AdTally.Sink.Files do
   alias AdTally.Sink.JSON
 
   @impl true
+  @spec validate(keyword()) :: {:ok, dir: Path.t()} | {:error, String.t()}
+  def validate(options) do
+    case {Keyword.keys(options) -- [:dir], Keyword.fetch(options, :dir)} do
+      {[], {:ok, dir}} ->
+        directory(dir)
+
+      {[], :error} ->
+        {:error, "it needs dir: \"a directory\""}
+
+      {keys, _dir} ->
+        {:error, "unknown or repeated #{inspect(keys)}, it has dir: \"a directory\" only"}
+    end
+  end
+
+  # As it is now, whatever the working directory will be.
+  defp directory(dir) do
+    path = IO.chardata_to_string(dir)
+
+    if path == "" or String.contains?(path, <<0>>),
+      do: no_directory(dir),
+      else: {:ok, dir: Path.expand(path)}
+  rescue
+    _ in [ArgumentError, UnicodeConversionError, FunctionClauseError] -> no_directory(dir)
+  end
+
+  defp no_directory(dir),
+    do: {:error, "expected :dir to be the path of a directory, got: #{inspect(dir)}"}
+
+  @impl true
   @spec deliver(Window.t(), dir: Path.t()) :: :ok | {:error, term()}
   def deliver(window, options) do
     directory = Keyword.fetch!(options, :dir)

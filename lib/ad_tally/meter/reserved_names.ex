@@ -1,0 +1,73 @@
+defmodule AdTally.Meter.ReservedNames do
+  @moduledoc false
+  # The names that dimensions and metrics cannot have: those of fields that lines of sinks and rows of
+  # reports have beside them. Reserved whichever sinks a meter has, so that one can be added later.
+  # Compared without regard to case, because to most warehouses `Kind` and `kind` are one column.
+
+  @lines [
+    :kind,
+    :meter,
+    :node,
+    :epoch,
+    :sequence,
+    :partial,
+    :window_start,
+    :window_end,
+    :starts_at,
+    :ends_at,
+    :date,
+    :reach_sketch
+  ]
+
+  @reports [:reach, :reach_low, :reach_high, :overflow]
+
+  @doc "All of them, but for those that sinks add."
+  @spec all() :: [atom(), ...]
+  def all, do: @lines ++ @reports
+
+  @doc """
+  Raises `ArgumentError` if a name is reserved, or in use twice. `of_sinks` are further ones, each with
+  the sink that reserves it.
+  """
+  @spec check!([atom()], [atom()], [{atom(), sink :: module()}]) :: :ok
+  def check!(dimensions, metrics, of_sinks) do
+    reserved =
+      for({name, sink} <- of_sinks, do: {folded(name), "#{inspect(sink)} adds to what it writes"}) ++
+        for(name <- @lines, do: {folded(name), "sinks add to their lines"}) ++
+        for(name <- @reports, do: {folded(name), "reports add to their rows"})
+
+    reserved = Map.new(reserved)
+    taken = dimensions ++ metrics ++ Enum.map(of_sinks, &elem(&1, 0))
+
+    for {option, names} <- [dimensions: dimensions, metrics: metrics],
+        name <- names,
+        reason = reserved[folded(name)] do
+      raise ArgumentError,
+            "expected #{inspect(option)} to have no reserved name, and #{inspect(name)} is one that " <>
+              "#{reason}: another name would be :#{another(name, taken)}"
+    end
+
+    unless all_differ?(dimensions ++ metrics) do
+      raise ArgumentError,
+            "expected :dimensions to have other names than the metrics, and no two names to differ " <>
+              "in case only, got: #{inspect(dimensions)} and #{inspect(metrics)}"
+    end
+
+    :ok
+  end
+
+  defp all_differ?(names), do: names |> Enum.map(&folded/1) |> then(&(Enum.uniq(&1) == &1))
+
+  defp folded(name), do: name |> Atom.to_string() |> String.downcase()
+
+  # In text, because an atom that nobody may use need not be made.
+  defp another(name, taken) do
+    taken = Enum.map(taken, &folded/1)
+    first = "event_#{folded(name)}"
+
+    Stream.iterate(2, &(&1 + 1))
+    |> Stream.map(&"#{first}_#{&1}")
+    |> then(&Stream.concat([first], &1))
+    |> Enum.find(&(&1 not in taken))
+  end
+end

@@ -1,0 +1,68 @@
+defmodule AdTally.Meter.Sinks do
+  @moduledoc false
+  # The sinks of a meter, checked when it starts: one that cannot deliver is an error there, not a
+  # window that is tried again for ever. Options of sinks may hold credentials and are not shown.
+
+  @doc "The sinks with their options as `c:AdTally.Sink.validate/1` returns them."
+  @spec new!(term()) :: [{module(), keyword()}]
+  def new!(sinks) when is_list(sinks) do
+    sinks = Enum.map(sinks, &validated!/1)
+
+    with [{module, _options} | _] <- sinks -- Enum.uniq(sinks) do
+      raise ArgumentError,
+            "expected :sinks to be different ones, and #{inspect(module)} is there twice with the same options"
+    end
+
+    sinks
+  end
+
+  def new!(other), do: refuse!(other)
+
+  @doc "The names that sinks reserve, each with its sink."
+  @spec reserved_names([{module(), keyword()}]) :: [{atom(), module()}]
+  def reserved_names(sinks) do
+    for {module, options} <- sinks,
+        function_exported?(module, :reserved_names, 1),
+        name <- module.reserved_names(options),
+        do: {name, module}
+  end
+
+  defp validated!({module, options} = sink) when is_atom(module) do
+    unless Keyword.keyword?(options) and Code.ensure_loaded?(module) and
+             function_exported?(module, :deliver, 2),
+           do: refuse!(sink)
+
+    if function_exported?(module, :validate, 1),
+      do: {module, validate!(module, options)},
+      else: sink
+  end
+
+  defp validated!(other), do: refuse!(other)
+
+  defp validate!(module, options) do
+    case module.validate(options) do
+      {:ok, options} ->
+        options
+
+      {:error, message} when is_binary(message) ->
+        raise ArgumentError, "the options of #{inspect(module)} in :sinks are wrong: #{message}"
+
+      other ->
+        raise ArgumentError,
+              "expected #{inspect(module)}.validate/1 to return {:ok, options} or {:error, message}, " <>
+                "got: #{inspect(other)}"
+    end
+  end
+
+  defp refuse!(sink) do
+    shown =
+      case sink do
+        {module, _options} when is_atom(module) -> "{#{inspect(module)}, ...}"
+        other -> inspect(other)
+      end
+
+    raise ArgumentError,
+          "expected :sinks to be a list of {module, options} whose module has deliver/2 and whose " <>
+            "options are a keyword list, got: #{shown}"
+  end
+end
