@@ -59,8 +59,8 @@ defmodule AdTally.Meter do
 
   require Logger
 
-  alias AdTally.{Event, Native, Options, Steps, Telemetry, Window}
-  alias AdTally.Meter.{Config, Delivery, Late, Report}
+  alias AdTally.{Event, Native, Options, Steps, Window}
+  alias AdTally.Meter.{Config, Delivery, Emitter, Late, Report}
 
   @typedoc "A meter's name."
   @type name :: atom()
@@ -120,6 +120,8 @@ defmodule AdTally.Meter do
       once at most: a list at which it raises is not given again, and while 100,000 wait
       further ones are dropped, which `info/1` shows. Their metrics are in `:excluded` in any
       case. Default: none.
+    * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
+      memory, see `AdTally.Telemetry`. Default: 10,000.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """
@@ -409,13 +411,17 @@ defmodule AdTally.Meter do
     # What is long past is late from the beginning, and opens no windows.
     [] = Native.meter_close(native, System.system_time(:millisecond))
 
+    {:ok, emitter} = Emitter.start_link(config.name, native, config.telemetry_interval)
+
     deliveries =
       for {sink, options} <- config.sinks do
-        {:ok, delivery} = Delivery.start_link(config.name, sink, options, config.max_waiting)
+        {:ok, delivery} =
+          Delivery.start_link(config.name, sink, options, config.max_waiting, emitter)
+
         delivery
       end
 
-    late = config.on_late && late(config)
+    late = config.on_late && late(config, emitter)
     :persistent_term.put(config.name, {__MODULE__, native, late})
     Native.meter_name(config.name, native)
 
@@ -424,18 +430,18 @@ defmodule AdTally.Meter do
       native: native,
       deliveries: deliveries,
       late: late,
+      emitter: emitter,
       epoch: System.system_time(:microsecond),
       sequence: 0,
       kept: :queue.new(),
-      told: received(Native.meter_info(native).events),
       told_memory: nil
     }
 
     {:ok, tick(state)}
   end
 
-  defp late(config) do
-    {:ok, late} = Late.start_link(config.name, config.on_late)
+  defp late(config, emitter) do
+    {:ok, late} = Late.start_link(config.name, config.on_late, emitter)
     late
   end
 
@@ -456,6 +462,9 @@ defmodule AdTally.Meter do
       state.late != nil and pid == elem(state.late, 0) ->
         {:stop, {:on_late, reason}, %{state | late: nil}}
 
+      pid == state.emitter ->
+        {:stop, {:telemetry, reason}, state}
+
       true ->
         {:noreply, state}
     end
@@ -475,6 +484,8 @@ defmodule AdTally.Meter do
 
   # What flushing may take longer than it should.
   @grace 500
+  # How long telemetry handlers may take then.
+  @telemetry_wait 1_000
 
   # In order: nobody finds the meter any more. An event of `record/2` is counted by then, and a list
   # that has found it before is late.
@@ -497,7 +508,6 @@ defmodule AdTally.Meter do
 
     {whose, funs} = Enum.unzip(flushes ++ late)
 
-    # Whoever listens to telemetry in them may have stopped them for good.
     funs
     |> Enum.map(&Task.async/1)
     |> Task.yield_many(wait + @grace)
@@ -511,6 +521,12 @@ defmodule AdTally.Meter do
     end)
 
     if state.late, do: :persistent_term.erase(state.config.name)
+
+    if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
+      Logger.warning(
+        "AdTally.Meter #{inspect(state.config.name)} stops while a telemetry handler has not returned"
+      )
+    end
   end
 
   defp give_up(whose, state) do
@@ -547,40 +563,21 @@ defmodule AdTally.Meter do
         {window(period, sequence + 1, partial, state), sequence + 1}
       end)
 
+    Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
     Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
     now = System.monotonic_time(:millisecond)
     kept = Enum.reduce(windows, state.kept, &:queue.in({now, &1}, &2))
-    tell_closed(%{state | sequence: sequence, kept: kept}, periods, windows, begin)
+    %{state | sequence: sequence, kept: kept}
   end
-
-  # What the meter has done since it was told last is told with the first window.
-  defp tell_closed(state, periods, windows, begin) do
-    events = received(Native.meter_info(state.native).events)
-    since = Map.merge(events, state.told, fn _outcome, now, before -> now - before end)
-    nothing = Map.new(events, fn {outcome, _count} -> {outcome, 0} end)
-    first = Map.put(since, :duration, System.monotonic_time() - begin)
-    others = Stream.repeatedly(fn -> Map.put(nothing, :duration, 0) end)
-
-    [periods, windows, Stream.concat([first], others)]
-    |> Stream.zip()
-    |> Enum.each(fn {{_start, _end, rows, _native}, window, measured} ->
-      metadata = Map.take(window, [:meter, :start, :end, :sequence, :partial])
-      Telemetry.execute([:window, :closed], Map.put(measured, :rows, rows), metadata)
-    end)
-
-    %{state | told: events}
-  end
-
-  @memory_told_every 10_000
 
   defp tell_memory(state) do
     now = System.monotonic_time(:millisecond)
 
-    if state.told_memory == nil or now - state.told_memory >= @memory_told_every do
+    if state.told_memory == nil or now - state.told_memory >= state.config.telemetry_interval do
       info = Native.meter_info(state.native)
       kept = :queue.len(state.kept)
       measured = %{bytes: info.memory_bytes, open_windows: info.open_windows, kept_windows: kept}
-      Telemetry.execute([:meter, :memory], measured, %{meter: state.config.name})
+      Emitter.memory(state.emitter, measured)
       %{state | told_memory: now}
     else
       state

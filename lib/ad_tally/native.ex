@@ -126,5 +126,6 @@ defmodule AdTally.Native do
   def meter_open(_meter), do: not_loaded()
   def meter_counters(_window), do: not_loaded()
   def meter_reach(_window), do: not_loaded()
+  def meter_totals(_window), do: not_loaded()
   def meter_info(_meter), do: not_loaded()
 end

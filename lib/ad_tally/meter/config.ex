@@ -20,7 +20,8 @@ defmodule AdTally.Meter.Config do
     :max_waiting,
     :retain,
     :flush,
-    :on_late
+    :on_late,
+    :telemetry_interval
   ]
 
   @most_dimensions 8
@@ -54,6 +55,7 @@ defmodule AdTally.Meter.Config do
       retain: Options.milliseconds!(options, :retain, 3_600_000),
       flush: flush(options),
       on_late: on_late!(Keyword.get(options, :on_late)),
+      telemetry_interval: Options.milliseconds!(options, :telemetry_interval, 10_000),
       tick: window |> div(10) |> max(10) |> min(1_000)
     }
   end

@@ -7,7 +7,7 @@ defmodule AdTally.Meter.Delivery do
 
   require Logger
 
-  alias AdTally.Telemetry
+  alias AdTally.Meter.Emitter
 
   @first_pause 100
   @longest_pause 30_000
@@ -17,6 +17,7 @@ defmodule AdTally.Meter.Delivery do
     :sink,
     :options,
     :most,
+    :emitter,
     queue: :queue.new(),
     length: 0,
     attempt: nil,
@@ -29,8 +30,8 @@ defmodule AdTally.Meter.Delivery do
     waiting: nil
   ]
 
-  def start_link(meter, sink, options, most),
-    do: GenServer.start_link(__MODULE__, {meter, sink, options, most})
+  def start_link(meter, sink, options, most, emitter),
+    do: GenServer.start_link(__MODULE__, {meter, sink, options, most, emitter})
 
   # Windows to deliver after all that are there.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
@@ -43,10 +44,11 @@ defmodule AdTally.Meter.Delivery do
   def info(delivery), do: GenServer.call(delivery, :info, :infinity)
 
   @impl true
-  def init({meter, sink, options, most}) do
+  def init({meter, sink, options, most, emitter}) do
     # It ends with the meter however that ends, and takes an attempt with it.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{meter: meter, sink: sink, options: options, most: most}}
+    fields = [meter: meter, sink: sink, options: options, most: most, emitter: emitter]
+    {:ok, struct!(__MODULE__, fields)}
   end
 
   @impl true
@@ -183,7 +185,8 @@ defmodule AdTally.Meter.Delivery do
   defp tell(what, measured, window, state, more \\ %{}) do
     metadata = window |> Map.take([:start, :end, :sequence]) |> Map.merge(more)
 
-    Telemetry.execute(
+    Emitter.execute(
+      state.emitter,
       [:sink, what],
       measured,
       Map.merge(metadata, Map.take(state, [:meter, :sink]))

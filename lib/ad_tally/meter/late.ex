@@ -8,7 +8,7 @@ defmodule AdTally.Meter.Late do
 
   require Logger
 
-  alias AdTally.Telemetry
+  alias AdTally.Meter.Emitter
 
   @batch 1_000
   @pause 100
@@ -18,7 +18,7 @@ defmodule AdTally.Meter.Late do
   @waiting 1
   @dropped 2
 
-  @enforce_keys [:meter, :function, :counters]
+  @enforce_keys [:meter, :function, :counters, :emitter]
   defstruct @enforce_keys ++
               [
                 events: :queue.new(),
@@ -33,9 +33,9 @@ defmodule AdTally.Meter.Late do
   @typedoc "What callers leave events with."
   @type t :: {pid(), :atomics.atomics_ref()}
 
-  def start_link(meter, function) do
+  def start_link(meter, function, emitter) do
     counters = :atomics.new(2, signed: true)
-    {:ok, pid} = GenServer.start_link(__MODULE__, {meter, function, counters})
+    {:ok, pid} = GenServer.start_link(__MODULE__, {meter, function, counters, emitter})
     {:ok, {pid, counters}}
   end
 
@@ -68,10 +68,11 @@ defmodule AdTally.Meter.Late do
   end
 
   @impl true
-  def init({meter, function, counters}) do
+  def init({meter, function, counters, emitter}) do
     # It ends with the meter however that ends, and takes an attempt with it.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{meter: meter, function: function, counters: counters}}
+    fields = [meter: meter, function: function, counters: counters, emitter: emitter]
+    {:ok, struct!(__MODULE__, fields)}
   end
 
   @impl true
@@ -104,7 +105,7 @@ defmodule AdTally.Meter.Late do
 
     state =
       if reason == :normal do
-        Telemetry.execute([:late, :handed], measured, %{meter: state.meter})
+        Emitter.execute(state.emitter, [:late, :handed], measured, %{meter: state.meter})
         %{state | handed: state.handed + count}
       else
         {module, function} = state.function
@@ -114,7 +115,8 @@ defmodule AdTally.Meter.Late do
             "#{count} late events: #{if is_binary(reason), do: reason, else: inspect(reason)}"
         )
 
-        Telemetry.execute([:late, :failed], measured, %{meter: state.meter, reason: reason})
+        metadata = %{meter: state.meter, reason: reason}
+        Emitter.execute(state.emitter, [:late, :failed], measured, metadata)
         %{state | failed: state.failed + count}
       end
 

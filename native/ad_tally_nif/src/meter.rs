@@ -572,6 +572,14 @@ fn meter_reach<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     })
 }
 
+/// A window's numbers: rows, totals by metric of all that was counted in it and of what had no row, and bytes. Reads every row.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_totals<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
+    let Period { window, metrics } = resource::expect(period)?;
+    let [totals, overflow] = [window.totals(), window.overflow()].map(|amounts| counters::row(env, metrics, &amounts));
+    Ok((window.keys(), totals, overflow, window.bytes()).encode(env))
+}
+
 /// The meter's numbers.
 #[rustler::nif]
 fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {

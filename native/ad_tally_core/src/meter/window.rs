@@ -1,5 +1,6 @@
 //! The tables of one window.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -218,7 +219,20 @@ impl Window {
         self.keys() == 0 && self.overflow().iter().all(|amount| *amount == 0)
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// Totals by metric: of all rows, and what had no row.
+    #[must_use]
+    pub fn totals(&self) -> Vec<i128> {
+        let mut totals = self.overflow();
+        self.counters().walk(|_key, row| {
+            totals.iter_mut().zip(row).for_each(|(total, amount)| *total += amount);
+            ControlFlow::Continue(())
+        });
+        totals
+    }
+
+    /// Memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.counters.bytes() + self.reach.as_ref().map_or(0, |reach| reach.table.bytes())
     }
 }

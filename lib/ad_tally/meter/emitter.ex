@@ -1,0 +1,174 @@
+defmodule AdTally.Meter.Emitter do
+  @moduledoc false
+  # Executes the telemetry events of one meter. Handlers run in a process of their own, one event after
+  # the other: one that raises, sleeps, kills its process or calls the meter holds up neither the meter
+  # nor its sinks. What waits meanwhile is bounded: outcomes are differences since the last event and
+  # memory is a gauge, so one of each waits at most, and of all others a thousand.
+
+  use GenServer
+
+  require Logger
+
+  alias AdTally.{Native, Telemetry}
+
+  @most 1_000
+  @log_pause 60_000
+
+  @enforce_keys [:meter, :native, :interval, :told, :told_at]
+  defstruct @enforce_keys ++
+              [
+                queue: :queue.new(),
+                length: 0,
+                # What is to be told of events and memory once the attempt is over.
+                events_due: false,
+                memory: nil,
+                attempt: nil,
+                dropped: 0,
+                logged_at: nil,
+                flushing: nil
+              ]
+
+  def start_link(meter, native, interval),
+    do: GenServer.start_link(__MODULE__, {meter, native, interval})
+
+  # Windows that were closed together, and how long that took.
+  def closed(emitter, windows, duration), do: cast(emitter, {:closed, windows, duration})
+
+  def memory(emitter, measurements), do: cast(emitter, {:memory, measurements})
+
+  # Any other event.
+  def execute(emitter, event, measurements, metadata),
+    do: cast(emitter, {:execute, {event, measurements, metadata}})
+
+  # Executes what waits, and a last event of outcomes: whether all handlers have returned in time.
+  def flush(emitter, timeout) do
+    GenServer.call(emitter, :flush, timeout)
+  catch
+    :exit, _reason -> :error
+  end
+
+  defp cast(emitter, message),
+    do: if(Telemetry.available?(), do: GenServer.cast(emitter, message), else: :ok)
+
+  @impl true
+  def init({meter, native, interval}) do
+    # It ends with the meter however that ends, and takes an attempt with it.
+    Process.flag(:trap_exit, true)
+    told = Native.meter_info(native).events
+    told_at = System.monotonic_time()
+
+    state = %__MODULE__{
+      meter: meter,
+      native: native,
+      interval: interval,
+      told: told,
+      told_at: told_at
+    }
+
+    {:ok, wait(state)}
+  end
+
+  @impl true
+  def handle_cast({:closed, windows, duration}, state) do
+    # One duration for all that were closed together.
+    durations = Stream.concat([duration], Stream.repeatedly(fn -> 0 end))
+    state = windows |> Enum.zip(durations) |> Enum.reduce(state, &push(&2, {:closed, &1}))
+    {:noreply, go_on(state)}
+  end
+
+  def handle_cast({:memory, measurements}, state),
+    do: {:noreply, go_on(%{state | memory: measurements})}
+
+  def handle_cast({:execute, event}, state), do: {:noreply, state |> push(event) |> go_on()}
+
+  @impl true
+  def handle_call(:flush, from, state),
+    do: {:noreply, go_on(%{state | flushing: from, events_due: Telemetry.available?()})}
+
+  @impl true
+  def handle_info(:interval, state) do
+    state = wait(%{state | events_due: Telemetry.available?()})
+    {:noreply, go_on(state)}
+  end
+
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{attempt: {_, monitor}} = state),
+    do: {:noreply, go_on(%{state | attempt: nil})}
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_reason, %{attempt: nil}), do: :ok
+  def terminate(_reason, %{attempt: {pid, _monitor}}), do: Process.exit(pid, :kill)
+
+  defp wait(state) do
+    Process.send_after(self(), :interval, state.interval)
+    state
+  end
+
+  defp push(%{length: @most} = state, _event) do
+    now = System.monotonic_time(:millisecond)
+    state = %{state | dropped: state.dropped + 1}
+
+    if state.logged_at == nil or now - state.logged_at >= @log_pause do
+      Logger.warning(
+        "AdTally.Meter #{inspect(state.meter)}: telemetry handlers are too slow, #{@most} events " <>
+          "wait for them; dropped so far: #{state.dropped}"
+      )
+
+      %{state | logged_at: now}
+    else
+      state
+    end
+  end
+
+  # The numbers of a window are read here, so that no window is kept for its event to be executed.
+  defp push(state, {:closed, {window, duration}}) do
+    {rows, totals, overflow, bytes} = Native.meter_totals(window.native)
+
+    measurements = %{
+      duration: duration,
+      rows: rows,
+      totals: totals,
+      overflow: overflow,
+      memory_bytes: bytes
+    }
+
+    metadata = Map.take(window, [:meter, :start, :end, :sequence, :partial])
+    push(state, {[:window, :closed], measurements, metadata})
+  end
+
+  defp push(state, event),
+    do: %{state | queue: :queue.in(event, state.queue), length: state.length + 1}
+
+  defp go_on(%{attempt: nil, memory: %{} = measurements} = state) do
+    event = {[:meter, :memory], measurements, %{meter: state.meter}}
+    attempt(%{state | memory: nil}, event)
+  end
+
+  defp go_on(%{attempt: nil, events_due: true} = state) do
+    events = Native.meter_info(state.native).events
+    now = System.monotonic_time()
+    since = Map.new(events, fn {outcome, count} -> {outcome, count - state.told[outcome]} end)
+    received = since |> Map.values() |> Enum.sum()
+    measurements = Map.merge(since, %{received: received, duration: now - state.told_at})
+    event = {[:meter, :events], measurements, %{meter: state.meter}}
+    attempt(%{state | told: events, told_at: now, events_due: false}, event)
+  end
+
+  defp go_on(%{attempt: nil, length: length} = state) when length > 0 do
+    {{:value, event}, queue} = :queue.out(state.queue)
+    attempt(%{state | queue: queue, length: length - 1}, event)
+  end
+
+  defp go_on(%{attempt: nil, flushing: {_pid, _tag} = from} = state) do
+    GenServer.reply(from, :ok)
+    %{state | flushing: nil}
+  end
+
+  defp go_on(state), do: state
+
+  defp attempt(state, {event, measurements, metadata}) do
+    attempt = spawn_monitor(fn -> Telemetry.execute(event, measurements, metadata) end)
+    %{state | attempt: attempt}
+  end
+end
