@@ -7,5 +7,5 @@ unless Code.ensure_loaded?(AdTally.Bench) do
         Path.extname(file) == ".ex",
         do: Path.join([__DIR__, directory, file])
 
-  {:ok, _modules, _warnings} = Kernel.ParallelCompiler.compile(files)
+  {:ok, _modules, _warnings} = Kernel.ParallelCompiler.compile(files, return_diagnostics: true)
 end

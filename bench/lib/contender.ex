@@ -39,7 +39,7 @@ defmodule AdTally.Bench.Contender do
           # makes what `fun` is called with of an input
           make: (term() -> term()) | nil,
           # done before every pass, untimed
-          prepare: (() -> term()) | nil,
+          prepare: (... -> term()) | nil,
           # makes something comparable of the last result of a pass, untimed
           summary: (term() -> term()) | nil,
           expected_summary: term(),

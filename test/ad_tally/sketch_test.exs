@@ -38,8 +38,8 @@ defmodule AdTally.SketchTest do
     test "takes a binary for the same user however the VM keeps it" do
       for length <- [1, 7, 8, 30, 31, 63, 64, 65, 1_000, 65_536] do
         binary = :binary.copy(<<?a>>, length)
-        <<_, part::binary-size(length), _>> = <<?<, binary::binary, ?>>>
-        <<_::3, unaligned::binary-size(length), _::5>> = <<5::3, binary::binary, 9::5>>
+        part = binary_part(<<?<, binary::binary, ?>>>, 1, length)
+        <<_::3, unaligned::binary>> = <<5::3, binary::binary>>
         sketch = Sketch.from_users([binary])
         assert Sketch.from_users([part]) == sketch
         assert Sketch.from_users([unaligned]) == sketch

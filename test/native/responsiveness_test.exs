@@ -103,7 +103,7 @@ defmodule AdTally.Native.ResponsivenessTest do
   defp most_items do
     items = items(10_000)
     take = &Enum.take(items, 2 ** &1)
-    2 ** Enum.find(13..0, &(Native.counters_add_many(filled(1), take.(&1)) == :ok))
+    2 ** Enum.find(13..0//-1, &(Native.counters_add_many(filled(1), take.(&1)) == :ok))
   end
 
   defp filled(keys) do

@@ -23,8 +23,8 @@ defmodule AdTally.Test.FreshVM do
 
   # Without distribution: it needs no name, no cookie and no port.
   defp vm do
-    paths = for application <- [:elixir, :ad_tally], do: :code.lib_dir(application, :ebin)
-    %{connection: :standard_io, args: Enum.flat_map(paths, &[~c"-pa", &1])}
+    paths = for application <- [:elixir, :ad_tally], do: Application.app_dir(application, "ebin")
+    %{connection: :standard_io, args: Enum.flat_map(paths, &[~c"-pa", String.to_charlist(&1)])}
   end
 
   defp stderr(nil), do: %{}

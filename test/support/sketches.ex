@@ -59,7 +59,7 @@ defmodule AdTally.Test.Sketches do
 
   @doc "Bytes with another byte at a place."
   def put_byte(bytes, at, byte) do
-    <<before::binary-size(at), _, rest::binary>> = bytes
+    {before, <<_, rest::binary>>} = :erlang.split_binary(bytes, at)
     <<before::binary, byte, rest::binary>>
   end
 end

@@ -63,7 +63,7 @@ defmodule AdTally.Test.Terms do
     for arity <- Enum.concat([0..10, [255, 1_000]]), do: Tuple.duplicate(1, arity)
   end
 
-  defp lists, do: [[], [1], 'text', [1 | 2], [[]], Enum.to_list(1..1_000), [{1, :n, 1}]]
+  defp lists, do: [[], [1], ~c"text", [1 | 2], [[]], Enum.to_list(1..1_000), [{1, :n, 1}]]
 
   defp others do
     [

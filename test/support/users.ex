@@ -24,7 +24,7 @@ defmodule AdTally.Test.Users do
       {"an integer far below the smallest", -(2 ** 64), "-18446744073709551616"},
       {"a list", [1, 2], "[1, 2]"},
       {"an empty list", [], "[]"},
-      {"a charlist", 'ann', "[97, 110, 110]"},
+      {"a charlist", ~c"ann", "[97, 110, 110]"},
       {"a tuple", {1}, "{1}"},
       {"an empty tuple", {}, "{}"},
       {"a map", %{user: 1}, "user"}

@@ -8,7 +8,8 @@ defmodule AdTally.Counters.KeysTest do
   @longest String.duplicate("0123456789abcdef", 4_096)
 
   test "an integer, a binary, an atom and tuples of them are different keys" do
-    assert_distinct([1, "1", :"1", {1}, {"1"}, {:"1"}, {1, 1}, {1, "1"}, {"1", 1}, <<1>>, {<<1>>}])
+    singles = [1, "1", :"1", <<1>>]
+    assert_distinct(singles ++ [{1}, {"1"}, {:"1"}, {<<1>>}, {1, 1}, {1, "1"}, {"1", 1}])
   end
 
   test "bytes that could run into each other do not" do
@@ -72,8 +73,8 @@ defmodule AdTally.Counters.KeysTest do
   test "a binary is the same key however the VM keeps it" do
     for length <- [0, 1, 7, 8, 30, 31, 63, 64, 65, 1_000, 65_536] do
       binary = binary_part(@longest, 0, length)
-      <<_, part::binary-size(length), _>> = <<?<, binary::binary, ?>>>
-      <<_::3, unaligned::binary-size(length), _::5>> = <<5::3, binary::binary, 9::5>>
+      part = binary_part(<<?<, binary::binary, ?>>>, 1, length)
+      <<_::3, unaligned::binary>> = <<5::3, binary::binary>>
 
       counters = Counters.new(metrics: [:n])
       keys = [:binary.copy(binary), binary, part, unaligned]
@@ -141,7 +142,7 @@ defmodule AdTally.Counters.KeysTest do
   end
 
   defp put_byte(binary, at, byte) do
-    <<before::binary-size(at), _, rest::binary>> = binary
+    {before, <<_, rest::binary>>} = :erlang.split_binary(binary, at)
     <<before::binary, byte, rest::binary>>
   end
 end

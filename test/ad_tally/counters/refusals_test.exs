@@ -14,7 +14,7 @@ defmodule AdTally.Counters.RefusalsTest do
     {"a float", 1.5, "1.5"},
     {"a list", [1, 2], "[1, 2]"},
     {"an empty list", [], "[]"},
-    {"a charlist", 'ab', "[97, 98]"},
+    {"a charlist", ~c"ab", "[97, 98]"},
     {"a map", %{a: 1}, "a"},
     {"a bitstring", <<5::3>>, "5:3"},
     {"an integer beyond 64 bits", 2 ** 63, "9223372036854775808"},

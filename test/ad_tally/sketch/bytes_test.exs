@@ -81,9 +81,8 @@ defmodule AdTally.Sketch.BytesTest do
       for count <- [1, 100, 5_000] do
         sketch = Sketch.from_users(Enum.to_list(1..count))
         bytes = Sketch.to_binary(sketch)
-        size = byte_size(bytes)
-        <<_, part::binary-size(size), _>> = <<1, bytes::binary, 2>>
-        <<_::3, unaligned::binary-size(size), _::5>> = <<5::3, bytes::binary, 9::5>>
+        part = binary_part(<<1, bytes::binary, 2>>, 1, byte_size(bytes))
+        <<_::3, unaligned::binary>> = <<5::3, bytes::binary>>
         assert Sketch.from_binary(part) == {:ok, sketch}
         assert Sketch.from_binary(unaligned) == {:ok, sketch}
       end

@@ -85,7 +85,7 @@ defmodule AdTally.Sketch.FormatErrorTest do
     end
 
     for {form, at} <- [list: 8, set: 12, open_list: 8] do
-      <<before::binary-size(at), first::32, _::32, rest::binary>> = sketches[form]
+      {before, <<first::32, _::32, rest::binary>>} = :erlang.split_binary(sketches[form], at)
       twice = <<before::binary, first::32, first::32, rest::binary>>
       assert_error(twice, :coupons, ~r/^(\d+) coupons are announced, \1 are there, \d+ of them/)
     end
@@ -202,7 +202,7 @@ defmodule AdTally.Sketch.FormatErrorTest do
   end
 
   defp put_word(bytes, at, word) do
-    <<before::binary-size(at), _::32, rest::binary>> = bytes
+    {before, <<_::32, rest::binary>>} = :erlang.split_binary(bytes, at)
     <<before::binary, word::little-32, rest::binary>>
   end
 end

@@ -90,8 +90,8 @@ defmodule AdTally.Sketch.OverlapTest do
       all = sketch(1, count, 12)
       assert_in_delta Sketch.overlap(all, all).estimate, count, 0.05 * count
       nobody = sketch(1, 0, 12)
-      assert %{estimate: 0.0, low: 0.0} = Sketch.overlap(all, nobody)
-      assert %{estimate: 0.0, low: 0.0} = Sketch.overlap(nobody, all)
+      assert %{estimate: +0.0, low: +0.0} = Sketch.overlap(all, nobody)
+      assert %{estimate: +0.0, low: +0.0} = Sketch.overlap(nobody, all)
       assert_in_delta Sketch.overlap(nobody, all, 3).high, 0, 0.01
     end
   end

@@ -78,7 +78,7 @@ defmodule AdTally.Sketch.RefusalsTest do
 
   test "a secret that is not 16 bytes is refused, and not shown" do
     # What is wrong with it may be the end of it.
-    for secret <- [@secret <> "!", "a short secret", "", String.to_atom(@secret), 'a secret', 7] do
+    for secret <- [@secret <> "!", "a short secret", "", String.to_atom(@secret), ~c"a secret", 7] do
       for call <- [
             fn -> Sketch.from_users([1], secret: secret) end,
             fn -> Sketch.from_binary("", secret: secret) end,
