@@ -20,4 +20,50 @@ defmodule AdTally do
   How it is built, and why: the guide [Architecture](architecture.html). How right the
   estimates are: [Accuracy](accuracy.html).
   """
+
+  alias AdTally.Native
+
+  @version Mix.Project.config()[:version]
+
+  @doc """
+  What this installation is: for bug reports, and for a check at the start of a service.
+
+    * `:version` - the version of this package
+    * `:native_version` - the version of the native library that is loaded. Another one than
+      `:version` means that the package was upgraded without a restart of the VM, which goes on
+      with the library it has
+    * `:otp_release` - the release of Erlang/OTP that it runs on
+    * `:nif_version` - the version of that release's interface for native code
+    * `:reads_in_place` - whether arguments are read directly in the VM's memory (`true`) or by
+      the VM's functions (`false`). How the VM lays terms out is compared with what its own
+      functions say when the library is loaded; where anything differs, all is read by these.
+      Results are the same, only the time differs: `false` for `:terms` (integers, atoms,
+      binaries, tuples and lists) costs about 14 of 35 ns in `AdTally.Counters.add/4` and 35 of
+      85 ns in `AdTally.FrequencyCap.admit/5`, for `:events` (the struct `AdTally.Event`) about
+      100 ns in `AdTally.Meter.record/2`
+
+  Raises `AdTally.NotLoadedError` if the native library could not be loaded.
+
+      iex> info = AdTally.info()
+      iex> {info.version == info.native_version, info.reads_in_place}
+      {true, %{terms: true, events: true}}
+  """
+  @spec info() :: %{
+          version: String.t(),
+          native_version: String.t(),
+          otp_release: String.t(),
+          nif_version: String.t(),
+          reads_in_place: %{terms: boolean(), events: boolean()}
+        }
+  def info do
+    {native_version, terms, events} = Native.library_info()
+
+    %{
+      version: @version,
+      native_version: native_version,
+      otp_release: System.otp_release(),
+      nif_version: List.to_string(:erlang.system_info(:nif_version)),
+      reads_in_place: %{terms: terms, events: events}
+    }
+  end
 end

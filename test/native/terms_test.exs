@@ -10,14 +10,16 @@ defmodule AdTally.Native.TermsTest do
     on_exit(fn -> Native.read_in_place(true) end)
   end
 
-  test "this VM's terms and references are read in place" do
+  test "this VM's terms and events are read in place, and info/0 says so" do
     Native.read_in_place(true)
-    assert Native.read_in_place(true), "OTP #{System.otp_release()} lays terms out in a new way"
+
+    assert AdTally.info().reads_in_place == %{terms: true, events: true},
+           "OTP #{System.otp_release()} lays terms out in a new way"
   end
 
-  test "a switch to the VM's functions is one" do
+  test "info/0 says when they are not" do
     Native.read_in_place(false)
-    refute Native.read_in_place(false)
+    assert AdTally.info().reads_in_place == %{terms: false, events: false}
   end
 
   test "any term is the same key, or no key, both ways" do

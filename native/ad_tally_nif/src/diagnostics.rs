@@ -9,7 +9,6 @@ use crate::atoms;
 use crate::counters::Table;
 use crate::event;
 use crate::hot::hot;
-use crate::resource;
 use crate::terms;
 
 hot! {
@@ -28,17 +27,21 @@ hot! {
 /// Results must be the same.
 #[rustler::nif]
 fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
-    let was = terms::layout() != terms::Known::Unknown && resource::is_layout_known() && event::is_layout_known();
+    let was = terms::is_layout_known() && event::is_layout_known();
     if wanted {
         terms::calibrate(env);
         event::calibrate(env);
-        resource::calibrate(env);
     } else {
         terms::forget_layout();
         event::forget_layout();
-        resource::forget_layout();
     }
     was
+}
+
+/// The version of this library, and what it reads in place: terms, events.
+#[rustler::nif]
+fn library_info() -> (&'static str, bool, bool) {
+    (env!("CARGO_PKG_VERSION"), terms::is_layout_known(), event::is_layout_known())
 }
 
 /// Which thread of a scheduler this is, and the nanoseconds it has worked: what others do meanwhile is not in them.

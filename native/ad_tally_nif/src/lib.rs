@@ -31,8 +31,7 @@ mod terms;
 fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     terms::calibrate(env);
     event::calibrate(env);
-    let is_loaded = resource::register_own(env)
-        && resource::register::<counters::Table>(env)
+    resource::register::<counters::Table>(env)
         && resource::register::<counters::Walk>(env)
         && resource::register::<reach::Table>(env)
         && resource::register::<reach::Walk>(env)
@@ -42,11 +41,7 @@ fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
         && resource::register::<frequency_cap::RuleSet>(env)
         && resource::register::<dedupe::Table>(env)
         && resource::register::<meter::Table>(env)
-        && resource::register::<meter::Period>(env);
-    if is_loaded {
-        resource::calibrate(env);
-    }
-    is_loaded
+        && resource::register::<meter::Period>(env)
 }
 
 rustler::init!("Elixir.AdTally.Native", load = load);

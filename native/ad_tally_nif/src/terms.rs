@@ -174,6 +174,11 @@ pub fn layout() -> Known {
     }
 }
 
+/// Whether terms are read in place.
+pub fn is_layout_known() -> bool {
+    layout() != Known::Unknown
+}
+
 /// Evaluates an expression with a type's name standing for the layout the VM has.
 macro_rules! with_layout {
     ($layout:ident => $body:expr) => {
@@ -203,7 +208,7 @@ fn boxed<L: Layout>(term: u64) -> Option<*const u64> {
 
 /// The same, where the layout is known.
 #[inline(always)]
-pub fn boxed_words(term: Raw<'_>) -> Option<*const u64> {
+fn boxed_words(term: Raw<'_>) -> Option<*const u64> {
     boxed::<Bytes>(term.word())
 }
 
