@@ -38,9 +38,9 @@ defmodule AdTally do
       the VM's functions (`false`). How the VM lays terms out is compared with what its own
       functions say when the library is loaded; where anything differs, all is read by these.
       Results are the same, only the time differs: `false` for `:terms` (integers, atoms,
-      binaries, tuples and lists) costs about 14 of 35 ns in `AdTally.Counters.add/4` and 35 of
-      85 ns in `AdTally.FrequencyCap.admit/5`, for `:events` (the struct `AdTally.Event`) about
-      100 ns in `AdTally.Meter.record/2`
+      binaries, tuples and lists) costs about 14 of 45 ns in `AdTally.Counters.add/4` and doubles
+      `AdTally.FrequencyCap.admit/5`; with `false` for `:events` (the struct `AdTally.Event`) as
+      well, which comes with it, `AdTally.Meter.record/2` takes two to four times as long
 
   Raises `AdTally.NotLoadedError` if the native library could not be loaded.
 

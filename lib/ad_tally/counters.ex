@@ -259,16 +259,12 @@ defmodule AdTally.Counters do
   defp rows(walk), do: Steps.collect(&Native.counters_rows/2, walk)
 
   defp validate_metrics!(metrics) do
-    valid? =
-      is_list(metrics) and metrics != [] and List.improper?(metrics) == false and
-        length(metrics) <= 16 and Enum.all?(metrics, &is_atom/1) and Enum.uniq(metrics) == metrics
-
-    if valid? do
+    if Options.distinct_atoms?(metrics, 16) do
       metrics
     else
       raise ArgumentError,
             "expected :metrics to be a list of one to sixteen distinct atoms, " <>
-              "got: #{inspect(metrics)}"
+              "got: #{Options.shown(metrics)}"
     end
   end
 end

@@ -143,7 +143,7 @@ defmodule AdTally.FrequencyCap do
     else
       raise ArgumentError,
             "expected :tiers to be a list of {granularity, horizon} in milliseconds, " <>
-              "got: #{inspect(tiers)}"
+              "got: #{Options.shown(tiers)}"
     end
   end
 
@@ -169,7 +169,7 @@ defmodule AdTally.FrequencyCap do
   end
 
   def rules!(other),
-    do: raise(ArgumentError, "expected a list of {max, window}, got: #{inspect(other)}")
+    do: raise(ArgumentError, "expected a list of {max, window}, got: #{Options.shown(other)}")
 
   defp rule!({max, window}) when is_integer(max) and max in 0..0xFFFF_FFFF,
     do: {max, window!(window)}
@@ -177,7 +177,7 @@ defmodule AdTally.FrequencyCap do
   defp rule!(other) do
     raise ArgumentError,
           "expected a rule {max, window}, max an integer from 1 to 28 (65535 for a lifetime), " <>
-            "got: #{inspect(other)}"
+            "got: #{Options.shown(other)}"
   end
 
   defp window!(window) when is_integer(window) and window in 0..0x7FFF_FFFF_FFFF_FFFF,
@@ -192,7 +192,7 @@ defmodule AdTally.FrequencyCap do
   defp window!(other) do
     raise ArgumentError,
           "expected a window of milliseconds, {:day, utc_offset_in_milliseconds} or :lifetime, " <>
-            "got: #{inspect(other)}"
+            "got: #{Options.shown(other)}"
   end
 
   @doc """
@@ -240,7 +240,7 @@ defmodule AdTally.FrequencyCap do
 
   defp raise_no_rules(other) do
     raise ArgumentError,
-          "expected rules that AdTally.FrequencyCap.rules!/1 has compiled, got: #{inspect(other)}"
+          "expected rules that AdTally.FrequencyCap.rules!/1 has compiled, got: #{Options.shown(other)}"
   end
 
   @doc """

@@ -397,8 +397,11 @@ defmodule AdTally.Meter do
   # `record/2` does not ask here: the library has the names as well.
   defp running(name) do
     case :persistent_term.get(name, nil) do
-      {__MODULE__, native, _late} = meter when native != nil -> meter
-      _other -> raise ArgumentError, "there is no AdTally.Meter named #{inspect(name)} that runs"
+      {__MODULE__, native, _late} = meter when native != nil ->
+        meter
+
+      _other ->
+        raise ArgumentError, "there is no AdTally.Meter named #{Options.shown(name)} that runs"
     end
   end
 

@@ -3,14 +3,21 @@ defmodule AdTally.Options do
   # What the modules of this library accept when something is made. Checked there,
   # once; an error says what would have been right.
 
+  alias AdTally.Native
+
   @most_keys 1_000_000_000
   # Some 4,400 years.
   @most_milliseconds 0x7FFF_FFFF_FFFF
 
+  # A term as messages show it: in Elixir's syntax, a line of it, in microseconds whatever it
+  # is. inspect/1 prints all digits of an integer, which takes minutes for ten million, and
+  # calls what a struct brings along.
+  def shown(term), do: Native.shown(term)
+
   def known!(options, known) do
     unless Keyword.keyword?(options) do
       # What may be or hold a secret is not put into a message that is logged.
-      got = if :secret in known, do: "", else: ", got: #{inspect(options)}"
+      got = if :secret in known, do: "", else: ", got: #{shown(options)}"
       raise ArgumentError, "expected a keyword list of options" <> got
     end
 
@@ -20,7 +27,7 @@ defmodule AdTally.Options do
 
       unknown ->
         raise ArgumentError,
-              "unknown or repeated options #{inspect(unknown)}, " <>
+              "unknown or repeated options #{shown(unknown)}, " <>
                 "known are #{enumerate(known)}, once each"
     end
   end
@@ -34,7 +41,7 @@ defmodule AdTally.Options do
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be an integer from 1 to #{@most_keys}, got: #{inspect(other)}"
+              "expected #{inspect(name)} to be an integer from 1 to #{@most_keys}, got: #{shown(other)}"
     end
   end
 
@@ -46,7 +53,7 @@ defmodule AdTally.Options do
       other ->
         raise ArgumentError,
               "expected #{inspect(name)} to be milliseconds, an integer from 1 to " <>
-                "#{@most_milliseconds}, got: #{inspect(other)}"
+                "#{@most_milliseconds}, got: #{shown(other)}"
     end
   end
 
@@ -57,7 +64,7 @@ defmodule AdTally.Options do
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be true or false, got: #{inspect(other)}"
+              "expected #{inspect(name)} to be true or false, got: #{shown(other)}"
     end
   end
 
@@ -70,7 +77,7 @@ defmodule AdTally.Options do
     else
       raise ArgumentError,
             "expected #{inspect(name)} to be #{Enum.map_join(values, " or ", &inspect/1)}, " <>
-              "got: #{inspect(value)}"
+              "got: #{shown(value)}"
     end
   end
 
@@ -81,7 +88,7 @@ defmodule AdTally.Options do
 
       other ->
         raise ArgumentError,
-              "expected :precision to be an integer from 4 to 18, got: #{inspect(other)}"
+              "expected :precision to be an integer from 4 to 18, got: #{shown(other)}"
     end
   end
 
@@ -99,6 +106,16 @@ defmodule AdTally.Options do
     end
   end
 
+  # Whether it is a list of one to `most` different atoms. A longer one is not read further.
+  def distinct_atoms?(names, most), do: distinct_atoms?(names, most, [])
+
+  defp distinct_atoms?([], _most, seen), do: seen != []
+
+  defp distinct_atoms?([name | names], most, seen) when is_atom(name) and most > 0,
+    do: name not in seen and distinct_atoms?(names, most - 1, [name | seen])
+
+  defp distinct_atoms?(_other, _most, _seen), do: false
+
   defp enumerate(names) do
     {last, others} = names |> Enum.map(&inspect/1) |> List.pop_at(-1)
     if others == [], do: last, else: "#{Enum.join(others, ", ")} and #{last}"
@@ -106,11 +123,11 @@ defmodule AdTally.Options do
 
   # Some of the meter's dimensions, each once.
   def subset!(names, option, all) do
-    if is_list(names) and Enum.uniq(names) == names and names -- all == [] do
+    if names == [] or (distinct_atoms?(names, length(all)) and names -- all == []) do
       names
     else
       raise ArgumentError,
-            "expected #{inspect(option)} to be a list of dimensions, of #{inspect(all)}, got: #{inspect(names)}"
+            "expected #{inspect(option)} to be a list of dimensions, of #{inspect(all)}, got: #{shown(names)}"
     end
   end
 end

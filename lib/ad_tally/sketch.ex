@@ -128,7 +128,7 @@ defmodule AdTally.Sketch do
 
   def union(other) do
     raise ArgumentError,
-          "expected a list of at least one AdTally.Sketch, got: #{inspect(other)}"
+          "expected a list of at least one AdTally.Sketch, got: #{Options.shown(other)}"
   end
 
   @doc """
@@ -221,7 +221,7 @@ defmodule AdTally.Sketch do
   end
 
   def from_binary(other, _options),
-    do: raise(ArgumentError, "expected a binary, got: #{inspect(other)}")
+    do: raise(ArgumentError, "expected a binary, got: #{Options.shown(other)}")
 
   @doc """
   As `from_binary/2`, but returns the sketch or raises `AdTally.Sketch.FormatError`.
@@ -240,13 +240,13 @@ defmodule AdTally.Sketch do
   # Not as a struct: inspecting what only looks like a sketch ends here again.
   @spec not_a_sketch!(term()) :: no_return()
   defp not_a_sketch!(other) do
-    raise ArgumentError, "expected an AdTally.Sketch, got: #{inspect(other, structs: false)}"
+    raise ArgumentError, "expected an AdTally.Sketch, got: #{Options.shown(other)}"
   end
 
   defp deviations!(deviations) when deviations in 1..3, do: deviations
 
   defp deviations!(other) do
-    raise ArgumentError, "expected 1, 2 or 3 standard deviations, got: #{inspect(other)}"
+    raise ArgumentError, "expected 1, 2 or 3 standard deviations, got: #{Options.shown(other)}"
   end
 
   defimpl Inspect do

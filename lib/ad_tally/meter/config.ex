@@ -65,7 +65,7 @@ defmodule AdTally.Meter.Config do
   defp name!(options) do
     case Keyword.get(options, :name) do
       name when is_atom(name) and name not in [nil, true, false] -> free!(name)
-      other -> raise ArgumentError, "expected :name to be an atom, got: #{inspect(other)}"
+      other -> raise ArgumentError, "expected :name to be an atom, got: #{Options.shown(other)}"
     end
   end
 
@@ -81,19 +81,18 @@ defmodule AdTally.Meter.Config do
 
       other ->
         raise ArgumentError,
-              "expected :name to be no key of :persistent_term, where there is #{inspect(other)}"
+              "expected :name to be no key of :persistent_term, where there is #{Options.shown(other)}"
     end
   end
 
   defp names!(options, option, most) do
     names = Keyword.get(options, option)
 
-    if is_list(names) and length(names) in 1..most and Enum.all?(names, &name?/1) and
-         Enum.uniq(names) == names do
+    if Options.distinct_atoms?(names, most) and Enum.all?(names, &name?/1) do
       names
     else
       raise ArgumentError,
-            "expected #{inspect(option)} to be a list of one to #{most} different atoms, got: #{inspect(names)}"
+            "expected #{inspect(option)} to be a list of one to #{most} different atoms, got: #{Options.shown(names)}"
     end
   end
 
@@ -105,7 +104,8 @@ defmodule AdTally.Meter.Config do
         clock
 
       other ->
-        raise ArgumentError, "expected :clock to be :system or :events, got: #{inspect(other)}"
+        raise ArgumentError,
+              "expected :clock to be :system or :events, got: #{Options.shown(other)}"
     end
   end
 
@@ -154,6 +154,6 @@ defmodule AdTally.Meter.Config do
   defp no_function!(other) do
     raise ArgumentError,
           "expected :on_late to be {module, function} of a function of one argument, got: " <>
-            inspect(other)
+            Options.shown(other)
   end
 end

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
-use rustler::{Encoder, Env};
+use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
 use crate::counters::Table;
@@ -42,6 +42,12 @@ fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
 #[rustler::nif]
 fn library_info() -> (&'static str, bool, bool) {
     (env!("CARGO_PKG_VERSION"), terms::is_layout_known(), event::is_layout_known())
+}
+
+/// A term as messages show it.
+#[rustler::nif]
+fn shown(term: Term<'_>) -> String {
+    crate::shown::shown(term)
 }
 
 /// Which thread of a scheduler this is, and the nanoseconds it has worked: what others do meanwhile is not in them.

@@ -7,6 +7,7 @@
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `names`: meters by the atoms they are named
 //! * `refusal`: what is raised for bad arguments
+//! * `shown`: terms as Elixir would show them, in messages
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `reach`, `sketch`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
 
@@ -24,6 +25,7 @@ mod names;
 mod reach;
 mod refusal;
 mod resource;
+mod shown;
 mod sketch;
 mod steps;
 mod terms;

@@ -8,6 +8,7 @@ use rustler::{Encoder, Env, Term};
 
 use crate::args::KeyFault;
 use crate::atoms;
+use crate::shown::shown;
 
 /// Why a call was refused: the message of the error.
 pub struct Refusal(String);
@@ -53,25 +54,25 @@ pub fn raise_panic(env: Env<'_>, message: &str) -> ErlNifTerm {
 /// The argument is not a reference to the right kind of thing.
 #[cold]
 pub fn not_a(description: &str, term: Term<'_>) -> Refusal {
-    Refusal(format!("expected {description}, got: {}", inspect(term)))
+    Refusal(format!("expected {description}, got: {}", shown(term)))
 }
 
 /// There is no meter of that name.
 #[cold]
 pub fn no_meter(name: Term<'_>) -> Refusal {
-    Refusal(format!("there is no AdTally.Meter named {} that runs", inspect(name)))
+    Refusal(format!("there is no AdTally.Meter named {} that runs", shown(name)))
 }
 
 /// The amount is no 64-bit integer.
 #[cold]
 pub fn amount(term: Term<'_>) -> Refusal {
-    Refusal(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", inspect(term)))
+    Refusal(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", shown(term)))
 }
 
 /// The term is no time.
 #[cold]
 pub fn time(term: Term<'_>) -> Refusal {
-    Refusal(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", inspect(term)))
+    Refusal(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", shown(term)))
 }
 
 /// The term is no user.
@@ -79,7 +80,7 @@ pub fn time(term: Term<'_>) -> Refusal {
 pub fn user(term: Term<'_>) -> Refusal {
     Refusal(format!(
         "a user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65536 bytes, got: {}",
-        inspect(term)
+        shown(term)
     ))
 }
 
@@ -87,7 +88,7 @@ pub fn user(term: Term<'_>) -> Refusal {
 #[cold]
 pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -> Refusal {
     let why = why.map(|error| format!(" (its bytes are none: {error})")).unwrap_or_default();
-    Refusal(format!("expected an AdTally.Sketch, got: {}{why}", inspect(term)))
+    Refusal(format!("expected an AdTally.Sketch, got: {}{why}", shown(term)))
 }
 
 /// The term is no key.
@@ -101,39 +102,39 @@ pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
     Refusal(format!(
         "a key is an integer of 64 bits, a binary of at most 65536 bytes, an atom, or a tuple of one to eight of \
          those, got: {}{why}",
-        inspect(term)
+        shown(term)
     ))
 }
 
 /// The dimensions are no tuple of as many.
 #[cold]
 pub fn dimensions(term: Term<'_>, arity: usize) -> Refusal {
-    Refusal(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", inspect(term)))
+    Refusal(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", shown(term)))
 }
 
 /// The metrics are no list of names and amounts.
 #[cold]
 pub fn metrics(term: Term<'_>, most: usize) -> Refusal {
-    Refusal(format!("expected a keyword list of at most {most} metrics and amounts, got: {}", inspect(term)))
+    Refusal(format!("expected a keyword list of at most {most} metrics and amounts, got: {}", shown(term)))
 }
 
 /// The metric is none of the table's.
 #[cold]
 pub fn metric<'a>(term: Term<'a>, known: impl Iterator<Item = Term<'a>>) -> Refusal {
-    let known: Vec<String> = known.map(inspect).collect();
-    Refusal(format!("unknown metric {}, the table has: {}", inspect(term), known.join(", ")))
+    let known: Vec<String> = known.map(shown).collect();
+    Refusal(format!("unknown metric {}, the table has: {}", shown(term), known.join(", ")))
 }
 
 /// An element of a list is not what it should be.
 #[cold]
 pub fn item(term: Term<'_>, expected: &str) -> Refusal {
-    Refusal(format!("expected a {expected}, got: {}", inspect(term)))
+    Refusal(format!("expected a {expected}, got: {}", shown(term)))
 }
 
 /// The argument is not a proper list.
 #[cold]
 pub fn list(term: Term<'_>, item: &str) -> Refusal {
-    Refusal(format!("expected a proper list of {item}s, got: {}", inspect(term)))
+    Refusal(format!("expected a proper list of {item}s, got: {}", shown(term)))
 }
 
 /// An argument that the core refused.
@@ -141,78 +142,4 @@ impl From<ad_tally_core::Error> for Refusal {
     fn from(error: ad_tally_core::Error) -> Self {
         Self(error.to_string())
     }
-}
-
-/// How Elixir would show the term, as far as a message needs it: text, names, numbers, tuples and lists as in Elixir,
-/// the rest as in Erlang, and no more than a line of it.
-fn inspect(term: Term<'_>) -> String {
-    const LINE: usize = 200;
-    let mut text = String::new();
-    write(&mut text, term, 0);
-    if let Some((end, _)) = text.char_indices().nth(LINE) {
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text
-}
-
-fn write(text: &mut String, term: Term<'_>, depth: usize) {
-    use rustler::TermType::{Atom, Binary, Float, List, Tuple};
-    const DEEPEST: usize = 4;
-    const MOST: usize = 10;
-    match term.get_type() {
-        Atom => match term.atom_to_string() {
-            Ok(name) => match name.strip_prefix("Elixir.") {
-                Some(module) => text.push_str(module),
-                None if matches!(name.as_str(), "nil" | "true" | "false") => text.push_str(&name),
-                None if is_plain(&name) => text.extend([":", name.as_str()]),
-                None => text.push_str(&format!(":{name:?}")),
-            },
-            // The function that reads atoms knows Latin-1 only before NIF 2.17.
-            Err(_) => text.push_str(&format!("{term:?}")),
-        },
-        Binary => match term.decode::<&str>() {
-            Ok(string) => text.push_str(&format!("{string:?}")),
-            Err(_) => text.push_str(&format!("{term:?}")),
-        },
-        Float => match term.decode::<f64>() {
-            Ok(float) => text.push_str(&format!("{float:?}")),
-            Err(_) => text.push_str(&format!("{term:?}")),
-        },
-        Tuple if depth < DEEPEST => {
-            let elements = rustler::types::tuple::get_tuple(term).unwrap_or_default();
-            write_all(text, ('{', '}'), elements.into_iter(), MOST, depth);
-        }
-        List if depth < DEEPEST && term.list_length().is_ok() => {
-            let elements = term.into_list_iterator().into_iter().flatten();
-            write_all(text, ('[', ']'), elements, MOST, depth);
-        }
-        _ => text.push_str(&format!("{term:?}")),
-    }
-}
-
-fn write_all<'a>(
-    text: &mut String,
-    (open, close): (char, char),
-    elements: impl Iterator<Item = Term<'a>>,
-    most: usize,
-    depth: usize,
-) {
-    text.push(open);
-    for (at, element) in elements.enumerate() {
-        if at > 0 {
-            text.push_str(", ");
-        }
-        if at == most {
-            text.push_str("...");
-            break;
-        }
-        write(text, element, depth + 1);
-    }
-    text.push(close);
-}
-
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
