@@ -15,13 +15,16 @@ defmodule AdTally.Options do
   def shown(term), do: Native.shown(term)
 
   def known!(options, known) do
-    unless Keyword.keyword?(options) do
+    # Of more options than are known at least one is unknown or repeated.
+    keys = keys(options, length(known) + 1)
+
+    if keys == :none do
       # What may be or hold a secret is not put into a message that is logged.
       got = if :secret in known, do: "", else: ", got: #{shown(options)}"
       raise ArgumentError, "expected a keyword list of options" <> got
     end
 
-    case Keyword.keys(options) -- known do
+    case keys -- known do
       [] ->
         options
 
@@ -31,6 +34,15 @@ defmodule AdTally.Options do
                 "known are #{enumerate(known)}, once each"
     end
   end
+
+  # The first keys of a keyword list, or that it is none.
+  defp keys([], _most), do: []
+  defp keys([{key, _value} | _options], 1) when is_atom(key), do: [key]
+
+  defp keys([{key, _value} | options], most) when is_atom(key),
+    do: with(keys when is_list(keys) <- keys(options, most - 1), do: [key | keys])
+
+  defp keys(_other, _most), do: :none
 
   def max_keys!(options, default), do: count!(options, :max_keys, default)
 

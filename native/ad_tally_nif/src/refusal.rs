@@ -95,7 +95,7 @@ pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -
 #[cold]
 pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
     let why = match fault {
-        KeyFault::Empty(why) => return Refusal(format!("{why}, got: {}", inspect(term))),
+        KeyFault::Empty(why) => return Refusal(format!("{why}, got: {}", shown(term))),
         KeyFault::Length(error) => format!(" ({error})"),
         KeyFault::Type | KeyFault::Room(_) => String::new(),
     };

@@ -19,7 +19,7 @@ use crate::terms::{self, Raw, Unknown};
 /// Characters that a term takes at most in a message.
 const LINE: usize = 200;
 /// Elements of a list, a tuple or a map that are shown.
-const MOST: usize = 10;
+const MOST: usize = 20;
 /// How deep terms in terms are shown.
 const DEEPEST: usize = 8;
 /// Bytes of a binary that are shown.
@@ -118,7 +118,7 @@ impl Line {
             self.map(term, depth);
         } else if term >= "".encode(term.get_env()) {
             // Bitstrings are the greatest of all terms.
-            self.push("a bitstring of another size than whole bytes");
+            self.push("a bitstring that is not a binary");
         } else {
             self.push("a term of a type that this library does not know");
         }

@@ -170,8 +170,16 @@ defmodule AdTally.Sketch.RefusalsTest do
   test "what is no list of sketches is refused" do
     sketch = Sketch.from_users([1])
 
-    for other <- [[], nil, sketch, {sketch, sketch}, %{}] do
-      expected = "expected a list of at least one AdTally.Sketch, got: #{inspect(other)}"
+    shown = "#AdTally.Sketch<...>"
+
+    for {other, shown} <- [
+          {[], "[]"},
+          {nil, "nil"},
+          {sketch, shown},
+          {{sketch, sketch}, "{#{shown}, #{shown}}"},
+          {%{}, "%{}"}
+        ] do
+      expected = "expected a list of at least one AdTally.Sketch, got: #{shown}"
       assert message(fn -> Sketch.union(other) end) == expected
     end
 
@@ -182,9 +190,16 @@ defmodule AdTally.Sketch.RefusalsTest do
   end
 
   test "what is no binary is refused" do
-    for other <- [nil, 1, [1], %{}, <<2, 1, 7, 12, 1::1>>, Sketch.from_users([1])],
+    for {other, shown} <- [
+          {nil, "nil"},
+          {1, "1"},
+          {[1], "[1]"},
+          {%{}, "%{}"},
+          {<<2, 1, 7, 12, 1::1>>, "a bitstring that is not a binary"},
+          {Sketch.from_users([1]), "#AdTally.Sketch<...>"}
+        ],
         call <- [&Sketch.from_binary/1, &Sketch.from_binary!/1] do
-      assert message(fn -> call.(other) end) == "expected a binary, got: #{inspect(other)}"
+      assert message(fn -> call.(other) end) == "expected a binary, got: " <> shown
     end
   end
 
