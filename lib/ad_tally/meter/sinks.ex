@@ -3,6 +3,8 @@ defmodule AdTally.Meter.Sinks do
   # The sinks of a meter, checked when it starts: one that cannot deliver is an error there, not a
   # window that is tried again for ever. Options of sinks may hold credentials and are not shown.
 
+  alias AdTally.Options
+
   @doc "The sinks with their options as `c:AdTally.Sink.validate/1` returns them."
   @spec new!(term()) :: [{module(), keyword()}]
   def new!(sinks) when is_list(sinks) do
@@ -50,7 +52,7 @@ defmodule AdTally.Meter.Sinks do
       other ->
         raise ArgumentError,
               "expected #{inspect(module)}.validate/1 to return {:ok, options} or {:error, message}, " <>
-                "got: #{inspect(other)}"
+                "got: #{Options.shown(other)}"
     end
   end
 
@@ -58,7 +60,7 @@ defmodule AdTally.Meter.Sinks do
     shown =
       case sink do
         {module, _options} when is_atom(module) -> "{#{inspect(module)}, ...}"
-        other -> inspect(other)
+        other -> Options.shown(other)
       end
 
     raise ArgumentError,

@@ -26,7 +26,7 @@ defmodule AdTally.Sink.Files do
 
   @behaviour AdTally.Sink
 
-  alias AdTally.{Sketch, Window}
+  alias AdTally.{Options, Sketch, Window}
   alias AdTally.Sink.JSON
 
   @impl true
@@ -40,7 +40,7 @@ defmodule AdTally.Sink.Files do
         {:error, "it needs dir: \"a directory\""}
 
       {keys, _dir} ->
-        {:error, "unknown or repeated #{inspect(keys)}, it has dir: \"a directory\" only"}
+        {:error, "unknown or repeated #{Options.shown(keys)}, it has dir: \"a directory\" only"}
     end
   end
 
@@ -56,7 +56,7 @@ defmodule AdTally.Sink.Files do
   end
 
   defp no_directory(dir),
-    do: {:error, "expected :dir to be the path of a directory, got: #{inspect(dir)}"}
+    do: {:error, "expected :dir to be the path of a directory, got: #{Options.shown(dir)}"}
 
   @impl true
   @spec deliver(Window.t(), dir: Path.t()) :: :ok | {:error, term()}
