@@ -243,15 +243,21 @@ defmodule AdTally.Reach do
   @doc """
   Adds all users of a sketch to a key's sketch.
 
-  The table keeps its precision. A finer sketch is folded down to it; a coarser one is
-  refused with `{:error, {:coarser_precision, precision}}`, because it would take the
-  precision of the key with it, and one of another secret, or with one where the table has
-  none, with `{:error, :different_secret}`. Nothing is changed then.
+  The table keeps its precision. A sketch of a higher one is folded down to it. A sketch of
+  a lower one is taken as long as it keeps coupons, or is empty; once it has registers it
+  is refused with `{:error, {:coarser_precision, precision}}`, because it would lower the
+  precision of the key. A sketch of another secret, or with one where the table has none, is
+  refused with `{:error, :different_secret}`. Nothing is changed then.
 
       iex> reach = AdTally.Reach.new(precision: 12)
       iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([1, 2, 3], precision: 14))
       :ok
-      iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([1, 2, 3], precision: 11))
+      iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([3, 4], precision: 4))
+      :ok
+      iex> reach |> AdTally.Reach.estimate(42) |> round()
+      4
+      iex> many = AdTally.Sketch.from_users(Enum.to_list(1..10_000), precision: 11)
+      iex> AdTally.Reach.merge(reach, 42, many)
       {:error, {:coarser_precision, 11}}
   """
   @spec merge(t(), key(), Sketch.t()) ::

@@ -26,8 +26,15 @@ defmodule AdTally.Sketch do
 
   The union of sketches is the sketch of all their users. It is associative, commutative
   and idempotent: sketches may be united in any order, and twice. Sketches of different
-  precision unite at the coarser one. Sketches of different secrets do not unite, nor do
-  one with a secret and one without: the same user would count twice.
+  secrets do not unite, nor do one with a secret and one without: the same user would count
+  twice.
+
+  Where precisions differ, only registers lower the precision of a union: it is the lowest
+  of the sketches that have registers, as in Apache DataSketches. If none has registers, it
+  is the highest of the sketches that hold users. An empty sketch changes nothing. A sketch
+  whose precision was lowered stays at that precision. So with mixed precisions, unite all
+  sketches in one call: a union of unions has the same users, but its precision can be
+  lower, where coupons of a low precision became registers on the way.
 
   ## Secrets and bytes
 
@@ -106,23 +113,28 @@ defmodule AdTally.Sketch do
   @doc """
   The sketch of all users of a list of sketches, which is not empty.
 
-  Its precision is the coarsest of theirs. `{:error, :different_secret}` unless all have
-  the same secret, or none.
+  Its precision is the lowest of those sketches that have registers, or else the highest
+  of those that hold users, see the module's documentation. `{:error, :different_secret}`
+  unless all have the same secret, or none.
 
       iex> a = AdTally.Sketch.from_users([1, 2], precision: 14)
       iex> b = AdTally.Sketch.from_users([2, 3], precision: 12)
-      iex> AdTally.Sketch.union([a, b]) == {:ok, AdTally.Sketch.from_users([1, 2, 3], precision: 12)}
+      iex> AdTally.Sketch.union([a, b]) == {:ok, AdTally.Sketch.from_users([1, 2, 3], precision: 14)}
       true
+      iex> many = AdTally.Sketch.from_users(Enum.to_list(1..10_000), precision: 12)
+      iex> {:ok, union} = AdTally.Sketch.union([a, b, many])
+      iex> AdTally.Sketch.precision(union)
+      12
       iex> c = AdTally.Sketch.from_users([3], secret: "sixteen bytes...")
       iex> AdTally.Sketch.union([a, c])
       {:error, :different_secret}
   """
   @spec union([t(), ...]) :: {:ok, t()} | {:error, :different_secret}
   def union([first | others]) do
-    union = Native.sketch_begin(first)
+    union = Native.sketch_unite(first)
 
     with :ok <- Steps.each(others, &Native.sketch_unite_some(union, &1)) do
-      {:ok, Native.sketch_finish(union)}
+      {:ok, Native.sketch_united(union)}
     end
   end
 
@@ -137,7 +149,8 @@ defmodule AdTally.Sketch do
 
   The estimate is that of joint maximum likelihood (Ertl, arXiv 1706.07290): the fewer
   users are in common, the better it is than the difference of the parts and their union.
-  As long as both sketches keep coupons it is nearly exact.
+  As long as both sketches keep coupons it is nearly exact. Otherwise it is made at the lower
+  precision of those that have registers.
   `{:error, :different_secret}` as in `union/1`.
 
   **When the answer is not worth having.** The error goes with the users of both, not with

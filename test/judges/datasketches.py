@@ -8,8 +8,9 @@
                    format right; DIR is used for scratch
 
 A sketch holds the users 1..n of a family: the integers, or the strings
-"user-1".."user-n". AdTally's are named ours_FAMILY_pLGK_nN.sk, and its union of
-union_a_pLGK.sk and union_b_pLGK.sk, if it has one, ours_union_pLGK.sk.
+"user-1".."user-n". AdTally's are named ours_FAMILY_pLGK_nN.sk, its union of
+union_a_pLGK.sk and union_b_pLGK.sk, if it has one, ours_union_pLGK.sk, and that of
+mixed_many_pLGK.sk with mixed_few.sk and mixed_nobody.sk ours_mixed_pLGK.sk.
 """
 
 import functools
@@ -35,6 +36,9 @@ FAMILIES = {"integers": int, "strings": "user-{}".format}
 
 # The two halves of every union: AdTally gets them as HLL_4 and HLL_6.
 UNION_A, UNION_B, UNION = range(1, 1001), range(501, 100_001), range(1, 100_001)
+
+# Coupons of the lowest precision: they take none from the registers they are united with.
+FEW = range(200_001, 200_008)
 
 # Eight users to leave the LIST of lgK 4, and eight that have values from 15 up, for
 # seven of the sixteen registers. Some registers stay 0, and curMin with them.
@@ -258,6 +262,13 @@ def write_matrix(folder):
         for name, users, bits in (("a", UNION_A, 4), ("b", UNION_B, 6)):
             sketch = sketch_of("integers", users, lg_k, bits)
             (folder / f"union_{name}_p{lg_k}.sk").write_bytes(sketch.serialize_compact())
+        (folder / f"mixed_many_p{lg_k}.sk").write_bytes(mixed_parts(lg_k)[0].serialize_compact())
+    for name, sketch in zip(("few", "nobody"), mixed_parts(4)[1:]):
+        (folder / f"mixed_{name}.sk").write_bytes(sketch.serialize_compact())
+
+
+def mixed_parts(lg_k):
+    return first_users("integers", UNION[-1], lg_k), sketch_of("integers", FEW, 4), hll_sketch(4, TYPES[8])
 
 
 def is_golden(lg_k, n, bits, form, mode):
@@ -461,6 +472,13 @@ def faults_in(folder):
             fault = first_difference(path.read_bytes(), first_users("integers", UNION[-1], lg_k))
             if fault:
                 faults.append(f"{path.name}: {fault}")
+        path = folder / f"ours_mixed_p{lg_k}.sk"
+        if path.exists():
+            unions += 1
+            theirs = parse(union_of(*mixed_parts(lg_k)).serialize_compact())
+            fault = content_difference(parse(path.read_bytes()), theirs)
+            if fault:
+                faults.append(f"{path.name}: {fault}")
     return read, unions, faults
 
 
@@ -641,6 +659,8 @@ def self_test(folder):
         # A SET into registers keeps their HIP, and AdTally has none, hence out_of_order.
         data = out_of_order(union_of(*map(hll_sketch.deserialize, parts))).serialize_compact()
         (folder / f"ours_union_p{lg_k}.sk").write_bytes(data)
+        data = out_of_order(union_of(*mixed_parts(lg_k))).serialize_compact()
+        (folder / f"ours_mixed_p{lg_k}.sk").write_bytes(data)
     write_estimates(folder, 1.0)
     check(folder)
     write_estimates(folder, 1.3)
@@ -650,6 +670,7 @@ def self_test(folder):
 
     changes = [(what, ours(family, n, lg_k), change) for what, family, n, lg_k, change in FAULTS]
     changes.append(("a register of a union", "ours_union_p14.sk", flip(40 + 1000)))
+    changes.append(("a register of mixed precisions", "ours_mixed_p14.sk", flip(40 + 1000)))
     for what, name, change in changes:
         good = (folder / name).read_bytes()
         bad = bytearray(good)

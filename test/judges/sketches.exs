@@ -52,5 +52,14 @@ for path <- Path.wildcard(Path.join(directory, "union_a_p*.sk")) do
   write.("ours_union_#{precision}.sk", union)
 end
 
+# Few users and nobody at the lowest precision beside many at a higher one.
+for path <- Path.wildcard(Path.join(directory, "mixed_many_p*.sk")) do
+  "mixed_many_" <> precision = Path.basename(path, ".sk")
+  parts = for name <- ["mixed_few", "mixed_nobody"], do: Path.join(directory, name <> ".sk")
+  sketches = Enum.map([path | parts], &Sketch.from_binary!(File.read!(&1)))
+  {:ok, union} = Sketch.union(Enum.shuffle(sketches))
+  write.("ours_mixed_#{precision}.sk", union)
+end
+
 File.close(estimates)
 IO.puts("#{length(names)} sketches of datasketches read, coupons and registers equal")

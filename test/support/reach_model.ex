@@ -49,8 +49,8 @@ defmodule AdTally.Test.ReachModel do
     cond do
       not key?(key) -> {:refused, model}
       options[:secret] != model.secret -> {{:error, :different_secret}, model}
-      options[:precision] < model.precision -> {coarser(options[:precision]), model}
       users == [] -> {:ok, model}
+      loses_precision?(model, users, options) -> {coarser(options[:precision]), model}
       true -> show(model, key, users)
     end
   end
@@ -115,6 +115,11 @@ defmodule AdTally.Test.ReachModel do
 
   defp answer({0, model}), do: {:ok, model}
   defp answer({overflowed, model}), do: {{:overflow, overflowed}, model}
+
+  # Coupons have no precision, registers do.
+  defp loses_precision?(model, users, options) do
+    options[:precision] < model.precision and Sketches.dense?(Sketch.from_users(users, options))
+  end
 
   defp coarser(precision), do: {:error, {:coarser_precision, precision}}
 

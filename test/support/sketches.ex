@@ -19,22 +19,39 @@ defmodule AdTally.Test.Sketches do
 
   @doc """
   A sketch with registers, whether its users are enough for that or not: its union
-  with registers that nobody has raised.
+  with registers that one of its users has raised.
   """
   def with_registers(sketch, options \\ []) do
-    nobody = sketch |> Sketch.precision() |> registers_of_nobody() |> Sketch.from_binary!(options)
-    {:ok, sketch} = Sketch.union([nobody, sketch])
+    registers = Sketch.from_binary!(registers_of_one(sketch), options)
+    {:ok, sketch} = Sketch.union([registers, sketch])
     sketch
   end
 
+  # The bytes of registers that the first user has raised, or nobody.
+  defp registers_of_one(sketch) do
+    precision = Sketch.precision(sketch)
+
+    case Sketch.to_binary(sketch) do
+      <<2, _::binary-size(5), 0, _::binary>> -> registers(precision, nil)
+      <<2, _::binary-size(7), coupon::little-32, _::binary>> -> registers(precision, coupon)
+      <<3, _::binary-size(11), coupon::little-32, _::binary>> -> registers(precision, coupon)
+      dense -> dense
+    end
+  end
+
   @doc "The bytes of 2^precision registers of a byte that are all 0."
-  def registers_of_nobody(precision) do
+  def registers_of_nobody(precision), do: registers(precision, nil)
+
+  defp registers(precision, coupon) do
     count = 2 ** precision
-    sum = count * 1.0
+    {register, value} = if coupon, do: {rem(coupon, count), div(coupon, 2 ** 26)}, else: {0, 0}
+    zeros = if value == 0, do: count, else: count - 1
+    sum = zeros + (count - zeros) * 2.0 ** -value
 
     # The two sums are those of 2^-register, for registers below 32 and for others.
     <<10, 1, 7, precision, 0, 0b11000, 0, 0b1010, 0.0::float-little, sum::float-little,
-      0.0::float-little, count::little-32, 0::little-32, 0::unit(8)-size(count)>>
+      0.0::float-little, zeros::little-32, 0::little-32, 0::unit(8)-size(register), value,
+      0::unit(8)-size(count - register - 1)>>
   end
 
   @doc "Bytes of every form there is, by a name for it. Open ones have empty slots."

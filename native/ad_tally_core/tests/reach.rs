@@ -176,6 +176,11 @@ fn a_merge_keeps_the_precision_and_refuses_what_it_cannot_keep() {
     add(&reach, 1, &users[..100]);
     assert_eq!(merge(&sketch_of(14, &users[50..])), Ok(Added::Row));
     assert!(merge(&sketch_of(11, &users)).is_err());
+    // Coupons and nobody have no precision to lose.
+    assert_eq!(merge(&sketch_of(4, &users[..7])), Ok(Added::Row));
+    let mut nobody = sketch_of(4, &[]);
+    nobody.to_registers();
+    assert_eq!(merge(&nobody), Ok(Added::Row));
     let secret = Secret::new([1; 16]);
     assert!(merge(&Sketch::new(12, Some(secret.check())).expect("a precision")).is_err());
     assert_eq!(drain(&reach)[&key(1)], sketch_of(12, &users));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ad_tally_core::sketch::{MAX_PRECISION, MIN_PRECISION, relative_standard_error};
+use ad_tally_core::sketch::{Coupons, MAX_PRECISION, MIN_PRECISION, Union, relative_standard_error};
 use ad_tally_core::{Coupon, Sketch};
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{HllSketch, HllType, HllUnion};
@@ -27,6 +27,13 @@ fn union(a: &Sketch, b: &Sketch) -> Sketch {
     let mut union = a.clone();
     union.merge(b).expect("no secrets");
     union
+}
+
+/// All at once.
+fn union_of(sketches: &[Sketch]) -> Sketch {
+    let mut union = Union::new(&sketches[0]);
+    sketches[1..].iter().for_each(|sketch| union.merge(sketch).expect("no secrets"));
+    union.sketch()
 }
 
 fn folded(sketch: &Sketch, precision: u8) -> Sketch {
@@ -100,15 +107,50 @@ fn users() -> impl Strategy<Value = Vec<u64>> {
     (0..2_000_u64, count).prop_map(|(first, count)| (first..first + count).collect())
 }
 
-/// Now and then of registers though there are few users, as sketches of a table's overflow are.
-fn sketch() -> impl Strategy<Value = Sketch> {
-    (precision(), users(), 0..5_u8).prop_map(|(precision, users, form)| {
-        let mut sketch = sketch_of(precision, &users);
-        if form == 0 {
+/// Users of one sketch of a union.
+#[derive(Debug, Clone)]
+struct Part {
+    precision: u8,
+    users: Vec<u64>,
+    /// Made of registers though there may be few users, as sketches of a table's overflow are.
+    early: bool,
+}
+
+impl Part {
+    fn sketch(&self) -> Sketch {
+        let mut sketch = sketch_of(self.precision, &self.users);
+        if self.early {
             sketch.to_registers();
         }
         sketch
-    })
+    }
+
+    fn has_registers(&self) -> bool {
+        self.early || matches!(Naive::new(self.precision, self.users.iter().copied()).content(), Content::Registers(_))
+    }
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    (precision(), users(), 0..5_u8).prop_map(|(precision, users, form)| Part { precision, users, early: form == 0 })
+}
+
+fn sketch() -> impl Strategy<Value = Sketch> {
+    part().prop_map(|part| part.sketch())
+}
+
+fn nobody() -> impl Strategy<Value = Sketch> {
+    part().prop_map(|part| Part { users: vec![], ..part }.sketch())
+}
+
+/// The lowest of those with registers, else the highest of those that hold users, else the highest.
+fn precision_of_union(parts: &[Part]) -> u8 {
+    let holders: Vec<&Part> = parts.iter().filter(|part| !part.users.is_empty()).collect();
+    let registers = holders.iter().filter(|part| part.has_registers()).map(|part| part.precision).min();
+    let highest = |parts: &mut dyn Iterator<Item = u8>| parts.max();
+    registers
+        .or_else(|| highest(&mut holders.iter().map(|part| part.precision)))
+        .or_else(|| highest(&mut parts.iter().map(|part| part.precision)))
+        .unwrap_or(MIN_PRECISION)
 }
 
 proptest! {
@@ -123,24 +165,65 @@ proptest! {
     }
 
     #[test]
-    fn a_union_is_the_sketch_of_all_users_at_the_coarsest_precision(
-        parts in prop::collection::vec((precision(), users()), 1..4),
+    fn a_union_is_the_sketch_of_all_users_in_any_order_and_only_registers_lower_its_precision(
+        (parts, shuffled) in prop::collection::vec(part(), 1..6).prop_flat_map(|parts| {
+            (Just(parts.clone()), Just(parts).prop_shuffle())
+        }),
     ) {
-        let sketches: Vec<Sketch> = parts.iter().map(|(precision, users)| sketch_of(*precision, users)).collect();
-        let all = sketches[1..].iter().fold(sketches[0].clone(), |all, next| union(&all, next));
-        let coarsest = parts.iter().map(|(precision, _)| *precision).min().unwrap_or(MIN_PRECISION);
-        prop_assert_eq!(all.precision(), coarsest);
-        prop_assert_eq!(content(&all), Naive::new(coarsest, parts.into_iter().flat_map(|(_, users)| users)).content());
+        let union = union_of(&shuffled.iter().map(Part::sketch).collect::<Vec<_>>());
+        let naive = Naive::new(precision_of_union(&parts), parts.iter().flat_map(|part| part.users.iter().copied()));
+        prop_assert_eq!(union.precision(), naive.precision);
+        let has_registers = parts.iter().any(|part| !part.users.is_empty() && part.has_registers());
+        if has_registers {
+            prop_assert_eq!(content(&union), Content::Registers(naive.registers()));
+        } else if !naive.words.is_empty() {
+            prop_assert_eq!(content(&union), naive.content());
+        }
     }
 
     #[test]
-    fn unions_are_commutative_associative_and_idempotent(a in sketch(), b in sketch(), c in sketch()) {
+    fn unions_are_commutative_and_idempotent_and_nobody_is_neutral(a in sketch(), b in sketch(), nobody in nobody()) {
         same(&union(&a, &b), &union(&b, &a))?;
-        same(&union(&union(&a, &b), &c), &union(&a, &union(&b, &c)))?;
         same(&union(&a, &a), &a)?;
         same(&union(&union(&a, &b), &b), &union(&a, &b))?;
-        same(&union(&a, &empty(a.precision())), &a)?;
-        same(&union(&empty(a.precision()), &a), &a)?;
+        if !a.is_empty() {
+            same(&union(&a, &nobody), &a)?;
+            same(&union(&nobody, &a), &a)?;
+        }
+        same(&union_of(&[a.clone(), nobody.clone(), b.clone()]), &union_of(&[a, b, nobody]))?;
+    }
+
+    #[test]
+    fn unions_are_associative_but_for_the_precision_of_few_users_that_became_registers_on_the_way(
+        a in sketch(),
+        b in sketch(),
+        c in sketch(),
+    ) {
+        let at_once = union_of(&[a.clone(), b.clone(), c.clone()]);
+        for nested in [union(&union(&a, &b), &c), union(&a, &union(&b, &c)), union(&union(&a, &c), &b)] {
+            prop_assert!(nested.precision() <= at_once.precision());
+            same(&folded(&at_once, nested.precision()), &nested)?;
+        }
+    }
+
+    #[test]
+    fn unions_of_one_precision_are_associative(precision in precision(), parts in [part(), part(), part()]) {
+        let [a, b, c] = parts.map(|part| Part { precision, ..part }.sketch());
+        same(&union(&union(&a, &b), &c), &union(&a, &union(&b, &c)))?;
+        same(&union(&union(&a, &b), &c), &union_of(&[a, b, c]))?;
+    }
+
+    #[test]
+    fn an_overlap_is_looked_for_at_the_precision_of_registers(a in sketch(), b in sketch()) {
+        let of_registers = |sketch: &Sketch| sketch.registers().map(|_| sketch.precision());
+        let Some(precision) = [of_registers(&a), of_registers(&b)].into_iter().flatten().min() else { return Ok(()) };
+        let at_once = |sketch: &Sketch| {
+            let mut nobody = empty(precision);
+            nobody.to_registers();
+            sketch.coupons().into_iter().flat_map(Coupons::iter).for_each(|coupon| nobody.insert(coupon));
+            if sketch.registers().is_some() { folded(sketch, precision) } else { nobody }
+        };
+        prop_assert_eq!(a.overlap(&b, 2), at_once(&a).overlap(&at_once(&b), 2));
     }
 
     #[test]
@@ -294,4 +377,48 @@ proptest! {
             prop_assert_eq!(Sketch::from_bytes(&theirs.to_sketch(kind).serialize()), Ok(union(&ours_a, &ours_b)));
         }
     }
+
+    /// Its precision is bounded by the one that its union was made with, ours by the finest there is.
+    #[test]
+    fn unions_of_the_datasketches_crate_have_the_precision_of_ours(parts in prop::collection::vec(part(), 1..5)) {
+        let parts: Vec<Part> = parts.into_iter().map(|part| Part { early: false, ..part }).collect();
+        let mut theirs = HllUnion::new(MAX_PRECISION).expect("a precision");
+        for part in &parts {
+            theirs.update(&Family::Integers.sketches(part.precision, HllType::Hll8, &part.users).1);
+        }
+        let theirs = Sketch::from_bytes(&theirs.to_sketch(HllType::Hll8).serialize()).expect("a sketch");
+        let ours = union_of(&parts.iter().map(Part::sketch).collect::<Vec<_>>());
+        if parts.iter().any(|part| part.has_registers()) {
+            prop_assert_eq!(theirs, ours);
+        } else {
+            prop_assert_eq!(folded(&theirs, ours.precision()), ours);
+        }
+    }
+}
+
+/// DataSketches answers 100,562 at precision 14.
+#[test]
+fn a_few_users_or_none_at_a_low_precision_leave_many_at_a_high_one_as_they_are() {
+    let many = sketch_of(14, &(0..100_000).collect::<Vec<_>>());
+    for count in [0, 1, 7] {
+        let few = sketch_of(4, &(0..count).collect::<Vec<_>>());
+        assert_eq!(union(&many, &few), many);
+        assert_eq!(union(&few, &many), many);
+    }
+    assert!((many.estimate() - 100_000.0).abs() < 1_000.0, "{}", many.estimate());
+}
+
+/// More coupons than a sketch of any precision keeps, before the highest precision of them is known.
+#[test]
+fn coupons_that_were_too_many_for_the_first_sketches_keep_the_precision_of_the_last() {
+    let users: Vec<u64> = (0..60_000).collect();
+    let mut parts: Vec<Sketch> = users.chunks(300).map(|users| sketch_of(12, users)).collect();
+    parts.push(sketch_of(17, &[1]));
+    let mut expected = sketch_of(17, &users);
+    assert_eq!(union_of(&parts), expected);
+    parts.rotate_right(1);
+    assert_eq!(union_of(&parts), expected);
+    parts.push(sketch_of(8, &(0..1_000).collect::<Vec<_>>()));
+    expected.fold(8);
+    assert_eq!(union_of(&parts), expected);
 }

@@ -39,6 +39,7 @@ fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
         && resource::register::<reach::Walk>(env)
         && resource::register::<reach::Union>(env)
         && resource::register::<sketch::Builder>(env)
+        && resource::register::<sketch::Uniting>(env)
         && resource::register::<frequency_cap::Table>(env)
         && resource::register::<frequency_cap::RuleSet>(env)
         && resource::register::<dedupe::Table>(env)

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use ad_tally_core::sketch::MergeError;
+use ad_tally_core::sketch::{MergeError, Union};
 use ad_tally_core::{Coupon, Secret, Sketch};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
@@ -23,7 +23,11 @@ pub struct Builder {
     secret: Option<Secret>,
 }
 
+/// A union in the making, that only the process which began it has.
+pub struct Uniting(Mutex<Union>);
+
 resource!(Builder, c"sketch_builder", "a sketch in the making");
+resource!(Uniting, c"sketch_uniting", "a union of sketches in the making");
 
 /// The struct that a sketch is.
 pub fn term<'a>(env: Env<'a>, sketch: &Sketch) -> Term<'a> {
@@ -145,12 +149,6 @@ fn sketch_new<'a>(env: Env<'a>, precision: u8, secret: Option<Binary<'a>>) -> Ni
     Ok(resource::make(env, Builder { sketch: Mutex::new(sketch), secret }))
 }
 
-/// Begins with a sketch that there is.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn sketch_begin<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
-    Ok(resource::make(env, Builder { sketch: Mutex::new(read(sketch)?), secret: None }))
-}
-
 /// Shows it users of a list, as far as time permits: the rest of the list, and nothing that has overflowed.
 #[rustler::nif]
 fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>) -> NifResult<Term<'a>> {
@@ -163,11 +161,17 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>) -> N
     Ok(with_users(builder.secret.as_ref(), &give, |load| steps::add_some(env, users, load))?)
 }
 
-/// Shows it all users of the sketches of a list, as far as time permits: the rest of the list, or `{:error, reason}`.
+/// Begins a union with its first sketch.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn sketch_unite_some<'a>(env: Env<'a>, builder: Term<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
-    let builder: &Builder = resource::expect(builder)?;
-    let mut union = builder.sketch.lock();
+fn sketch_unite<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(resource::make(env, Uniting(Mutex::new(Union::new(&read(sketch)?)))))
+}
+
+/// Adds the sketches of a list to it, as far as time permits: the rest of the list, or `{:error, reason}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_unite_some<'a>(env: Env<'a>, union: Term<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
+    let union: &Uniting = resource::expect(union)?;
+    let mut union = union.0.lock();
     let rest = steps::each(env, sketches, "AdTally.Sketch struct", |sketch| {
         union.merge(&read(sketch)?).map_err(Fault::Different)
     });
@@ -190,6 +194,14 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
+}
+
+/// The union's sketch.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn sketch_united<'a>(env: Env<'a>, union: Term<'a>) -> NifResult<Term<'a>> {
+    let union: &Uniting = resource::expect(union)?;
+    let sketch = union.0.lock().sketch();
+    Ok(term(env, &sketch))
 }
 
 /// What it has become.

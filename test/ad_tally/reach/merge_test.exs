@@ -1,7 +1,7 @@
 defmodule AdTally.Reach.MergeTest do
   use ExUnit.Case, async: true
 
-  import AdTally.Test.Sketches, only: [with_registers: 1]
+  import AdTally.Test.Sketches, only: [dense?: 1, with_registers: 1]
 
   alias AdTally.{Reach, Sketch}
 
@@ -45,17 +45,37 @@ defmodule AdTally.Reach.MergeTest do
     end
   end
 
-  test "refuses a coarser sketch and changes nothing" do
-    for size <- @sizes, precision <- [5, 12, 18], coarser <- Enum.uniq([4, precision - 1]) do
+  test "refuses registers of a lower precision and changes nothing" do
+    for size <- @sizes, precision <- [5, 12, 18], lower <- Enum.uniq([4, precision - 1]) do
       reach = Reach.new(precision: precision)
       Reach.add_many(reach, :key, Enum.to_list(1..10))
-      sketch = Sketch.from_users(Enum.to_list(1..size), precision: coarser)
+      sketch = Sketch.from_users(Enum.to_list(1..size), precision: lower)
 
       for key <- [:key, :new] do
-        assert Reach.merge(reach, key, sketch) == {:error, {:coarser_precision, coarser}}
+        assert Reach.merge(reach, key, with_registers(sketch)) ==
+                 {:error, {:coarser_precision, lower}}
       end
 
       assert_unchanged(reach, precision)
+    end
+  end
+
+  test "takes coupons of a lower precision without loss, and nobody" do
+    for precision <- [5, 12, 18],
+        lower <- Enum.uniq([4, precision - 1]),
+        own <- [0 | @sizes],
+        size <- [0 | @sizes] do
+      reach = Reach.new(precision: precision)
+      Reach.add_many(reach, :key, Enum.to_list(1..own//1))
+      users = Enum.to_list(10_001..(10_000 + size)//1)
+      sketch = Sketch.from_users(users, precision: lower)
+
+      unless dense?(sketch) do
+        assert Reach.merge(reach, :key, sketch) == :ok
+        all = Sketch.from_users(Enum.to_list(1..own//1) ++ users, precision: precision)
+        rows = if own + size == 0, do: [], else: [{:key, all}]
+        assert Reach.to_list(reach) == rows
+      end
     end
   end
 
@@ -112,8 +132,14 @@ defmodule AdTally.Reach.MergeTest do
 
   test "of nobody makes no row" do
     reach = Reach.new()
-    assert Reach.merge(reach, :key, Sketch.from_users([])) == :ok
+
+    for precision <- [4, 12, 18], nobody = Sketch.from_users([], precision: precision) do
+      assert Reach.merge(reach, :key, nobody) == :ok
+      assert Reach.merge(reach, :key, with_registers(nobody)) == :ok
+    end
+
     assert Reach.to_list(reach) == []
+    assert %{keys: 0, overflow: 0} = Reach.info(reach)
   end
 
   defp of_range(range), do: range |> Enum.to_list() |> Sketch.from_users()

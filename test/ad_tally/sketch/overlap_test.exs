@@ -85,6 +85,15 @@ defmodule AdTally.Sketch.OverlapTest do
     end
   end
 
+  test "keeps the precision of registers beside few users at a low one" do
+    all = sketch(1, 50_000, 14)
+
+    for few <- [1, 7] do
+      assert Sketch.overlap(all, sketch(1, few, 4)) == Sketch.overlap(all, sketch(1, few, 14))
+      assert Sketch.overlap(sketch(1, few, 18), all) == Sketch.overlap(sketch(1, few, 14), all)
+    end
+  end
+
   test "of a sketch with itself is about all of it, and with nobody nothing" do
     for count <- [1, 100, 5_000, 100_000] do
       all = sketch(1, count, 12)

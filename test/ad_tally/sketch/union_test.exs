@@ -1,32 +1,45 @@
 defmodule AdTally.Sketch.UnionTest do
   use ExUnit.Case, async: true
 
-  import AdTally.Test.Sketches, only: [with_registers: 1]
+  import AdTally.Test.Sketches, only: [dense?: 1, with_registers: 1]
 
   alias AdTally.Sketch
 
   @rounds 100
 
-  test "is the sketch of all users at the coarsest precision, in any order and grouping" do
+  test "is the sketch of all users in any order, and only registers lower its precision" do
     # ExUnit has seeded this process, from the seed that it prints.
     for _ <- 1..@rounds do
       parts = for _ <- 1..3, do: {random_users(), Enum.random(4..18)}
-      coarsest = parts |> Enum.map(&elem(&1, 1)) |> Enum.min()
-      all = parts |> Enum.flat_map(&elem(&1, 0)) |> Sketch.from_users(precision: coarsest)
 
       [a, b, c] =
+        sketches =
         for {users, precision} <- parts, do: Sketch.from_users(users, precision: precision)
+
+      all = parts |> Enum.flat_map(&elem(&1, 0)) |> Sketch.from_users(precision: lowest(sketches))
+
+      # Registers of few users, where a part has registers and the whole would not.
+      all = if Enum.any?(sketches, &dense?/1), do: with_registers(all), else: all
 
       for order <- [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] do
         assert Sketch.union(order) == {:ok, all}
       end
 
-      assert union([union([a, b]), c]) == all
-      assert union([a, union([b, c])]) == all
       # Whoever is there already adds nothing.
       assert union([a, b, a, c, c, b]) == all
       assert union([all, a]) == all
       assert union([a, a]) == a
+    end
+  end
+
+  test "is the same in any grouping at one precision" do
+    for _ <- 1..@rounds do
+      precision = Enum.random(4..18)
+      [a, b, c] = for _ <- 1..3, do: Sketch.from_users(random_users(), precision: precision)
+      all = union([a, b, c])
+      assert union([union([a, b]), c]) == all
+      assert union([a, union([b, c])]) == all
+      assert union([union([a, c]), b]) == all
     end
   end
 
@@ -39,10 +52,35 @@ defmodule AdTally.Sketch.UnionTest do
         {{precision, size}, Sketch.from_users(Enum.to_list(1..size//1), precision: precision)}
       end
 
-    for {{one, few}, a} <- sketches, {{other, many}, b} <- sketches do
-      # Of nested sets, so that their union is one of them.
-      assert Sketch.union([a, b]) == {:ok, sketches[{min(one, other), max(few, many)}]}
+    for {{_, few}, a} <- sketches, {{_, many}, b} <- sketches do
+      # Of nested sets, so that their users are those of one of them.
+      union = sketches[{lowest([a, b]), max(few, many)}]
+      dense = if dense?(a) or dense?(b), do: with_registers(union), else: union
+      assert Sketch.union([a, b]) == {:ok, dense}
     end
+  end
+
+  test "with nobody leaves the other sketch as it is" do
+    # DataSketches has 100,562 at precision 14.
+    many = Sketch.from_users(Enum.to_list(0..99_999), precision: 14)
+    assert_in_delta Sketch.estimate(many), 100_000, 1_000
+
+    for sketch <- [many, Sketch.from_users([1]), Sketch.from_users(Enum.to_list(1..100))],
+        precision <- [4, 12, 18],
+        nobody = Sketch.from_users([], precision: precision),
+        nobody <- [nobody, with_registers(nobody)] do
+      assert union([sketch, nobody]) == sketch
+      assert union([nobody, sketch]) == sketch
+      assert union([nobody, sketch, nobody]) == sketch
+    end
+  end
+
+  test "with few users at a low precision keeps the registers of many at a high one" do
+    users = Enum.to_list(1..100_000)
+    few = Sketch.from_users([1, 2, -1], precision: 4)
+    expected = Sketch.from_users([-1 | users], precision: 14)
+    assert union([few, Sketch.from_users(users, precision: 14)]) == expected
+    assert union([Sketch.from_users(users, precision: 14), few]) == expected
   end
 
   test "of registers of few users is one of registers" do
@@ -125,6 +163,18 @@ defmodule AdTally.Sketch.UnionTest do
   defp random_users do
     from = :rand.uniform(3_000)
     Enum.to_list(from..(from + Enum.random([0, 3, 30, 300, 3_000]) - 1)//1)
+  end
+
+  # The lowest precision of those with registers, or else the highest of those that hold users.
+  defp lowest(sketches) do
+    {dense, sparse} = Enum.split_with(sketches, &dense?/1)
+    holders = Enum.reject(sparse, &(Sketch.estimate(&1) == 0.0))
+
+    case {dense, holders} do
+      {[], []} -> sketches |> Enum.map(&Sketch.precision/1) |> Enum.max()
+      {[], _} -> holders |> Enum.map(&Sketch.precision/1) |> Enum.max()
+      _ -> dense |> Enum.map(&Sketch.precision/1) |> Enum.min()
+    end
   end
 
   defp union(sketches) do

@@ -144,12 +144,16 @@ impl Reach {
     /// Shows all users of a sketch to a key. The table keeps its precision.
     ///
     /// # Errors
-    /// [`MergeError`] for a sketch of another secret or of a coarser precision; nothing has changed.
+    /// [`MergeError`] for a sketch of another secret, or with registers of a lower precision; nothing has changed.
     pub fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Result<Added, MergeError> {
         if sketch.secret_check() != self.secret_check() {
             return Err(MergeError::DifferentSecret);
         }
-        if sketch.precision() < self.precision {
+        if sketch.is_empty() {
+            return Ok(Added::Row);
+        }
+        // Coupons have more bits of the hash than any precision uses.
+        if sketch.registers().is_some() && sketch.precision() < self.precision {
             return Err(MergeError::Coarser { sketch: sketch.precision(), table: self.precision });
         }
         let mut folded;

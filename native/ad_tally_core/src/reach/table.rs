@@ -391,14 +391,11 @@ impl Table {
         }
     }
 
-    /// Shows all users of a sketch, of the table's precision or a finer one, to a key.
+    /// Shows all users of a sketch to a key. Registers have the table's precision.
     pub(crate) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
         let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
         let users = sketch.registers().map_or(Users::Coupons(&coupons), Users::Registers);
         let found = self.keyed.find(key);
-        if matches!(users, Users::Coupons([])) {
-            return Added::Row;
-        }
         let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
             self.overflow.show(1, users);
             return Added::Overflow;

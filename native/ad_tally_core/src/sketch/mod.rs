@@ -14,6 +14,7 @@ mod coupon;
 mod coupons;
 mod estimate;
 mod joint;
+mod union;
 
 pub use bytes::FormatError;
 pub use coupon::{Coupon, Secret};
@@ -22,6 +23,7 @@ pub use estimate::{
     Histogram, of_coupons as estimate_of_coupons, of_registers as estimate_of_registers, relative_standard_error,
 };
 pub use joint::Overlap;
+pub use union::Union;
 
 use crate::error::Error;
 
@@ -47,8 +49,8 @@ pub enum MergeError {
     /// Their users were hidden under different secrets, or only those of one.
     #[error("the sketches were made under different secrets")]
     DifferentSecret,
-    /// A live table keeps its precision, and a coarser sketch does not tell its finer registers.
-    #[error("a sketch of precision {sketch} cannot be merged into a table of precision {table}")]
+    /// A live table keeps its precision, and registers of a lower one do not tell its own.
+    #[error("registers of precision {sketch} cannot be merged into a table of precision {table}")]
     Coarser {
         /// The precision of the sketch.
         sketch: u8,
@@ -148,27 +150,39 @@ impl Sketch {
 
     /// Goes over to registers.
     pub fn to_registers(&mut self) {
-        if let Content::Coupons(coupons) = &self.content {
-            let mut registers = vec![0; 1 << self.precision].into_boxed_slice();
-            coupons.iter().for_each(|coupon| raise(&mut registers, coupon));
-            self.content = Content::Registers(registers);
+        self.make_registers(self.precision);
+    }
+
+    /// Goes over to registers of a precision that is not above that of its own registers, if it has some.
+    fn make_registers(&mut self, precision: u8) {
+        match &self.content {
+            Content::Registers(_) => self.fold(precision),
+            Content::Coupons(coupons) => {
+                let mut registers = vec![0; 1 << precision].into_boxed_slice();
+                coupons.iter().for_each(|coupon| raise(&mut registers, coupon));
+                (self.precision, self.content) = (precision, Content::Registers(registers));
+            }
         }
     }
 
-    /// Shows it all users of another one. The coarser precision of both is that of the result.
+    /// Adds all users of another sketch: see [`Union`] for the precision that it has then.
     ///
     /// # Errors
     /// [`MergeError::DifferentSecret`], and nothing has changed.
     pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
-        if self.secret_check != other.secret_check {
-            return Err(MergeError::DifferentSecret);
-        }
-        self.fold(other.precision);
-        match &other.content {
-            Content::Coupons(coupons) => self.insert_all(coupons),
-            Content::Registers(registers) => self.raise_all(registers.iter().copied()),
-        }
+        let mut union = Union::new(self);
+        union.merge(other)?;
+        *self = union.sketch();
         Ok(())
+    }
+
+    /// Whether it holds no users.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.content {
+            Content::Coupons(coupons) => coupons.is_empty(),
+            Content::Registers(registers) => registers.iter().all(|value| *value == 0),
+        }
     }
 
     /// Shows it users.
@@ -259,10 +273,12 @@ impl Sketch {
         if let (Content::Coupons(own), Content::Coupons(others)) = (&self.content, &other.content) {
             return Ok(common_coupons(own, others, deviations));
         }
+        // Coupons become registers of whatever precision the other sketch has.
+        let precisions = [self, other].into_iter().filter(|sketch| sketch.registers().is_some()).map(Self::precision);
+        let precision = precisions.min().unwrap_or_else(|| unreachable!("one has registers"));
         let registers = |sketch: &Self| {
             let mut sketch = sketch.clone();
-            sketch.fold(self.precision.min(other.precision));
-            sketch.to_registers();
+            sketch.make_registers(precision);
             sketch
         };
         let (own, others) = (registers(self), registers(other));
