@@ -69,15 +69,17 @@ defmodule AdTally.Meter do
   @type outcome :: :ok | :duplicate | :late | :future | :overflow
 
   @doc """
-  A meter as a child of a supervisor, which may have several, and gives it five seconds more than
-  `:flush` to stop.
+  A meter as a child of a supervisor, which may have several.
+
+  Its supervisor waits for as long as the meter takes to stop (`shutdown: :infinity`): it stops by
+  itself once its sinks have all windows, or have made no progress for `:flush` milliseconds.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options) do
     %{
       id: {__MODULE__, Keyword.get(options, :name)},
       start: {__MODULE__, :start_link, [options]},
-      shutdown: Config.flush(options) + 5_000
+      shutdown: :infinity
     }
   end
 
@@ -110,9 +112,11 @@ defmodule AdTally.Meter do
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
       given up, which is logged and counted in `info/1`. Default: 10,000.
     * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
-    * `:flush` - for how many milliseconds a meter that is stopped waits for sinks and for
-      `:on_late`; windows that are left then are lost, which is logged. A replay of old events closes
-      more windows than a disk syncs files meanwhile, and should wait for as long as that takes.
+    * `:flush` - for how many milliseconds without progress a meter that is stopped waits for a sink
+      and for `:on_late`. A sink makes progress when it takes a window, and when it reads rows of one
+      that none of its attempts has read before; `:on_late` when it returns. However much there is to
+      deliver, a meter waits while they do. Then what is left is lost, which is logged. A sink that
+      needs longer than that after the last row, for an upload say, needs a longer `:flush`.
       Default: 4,000.
     * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
       1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
@@ -485,9 +489,7 @@ defmodule AdTally.Meter do
   def handle_call(:info, _from, state),
     do: {:reply, {state.sequence, state.deliveries}, state}
 
-  # What flushing may take longer than it should.
-  @grace 500
-  # How long telemetry handlers may take then.
+  # How long telemetry handlers may take when the meter stops.
   @telemetry_wait 1_000
 
   # In order: nobody finds the meter any more. An event of `record/2` is counted by then, and a list
@@ -513,14 +515,12 @@ defmodule AdTally.Meter do
 
     funs
     |> Enum.map(&Task.async/1)
-    |> Task.yield_many(wait + @grace)
+    |> Task.await_many(:infinity)
     |> Enum.zip(whose)
-    |> Enum.each(fn {{task, result}, whose} ->
-      case result || Task.shutdown(task, :brutal_kill) do
-        {:ok, :ok} -> :ok
-        {:ok, {:left, count}} -> say_what_is_left(whose, count, state.config)
-        _other -> give_up(whose, state)
-      end
+    |> Enum.each(fn
+      {:ok, _whose} -> :ok
+      {{:left, count}, whose} -> say_what_is_left(whose, count, state.config)
+      {hangs_or_gone, whose} when hangs_or_gone in [:hangs, :gone] -> give_up(whose, state)
     end)
 
     if state.late, do: :persistent_term.erase(state.config.name)

@@ -40,7 +40,7 @@ defmodule AdTally.Window do
       1.0
   """
 
-  alias AdTally.{Counters, Native, Sketch, Steps}
+  alias AdTally.{Counters, Native, Sketch}
 
   @enforce_keys [
     :native,
@@ -55,9 +55,10 @@ defmodule AdTally.Window do
     :metrics,
     :reach_by
   ]
-  defstruct @enforce_keys
+  # `rows_read` counts rows as they are read, where somebody wants to know.
+  defstruct @enforce_keys ++ [rows_read: nil]
 
-  @typedoc "A window. What `:native` is, is not to be relied on."
+  @typedoc "A window. Do not rely on what `:native` and `:rows_read` are."
   @type t :: %__MODULE__{
           native: reference(),
           start: non_neg_integer(),
@@ -69,18 +70,52 @@ defmodule AdTally.Window do
           epoch: integer(),
           dimensions: [atom(), ...],
           metrics: [atom(), ...],
-          reach_by: [atom()]
+          reach_by: [atom()],
+          rows_read: :counters.counters_ref() | nil
         }
 
   @doc """
-  Its counters: the dimensions' values and the totals by metric of each row.
+  The rows of its counters: the values of the dimensions and the totals by metric of each, in no
+  particular order.
 
-  Works in steps that hold no scheduler.
+  Reads in steps that hold no scheduler. The list takes much more memory than the window does: read
+  the rows of a large window by `stream_counters/1`.
   """
   @spec counters(t()) :: [{dimensions :: tuple(), Counters.totals()}]
-  def counters(window) do
-    {walk, _overflow} = Native.meter_counters(window.native)
-    Steps.collect(&Native.counters_rows/2, walk)
+  def counters(window), do: window |> stream_counters() |> Enum.to_list()
+
+  @doc """
+  The same rows as a lazy enumerable, which has a thousand of them or so in memory at a time.
+
+      iex> defmodule Summing do
+      ...>   @behaviour AdTally.Sink
+      ...>
+      ...>   @impl true
+      ...>   def deliver(window, to: pid) do
+      ...>     clicks = for {_campaign, totals} <- AdTally.Window.stream_counters(window), reduce: 0 do
+      ...>       clicks -> clicks + totals.clicks
+      ...>     end
+      ...>
+      ...>     send(pid, {:clicks, clicks})
+      ...>     :ok
+      ...>   end
+      ...> end
+      iex> options = [name: Summed, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      iex> {:ok, meter} = AdTally.Meter.start_link(options ++ [sinks: [{Summing, to: self()}]])
+      iex> for campaign <- 1..2_000 do
+      ...>   event = %AdTally.Event{at: 1_780_272_000_004, dimensions: {campaign}, metrics: [clicks: 1]}
+      ...>   :ok = AdTally.Meter.record(Summed, event)
+      ...> end
+      iex> GenServer.stop(meter)
+      iex> receive(do: ({:clicks, clicks} -> clicks))
+      2000
+  """
+  @spec stream_counters(t()) :: Enumerable.t()
+  def stream_counters(window) do
+    stream(window, &Native.counters_rows/2, fn ->
+      {walk, _overflow} = Native.meter_counters(window.native)
+      walk
+    end)
   end
 
   @doc "What had no row because `:max_keys` were taken: totals by metric."
@@ -92,13 +127,46 @@ defmodule AdTally.Window do
 
   @doc """
   Its sketches: the values of the dimensions of `:reach_by`, and the sketch of users, of each
-  row. None where the meter has none.
+  row. None where the meter has none. Read those of a large window by `stream_reach/1`.
   """
   @spec reach(t()) :: [{dimensions :: tuple(), Sketch.t()}]
-  def reach(window) do
-    case Native.meter_reach(window.native) do
-      nil -> []
-      {walk, _overflow} -> Steps.collect(&Native.reach_rows/2, walk)
-    end
+  def reach(window), do: window |> stream_reach() |> Enum.to_list()
+
+  @doc "The same sketches as a lazy enumerable, which has a few megabytes of them in memory at a time."
+  @spec stream_reach(t()) :: Enumerable.t()
+  def stream_reach(window) do
+    stream(window, &Native.reach_rows/2, fn ->
+      case Native.meter_reach(window.native) do
+        nil -> nil
+        {walk, _overflow} -> walk
+      end
+    end)
   end
+
+  @doc """
+  One sketch of the users whose key had no sketch of its own because `:max_keys` of `:reach` were
+  taken, or `nil` where the meter has no sketches.
+  """
+  @spec reach_overflow(t()) :: Sketch.t() | nil
+  def reach_overflow(window) do
+    with {_walk, overflow} <- Native.meter_reach(window.native), do: overflow
+  end
+
+  # Each enumeration reads from the beginning.
+  defp stream(window, rows, walk) do
+    Stream.resource(walk, &read(&1, rows), fn _walk -> :ok end) |> count(window.rows_read)
+  end
+
+  defp read(nil, _rows), do: {:halt, nil}
+
+  defp read(walk, rows) do
+    {more, some} = rows.(walk, [])
+    {some, if(more == :more, do: walk)}
+  end
+
+  # One by one as they are taken, because a sink may take seconds for those of one step.
+  defp count(rows, nil), do: rows
+
+  defp count(rows, rows_read),
+    do: Stream.each(rows, fn _row -> :counters.add(rows_read, 1, 1) end)
 end

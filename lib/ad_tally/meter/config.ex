@@ -53,14 +53,12 @@ defmodule AdTally.Meter.Config do
       sinks: sinks,
       max_waiting: Options.count!(options, :max_waiting, 10_000),
       retain: Options.milliseconds!(options, :retain, 3_600_000),
-      flush: flush(options),
+      flush: Options.milliseconds!(options, :flush, 4_000),
       on_late: on_late!(Keyword.get(options, :on_late)),
       telemetry_interval: Options.milliseconds!(options, :telemetry_interval, 10_000),
       tick: window |> div(10) |> max(10) |> min(1_000)
     }
   end
-
-  def flush(options), do: Options.milliseconds!(options, :flush, 4_000)
 
   defp name!(options) do
     case Keyword.get(options, :name) do

@@ -7,7 +7,7 @@ defmodule AdTally.Meter.Delivery do
 
   require Logger
 
-  alias AdTally.Meter.Emitter
+  alias AdTally.Meter.{Emitter, Flush}
 
   @first_pause 100
   @longest_pause 30_000
@@ -27,7 +27,10 @@ defmodule AdTally.Meter.Delivery do
     delivered: 0,
     failed: 0,
     dropped: 0,
-    waiting: nil
+    # Rows of the first window that the sink's attempt has read, and the most that any attempt has.
+    rows_read: nil,
+    most_read: 0,
+    flushing: nil
   ]
 
   def start_link(meter, sink, options, most, emitter),
@@ -36,10 +39,9 @@ defmodule AdTally.Meter.Delivery do
   # Windows to deliver after all that are there.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
 
-  # Returns once nothing is left to deliver, or how many windows are when the time is up.
-  def flush(delivery, timeout) do
-    GenServer.call(delivery, {:flush, timeout}, :infinity)
-  end
+  # Waits until nothing is left to deliver, for as long as windows are taken, or rows are read that no
+  # attempt has read before: a sink that fails at the same row again and again makes no progress.
+  def flush(delivery, timeout), do: Flush.await(delivery, timeout)
 
   def info(delivery), do: GenServer.call(delivery, :info, :infinity)
 
@@ -59,18 +61,16 @@ defmodule AdTally.Meter.Delivery do
      %{state | queue: queue, length: state.length + length(windows)} |> bound() |> go_on()}
   end
 
+  def handle_cast({:flush, to, timeout}, state) do
+    flushing = Flush.begin(to, timeout, progress(state))
+    # Whoever flushes cannot wait for a long pause to pass.
+    {:noreply, %{resume(state) | flushing: flushing} |> go_on()}
+  end
+
   @impl true
   def handle_call(:info, _from, state) do
     info = Map.take(state, [:sink, :delivered, :failed, :dropped])
     {:reply, Map.put(info, :waiting, state.length), state}
-  end
-
-  def handle_call({:flush, _timeout}, _from, %{length: 0} = state), do: {:reply, :ok, state}
-
-  def handle_call({:flush, timeout}, from, state) do
-    timer = Process.send_after(self(), :flush_is_over, timeout)
-    # Whoever flushes cannot wait for a long pause to pass.
-    {:noreply, %{resume(state) | waiting: {from, timer}} |> go_on()}
   end
 
   @impl true
@@ -86,9 +86,15 @@ defmodule AdTally.Meter.Delivery do
 
   def handle_info(:again, state), do: {:noreply, %{state | pausing: nil} |> go_on()}
 
-  def handle_info(:flush_is_over, %{waiting: {from, _timer}} = state) do
-    GenServer.reply(from, {:left, state.length})
-    {:noreply, %{state | waiting: nil}}
+  def handle_info(:check_flush, %{flushing: flushing} = state) when flushing != nil do
+    case Flush.check(flushing, progress(state)) do
+      {:go_on, flushing} ->
+        {:noreply, %{state | flushing: flushing}}
+
+      :over ->
+        Flush.answer(flushing, {:left, state.length})
+        {:noreply, %{state | flushing: nil}}
+    end
   end
 
   def handle_info(_other, state), do: {:noreply, state}
@@ -119,17 +125,17 @@ defmodule AdTally.Meter.Delivery do
 
   defp bound(state), do: state
 
-  defp go_on(%{length: 0, waiting: {from, timer}} = state) do
-    Process.cancel_timer(timer)
-    GenServer.reply(from, :ok)
-    %{state | waiting: nil}
+  defp go_on(%{length: 0, flushing: flushing} = state) when flushing != nil do
+    Flush.answer(flushing, :ok)
+    %{state | flushing: nil}
   end
 
   defp go_on(%{length: length, attempt: nil, pausing: nil} = state) when length > 0 do
-    window = :queue.get(state.queue)
+    rows_read = :counters.new(1, [:write_concurrency])
+    window = %{:queue.get(state.queue) | rows_read: rows_read}
     {sink, options} = {state.sink, state.options}
     attempt = spawn_monitor(fn -> attempt(sink, window, options) end)
-    %{state | attempt: attempt, begin: System.monotonic_time()}
+    %{state | attempt: attempt, rows_read: rows_read, begin: System.monotonic_time()}
   end
 
   defp go_on(state), do: state
@@ -153,14 +159,15 @@ defmodule AdTally.Meter.Delivery do
   defp delivered(state) do
     {{:value, window}, queue} = :queue.out(state.queue)
     tell(:delivered, %{duration: duration(state), waiting: state.length - 1}, window, state)
-    %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1, failures: 0}
+    state = %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1}
+    %{state | failures: 0, rows_read: nil, most_read: 0}
   end
 
   defp failed(state, reason) do
     window = :queue.get(state.queue)
     failures = state.failures + 1
     pause = min(@first_pause * Bitwise.bsl(1, min(failures - 1, 20)), @longest_pause)
-    pause = if state.waiting, do: min(pause, @first_pause), else: pause
+    pause = if state.flushing, do: min(pause, @first_pause), else: pause
 
     Logger.warning(
       "AdTally.Meter: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
@@ -177,8 +184,15 @@ defmodule AdTally.Meter.Delivery do
     tell(:failed, measured, window, state, %{reason: reason})
 
     timer = Process.send_after(self(), :again, pause)
-    %{state | failures: failures, failed: state.failed + 1, pausing: timer}
+    state = %{state | failures: failures, failed: state.failed + 1, pausing: timer}
+    %{state | most_read: most_read(state), rows_read: nil}
   end
+
+  # Never less than it was. A window that is given up is not the one that is being delivered.
+  defp progress(state), do: {state.delivered, state.dropped, most_read(state)}
+
+  defp most_read(%{rows_read: nil, most_read: most}), do: most
+  defp most_read(%{rows_read: rows, most_read: most}), do: max(most, :counters.get(rows, 1))
 
   defp duration(state), do: System.monotonic_time() - state.begin
 

@@ -8,7 +8,7 @@ defmodule AdTally.Meter.Late do
 
   require Logger
 
-  alias AdTally.Meter.Emitter
+  alias AdTally.Meter.{Emitter, Flush}
 
   @batch 1_000
   @pause 100
@@ -55,8 +55,8 @@ defmodule AdTally.Meter.Late do
     :ok
   end
 
-  # Returns once all that came before is handed over, or the time is up.
-  def flush({pid, _counters}, timeout), do: GenServer.call(pid, {:flush, timeout}, :infinity)
+  # Waits until all that came before is handed over, for as long as the function returns from lists.
+  def flush({pid, _counters}, timeout), do: Flush.await(pid, timeout)
 
   def info({pid, counters}) do
     info = GenServer.call(pid, :info, :infinity)
@@ -78,10 +78,9 @@ defmodule AdTally.Meter.Late do
   @impl true
   def handle_call(:info, _from, state), do: {:reply, Map.take(state, [:handed, :failed]), state}
 
-  def handle_call({:flush, timeout}, from, state) do
-    timer = Process.send_after(self(), :flush_is_over, timeout)
-    {:noreply, go_on(%{state | flushing: {from, timer}})}
-  end
+  @impl true
+  def handle_cast({:flush, to, timeout}, state),
+    do: {:noreply, go_on(%{state | flushing: Flush.begin(to, timeout, progress(state))})}
 
   @impl true
   def handle_info({:late, count, events}, state) do
@@ -124,9 +123,15 @@ defmodule AdTally.Meter.Late do
     {:noreply, go_on(state)}
   end
 
-  def handle_info(:flush_is_over, %{flushing: {from, _timer}} = state) do
-    GenServer.reply(from, {:left, :atomics.get(state.counters, @waiting)})
-    {:noreply, %{state | flushing: nil}}
+  def handle_info(:check_flush, %{flushing: flushing} = state) when flushing != nil do
+    case Flush.check(flushing, progress(state)) do
+      {:go_on, flushing} ->
+        {:noreply, %{state | flushing: flushing}}
+
+      :over ->
+        Flush.answer(flushing, {:left, :atomics.get(state.counters, @waiting)})
+        {:noreply, %{state | flushing: nil}}
+    end
   end
 
   def handle_info(_other, state), do: {:noreply, state}
@@ -140,9 +145,11 @@ defmodule AdTally.Meter.Late do
 
   defp wait(state), do: state
 
-  defp go_on(%{attempt: nil, count: 0, flushing: {from, timer}} = state) do
-    Process.cancel_timer(timer)
-    GenServer.reply(from, :ok)
+  # Each list is given once.
+  defp progress(state), do: state.handed + state.failed
+
+  defp go_on(%{attempt: nil, count: 0, flushing: flushing} = state) when flushing != nil do
+    Flush.answer(flushing, :ok)
     %{state | flushing: nil}
   end
 

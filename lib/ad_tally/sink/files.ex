@@ -5,16 +5,29 @@ defmodule AdTally.Sink.Files do
 
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
 
-  A file is written under another name, synced and renamed, so that whoever sees it sees all of
-  it, and the directory is synced: then the window is there, whatever happens. Its name has the
-  window's start, and the meter, node, epoch and sequence that tell it from all others; delivered
-  again, a window replaces its own file. One that ends with `.part` is still being written, or was
-  left by a crash and can be deleted: its window was not taken.
+  While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark,
+  Flink and Hive do not read. It is synced, renamed, and the directory is synced: whoever sees a
+  file under its own name sees all of it, and it survives a crash of the machine. What an attempt
+  that fails has written is removed. Only a VM or a process that is killed leaves a `.part` file: its
+  window was not taken, and one of an earlier run of the meter can be deleted.
+
+  The name of a file has the window's start, and the meter, node, epoch and sequence that tell it
+  from all others; delivered again, a window replaces its own file. Rows are read, compressed and
+  written in pieces: a window of any size takes a few megabytes more while it is written.
+
+  ## Options
+
+    * `:dir` - the directory, which is made if it is not there. A relative path is one from the
+      working directory of the time at which the meter starts. Where the directory cannot be made or
+      written to, the window waits and is tried again: a disk may be mounted later. Required.
+
+  ## Lines
 
   Every line has `kind`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
   `node` and `epoch`. By kind:
 
-    * `counters` - every dimension and every metric under its name
+    * `counters` - every dimension and every metric under its name, in the order in which they were
+      declared
     * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
       DataSketches HLL sketch in Base64
     * `overflow` - every metric: what had no row, where that is not nothing
@@ -62,13 +75,19 @@ defmodule AdTally.Sink.Files do
   @spec deliver(Window.t(), dir: Path.t()) :: :ok | {:error, term()}
   def deliver(window, options) do
     directory = Keyword.fetch!(options, :dir)
-    path = Path.join(directory, name(window))
-    partial = path <> ".part"
+    name = name(window)
+    path = Path.join(directory, name)
+    unfinished = Path.join(directory, "_" <> name <> ".part")
 
-    with :ok <- File.mkdir_p(directory),
-         :ok <- write(partial, :zlib.gzip(lines(window))),
-         :ok <- File.rename(partial, path),
-         do: sync_directory(directory)
+    try do
+      with :ok <- File.mkdir_p(directory),
+           :ok <- write(unfinished, window),
+           :ok <- File.rename(unfinished, path),
+           do: sync_directory(directory)
+    after
+      # It has its other name by now, or is of no use.
+      File.rm(unfinished)
+    end
   end
 
   # Its new name has to survive a crash of the machine as well. Not every system opens directories,
@@ -85,22 +104,130 @@ defmodule AdTally.Sink.Files do
     end
   end
 
+  # Names of files have 255 bytes on most systems; a meter's and a node's may have as many each.
+  @longest_name 200
+
   defp name(window) do
     parts = [window.start, window.meter, window.node, window.epoch, window.sequence]
     safe = parts |> Enum.join("_") |> String.replace(~r/[^A-Za-z0-9@._-]/, "-")
-    safe <> ".ndjson.gz"
+    shorten(safe) <> ".ndjson.gz"
   end
 
-  defp write(path, content) do
+  defp shorten(name) when byte_size(name) <= @longest_name, do: name
+
+  defp shorten(name) do
+    hash = :erlang.md5(name) |> Base.encode16(case: :lower)
+    binary_part(name, 0, @longest_name) <> "-" <> hash
+  end
+
+  defp write(path, window) do
     with {:ok, file} <- :file.open(path, [:write, :raw, :binary]) do
-      written = with :ok <- :file.write(file, content), do: :file.sync(file)
+      written = with :ok <- write_gzip(file, pieces(window)), do: :file.sync(file)
       closed = :file.close(file)
       with :ok <- written, do: closed
     end
   end
 
+  # With the header and the trailer of gzip around what is deflated.
+  @gzip_window_bits 16 + 15
+
+  defp write_gzip(file, pieces) do
+    zlib = :zlib.open()
+
+    try do
+      :ok = :zlib.deflateInit(zlib, :default, :deflated, @gzip_window_bits, 8, :default)
+
+      with {:ok, unsynced} <- write_pieces(file, zlib, pieces),
+           {:ok, _unsynced} <- write_some(file, :zlib.deflate(zlib, [], :finish), unsynced),
+           do: :zlib.deflateEnd(zlib)
+    after
+      :zlib.close(zlib)
+    end
+  end
+
+  defp write_pieces(file, zlib, pieces) do
+    Enum.reduce_while(pieces, {:ok, 0}, fn piece, {:ok, unsynced} ->
+      case write_some(file, :zlib.deflate(zlib, piece), unsynced) do
+        {:ok, unsynced} -> {:cont, {:ok, unsynced}}
+        error -> {:halt, error}
+      end
+    end)
+  end
+
+  # A disk that is slow is waited for between pieces, where rows that are read tell of progress, and not
+  # for all of it at the end.
+  @sync_every 8 * 1024 * 1024
+
+  defp write_some(file, bytes, unsynced) do
+    unsynced = unsynced + IO.iodata_length(bytes)
+
+    with :ok <- :file.write(file, bytes) do
+      if unsynced < @sync_every,
+        do: {:ok, unsynced},
+        else: with(:ok <- :file.datasync(file), do: {:ok, 0})
+    end
+  end
+
+  # Lines in binaries of about so many bytes: large enough for a call each, and small beside a line
+  # with a sketch of the highest precision, of a third of a megabyte.
+  @piece 65_536
+
+  defp pieces(window) do
+    window
+    |> lines()
+    |> Stream.chunk_while({[], 0}, &gather/2, fn {lines, _} -> {:cont, joined(lines), nil} end)
+  end
+
+  defp gather(line, {lines, size}) do
+    size = size + IO.iodata_length(line)
+
+    if size < @piece,
+      do: {:cont, {[line | lines], size}},
+      else: {:cont, joined([line | lines]), {[], 0}}
+  end
+
+  defp joined(lines), do: lines |> Enum.reverse() |> IO.iodata_to_binary()
+
   defp lines(window) do
+    Stream.concat([counters(window), reach(window), overflow(window)])
+  end
+
+  defp counters(window) do
+    begin = begin(:counters, window)
+    dimensions = Enum.map(window.dimensions, &JSON.name/1)
+    metrics = for metric <- window.metrics, do: {metric, JSON.name(metric)}
+
+    window
+    |> Window.stream_counters()
+    |> Stream.map(fn {values, totals} ->
+      line(begin, [members(dimensions, values), amounts(metrics, totals)])
+    end)
+  end
+
+  defp reach(window) do
+    begin = begin(:reach, window)
+    dimensions = Enum.map(window.reach_by, &JSON.name/1)
+    name = JSON.name(:reach_sketch)
+
+    window
+    |> Window.stream_reach()
+    |> Stream.map(fn {values, sketch} ->
+      bytes = sketch |> Sketch.to_binary() |> Base.encode64()
+      line(begin, [members(dimensions, values), ?,, JSON.member(name, bytes)])
+    end)
+  end
+
+  defp overflow(window) do
+    totals = Window.overflow(window)
+    metrics = for metric <- window.metrics, do: {metric, JSON.name(metric)}
+    nothing? = Enum.all?(totals, fn {_metric, total} -> total == 0 end)
+    if nothing?, do: [], else: [line(begin(:overflow, window), amounts(metrics, totals))]
+  end
+
+  # What all lines of a kind begin with.
+  defp begin(kind, window) do
     common = [
+      kind: kind,
       window_start: window.start,
       window_end: window.end,
       sequence: window.sequence,
@@ -109,32 +236,19 @@ defmodule AdTally.Sink.Files do
       epoch: window.epoch
     ]
 
-    [
-      for(
-        {values, totals} <- Window.counters(window),
-        do: line(:counters, common, [named(window.dimensions, values), Map.to_list(totals)])
-      ),
-      for(
-        {values, sketch} <- Window.reach(window),
-        do:
-          line(:reach, common, [
-            named(window.reach_by, values),
-            [reach_sketch: sketch |> Sketch.to_binary() |> Base.encode64()]
-          ])
-      ),
-      overflow(window, common)
-    ]
+    members = for {name, value} <- common, do: name |> JSON.name() |> JSON.member(value)
+    members |> Enum.intersperse(?,) |> IO.iodata_to_binary()
   end
 
-  defp overflow(window, common) do
-    totals = Window.overflow(window)
-    nothing? = Enum.all?(totals, fn {_metric, total} -> total == 0 end)
-    if nothing?, do: [], else: line(:overflow, common, [Map.to_list(totals)])
+  defp line(begin, members), do: [?{, begin, members, "}\n"]
+
+  defp members(names, values) do
+    names
+    |> Enum.zip(Tuple.to_list(values))
+    |> Enum.map(fn {name, value} -> [?,, JSON.member(name, value)] end)
   end
 
-  defp named(names, values), do: Enum.zip(names, Tuple.to_list(values))
-
-  defp line(kind, common, pairs) do
-    [JSON.object([{:kind, kind} | common ++ Enum.concat(pairs)]), ?\n]
-  end
+  # In the order in which the metrics were declared, which a map does not have.
+  defp amounts(metrics, totals),
+    do: for({metric, name} <- metrics, do: [?,, JSON.member(name, Map.fetch!(totals, metric))])
 end

@@ -1,16 +1,15 @@
 defmodule AdTally.Sink.JSON do
   @moduledoc false
-  # As much of JSON as rows need: one flat object of integers, atoms and binaries. A library for
+  # As much of JSON as rows need: members of a flat object that are integers, atoms and binaries. A library for
   # all of it would be this library's only dependency.
 
-  @doc "An object as iodata."
-  @spec object([{atom(), integer() | atom() | binary()}]) :: iodata()
-  def object(pairs) do
-    members =
-      Enum.map(pairs, fn {name, value} -> [string(Atom.to_string(name)), ?:, value(value)] end)
+  @doc "A name, to be given to `member/2` any number of times."
+  @spec name(atom()) :: binary()
+  def name(name), do: name |> Atom.to_string() |> string() |> IO.iodata_to_binary()
 
-    [?{, Enum.intersperse(members, ?,), ?}]
-  end
+  @doc "A member of an object as iodata."
+  @spec member(name :: binary(), integer() | atom() | binary()) :: iodata()
+  def member(name, value), do: [name, ?:, value(value)]
 
   defp value(value) when is_integer(value), do: Integer.to_string(value)
 

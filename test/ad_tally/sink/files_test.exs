@@ -1,0 +1,141 @@
+defmodule AdTally.Sink.FilesTest do
+  use ExUnit.Case, async: true
+
+  alias AdTally.{Event, Meter}
+  alias AdTally.Sink.Files
+  alias AdTally.Test.{FreshVM, LargeWindow, ResidentMemory}
+
+  @at 1_780_272_000_000
+  @moduletag :tmp_dir
+
+  defmodule Sending do
+    @behaviour AdTally.Sink
+
+    @impl true
+    def deliver(window, to: pid), do: send(pid, {:window, window}) && :ok
+  end
+
+  # A window of some rows, as a sink gets it. It belongs to nobody else.
+  defp window(rows, options \\ []) do
+    name = Module.concat(__MODULE__, "Meter#{System.unique_integer([:positive])}")
+    defaults = [name: name, dimensions: [:page, :country], metrics: [:views], clock: :events]
+    options = Keyword.merge(defaults ++ [sinks: [{Sending, to: self()}]], options)
+    {:ok, meter} = Meter.start_link(options)
+    for row <- rows, do: Meter.record(options[:name], event(row))
+    GenServer.stop(meter)
+    assert_received {:window, window}
+    window
+  end
+
+  defp event({dimensions, metrics}), do: event({dimensions, metrics, nil})
+
+  defp event({dimensions, metrics, user}),
+    do: %Event{at: @at, dimensions: dimensions, metrics: metrics, user: user}
+
+  defp lines(dir) do
+    [file] = File.ls!(dir)
+    dir |> Path.join(file) |> File.stream!([:compressed]) |> Enum.map(&String.trim_trailing/1)
+  end
+
+  describe "a stop with all rows in one window" do
+    # 102 MB of lines and 3.9 GB of memory when all of them were built at once.
+    unless ResidentMemory.known?(), do: @describetag(skip: "the system has no /proc/self/status")
+
+    test "writes 300,000 rows with at most 64 MB more, and loses none", %{tmp_dir: dir} do
+      rows = 300_000
+
+      %{grown: grown, resident: resident, names: names} =
+        FreshVM.call(LargeWindow, :stop, [rows, dir])
+
+      assert grown <= 64_000_000
+      assert resident <= 64_000_000
+
+      # What is not whole has another name, and in the end only what is whole is there.
+      assert [unfinished, file] = Enum.sort_by(names, &String.starts_with?(&1, "_"), :desc)
+      assert unfinished == "_" <> file <> ".part"
+      assert File.ls!(dir) == [file]
+
+      stream = dir |> Path.join(file) |> File.stream!([:compressed])
+
+      {lines, spend} =
+        Enum.reduce(stream, {0, 0}, fn line, {lines, spend} ->
+          case String.split(line, ~s("spend_micros":)) do
+            [_, more] -> {lines + 1, spend + (more |> Integer.parse() |> elem(0))}
+            [_reach] -> {lines + 1, spend}
+          end
+        end)
+
+      assert lines == rows + div(rows, 10)
+      assert spend == LargeWindow.spend(rows)
+    end
+  end
+
+  test "rows of the longest keys are written in pieces as well", %{tmp_dir: dir} do
+    long = :binary.copy("0123456789abcdef", 4_096)
+
+    rows =
+      for page <- 1..40, do: {{"#{page}" <> binary_part(long, 2, 65_534), long}, [views: page]}
+
+    assert Files.deliver(window(rows), dir: dir) == :ok
+    lines = lines(dir)
+    assert length(lines) == 40
+
+    views =
+      for line <- lines,
+          [n] <- Regex.scan(~r/"views":(\d+)\}$/, line, capture: :all_but_first),
+          do: n
+
+    assert Enum.sort(views) == Enum.sort(Enum.map(1..40, &"#{&1}"))
+    assert Enum.all?(lines, &(byte_size(&1) > 2 * 65_000))
+  end
+
+  test "dimensions and metrics are in their declared order, overflow too", %{tmp_dir: dir} do
+    # Alphabetical order would be another one.
+    dimensions = [:zone, :page, :country, :area]
+    metrics = [:views, :clicks, :spend, :bids]
+    sketches = [by: [:page, :zone]]
+    options = [dimensions: dimensions, metrics: metrics, reach: sketches, max_keys: 1]
+
+    rows =
+      for zone <- [1, 2],
+          do: {{zone, 2, 3, 4}, Enum.shuffle(bids: 4, views: 1, spend: 3, clicks: 2), 7}
+
+    assert Files.deliver(window(rows, options), dir: dir) == :ok
+    assert [counters, reach, overflow] = lines(dir)
+    amounts = ~s("views":1,"clicks":2,"spend":3,"bids":4})
+    assert String.ends_with?(counters, ~s(,"zone":1,"page":2,"country":3,"area":4,) <> amounts)
+    assert overflow =~ ~r/^\{"kind":"overflow",.*"epoch":\d+,#{Regex.escape(amounts)}$/
+    assert reach =~ ~r/"epoch":\d+,"zone":1,"page":2,"reach_sketch":"/
+  end
+
+  test "an attempt that fails leaves nothing, and a window replaces its own file", %{tmp_dir: dir} do
+    window = window([{{1, 2}, [views: 3]}])
+    assert Files.deliver(window, dir: dir) == :ok
+    [file] = File.ls!(dir)
+    assert Files.deliver(window, dir: dir) == :ok
+    assert File.ls!(dir) == [file]
+    assert [_line] = lines(dir)
+
+    # Something that it cannot replace.
+    path = Path.join(dir, file)
+    File.rm!(path)
+    File.mkdir_p!(Path.join(path, "full"))
+    assert {:error, reason} = Files.deliver(window, dir: dir)
+    assert is_atom(reason)
+    assert File.ls!(dir) == [file]
+
+    # Or a sketch that cannot be read.
+    assert catch_error(Files.deliver(%{window | native: make_ref()}, dir: dir))
+    assert File.ls!(dir) == [file]
+  end
+
+  test "a meter of a name that is longer than a file's can be", %{tmp_dir: dir} do
+    names = for last <- ["a", "b"], do: :"#{String.duplicate("ü", 200)}#{last}"
+
+    for name <- names,
+        do: assert(Files.deliver(window([{{1, 2}, []}], name: name), dir: dir) == :ok)
+
+    assert [one, other] = File.ls!(dir)
+    assert byte_size(one) <= 255 and byte_size(other) <= 255
+  end
+end
