@@ -9,6 +9,7 @@ defmodule AdTally.Test.Responsiveness do
   alias AdTally.Test.Ticker
 
   @millisecond 1_000
+  @gap_limit 10 * @millisecond
 
   # Words enough for several lists of a million rows, and for what binaries of theirs
   # count for. A process that begins with this much collects no garbage on the way:
@@ -21,27 +22,19 @@ defmodule AdTally.Test.Responsiveness do
   `prepare` made.
 
   In turn the work, and plain Elixir that builds as much for at least as long. What
-  holds a scheduler does so every time, so the median of the turns tells; a busy
-  machine makes gaps now and then, in both.
+  holds a scheduler does so every time, so the median of the turns tells.
+
+  Where plain Elixir alone leaves longer gaps, the machine is too busy, or too small, to
+  tell. Then the test is skipped, and says so: before the work, or after it when the
+  machine became busy meanwhile.
   """
   def assert_no_gap(prepare, work, plain_work) do
     ticker = Ticker.start_link()
+    baseline = worst_gap_beside_plain(ticker, plain_work, 1, 0)
 
-    turns =
-      for _ <- 1..3 do
-        {gap, elapsed} =
-          in_a_roomy_process(fn ->
-            prepared = prepare.()
-            gap_beside(ticker, fn -> work.(prepared) end)
-          end)
-
-        {gap, worst_gap_beside_plain(ticker, plain_work, elapsed, 0)}
-      end
-
-    {gaps, gaps_without} = Enum.unzip(turns)
-
-    assert percentile(Enum.sort(gaps), 50) <= max(10_000, Enum.max(gaps_without)),
-           "worst gaps in microseconds, with the library and without: #{inspect(turns)}"
+    if baseline > @gap_limit,
+      do: skip(baseline),
+      else: ticker |> turns(prepare, work, plain_work) |> judge()
   end
 
   @doc """
@@ -85,6 +78,50 @@ defmodule AdTally.Test.Responsiveness do
       # It frees the table too, on a dirty scheduler.
       {_time, {:done, _rows}} -> times
     end
+  end
+
+  defp turns(ticker, prepare, work, plain_work) do
+    for _ <- 1..3 do
+      {gap, elapsed} =
+        in_a_roomy_process(fn ->
+          prepared = prepare.()
+          gap_beside(ticker, fn -> work.(prepared) end)
+        end)
+
+      {gap, worst_gap_beside_plain(ticker, plain_work, elapsed, 0)}
+    end
+  end
+
+  defp judge(turns) do
+    {gaps, baselines} = Enum.unzip(turns)
+
+    cond do
+      percentile(Enum.sort(gaps), 50) <= @gap_limit ->
+        :ok
+
+      Enum.max(baselines) > @gap_limit ->
+        skip(Enum.max(baselines))
+
+      true ->
+        flunk("worst gaps in microseconds, with the library and without: #{inspect(turns)}")
+    end
+  end
+
+  # ExUnit skips nothing once it runs.
+  defp skip(baseline) do
+    IO.puts(
+      "\nSkipped: #{running_test()}: this machine leaves gaps of up to #{baseline} microseconds " <>
+        "beside plain Elixir alone, which is over the limit of #{@gap_limit}."
+    )
+  end
+
+  defp running_test do
+    {:current_stacktrace, frames} = Process.info(self(), :current_stacktrace)
+
+    Enum.find_value(frames, "a test", fn {module, function, _arity, _location} ->
+      name = Atom.to_string(function)
+      if String.starts_with?(name, "test "), do: "#{inspect(module)}, #{name}"
+    end)
   end
 
   defp worst_gap_beside_plain(_ticker, _plain_work, left, worst) when left <= 0, do: worst
