@@ -126,6 +126,8 @@ defmodule AdTally.Meter do
       case. Default: none.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
+    * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
+      more than half of the events since then were refused, late or future. Default: 60,000.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """
@@ -219,7 +221,7 @@ defmodule AdTally.Meter do
         record_first(native, events)
       rescue
         error in ArgumentError ->
-          Native.meter_refuse(native, how_many(events))
+          refuse(native, events)
           reraise error, __STACKTRACE__
       end
 
@@ -238,7 +240,7 @@ defmodule AdTally.Meter do
 
     if first == :refused do
       refused = refused(native, events)
-      Native.meter_refuse(native, length(refused))
+      Native.meter_refuse(native, length(refused), nil)
       meter |> record_all(others(events, refused, 0)) |> Map.put(:refused, refused)
     else
       meter |> record_after(events, first) |> Map.put(:refused, [])
@@ -250,7 +252,7 @@ defmodule AdTally.Meter do
     refused(native, events, 0, [])
   rescue
     error in ArgumentError ->
-      Native.meter_refuse(native, how_many(events))
+      refuse(native, events)
       reraise error, __STACKTRACE__
   end
 
@@ -290,9 +292,16 @@ defmodule AdTally.Meter do
   end
 
   # What is no list is one thing that is no event, and so is what a list ends with instead of [].
-  defp how_many([_event | events]), do: 1 + how_many(events)
-  defp how_many([]), do: 0
-  defp how_many(_other), do: 1
+  defp refuse(native, events) do
+    case how_many(events, 0) do
+      {:proper, count} -> Native.meter_refuse(native, count, nil)
+      {:improper, count} -> Native.meter_refuse(native, count, "record_many/3 takes proper lists")
+    end
+  end
+
+  defp how_many([_event | events], count), do: how_many(events, count + 1)
+  defp how_many([], count), do: {:proper, count}
+  defp how_many(_other, count), do: {:improper, count + 1}
 
   # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
   defp record_rest({_meter, native, late} = meter, events, {rest, {counts, places}}, counted) do
@@ -418,7 +427,7 @@ defmodule AdTally.Meter do
     # What is long past is late from the beginning, and opens no windows.
     [] = Native.meter_close(native, System.system_time(:millisecond))
 
-    {:ok, emitter} = Emitter.start_link(config.name, native, config.telemetry_interval)
+    {:ok, emitter} = Emitter.start_link(config, native)
 
     deliveries =
       for {sink, options} <- config.sinks do

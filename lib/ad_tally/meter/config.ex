@@ -21,7 +21,8 @@ defmodule AdTally.Meter.Config do
     :retain,
     :flush,
     :on_late,
-    :telemetry_interval
+    :telemetry_interval,
+    :warning_interval
   ]
 
   @most_dimensions 8
@@ -56,6 +57,7 @@ defmodule AdTally.Meter.Config do
       flush: Options.milliseconds!(options, :flush, 4_000),
       on_late: on_late!(Keyword.get(options, :on_late)),
       telemetry_interval: Options.milliseconds!(options, :telemetry_interval, 10_000),
+      warning_interval: Options.milliseconds!(options, :warning_interval, 60_000),
       tick: window |> div(10) |> max(10) |> min(1_000)
     }
   end

@@ -3,18 +3,20 @@ defmodule AdTally.Meter.Emitter do
   # Executes the telemetry events of one meter. Handlers run in a process of their own, one event after
   # the other: one that raises, sleeps, kills its process or calls the meter holds up neither the meter
   # nor its sinks. What waits meanwhile is bounded: outcomes are differences since the last event and
-  # memory is a gauge, so one of each waits at most, and of all others a thousand.
+  # memory is a gauge, so one of each waits at most, and of all others a thousand. It also looks, once a
+  # minute, whether most events were not counted, and logs why.
 
   use GenServer
 
   require Logger
 
   alias AdTally.{Native, Telemetry}
+  alias AdTally.Meter.Diagnosis
 
   @most 1_000
   @log_pause 60_000
 
-  @enforce_keys [:meter, :native, :interval, :told, :told_at]
+  @enforce_keys [:config, :meter, :native, :told, :told_at, :judged]
   defstruct @enforce_keys ++
               [
                 queue: :queue.new(),
@@ -28,8 +30,7 @@ defmodule AdTally.Meter.Emitter do
                 flushing: nil
               ]
 
-  def start_link(meter, native, interval),
-    do: GenServer.start_link(__MODULE__, {meter, native, interval})
+  def start_link(config, native), do: GenServer.start_link(__MODULE__, {config, native})
 
   # Windows that were closed together, and how long that took.
   def closed(emitter, windows, duration), do: cast(emitter, {:closed, windows, duration})
@@ -51,20 +52,21 @@ defmodule AdTally.Meter.Emitter do
     do: if(Telemetry.available?(), do: GenServer.cast(emitter, message), else: :ok)
 
   @impl true
-  def init({meter, native, interval}) do
+  def init({config, native}) do
     # It ends with the meter however that ends, and takes an attempt with it.
     Process.flag(:trap_exit, true)
-    told = Native.meter_info(native).events
-    told_at = System.monotonic_time()
+    events = Native.meter_info(native).events
 
     state = %__MODULE__{
-      meter: meter,
+      config: config,
+      meter: config.name,
       native: native,
-      interval: interval,
-      told: told,
-      told_at: told_at
+      told: events,
+      told_at: System.monotonic_time(),
+      judged: events
     }
 
+    Process.send_after(self(), :judge, config.warning_interval)
     {:ok, wait(state)}
   end
 
@@ -91,6 +93,19 @@ defmodule AdTally.Meter.Emitter do
     {:noreply, go_on(state)}
   end
 
+  def handle_info(:judge, state) do
+    Process.send_after(self(), :judge, state.config.warning_interval)
+    %{events: events, newest: newest} = Native.meter_info(state.native)
+    examples = Native.meter_examples(state.native)
+
+    now = System.system_time(:millisecond)
+    newest = if state.config.clock == :events, do: newest
+    counts = since(events, state.judged)
+    line = Diagnosis.line(counts, state.config.warning_interval, examples, now, newest)
+    if line, do: Logger.warning("AdTally.Meter #{inspect(state.meter)}: #{line}")
+    {:noreply, %{state | judged: events}}
+  end
+
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{attempt: {_, monitor}} = state),
     do: {:noreply, go_on(%{state | attempt: nil})}
 
@@ -101,7 +116,7 @@ defmodule AdTally.Meter.Emitter do
   def terminate(_reason, %{attempt: {pid, _monitor}}), do: Process.exit(pid, :kill)
 
   defp wait(state) do
-    Process.send_after(self(), :interval, state.interval)
+    Process.send_after(self(), :interval, state.config.telemetry_interval)
     state
   end
 
@@ -148,7 +163,7 @@ defmodule AdTally.Meter.Emitter do
   defp go_on(%{attempt: nil, events_due: true} = state) do
     events = Native.meter_info(state.native).events
     now = System.monotonic_time()
-    since = Map.new(events, fn {outcome, count} -> {outcome, count - state.told[outcome]} end)
+    since = since(events, state.told)
     received = since |> Map.values() |> Enum.sum()
     measurements = Map.merge(since, %{received: received, duration: now - state.told_at})
     event = {[:meter, :events], measurements, %{meter: state.meter}}
@@ -166,6 +181,9 @@ defmodule AdTally.Meter.Emitter do
   end
 
   defp go_on(state), do: state
+
+  defp since(events, before),
+    do: Map.new(events, fn {outcome, count} -> {outcome, count - before[outcome]} end)
 
   defp attempt(state, {event, measurements, metadata}) do
     attempt = spawn_monitor(fn -> Telemetry.execute(event, measurements, metadata) end)

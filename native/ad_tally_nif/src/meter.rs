@@ -11,6 +11,7 @@ use ad_tally_core::meter::{
 };
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret, Seed};
+use parking_lot::Mutex;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
 use crate::args::{self, Id, KeyFault, Parts, Place, Role};
@@ -33,6 +34,15 @@ pub struct Table {
     metrics: Vec<u64>,
     /// How many dimensions an event has.
     dimensions: usize,
+    /// The last event that was refused.
+    refused: Mutex<Option<Refused>>,
+}
+
+/// Why an event was refused.
+struct Refused {
+    /// Its time, where that is what was wrong and is an integer.
+    at: Option<i64>,
+    reason: String,
 }
 
 /// A window of a meter.
@@ -64,8 +74,16 @@ enum Fault<'a> {
 }
 
 impl Table {
+    /// What is raised, which is noted as well.
     #[cold]
     fn refusal<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> Refusal {
+        let refusal = self.refusal_of(env, fault);
+        let at = if let Fault::At(time) = fault { terms::integer_by_call(env, time) } else { None };
+        *self.refused.lock() = Some(Refused { at, reason: refusal.message().to_owned() });
+        refusal
+    }
+
+    fn refusal_of<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> Refusal {
         match fault {
             Fault::Event(term) => refusal::item(term.in_env(env), event::NAME),
             Fault::At(term) => match At::read(env, term) {
@@ -381,10 +399,13 @@ fn meter_forget(env: Env<'_>, name: Atom) -> Term<'_> {
     atoms::ok().to_term(env)
 }
 
-/// Notes that so many events of a list were refused.
+/// Notes that so many events of a list were refused, and why, if that is not the reason of one of them.
 #[rustler::nif]
-fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64) -> NifResult<Term<'a>> {
+fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64, reason: Option<String>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
+    if let Some(reason) = reason {
+        *table.refused.lock() = Some(Refused { at: None, reason });
+    }
     table.meter.refuse(events);
     Ok(atoms::ok().to_term(env))
 }
@@ -520,7 +541,7 @@ fn meter_new<'a>(
     let config = Config { window, lateness, max_ahead, metrics: metrics.len(), max_keys, reach, dedupe };
     let meter = Meter::new(&config).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
-    Ok(resource::make(env, Table { meter, metrics, dimensions }))
+    Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default() }))
 }
 
 /// Closes windows whose time has passed, by the system's time, which is given, or where the clock is that of the events by
@@ -578,6 +599,16 @@ fn meter_totals<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     let Period { window, metrics } = resource::expect(period)?;
     let [totals, overflow] = [window.totals(), window.overflow()].map(|amounts| counters::row(env, metrics, &amounts));
     Ok((window.keys(), totals, overflow, window.bytes()).encode(env))
+}
+
+/// Examples of events that were not counted: the time of the last late one, of the last one too far ahead, and of the last one
+/// refused, if there is one, the time if it was wrong, or nil, and the reason.
+#[rustler::nif]
+fn meter_examples<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let (late, future) = table.meter.last_late_and_future();
+    let refused = table.refused.lock();
+    Ok((late, future, refused.as_ref().map(|Refused { at, reason }| (at, reason))).encode(env))
 }
 
 /// The meter's numbers.

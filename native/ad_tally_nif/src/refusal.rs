@@ -13,6 +13,13 @@ use crate::shown::shown;
 /// Why a call was refused: the message of the error.
 pub struct Refusal(String);
 
+impl Refusal {
+    /// The message of the error.
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What is raised by a function that `#[rustler::nif]` declares.
 impl From<Refusal> for rustler::Error {
     fn from(refusal: Refusal) -> Self {

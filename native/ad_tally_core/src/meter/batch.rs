@@ -247,7 +247,8 @@ impl Meter {
                 End::Stop => break,
                 End::Begin(number) => {
                     if !self.begin(number, &now) {
-                        outcomes.add(self.leave_out(batch.amounts(&batch.entries[done]), Outcome::Late));
+                        let entry = &batch.entries[done];
+                        outcomes.add(self.leave_out(entry.draft.at, batch.amounts(entry), Outcome::Late));
                         self.events.add(Outcome::Late as usize);
                         done += 1;
                     }
@@ -376,7 +377,7 @@ impl Meter {
                     // Those before it in its run that count are not among them yet.
                     outcomes.add_at(outcomes.total() + u64::from(ready - left_out), outcome);
                     left_out += 1;
-                    self.leave_out(batch.amounts(entry), outcome);
+                    self.leave_out(entry.draft.at, batch.amounts(entry), outcome);
                 }
                 Check::Begin(number) => {
                     begin = Some(number);

@@ -167,6 +167,8 @@ pub struct Meter {
     changing: Mutex<()>,
     events: Tally<KINDS>,
     left_out: [Mutex<Vec<i128>>; 3],
+    /// The times of the last events that were.
+    last_left_out: [AtomicU64; 3],
 }
 
 /// Windows that can be recorded in.
@@ -342,6 +344,7 @@ impl Meter {
             changing: Mutex::new(()),
             events: Tally::new(),
             left_out: [none(), none(), none()],
+            last_left_out: Default::default(),
         })
     }
 
@@ -431,7 +434,7 @@ impl Meter {
                 let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, None));
                 self.record_in(&open, window, places, event, now)
             } else {
-                Step::Done(self.leave_out(event.amounts, Outcome::Late))
+                Step::Done(self.leave_out(event.at, event.amounts, Outcome::Late))
             };
             match step {
                 Step::Done(outcome) => {
@@ -462,7 +465,7 @@ impl Meter {
                 let added = unsafe { window.add(places, event.amounts, event.user, key, open.slot().id()) };
                 Step::Done(added.into())
             }
-            Check::LeftOut(outcome) => Step::Done(self.leave_out(event.amounts, outcome)),
+            Check::LeftOut(outcome) => Step::Done(self.leave_out(event.at, event.amounts, outcome)),
             Check::Begin(number) => Step::Begin(number),
         }
     }
@@ -527,8 +530,10 @@ impl Meter {
     }
 
     #[cold]
-    fn leave_out(&self, amounts: &[counters::Add], outcome: Outcome) -> Outcome {
-        let mut left_out = self.left_out[outcome as usize - Outcome::Duplicate as usize].lock();
+    fn leave_out(&self, at: u64, amounts: &[counters::Add], outcome: Outcome) -> Outcome {
+        let why = outcome as usize - Outcome::Duplicate as usize;
+        self.last_left_out[why].store(at, Relaxed);
+        let mut left_out = self.left_out[why].lock();
         for add in amounts {
             left_out[add.metric as usize] += i128::from(add.amount);
         }
@@ -623,6 +628,13 @@ impl Meter {
             newest: self.newest.load(Relaxed),
             memory_bytes: size_of::<Self>() + ids + windows.iter().map(|window| window.bytes()).sum::<usize>(),
         }
+    }
+
+    /// The time of the last event that was late, and of the last one that was too far ahead; 0 if none was.
+    #[must_use]
+    pub fn last_late_and_future(&self) -> (u64, u64) {
+        let [_duplicate, late, future] = &self.last_left_out;
+        (late.load(Relaxed), future.load(Relaxed))
     }
 
     /// What is known about ids, if they are asked for.
