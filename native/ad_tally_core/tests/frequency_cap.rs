@@ -365,6 +365,127 @@ fn what_was_not_shown_after_all_is_taken_back_once() {
 }
 
 #[test]
+fn what_was_not_counted_in_a_tick_of_the_finest_tier_is_not_taken_back() {
+    let tiers = vec![(5 * MINUTE, 14 * DAY), (HOUR, 90 * DAY)];
+    let caps = caps(&Config { lifetime: true, tiers, ..config() });
+    let once = rules(&[(1, Window::Lifetime)]);
+    let user = pair(1, 1);
+    assert_eq!(admit(&caps, user, &once, BEGIN), Decision::Admitted);
+    // The same hour, and the lifetime's count, but no such five minutes.
+    assert_eq!(caps.release(user, BEGIN + 20 * MINUTE), Ok(false));
+    assert_eq!(admit(&caps, user, &once, BEGIN + 20 * MINUTE), Decision::Capped { scope: 0, rule: 0 });
+    for window in [Window::Rolling(HOUR), Window::Rolling(20 * DAY), Window::Lifetime] {
+        assert_eq!(caps.count(user, window, BEGIN + 20 * MINUTE), Ok(1));
+    }
+    assert_eq!(caps.release(user, BEGIN + 4 * MINUTE), Ok(true));
+    assert_eq!(admit(&caps, user, &once, BEGIN), Decision::Admitted);
+}
+
+#[test]
+fn nothing_is_taken_back_by_a_tick_that_lies_across_two_of_another_tier() {
+    let caps = caps(&Config { tiers: vec![(7 * SECOND, 6 * HOUR), (MINUTE, 2 * DAY)], ..config() });
+    // The tick from 56 to 63 seconds after a minute began that both tiers' ticks begin with.
+    let begin = BEGIN - BEGIN % (7 * MINUTE);
+    let user = pair(1, 1);
+    for second in [57, 61] {
+        assert_eq!(caps.record(user, begin + second * SECOND, || BEGIN), Ok(Decision::Admitted));
+        assert_eq!(caps.release(user, begin + second * SECOND), Ok(false));
+    }
+    assert_eq!(caps.count(user, Window::Rolling(DAY), begin + 2 * MINUTE), Ok(2));
+    assert_eq!(caps.record(user, begin + 63 * SECOND, || BEGIN), Ok(Decision::Admitted));
+    assert_eq!(caps.release(user, begin + 63 * SECOND), Ok(true));
+    assert_eq!(caps.count(user, Window::Rolling(DAY), begin + 2 * MINUTE), Ok(2));
+}
+
+#[test]
+fn a_release_of_a_pair_with_more_events_than_are_kept_passes_no_rule() {
+    for (strict, lifetime) in [(false, false), (true, true)] {
+        let caps = caps(&Config { strict, lifetime, ..config() });
+        let user = pair(1, 1);
+        for hour in 0..40 {
+            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN), Ok(Decision::Admitted));
+        }
+        let now = BEGIN + 40 * HOUR;
+        let set = rules(&[(28, Window::Rolling(2 * DAY))]);
+        for hour in 30..40 {
+            assert_eq!(caps.release(user, BEGIN + hour * HOUR), Ok(true));
+            assert_eq!(caps.release(user, BEGIN + hour * HOUR), Ok(false));
+            assert_eq!(admit(&caps, user, &set, now), Decision::Capped { scope: 0, rule: 0 });
+        }
+        // Those that are gone, and the oldest of those that are kept: there may be more of its tick, or it was moved there.
+        for hour in 0..12 {
+            assert_eq!(caps.release(user, BEGIN + hour * HOUR), Ok(false));
+        }
+        assert_eq!(admit(&caps, user, &set, now), Decision::Capped { scope: 0, rule: 0 });
+        if lifetime {
+            assert_eq!(caps.count(user, Window::Lifetime, now), Ok(30));
+        }
+        // When the oldest are too old, all that is left is known again.
+        let later = BEGIN + 20 * DAY;
+        assert_eq!(admit(&caps, user, &set, later), Decision::Admitted);
+        assert_eq!(caps.release(user, later), Ok(true));
+    }
+}
+
+#[test]
+fn as_many_events_as_a_rule_can_allow_are_taken_back_exactly() {
+    for strict in [false, true] {
+        let caps = caps(&Config { strict, lifetime: true, ..config() });
+        let set = rules(&[(28, Window::Rolling(DAY))]);
+        let user = pair(1, 1);
+        let admit = |at| admit(&caps, user, &set, at);
+        (0..28).for_each(|minute| assert_eq!(admit(BEGIN + minute * MINUTE), Decision::Admitted));
+        for minute in 0..28 {
+            let at = BEGIN + minute * MINUTE;
+            assert_eq!(admit(BEGIN + HOUR), Decision::Capped { scope: 0, rule: 0 });
+            assert_eq!(caps.release(user, at), Ok(true), "{minute}");
+            assert_eq!(caps.count(user, Window::Rolling(DAY), BEGIN + HOUR), Ok(27));
+            assert_eq!(admit(BEGIN + HOUR), Decision::Admitted);
+        }
+    }
+}
+
+#[test]
+fn a_late_event_counts_those_of_its_windows_first_tick_that_were_given_up() {
+    let caps = caps(&config());
+    let user = pair(1, 1);
+    let first = BEGIN + 2 * MINUTE;
+    for at in [first, BEGIN + HOUR] {
+        (0..20).for_each(|_| assert_eq!(caps.record(user, at, || BEGIN), Ok(Decision::Admitted)));
+    }
+    // Eight of the first twenty are kept at most; the window begins within their tick.
+    let set = rules(&[(10, Window::Rolling(7 * MINUTE))]);
+    assert_eq!(admit(&caps, user, &set, BEGIN + 8 * MINUTE), Decision::Capped { scope: 0, rule: 0 });
+}
+
+#[test]
+fn an_event_that_one_scope_has_no_room_for_leaves_the_others_as_they_were() {
+    let caps = caps(&Config {
+        capacity: 10,
+        max_capacity: 10,
+        tiers: vec![(MINUTE, DAY), (HOUR, 30 * DAY)],
+        lifetime: true,
+        ..config()
+    });
+    let set = rules(&[(28, Window::Rolling(2 * MINUTE))]);
+    let user = pair(1, 0);
+    for minute in 0..40 {
+        assert_eq!(caps.record(user, BEGIN + minute * MINUTE, || BEGIN), Ok(Decision::Admitted));
+    }
+    (1..10).for_each(|other| assert_eq!(caps.record(pair(1, other), BEGIN, || BEGIN), Ok(Decision::Admitted)));
+    // In the minutes' tier it would take the place of the oldest event, and in the hours' tier it would not be kept.
+    for _ in 0..5 {
+        let all = [(user, &set), (pair(1, 10), &set)];
+        assert_eq!(caps.admit_all(&all, BEGIN + 50 * MINUTE, || BEGIN), Ok(Decision::Refused(Reason::Full)));
+    }
+    for window in [HOUR, 20 * DAY] {
+        let set = rules(&[(28, Window::Rolling(window))]);
+        assert_eq!(admit(&caps, user, &set, BEGIN + 51 * MINUTE), Decision::Capped { scope: 0, rule: 0 });
+    }
+    assert_eq!(caps.count(user, Window::Lifetime, BEGIN + HOUR), Ok(40));
+}
+
+#[test]
 fn times_that_cannot_be_decided_are_refused_and_count_nothing() {
     let caps = caps(&config());
     let set = rules(&[(1, Window::Rolling(HOUR))]);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::decide::{Block, Compiled, Kind, Moment};
 use super::rules::{Rule, Rules, Tiers, Window};
 use super::slots::Format;
-use super::table::{Full, Home, Seen, Size, Table};
+use super::table::{Added, Full, Home, Known, Seen, Size, Table};
 use super::{HORIZON_TICKS, decide};
 use crate::error::Error;
 use crate::key::Seed;
@@ -268,7 +268,9 @@ impl FrequencyCap {
         Ok(self.count_in(&mut homes, pair, &moments))
     }
 
-    /// Takes an event of that time back: whether there was one.
+    /// Takes an event of that time back, in all tiers, or changes nothing: whether there was one for sure. The finest tier says
+    /// that. It cannot be known where that tier no longer keeps the time (or the pair has had more events since than it
+    /// keeps), or where its tick lies across two ticks of another tier. A table without ticks takes any event back.
     ///
     /// # Errors
     /// For a time that ticks cannot tell.
@@ -277,16 +279,26 @@ impl FrequencyCap {
             return Err(Error::Time(at));
         }
         let moments = self.moments(at);
-        let mut homes = self.lock_as_is(pair);
-        let mut found = false;
-        for (at, home) in homes.iter_mut().flatten().enumerate() {
-            let is_lifetime = at == self.tiers.ticks.len();
-            // A lifetime knows no times: it goes by what the ticks knew, where there are any.
-            if !is_lifetime || found || at == 0 {
-                found |= home.remove(pair, if is_lifetime { 0 } else { moments[at].tick });
-            }
+        if self.is_across_ticks(&moments) {
+            return Ok(false);
         }
-        Ok(found)
+        let mut homes = self.lock_as_is(pair);
+        let known: [Known; MOST_TIERS + 1] = std::array::from_fn(|tier| {
+            homes[tier].as_ref().map_or(Known::Lost, |home| home.known(pair, moments[tier].tick))
+        });
+        if known[0] != Known::Kept || known.contains(&Known::Absent) {
+            return Ok(false);
+        }
+        let kept = homes.iter_mut().flatten().enumerate().filter(|(tier, _)| known[*tier] == Known::Kept);
+        kept.for_each(|(tier, home)| home.take_back(pair, moments[tier].tick));
+        Ok(true)
+    }
+
+    /// Whether the finest tier's tick has moments of two ticks of another tier.
+    fn is_across_ticks(&self, moments: &Moments) -> bool {
+        let Moment { granularity, tick, .. } = moments[0];
+        let (first, last) = (tick * granularity, (tick + 1) * granularity - 1);
+        self.tiers.ticks.iter().any(|(coarser, _)| first / coarser != last / coarser)
     }
 
     /// How many events a window counts at a time, at most 28 where ticks are counted.
@@ -380,13 +392,15 @@ impl FrequencyCap {
         let mut counted = Vec::new();
         for (pair, _) in pairs {
             for (tier, moment) in moments.iter().enumerate().take(self.tables.len()) {
-                if home_of(&mut lines, tier, self.place_in(tier, *pair)).add(*pair, moment.tick).is_err() {
-                    for (pair, tier) in counted {
-                        home_of(&mut lines, tier, self.place_in(tier, pair)).remove(pair, moments[tier].tick);
+                match home_of(&mut lines, tier, self.place_in(tier, *pair)).add(*pair, moment.tick) {
+                    Ok(added) => counted.push((*pair, tier, added)),
+                    Err(Full) => {
+                        for (pair, tier, added) in counted {
+                            home_of(&mut lines, tier, self.place_in(tier, pair)).undo(pair, moments[tier].tick, added);
+                        }
+                        return Ok(self.note_refusal(Reason::Full));
                     }
-                    return Ok(self.note_refusal(Reason::Full));
                 }
-                counted.push((*pair, tier));
             }
         }
         Ok(Decision::Admitted)
@@ -540,15 +554,16 @@ impl FrequencyCap {
     /// Counts an event in all tiers, or in none if one has no room.
     #[inline(always)]
     fn count_in(&self, homes: &mut Homes<'_>, pair: u64, moments: &Moments) -> Decision {
+        let mut counted = [Added::NotKept; MOST_TIERS + 1];
         for tier in 0..self.tables.len() {
             let Some(home) = &mut homes[tier] else { continue };
-            if home.add(pair, moments[tier].tick) == Err(Full) {
-                for before in 0..tier {
-                    if let Some(home) = &mut homes[before] {
-                        home.remove(pair, moments[before].tick);
-                    }
+            match home.add(pair, moments[tier].tick) {
+                Ok(added) => counted[tier] = added,
+                Err(Full) => {
+                    let before = homes.iter_mut().flatten().zip(moments).zip(counted).take(tier);
+                    before.for_each(|((home, moment), added)| home.undo(pair, moment.tick, added));
+                    return self.note_refusal(Reason::Full);
                 }
-                return self.note_refusal(Reason::Full);
             }
         }
         Decision::Admitted

@@ -69,7 +69,7 @@ impl Compiled {
     }
 
     /// Whether it blocks an event at a moment, given the ages of those there were before `end`, which is not before the
-    /// moment. Of a `full` pair older ones may be missing.
+    /// moment. Of a `full` pair some may be missing that are no newer than its oldest one.
     #[inline(always)]
     pub(super) fn blocks<const N: usize>(
         &self,
@@ -86,7 +86,8 @@ impl Compiled {
             let for_sure = if is_rolling && last > first { within(ages, first, last - 1) } else { count };
             return Some(if for_sure >= max { Block::Rule } else { Block::Rounding });
         }
-        if last >= TICKS || full && within(ages, last, TICKS) == 0 {
+        // What a full pair has lost is no newer than its oldest tick: it lies before the window only if that does.
+        if last >= TICKS || full && within(ages, last + 1, TICKS) == 0 {
             return Some(Block::Rule);
         }
         if let Kind::Rolling { window, span, .. } = self.kind

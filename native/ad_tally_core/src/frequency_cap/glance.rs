@@ -210,7 +210,7 @@ impl<'t> Home<'t> {
                 Format::Ticks.set(line, slot, Slot { fingerprint, content });
                 Ok(())
             }
-            _ => self.add(pair, tick),
+            _ => self.add(pair, tick).map(|_| ()),
         }
     }
 

@@ -23,7 +23,7 @@ mod rules;
 mod slots;
 pub(crate) mod table;
 
-/// Ticks of a pair that are kept.
+/// Ticks of a pair that are looked at.
 const MOST_TICKS: usize = 28;
 /// The longest horizon there can be: 4032 ticks of a day.
 const LONGEST_HORIZON: u64 = HORIZON_TICKS * decide::DAY;

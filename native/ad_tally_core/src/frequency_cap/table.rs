@@ -18,10 +18,12 @@ use crate::memory::Lines;
 use crate::spare::Spare;
 use crate::sync::AtomicU64;
 
-/// Ticks of a pair that are kept: enough for any rule.
+/// Ticks of a pair that are looked at: enough for any rule.
 pub(super) const MOST_TICKS: usize = super::MOST_TICKS;
 /// The same, four at a time.
 pub(super) const MOST_LANES: usize = MOST_TICKS / 4;
+/// Ticks of a pair that are kept: one more, so that a pair is known to have lost none as long as it has fewer than that.
+const MOST_KEPT: usize = MOST_TICKS + 1;
 /// Slots that a line is meant to hold at capacity, in 64ths: 4.5 of 7, so that a line in eleven has overflowed, with one pair
 /// in eight of all; 1.9 of the 3 of a strict one.
 const SLOTS_AT_CAPACITY: usize = 288;
@@ -102,10 +104,39 @@ pub(super) struct Home<'t> {
     pub(super) at: usize,
 }
 
+/// What [`Home::add`] did, so that it can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// The pair has a tick or a count more.
+    More,
+    /// The tick took the place of the pair's oldest one.
+    InPlaceOf(u64),
+    /// The tick is not kept: it is too old for the line, or the pair has as many as are kept and none is older.
+    NotKept,
+}
+
+/// What is known of an event of a pair at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// There is one.
+    Kept,
+    /// There may have been one, which was given up: it is too old for the line, or no newer than the oldest tick of a pair
+    /// that has as many as are kept.
+    Lost,
+    /// There is none.
+    Absent,
+}
+
 /// What a pair has in a tier.
+///
+/// With fewer than [`MOST_KEPT`] ticks it has all events that the line reaches back to. With as many it is full: it has all
+/// events that are newer than its oldest tick, and may have lost any number that are not. The oldest tick then only says from
+/// where on events are known; how often it is there says nothing.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
+    /// The newest [`MOST_TICKS`].
     ages: [Lanes; MOST_LANES],
+    /// As many as are kept.
     length: usize,
     /// The count of a lifetime.
     pub(super) count: u64,
@@ -129,28 +160,50 @@ impl Seen {
         self.length
     }
 
-    /// Whether older ones may have been given up.
+    /// Whether events no newer than the oldest tick may have been given up.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.length == MOST_TICKS
+        self.length >= MOST_KEPT
     }
 
+    #[inline(always)]
     fn push(&mut self, age: u64) {
         if self.length < MOST_TICKS {
-            let lanes = &mut self.ages[self.length / 4];
-            *lanes = lanes.with(self.length % 4, age);
-            self.length += 1;
+            self.set(self.length, age);
+        } else {
+            self.push_instead(age);
         }
+        self.length += 1;
+    }
+
+    /// One more than are looked at: the oldest is left out.
+    #[cold]
+    fn push_instead(&mut self, age: u64) {
+        let oldest = self.each().enumerate().max_by_key(|(_, age)| *age);
+        if let Some((at, _)) = oldest.filter(|(_, oldest)| *oldest > age) {
+            self.set(at, age);
+        }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, age: u64) {
+        let lanes = &mut self.ages[at / 4];
+        *lanes = lanes.with(at % 4, age);
+    }
+
+    fn each(&self) -> impl Iterator<Item = u64> {
+        self.ages.iter().flat_map(|lanes| lanes.each())
     }
 
     /// The same, counted from a later end.
     pub(super) fn later(&mut self, by: u64) {
+        let before = self.each().count();
         self.ages = self.ages.map(|lanes| lanes.later(by));
-        self.length = self.ages.iter().flat_map(|lanes| lanes.each()).count();
-    }
-
-    fn oldest(&self) -> u64 {
-        self.ages.iter().flat_map(|lanes| lanes.each()).max().unwrap_or(0)
+        let left = self.each().count();
+        // What a full pair may have lost is no newer than its oldest tick, so it is too old as soon as that is.
+        if left < before {
+            self.length = left;
+        }
     }
 }
 
@@ -442,10 +495,13 @@ impl<'t> Home<'t> {
     }
 
     /// Counts an event of a pair, at a tick up to the line's end.
-    pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<(), Full> {
+    pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<Added, Full> {
         let format = self.table.format;
         let fingerprint = format.fingerprint(hash);
         let kept = slots::kept(tick);
+        if format != Format::Count && self.end() - tick >= TICKS {
+            return Ok(Added::NotKept);
+        }
         let (mut own, mut with_room, mut empty) = (0, None, None);
         let mut seen = 0;
         let (table, line) = (self.table, self.held.line);
@@ -466,16 +522,16 @@ impl<'t> Home<'t> {
             }
             true
         });
-        if seen >= MOST_TICKS {
-            self.replace_oldest(hash, tick);
-            return Ok(());
+        if seen >= MOST_KEPT {
+            return Ok(self.replace_oldest(hash, tick));
         }
         if let Some((line, slot, value)) = with_room {
             self.held.change();
             format.set(line, slot, value);
-            return Ok(());
+            return Ok(Added::More);
         }
-        self.add_slot(own, empty, Slot { fingerprint, content: if format == Format::Count { 1 } else { kept } })
+        self.add_slot(own, empty, Slot { fingerprint, content: if format == Format::Count { 1 } else { kept } })?;
+        Ok(Added::More)
     }
 
     /// Puts a slot into an empty place or a line more.
@@ -520,48 +576,108 @@ impl<'t> Home<'t> {
         Ok(())
     }
 
-    /// Gives up the oldest tick of a pair for another one, unless that is older still.
-    fn replace_oldest(&mut self, hash: u64, tick: u64) {
-        let seen = self.seen(hash);
-        let oldest = seen.oldest();
-        let end = self.end();
-        if end - tick < oldest && self.remove_tick(hash, end - oldest) {
-            let _ = self.add(hash, tick);
+    /// Gives up the oldest tick of a pair for another one, unless that is no newer.
+    fn replace_oldest(&mut self, hash: u64, tick: u64) -> Added {
+        let oldest = self.end() - self.oldest(hash).1;
+        if tick <= oldest {
+            return Added::NotKept;
+        }
+        self.replace(hash, oldest, tick);
+        Added::InPlaceOf(oldest)
+    }
+
+    /// How many ticks of a pair are kept, and the age of the oldest one, 0 if there is none.
+    fn oldest(&self, hash: u64) -> (usize, u64) {
+        let fingerprint = self.table.format.fingerprint(hash);
+        let end = self.end() % TICKS;
+        let (mut count, mut oldest) = (0, 0);
+        self.table.visit(self.held.line, self.held.header, |_, _, value| {
+            if value.content != 0 && value.fingerprint == fingerprint {
+                for age in slots::ages(value.content, end) {
+                    count += 1;
+                    oldest = oldest.max(u64::from(age));
+                }
+            }
+            true
+        });
+        (count, oldest)
+    }
+
+    /// What is known of an event of a pair at a tick. Of a lifetime, which knows no ticks, whether there is an event at all.
+    pub(super) fn known(&self, hash: u64, tick: u64) -> Known {
+        if self.table.format == Format::Count {
+            return if self.seen(hash).count > 0 { Known::Kept } else { Known::Absent };
+        }
+        let Some(age) = self.end().checked_sub(tick) else { return Known::Absent };
+        let (count, oldest) = self.oldest(hash);
+        if age >= TICKS || count >= MOST_KEPT && age >= oldest {
+            return Known::Lost;
+        }
+        if self.place_with(hash, tick).is_some() { Known::Kept } else { Known::Absent }
+    }
+
+    /// Takes an event back that is known to be there: one at that tick, or any of a lifetime.
+    pub(super) fn take_back(&mut self, hash: u64, tick: u64) {
+        if self.table.format != Format::Count
+            && let (count, oldest) = self.oldest(hash)
+            && count >= MOST_KEPT
+        {
+            // It stays full: of older events it may have lost some.
+            self.replace(hash, tick, self.end() - oldest);
+        } else {
+            self.remove(hash, tick);
         }
     }
 
-    /// Takes an event of a pair back: whether there was one at that tick (or any, of a lifetime).
-    pub(super) fn remove(&mut self, hash: u64, tick: u64) -> bool {
-        self.end() >= tick && self.end() - tick < TICKS && self.remove_tick(hash, tick)
+    /// Undoes what [`Home::add`] has done a moment ago, under the same lock.
+    pub(super) fn undo(&mut self, hash: u64, tick: u64, added: Added) {
+        match added {
+            Added::More => self.remove(hash, tick),
+            Added::InPlaceOf(oldest) => self.replace(hash, tick, oldest),
+            Added::NotKept => {}
+        }
     }
 
-    fn remove_tick(&mut self, hash: u64, tick: u64) -> bool {
+    /// A slot of a pair that has a tick, and what it holds without it. Of a lifetime: with one event less.
+    fn place_with(&self, hash: u64, tick: u64) -> Option<(&'t Line, usize, u64)> {
         let format = self.table.format;
         let fingerprint = format.fingerprint(hash);
-        let (mut own, mut found) = (0, None);
-        let (table, line) = (self.table, self.held.line);
-        table.visit(line, self.held.header, |line, slot, value| {
+        let mut found = None;
+        self.table.visit(self.held.line, self.held.header, |line, slot, value| {
             if value.content != 0 && value.fingerprint == fingerprint {
-                own += 1;
                 let less = match format {
                     // A count that has come to its end is no longer known.
                     Format::Count => Some(if value.content == 0xffff { 0xffff } else { value.content - 1 }),
                     _ => slots::without(value.content, format.ticks(), slots::kept(tick)),
                 };
-                if let Some(content) = less {
-                    found = found.or(Some((line, slot, content)));
-                }
+                found = less.map(|content| (line, slot, content));
             }
-            true
+            found.is_none()
         });
-        let Some((line, slot, content)) = found else { return false };
+        found
+    }
+
+    /// Puts one tick of a pair in the place of another one, which is there.
+    fn replace(&mut self, hash: u64, tick: u64, other: u64) {
+        let format = self.table.format;
+        let Some((line, slot, without)) = self.place_with(hash, tick) else { return };
+        if let Some(content) = slots::with(without, format.ticks(), slots::kept(other)) {
+            self.held.change();
+            format.set(line, slot, Slot { fingerprint: format.fingerprint(hash), content });
+        }
+    }
+
+    /// Removes one tick of a pair, or one event of a lifetime.
+    fn remove(&mut self, hash: u64, tick: u64) {
+        let format = self.table.format;
+        let fingerprint = format.fingerprint(hash);
+        let Some((line, slot, content)) = self.place_with(hash, tick) else { return };
         self.held.change();
         format.set(line, slot, Slot { fingerprint, content });
         if content == 0 {
-            self.forget(1, usize::from(own > 1));
+            self.forget(1, self.extra_among(&[fingerprint]));
             self.compact();
         }
-        true
     }
 
     /// Has the stripe know that slots became empty, some of pairs that have others.
