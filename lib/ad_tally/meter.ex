@@ -46,6 +46,15 @@ defmodule AdTally.Meter do
   supervisor, say), all open windows are closed and delivered, marked as partial. What a crash
   loses are the open windows, and those that a sink has not taken yet.
 
+  ## When it is not there
+
+  While no meter of the name runs, because it was not started yet, was stopped, or crashed and its
+  supervisor has not started the next one, every function raises `ArgumentError`. None answers `:ok`
+  for an event that nobody would ever read, at the latest 50 ms after the meter's process was killed.
+  So do not acknowledge an event for which `record/2` or `record_many/3` raised: a queue that delivers
+  at least once brings it again. Events that were answered `:ok` just before a crash are lost with the
+  open windows, and the next meter remembers no ids.
+
   ## Dedupe
 
   The `:id` alone says whether an event was there before, see `AdTally.Dedupe`: where ids are
@@ -59,7 +68,7 @@ defmodule AdTally.Meter do
 
   require Logger
 
-  alias AdTally.{Event, Native, Options, Steps, Window}
+  alias AdTally.{Event, Named, Native, Options, Steps, Window}
   alias AdTally.Meter.{Config, Delivery, Emitter, Late, Report}
 
   @typedoc "A meter's name."
@@ -163,7 +172,7 @@ defmodule AdTally.Meter do
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
     with :late <- Native.meter_record(name, event) do
-      late = late_of(:persistent_term.get(name, nil))
+      late = late_of(Named.get(name))
       if late != nil, do: Late.take(late, [event])
       :late
     end
@@ -356,7 +365,8 @@ defmodule AdTally.Meter do
   """
   @spec report(name(), by: [atom()], from: non_neg_integer(), to: non_neg_integer()) :: [map()]
   def report(name, options \\ []) do
-    {windows, config} = GenServer.call(name, :windows, :infinity)
+    running(name)
+    {windows, config} = calling(name, fn -> GenServer.call(name, :windows, :infinity) end)
     Report.new(windows, config, options)
   end
 
@@ -389,12 +399,12 @@ defmodule AdTally.Meter do
   def info(name) do
     {_meter, native, late} = running(name)
     %{events: events} = info = Native.meter_info(native)
-    late_info = if late, do: %{on_late: Late.info(late)}, else: %{}
+    late_info = if late, do: %{on_late: calling(name, fn -> Late.info(late) end)}, else: %{}
 
-    {closed_windows, deliveries} = GenServer.call(name, :info, :infinity)
+    {closed_windows, deliveries} = calling(name, fn -> GenServer.call(name, :info, :infinity) end)
 
     # Not asked by the meter, which whoever listens in them to telemetry may be waiting for.
-    sinks = Enum.map(deliveries, &Delivery.info/1)
+    sinks = calling(name, fn -> Enum.map(deliveries, &Delivery.info/1) end)
 
     %{info | events: received(events)}
     |> Map.merge(late_info)
@@ -409,13 +419,27 @@ defmodule AdTally.Meter do
 
   # `record/2` does not ask here: the library has the names as well.
   defp running(name) do
-    case :persistent_term.get(name, nil) do
-      {__MODULE__, native, _late} = meter when native != nil ->
-        meter
-
-      _other ->
-        raise ArgumentError, "there is no AdTally.Meter named #{Options.shown(name)} that runs"
+    case Named.get(name) do
+      {__MODULE__, native, _late} = meter when native != nil -> meter
+      _other -> raise_not_running(name)
     end
+  end
+
+  # What processes of the meter are asked, which may end before they answer.
+  defp calling(name, ask) do
+    ask.()
+  catch
+    :exit, {reason, {GenServer, :call, _arguments}}
+    when reason != :timeout and reason != :calling_self ->
+      raise_not_running(name)
+  end
+
+  defp raise_not_running(name) when is_atom(name),
+    do: raise(ArgumentError, Named.not_running(__MODULE__, name))
+
+  defp raise_not_running(other) do
+    raise ArgumentError,
+          "expected the name of an AdTally.Meter, an atom, got: #{Options.shown(other)}"
   end
 
   ## The process that closes windows
@@ -423,6 +447,7 @@ defmodule AdTally.Meter do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
+    Named.claim(config.name)
     native = Native.meter_new(config.times, config.names, config.sketches, config.ids)
     # What is long past is late from the beginning, and opens no windows.
     [] = Native.meter_close(native, System.system_time(:millisecond))
@@ -438,7 +463,8 @@ defmodule AdTally.Meter do
       end
 
     late = config.on_late && late(config, emitter)
-    :persistent_term.put(config.name, {__MODULE__, native, late})
+    forget = {Native, :meter_forget, [config.name, native]}
+    Named.put(config.name, config.name, native, {__MODULE__, native, late}, forget)
     Native.meter_name(config.name, native)
 
     state = %{
@@ -505,12 +531,12 @@ defmodule AdTally.Meter do
   # that has found it before is late.
   @impl true
   def terminate(_reason, state) do
-    Native.meter_forget(state.config.name)
+    Native.meter_forget(state.config.name, state.native)
 
     # An event that was late just now is still to be handed on.
     if state.late,
-      do: :persistent_term.put(state.config.name, {__MODULE__, nil, state.late}),
-      else: :persistent_term.erase(state.config.name)
+      do: Named.replace(state.config.name, {__MODULE__, nil, state.late}),
+      else: Named.erase(state.config.name)
 
     begin = System.monotonic_time()
     state = closed(state, Native.meter_stop(state.native), true, begin)
@@ -532,7 +558,7 @@ defmodule AdTally.Meter do
       {hangs_or_gone, whose} when hangs_or_gone in [:hangs, :gone] -> give_up(whose, state)
     end)
 
-    if state.late, do: :persistent_term.erase(state.config.name)
+    if state.late, do: Named.erase(state.config.name)
 
     if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
       Logger.warning(

@@ -73,7 +73,7 @@ defmodule AdTally.Meter.Config do
   # process' name is taken.
   defp free!(name) do
     case :persistent_term.get(name, nil) do
-      {AdTally.Meter, _native, _late} ->
+      {{AdTally.Meter, _native, _late}, _watcher} ->
         name
 
       nil ->

@@ -10,6 +10,7 @@ use rustler::{Atom, Encoder, Env, NifResult, Term};
 use crate::args;
 use crate::atoms;
 use crate::hot::{Amount, hot};
+use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps::{self, Load, Shown, answer};
@@ -19,6 +20,7 @@ use crate::terms::{self, Layout, Raw, word};
 pub struct Table {
     pub(crate) counters: Counters,
     metrics: Vec<u64>,
+    owner: Owner,
 }
 
 /// A walk over a table's rows, done when it is `None`.
@@ -27,7 +29,7 @@ pub struct Walk {
     metrics: Vec<u64>,
 }
 
-resource!(Table, c"counters", "an AdTally.Counters table");
+resource!(Table, c"counters", "an AdTally.Counters table", owner: owner);
 resource!(Walk, c"counters_walk", "a walk over an AdTally.Counters table");
 
 impl Table {
@@ -140,7 +142,7 @@ impl Load for Adds<'_> {
 fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifResult<Term<'a>> {
     let counters = Counters::new(metrics.len(), max_keys).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
-    Ok(resource::make(env, Table { counters, metrics }))
+    Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters") }))
 }
 
 /// The metrics in the order of the table.

@@ -8,14 +8,15 @@ use crate::args::{self, Id};
 use crate::atoms;
 use crate::clock::now;
 use crate::hot::{At, hot};
+use crate::owner::Owner;
 use crate::refusal::Refusal;
 use crate::resource::{self, resource};
 use crate::terms::Raw;
 
 /// A table of ids.
-pub struct Table(Dedupe);
+pub struct Table(Dedupe, Owner);
 
-resource!(Table, c"dedupe", "an AdTally.Dedupe table");
+resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, Refusal> {
@@ -39,7 +40,8 @@ hot! {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool) -> NifResult<Term<'a>> {
     let config = Config { window, capacity, wide };
-    Ok(resource::make(env, Table(Dedupe::new(&config).map_err(Refusal::from)?)))
+    let dedupe = Dedupe::new(&config).map_err(Refusal::from)?;
+    Ok(resource::make(env, Table(dedupe, Owner::nobody("AdTally.Dedupe"))))
 }
 
 /// The table's numbers. It looks at every line.

@@ -11,18 +11,19 @@ use crate::args::{self, Place, Role, User};
 use crate::atoms;
 use crate::clock::now;
 use crate::hot::{At, hot};
+use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps;
 use crate::terms::{self, Layout, Raw, with_layout};
 
 /// A table of caps.
-pub struct Table(FrequencyCap);
+pub struct Table(FrequencyCap, Owner);
 
 /// Rules that were looked at.
 pub struct RuleSet(Rules);
 
-resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table");
+resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table", owner: 1);
 resource!(RuleSet, c"frequency_cap_rules", "rules that AdTally.FrequencyCap.rules!/1 has compiled");
 
 /// Candidates that one call looks at: as many as scopes can be admitted together, and one more to see that there are too many.
@@ -288,7 +289,8 @@ fn caps_new<'a>(
     strict: bool,
 ) -> NifResult<Term<'a>> {
     let config = Config { capacity, max_capacity, tiers, lifetime, strict };
-    Ok(resource::make(env, Table(FrequencyCap::new(&config).map_err(Refusal::from)?)))
+    let caps = FrequencyCap::new(&config).map_err(Refusal::from)?;
+    Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"))))
 }
 
 /// The table's numbers, and those of its tiers.

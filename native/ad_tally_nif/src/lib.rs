@@ -5,6 +5,7 @@
 //! * `args`: keys and amounts to Rust and back
 //! * `event`: events, read where they lie
 //! * `resource`: Rust values that Elixir holds a reference to
+//! * `owner`: the process that a table with a name belongs to
 //! * `names`: meters by the atoms they are named
 //! * `refusal`: what is raised for bad arguments
 //! * `shown`: terms as Elixir would show them, in messages
@@ -22,6 +23,7 @@ mod frequency_cap;
 mod hot;
 mod meter;
 mod names;
+mod owner;
 mod reach;
 mod refusal;
 mod resource;

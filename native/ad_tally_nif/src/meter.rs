@@ -21,6 +21,7 @@ use crate::counters;
 use crate::event::{self, EventTerm};
 use crate::hot::{Argument, At, hot};
 use crate::names;
+use crate::owner::Owner;
 use crate::reach;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, Kept, resource};
@@ -36,6 +37,7 @@ pub struct Table {
     dimensions: usize,
     /// The last event that was refused.
     refused: Mutex<Option<Refused>>,
+    pub(crate) owner: Owner,
 }
 
 /// Why an event was refused.
@@ -51,7 +53,7 @@ pub struct Period {
     metrics: Vec<u64>,
 }
 
-resource!(Table, c"meter", "an AdTally.Meter");
+resource!(Table, c"meter", "an AdTally.Meter", owner: owner);
 resource!(Period, c"meter_window", "a window of an AdTally.Meter");
 
 /// Room for the amounts of an event.
@@ -343,11 +345,11 @@ hot! {
         let place = names::place(name.word()).ok_or_else(no_meter)?;
         let Some(seen) = seen else {
             let named = place.pin_alone();
-            let table = named.as_ref().ok_or_else(no_meter)?;
+            let table = names::running(&named).ok_or_else(no_meter)?;
             return Ok(outcome(env, table.record_long(env, event, Fault::Event(event))?));
         };
         let (named, open) = place.pin();
-        let table = named.as_ref().ok_or_else(no_meter)?;
+        let table = names::running(&named).ok_or_else(no_meter)?;
         // Consumed before a window is begun: who does that must not wait for what it has announced itself.
         let pin = |meter| {
             let recording = Meter::pin_announced(meter, open);
@@ -388,15 +390,15 @@ hot! {
 /// Has a meter be found by a name. Whoever had the name before is not recorded in any more.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_name<'a>(env: Env<'a>, name: Atom, table: Term<'a>) -> NifResult<Term<'a>> {
-    names::give(word(name.as_c_arg()), Some(Kept::of(table)?));
+    names::give(word(name.as_c_arg()), Kept::of(table)?);
     Ok(atoms::ok().to_term(env))
 }
 
-/// Has nobody find the meter of a name any more. Once it returns nobody who has found it records in it either.
+/// Has nobody find a meter by a name any more, if it has it. Once it returns nobody who has found it records in it either.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn meter_forget(env: Env<'_>, name: Atom) -> Term<'_> {
-    names::give(word(name.as_c_arg()), None);
-    atoms::ok().to_term(env)
+fn meter_forget<'a>(env: Env<'a>, name: Atom, table: Term<'a>) -> NifResult<Term<'a>> {
+    names::take(word(name.as_c_arg()), resource::of_type(env, table.into())?);
+    Ok(atoms::ok().to_term(env))
 }
 
 /// Notes that so many events of a list were refused, and why, if that is not the reason of one of them.
@@ -541,7 +543,8 @@ fn meter_new<'a>(
     let config = Config { window, lateness, max_ahead, metrics: metrics.len(), max_keys, reach, dedupe };
     let meter = Meter::new(&config).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
-    Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default() }))
+    let owner = Owner::nobody("AdTally.Meter");
+    Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default(), owner }))
 }
 
 /// Closes windows whose time has passed, by the system's time, which is given, or where the clock is that of the events by
@@ -552,11 +555,14 @@ fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: u64) -> NifResult<Term<'a
     Ok(periods(env, table, table.meter.close(now)))
 }
 
-/// Closes all windows, and those that are to come.
+/// Closes all windows, and those that are to come. It is left in order then: what is recorded by somebody who still has it,
+/// the rest of a list, is late.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_stop<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(periods(env, table, table.meter.stop()))
+    let closed = table.meter.stop();
+    table.owner.release();
+    Ok(periods(env, table, closed))
 }
 
 /// Windows that are open and have events, as they are now.

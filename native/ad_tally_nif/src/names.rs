@@ -25,6 +25,8 @@ pub type Named = Option<Kept<Table>>;
 pub struct Place {
     name: u64,
     current: Current<Named>,
+    /// Held by whoever gives the name or takes it away.
+    giving: Mutex<()>,
     /// Where the windows were that were open when an event was recorded: what is announced for the next one.
     open: AtomicUsize,
 }
@@ -39,6 +41,11 @@ impl Place {
     #[inline(always)]
     pub fn pin(&'static self) -> (Pinned<'static, Named>, Option<Announced<'static>>) {
         self.current.pin_announcing(self.open.load(Relaxed))
+    }
+
+    fn replace(&self, named: Named) {
+        // A meter that nobody refers to any more is dropped here.
+        drop(self.current.replace(Arc::new(named), &REGISTRY));
     }
 
     /// Notes where the windows are that are open.
@@ -94,24 +101,43 @@ pub fn place(name: u64) -> Option<&'static Place> {
     places()?.look(name).1
 }
 
-/// Gives a name, or with `None` takes it from what has it. Returns once nobody records any more in what had it before.
-pub fn give(name: u64, named: Named) {
+/// What has the name, unless the process it belongs to has ended and the name is still to be taken away.
+#[inline(always)]
+pub fn running(named: &Named) -> Option<&Table> {
+    named.as_deref().filter(|table| !table.owner.has_ended())
+}
+
+/// Gives a name. Returns once nobody records any more in what had it before. A meter whose process has ended gets none: it
+/// would have it for ever, and may be so late as to take it from the next one.
+pub fn give(name: u64, table: Kept<Table>) {
     let mut count = CHANGING.lock();
-    let place = match places().and_then(|places| places.look(name).1) {
-        Some(place) => place,
-        None if named.is_none() => return,
-        None => add(name, &mut count),
-    };
+    let place = place(name).unwrap_or_else(|| add(name, &mut count));
     // Others need not wait for who records in this one.
     drop(count);
-    // A meter that nobody refers to any more is dropped here.
-    drop(place.current.replace(Arc::new(named), &REGISTRY));
+    let _giving = place.giving.lock();
+    if !table.owner.has_ended() {
+        place.replace(Some(table));
+    }
+}
+
+/// Takes a name from a meter, if it has it. Returns once nobody records in it any more who has found it by the name.
+pub fn take(name: u64, table: &Table) {
+    let Some(place) = place(name) else { return };
+    let _giving = place.giving.lock();
+    let has_it = place.pin_alone().as_deref().is_some_and(|named| ptr::eq(named, table));
+    if has_it {
+        place.replace(None);
+    }
 }
 
 /// A place for a name that has none.
 fn add(name: u64, count: &mut usize) -> &'static Place {
-    let place: &'static Place =
-        Box::leak(Box::new(Place { name, current: Current::new(Arc::new(None)), open: AtomicUsize::new(0) }));
+    let place: &'static Place = Box::leak(Box::new(Place {
+        name,
+        current: Current::new(Arc::new(None)),
+        giving: Mutex::new(()),
+        open: AtomicUsize::new(0),
+    }));
     let put = |places: &Places, place: &'static Place| {
         places.look(place.name).0.store(ptr::from_ref(place).cast_mut(), Release);
     };

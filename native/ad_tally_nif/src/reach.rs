@@ -11,6 +11,7 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 use crate::args;
 use crate::atoms;
 use crate::hot::hot;
+use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
@@ -18,7 +19,7 @@ use crate::steps::{self, Load, Shown, answer};
 use crate::terms::{self, Layout, Raw, with_layout};
 
 /// A table of sketches.
-pub struct Table(Reach);
+pub struct Table(Reach, Owner);
 
 /// A walk over a table's rows, done when it is `None`.
 pub struct Walk(Mutex<Option<Rows>>);
@@ -29,7 +30,7 @@ pub struct Union {
     sketch: Mutex<Sketch>,
 }
 
-resource!(Table, c"reach", "an AdTally.Reach table");
+resource!(Table, c"reach", "an AdTally.Reach table", owner: 1);
 resource!(Walk, c"reach_walk", "a walk over an AdTally.Reach table");
 resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
 
@@ -180,7 +181,7 @@ fn with_users<'a, R>(
 #[rustler::nif]
 fn reach_new<'a>(env: Env<'a>, precision: u8, max_keys: usize, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
     let reach = Reach::new(precision, max_keys, sketch::secret(secret)).map_err(Refusal::from)?;
-    Ok(resource::make(env, Table(reach)))
+    Ok(resource::make(env, Table(reach, Owner::nobody("AdTally.Reach"))))
 }
 
 #[rustler::nif]

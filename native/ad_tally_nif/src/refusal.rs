@@ -64,10 +64,23 @@ pub fn not_a(description: &str, term: Term<'_>) -> Refusal {
     Refusal(format!("expected {description}, got: {}", shown(term)))
 }
 
-/// There is no meter of that name.
+/// The process of that name has ended, or there never was one. `AdTally.Named` has the same words.
+#[cold]
+pub fn not_running(module: &str, name: Term<'_>) -> Refusal {
+    let name = shown(name);
+    Refusal(format!(
+        "there is no {module} named {name} that runs: start it under a supervisor, before what uses it; if it has \
+         crashed or was stopped, try again once it runs again"
+    ))
+}
+
+/// A meter is called by a name.
 #[cold]
 pub fn no_meter(name: Term<'_>) -> Refusal {
-    Refusal(format!("there is no AdTally.Meter named {} that runs", shown(name)))
+    if name.is_atom() {
+        return not_running("AdTally.Meter", name);
+    }
+    Refusal(format!("expected the name of an AdTally.Meter, an atom, got: {}", shown(name)))
 }
 
 /// The amount is no 64-bit integer.

@@ -6,6 +6,7 @@
 //! would save 1 to 3 ns.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -13,11 +14,14 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use rustler::sys::{
-    ErlNifEnv, ErlNifResourceFlags, ErlNifResourceType, c_void, enif_alloc_resource, enif_get_resource,
-    enif_keep_resource, enif_make_resource, enif_open_resource_type, enif_release_resource,
+    ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags,
+    ErlNifResourceType, ErlNifResourceTypeInit, c_void, enif_alloc_resource, enif_get_resource,
+    enif_init_resource_type, enif_keep_resource, enif_make_resource, enif_monitor_process, enif_release_resource,
+    enif_self,
 };
 use rustler::{Env, Term};
 
+use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::terms::Raw;
 
@@ -38,11 +42,20 @@ pub trait Resource: Sized + Send + Sync + 'static {
     const DESCRIPTION: &'static str;
     /// Where the type's pointer lies.
     fn kind() -> &'static Kind;
+
+    /// Whether it may belong to a process.
+    const HAS_OWNER: bool = false;
+
+    /// The process it belongs to, where it may belong to one.
+    #[inline(always)]
+    fn owner(&self) -> Option<&Owner> {
+        None
+    }
 }
 
-/// Implements [`Resource`].
+/// Implements [`Resource`], for a type that may belong to a process with the field that says to which.
 macro_rules! resource {
-    ($type:ty, $name:literal, $description:literal) => {
+    ($type:ty, $name:literal, $description:literal $(, owner: $owner:tt)?) => {
         impl $crate::resource::Resource for $type {
             const NAME: &'static std::ffi::CStr = $name;
             const DESCRIPTION: &'static str = $description;
@@ -52,6 +65,15 @@ macro_rules! resource {
                 static KIND: $crate::resource::Kind = $crate::resource::Kind::new();
                 &KIND
             }
+
+            $(
+                const HAS_OWNER: bool = true;
+
+                #[inline(always)]
+                fn owner(&self) -> Option<&$crate::owner::Owner> {
+                    Some(&self.$owner)
+                }
+            )?
         }
     };
 }
@@ -63,11 +85,18 @@ pub fn register<T: Resource>(env: Env<'_>) -> bool {
     const { assert!(align_of::<T>() <= 8) };
     let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
     let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
-    // SAFETY: the environment is that of the load callback, the name is a C string, and the destructor drops the type
-    // that `make` writes into resources of this kind.
-    let kind = unsafe {
-        enif_open_resource_type(env.as_c_arg(), ptr::null(), T::NAME.as_ptr(), Some(destroy::<T>), flags, &mut tried)
+    let init = ErlNifResourceTypeInit {
+        dtor: destroy::<T> as *const ErlNifResourceDtor,
+        stop: ptr::null(),
+        // With one, the VM makes room for monitors in every resource.
+        down: if T::HAS_OWNER { down::<T> as *const ErlNifResourceDown } else { ptr::null() },
+        // The first three.
+        members: 3,
+        dyncall: ptr::null(),
     };
+    // SAFETY: the environment is that of the load callback, the name is a C string, and the callbacks drop and read the
+    // type that `make` writes into resources of this kind.
+    let kind = unsafe { enif_init_resource_type(env.as_c_arg(), T::NAME.as_ptr(), &init, flags, &mut tried) };
     T::kind().0.store(kind.cast_mut(), Release);
     !kind.is_null()
 }
@@ -78,6 +107,33 @@ unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_v
         // SAFETY: the VM passes an object of this kind, once, when nobody refers to it any more; `make` wrote a `T` there.
         unsafe { ptr::drop_in_place(object.cast::<T>()) }
     }));
+}
+
+/// A process that is monitored for a resource ends. Called by a scheduler in the middle of that.
+unsafe extern "C" fn down<T: Resource>(
+    _env: *mut ErlNifEnv,
+    object: *mut c_void,
+    _process: *const ErlNifPid,
+    _monitor: *const ErlNifMonitor,
+) {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `make` wrote a `T` there.
+        let value = unsafe { &*object.cast::<T>() };
+        if let Some(owner) = value.owner() {
+            owner.down();
+        }
+    }));
+}
+
+/// Has the VM call `down` when the calling process ends. False if it is ending already.
+pub fn monitor_caller<T: Resource>(env: Env<'_>, value: &T) -> bool {
+    let mut caller = MaybeUninit::<ErlNifPid>::uninit();
+    // SAFETY: the environment is that of a process' call. Values of the type lie in resources only, which are what the VM
+    // monitors for; a null pointer for the monitor says that nobody takes it back.
+    unsafe {
+        !enif_self(env.as_c_arg(), caller.as_mut_ptr()).is_null()
+            && enif_monitor_process(env.as_c_arg(), ptr::from_ref(value).cast(), caller.as_ptr(), ptr::null_mut()) == 0
+    }
 }
 
 /// A reference to a new resource that holds `value`.
@@ -129,9 +185,19 @@ impl<T: Resource> Drop for Kept<T> {
     }
 }
 
-/// The value a term refers to, or what is raised if it is no reference to one of that type.
+/// The value a term refers to, or what is raised if it is no reference to one of that type, or its owner has ended.
 #[inline(always)]
 pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, Refusal> {
+    let value = of_type::<T>(env, term)?;
+    match value.owner() {
+        Some(owner) if owner.has_ended() => Err(owner.refusal(env)),
+        _ => Ok(value),
+    }
+}
+
+/// The same, whatever became of its owner.
+#[inline(always)]
+pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, Refusal> {
     // Relaxed: the kind is written before the VM lets any process call into the library.
     let kind = T::kind().0.load(Relaxed);
     let object = object(env, term, kind).ok_or_else(|| refusal::not_a(T::DESCRIPTION, term.in_env(env)))?;
