@@ -36,9 +36,128 @@ defmodule AdTally.Telemetry do
   dropped, which is logged. A meter that is stopped waits a second for its handlers.
 
       :telemetry.attach("rollups", [:ad_tally, :sink, :failed], &MyApp.Alerts.sink_failed/4, nil)
+
+  `attach_default_logger/1` logs them.
   """
 
+  require Logger
+
+  alias AdTally.Options
+
   @compile {:no_warn_undefined, :telemetry}
+
+  @default_logger "ad_tally-default-logger"
+  @logged [
+    [:ad_tally, :meter, :events],
+    [:ad_tally, :window, :closed],
+    [:ad_tally, :sink, :delivered],
+    [:ad_tally, :late, :handed]
+  ]
+  @levels [:emergency, :alert, :critical, :error, :warning, :notice, :info, :debug]
+
+  @doc """
+  Logs what meters do, a line each: windows that are closed, late events that were handed to
+  `:on_late`, and what became of events every `:telemetry_interval`, if there were any, at the given
+  level; windows that a sink has taken at `:debug`.
+
+      AdTally.Meter MyApp.Ads closed window 7 of 2026-06-01T00:00:00Z (rows: 12, clicks: 3, spend_micros: 4500)
+      AdTally.Meter MyApp.Ads had 1300 events in 10.0 s (applied: 1200, duplicate: 100)
+
+  What fails is not among them: a meter logs by itself, always, when a sink or `:on_late` fails and
+  when most events are not counted.
+
+  Takes a level of `Logger`, or `level:` one. Default: `:info`. To be called once, when the application
+  starts. Returns `{:error, :already_exists}` when it was called before, and
+  `{:error, :no_telemetry}` where the library `:telemetry` is not there. Raises `ArgumentError` for
+  other options.
+
+      iex> AdTally.Telemetry.attach_default_logger(level: :debug)
+      :ok
+      iex> AdTally.Telemetry.attach_default_logger(:info)
+      {:error, :already_exists}
+      iex> AdTally.Telemetry.detach_default_logger()
+      :ok
+  """
+  @spec attach_default_logger(Logger.level() | [level: Logger.level()]) ::
+          :ok | {:error, :already_exists | :no_telemetry}
+  def attach_default_logger(level_or_options \\ [])
+
+  def attach_default_logger(level) when is_atom(level),
+    do: attach_default_logger(level: level)
+
+  def attach_default_logger(options) do
+    level = options |> Options.known!([:level]) |> Keyword.get(:level, :info)
+
+    unless level in @levels do
+      raise ArgumentError,
+            "expected :level to be one of #{inspect(@levels)}, got: #{Options.shown(level)}"
+    end
+
+    if Code.ensure_loaded?(:telemetry),
+      do: :telemetry.attach_many(@default_logger, @logged, &__MODULE__.log/4, level),
+      else: {:error, :no_telemetry}
+  end
+
+  @doc """
+  Takes back `attach_default_logger/1`. Returns `{:error, :not_found}` where that was not called.
+  """
+  @spec detach_default_logger() :: :ok | {:error, :not_found}
+  def detach_default_logger do
+    if Code.ensure_loaded?(:telemetry),
+      do: :telemetry.detach(@default_logger),
+      else: {:error, :not_found}
+  end
+
+  @doc false
+  def log([:ad_tally, :meter, :events], %{received: received} = measured, metadata, level) do
+    if received > 0 do
+      outcomes =
+        for {what, n} <- measured, what not in [:received, :duration], n > 0, do: {what, n}
+
+      Logger.log(
+        level,
+        "#{meter(metadata)} had #{received} events in #{seconds(measured)} s #{list(Enum.sort(outcomes))}"
+      )
+    end
+  end
+
+  def log([:ad_tally, :window, :closed], measured, metadata, level) do
+    overflow =
+      if Enum.any?(measured.overflow, fn {_, n} -> n != 0 end), do: ", some without a row"
+
+    partial = if metadata.partial, do: ", partial"
+    numbers = [{:rows, measured.rows} | Enum.sort(measured.totals)]
+
+    Logger.log(
+      level,
+      "#{meter(metadata)} closed #{window(metadata)} #{list(numbers)}#{overflow}#{partial}"
+    )
+  end
+
+  def log([:ad_tally, :sink, :delivered], measured, metadata, _level) do
+    Logger.debug(
+      "#{meter(metadata)}: #{inspect(metadata.sink)} took #{window(metadata)} in " <>
+        "#{seconds(measured)} s (waiting: #{measured.waiting})"
+    )
+  end
+
+  def log([:ad_tally, :late, :handed], measured, metadata, level) do
+    Logger.log(
+      level,
+      "#{meter(metadata)} handed #{measured.events} late events to :on_late in #{seconds(measured)} s"
+    )
+  end
+
+  defp meter(%{meter: meter}), do: "AdTally.Meter #{inspect(meter)}"
+
+  defp window(%{sequence: sequence, start: start}),
+    do:
+      "window #{sequence} of #{start |> DateTime.from_unix!(:millisecond) |> DateTime.to_iso8601()}"
+
+  defp seconds(%{duration: duration}),
+    do: Float.round(System.convert_time_unit(duration, :native, :microsecond) / 1_000_000, 3)
+
+  defp list(numbers), do: "(#{Enum.map_join(numbers, ", ", fn {name, n} -> "#{name}: #{n}" end)})"
 
   @doc false
   @spec available?() :: boolean()
