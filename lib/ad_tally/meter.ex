@@ -75,7 +75,7 @@ defmodule AdTally.Meter do
   @type name :: atom()
 
   @typedoc "What became of an event."
-  @type outcome :: :ok | :duplicate | :late | :future | :overflow
+  @type outcome :: :ok | :duplicate | :late | :future | :no_window | :overflow
 
   @doc """
   A meter as a child of a supervisor, which may have several.
@@ -116,6 +116,11 @@ defmodule AdTally.Meter do
     * `:dedupe` - `false`, or the options of `AdTally.Dedupe.new/1`. Default: `false`.
     * `:max_keys` - the most rows of a window. Events of other keys are counted in the window's
       overflow. Default: 1,000,000.
+    * `:max_open_windows` - the most windows that are open at a time: an event that would begin one
+      more is `:no_window`. An open window takes some kilobytes and what its rows take. At least as
+      many as `:lateness`, and with `clock: :system` `:max_ahead`, need. A replay with
+      `clock: :events` of events that are far apart opens windows faster than they are closed.
+      Default: 10,000, or as many as are needed if those are more.
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. The options are checked by
       `c:AdTally.Sink.validate/1`, if the module has it. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
@@ -153,6 +158,7 @@ defmodule AdTally.Meter do
     * `:duplicate` - its id was there before, whatever else holds of it
     * `:late` - its window is closed, or would be if it had begun
     * `:future` - its time is too far ahead
+    * `:no_window` - its window has not begun, and `:max_open_windows` are open: it is counted nowhere
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
 
@@ -185,7 +191,7 @@ defmodule AdTally.Meter do
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
       iex> events = for id <- [1, 2, 2], do: %AdTally.Event{id: id, at: 1_780_272_000_004, dimensions: {42}}
       iex> AdTally.Meter.record_many(Lists, events)
-      %{ok: 2, duplicate: 1, late: 0, future: 0, overflow: 0}
+      %{ok: 2, duplicate: 1, late: 0, future: 0, no_window: 0, overflow: 0}
 
   With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no event that
   `record/2` would take; nothing is counted then. With `on_refused: :skip` those are left out, all
@@ -209,6 +215,7 @@ defmodule AdTally.Meter do
           required(:duplicate) => non_neg_integer(),
           required(:late) => non_neg_integer(),
           required(:future) => non_neg_integer(),
+          required(:no_window) => non_neg_integer(),
           required(:overflow) => non_neg_integer(),
           optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
         }
@@ -284,7 +291,7 @@ defmodule AdTally.Meter do
   defp others([event | events], refused, index), do: [event | others(events, refused, index + 1)]
 
   defp record_after(meter, events, first) do
-    counted = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
+    counted = %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
 
     if is_integer(first),
       do: %{counted | ok: first},
@@ -296,7 +303,7 @@ defmodule AdTally.Meter do
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1))
-      {events, {{0, 0, 0, 0, 0}, []}}
+      {events, {{0, 0, 0, 0, 0, 0}, []}}
     end
   end
 
@@ -322,12 +329,13 @@ defmodule AdTally.Meter do
       else: record_rest(meter, rest, Native.meter_record_some(native, rest), counted)
   end
 
-  defp add(counted, {ok, duplicate, late, future, overflow}) do
+  defp add(counted, {ok, duplicate, late, future, no_window, overflow}) do
     %{
       ok: counted.ok + ok,
       duplicate: counted.duplicate + duplicate,
       late: counted.late + late,
       future: counted.future + future,
+      no_window: counted.no_window + no_window,
       overflow: counted.overflow + overflow
     }
   end
@@ -374,10 +382,10 @@ defmodule AdTally.Meter do
   The meter's numbers.
 
     * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
-      `overflow` and `refused`, which add up to it. Refused are those that raised, with all of
+      `no_window`, `overflow` and `refused`, which add up to it. Refused are those that raised, with all of
       the list they were in
-    * `:excluded` - what was not added to any window, by `:duplicate`, `:late` and `:future`, and
-      by metric
+    * `:excluded` - what was not added to any window, by `:duplicate`, `:late`, `:future` and
+      `:no_window`, and by metric
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of an event that was counted, 0 if none was
     * `:memory_bytes` - of open windows and ids
@@ -450,7 +458,7 @@ defmodule AdTally.Meter do
     Named.claim(config.name)
     native = Native.meter_new(config.times, config.names, config.sketches, config.ids)
     # What is long past is late from the beginning, and opens no windows.
-    [] = Native.meter_close(native, System.system_time(:millisecond))
+    {[], false} = Native.meter_close(native, System.system_time(:millisecond))
 
     {:ok, emitter} = Emitter.start_link(config, native)
 
@@ -489,10 +497,9 @@ defmodule AdTally.Meter do
 
   @impl true
   def handle_info(:tick, state) do
-    begin = System.monotonic_time()
-    periods = Native.meter_close(state.native, System.system_time(:millisecond))
-    state = state |> closed(periods, false, begin) |> forget() |> tell_memory()
-    {:noreply, tick(state)}
+    now = System.system_time(:millisecond)
+    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
+    {:noreply, state |> forget() |> tell_memory() |> tick()}
   end
 
   def handle_info({:EXIT, pid, reason}, state) do
@@ -517,8 +524,7 @@ defmodule AdTally.Meter do
   @impl true
   def handle_call(:windows, _from, state) do
     kept = Enum.map(:queue.to_list(state.kept), fn {_closed_at, window} -> window end)
-    open = Enum.map(Native.meter_open(state.native), &window(&1, 0, true, state))
-    {:reply, {kept ++ open, state.config}, state}
+    {:reply, {kept ++ open(state, 0), state.config}, state}
   end
 
   def handle_call(:info, _from, state),
@@ -538,8 +544,7 @@ defmodule AdTally.Meter do
       do: Named.replace(state.config.name, {__MODULE__, nil, state.late}),
       else: Named.erase(state.config.name)
 
-    begin = System.monotonic_time()
-    state = closed(state, Native.meter_stop(state.native), true, begin)
+    state = close(state, true, fn -> Native.meter_stop(state.native) end)
     wait = state.config.flush
     late = if state.late, do: [{:late, fn -> Late.flush(state.late, wait) end}], else: []
 
@@ -591,6 +596,21 @@ defmodule AdTally.Meter do
   defp tick(state) do
     Process.send_after(self(), :tick, state.config.tick)
     state
+  end
+
+  defp open(state, from) do
+    case Native.meter_open(state.native, from) do
+      [] -> []
+      some -> Enum.map(some, &window(&1, 0, true, state)) ++ open(state, elem(List.last(some), 1))
+    end
+  end
+
+  # In steps, so that whoever begins a window meanwhile does not wait for long.
+  defp close(state, partial, step) do
+    begin = System.monotonic_time()
+    {periods, more?} = step.()
+    state = closed(state, periods, partial, begin)
+    if more?, do: close(state, partial, step), else: state
   end
 
   defp closed(state, [], _partial, _begin), do: state

@@ -128,7 +128,7 @@ defmodule AdTally.Native do
   def meter_refuse(_meter, _events, _reason), do: not_loaded()
   def meter_close(_meter, _now), do: not_loaded()
   def meter_stop(_meter), do: not_loaded()
-  def meter_open(_meter), do: not_loaded()
+  def meter_open(_meter, _from), do: not_loaded()
   def meter_counters(_window), do: not_loaded()
   def meter_reach(_window), do: not_loaded()
   def meter_totals(_window), do: not_loaded()

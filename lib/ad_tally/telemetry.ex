@@ -5,7 +5,7 @@ defmodule AdTally.Telemetry do
 
   | event | measurements | metadata |
   | --- | --- | --- |
-  | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `overflow`, `refused`, `duration` | `meter` |
+  | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `no_window`, `overflow`, `refused`, `duration` | `meter` |
   | `[:ad_tally, :meter, :memory]` | `bytes`, `open_windows`, `kept_windows` | `meter` |
   | `[:ad_tally, :window, :closed]` | `duration`, `rows`, `totals`, `overflow`, `memory_bytes` | `meter`, `start`, `end`, `sequence`, `partial` |
   | `[:ad_tally, :sink, :delivered]` | `duration`, `waiting` | `meter`, `sink`, `start`, `end`, `sequence` |

@@ -337,6 +337,84 @@ defmodule AdTally.MeterTest do
     end
   end
 
+  test "beyond :max_open_windows an event has no window, which shows, and is not remembered", %{
+    name: name
+  } do
+    start(name, max_open_windows: 8)
+    at = fn minute -> @begin + minute * @minute end
+    for minute <- 0..7, do: assert(Meter.record(name, event(id: minute, at: at.(minute))) == :ok)
+    spent = [metrics: [spend_micros: 5]]
+
+    for _ <- 1..2,
+        do: assert(Meter.record(name, event([id: 9, at: at.(8)] ++ spent)) == :no_window)
+
+    # A copy is one all the same.
+    assert Meter.record(name, event(id: 1, at: at.(8))) == :duplicate
+
+    events =
+      for {id, minute} <- [{11, 8}, {12, 7}, {13, 9}, {2, 9}], do: event(id: id, at: at.(minute))
+
+    assert Meter.record_many(name, events) ==
+             %{ok: 1, duplicate: 1, late: 0, future: 0, no_window: 2, overflow: 0}
+
+    assert Meter.record(name, event(id: 9, at: at.(7))) == :ok
+    info = Meter.info(name)
+    assert %{received: 16, applied: 10, duplicate: 2, no_window: 4} = info.events
+    assert info.excluded.no_window == %{impressions: 2, clicks: 0, spend_micros: 10}
+    assert info.open_windows == 8
+  end
+
+  test "a meter that may have too few windows for its lateness does not start", %{name: name} do
+    options = [name: name, dimensions: [:campaign], metrics: [:clicks]]
+
+    for {more, least} <- [
+          # Every window from a lateness ago to as far ahead as is let in, and one that is still
+          # to be closed.
+          {[window: 1_000, lateness: 60_000, max_ahead: 10_000], 72},
+          {[window: 1_000, lateness: 60_000, clock: :events], 62},
+          {[window: 60_000, lateness: 0, max_ahead: 60_000], 3},
+          {[window: 1_000, lateness: 86_400_000], 86_403}
+        ] do
+      message = ~r/:max_open_windows to be at least #{least}, .* got: #{least - 1}/
+      options = more ++ options
+
+      assert_raise ArgumentError, message, fn ->
+        Meter.start_link([max_open_windows: least - 1] ++ options)
+      end
+
+      {:ok, pid} = Meter.start_link([max_open_windows: least] ++ options)
+      GenServer.stop(pid)
+    end
+
+    # As many as it needs by default.
+    {:ok, pid} = Meter.start_link([window: 1_000, lateness: 86_400_000] ++ options)
+    GenServer.stop(pid)
+  end
+
+  test "more windows than one step closes are closed, delivered and reported in their order", %{
+    name: name
+  } do
+    start(name, dedupe: false, window: 1_000, lateness: 0, max_open_windows: 1_000)
+    # Ones that are left for the next tick, whenever that comes.
+    events = for step <- 0..499, do: event(at: @begin + 1_000 * step)
+    assert %{ok: ok, late: late} = Meter.record_many(name, Enum.reverse(events))
+    assert ok + late == 500 and ok >= 1
+
+    assert %{ok: 500} =
+             Meter.record_many(name, for(step <- 500..999, do: event(at: @begin + 1_000 * step)))
+
+    assert [%{impressions: impressions}] = Meter.report(name, by: [])
+    assert impressions == ok + 500
+    wait(fn -> Meter.info(name).open_windows == 1 end)
+    assert [%{impressions: ^impressions}] = Meter.report(name, by: [])
+    stop_supervised!(name)
+    windows = for {window, _counters, _reach} <- delivered(), do: window
+    assert Enum.map(windows, & &1.sequence) == Enum.to_list(1..length(windows))
+    assert Enum.map(windows, & &1.start) == windows |> Enum.map(& &1.start) |> Enum.sort()
+    assert length(windows) == impressions
+    assert Enum.map(windows, & &1.partial) == List.duplicate(false, impressions - 1) ++ [true]
+  end
+
   test "rows that have no room are counted in the overflow", %{name: name} do
     start(name, max_keys: 2)
 
@@ -885,7 +963,7 @@ defmodule AdTally.MeterTest do
                    end
     end
 
-    nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0}
+    nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
     assert Meter.record_many(name, []) == nothing
 
     # Thirteen one by one, and lists of 1, 11 and 1,001 of each; then 1, 1, 2 and 2.

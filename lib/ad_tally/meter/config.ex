@@ -16,6 +16,7 @@ defmodule AdTally.Meter.Config do
     :reach,
     :dedupe,
     :max_keys,
+    :max_open_windows,
     :sinks,
     :max_waiting,
     :retain,
@@ -38,6 +39,11 @@ defmodule AdTally.Meter.Config do
     window = Options.milliseconds!(options, :window, 60_000)
     clock = clock!(options)
     max_ahead = Options.milliseconds!(options, :max_ahead, window)
+    lateness = lateness!(options)
+    tick = window |> div(10) |> max(10) |> min(1_000)
+    # By the events' clock all that is past the newest one is ahead, and closes what is before it.
+    ahead = if clock == :system, do: max_ahead + tick, else: 0
+    max_open_windows = max_open_windows!(options, div(lateness + ahead, window) + 2)
     max_keys = Options.max_keys!(options, 1_000_000)
     {reach_by, sketches} = reach!(Keyword.get(options, :reach, false), dimensions, max_keys)
 
@@ -46,7 +52,7 @@ defmodule AdTally.Meter.Config do
       dimensions: dimensions,
       metrics: metrics,
       clock: clock,
-      times: {window, lateness!(options), if(clock == :system, do: max_ahead)},
+      times: {window, lateness, if(clock == :system, do: max_ahead), max_open_windows},
       names: {metrics, length(dimensions), max_keys},
       reach_by: reach_by,
       sketches: sketches,
@@ -58,7 +64,7 @@ defmodule AdTally.Meter.Config do
       on_late: on_late!(Keyword.get(options, :on_late)),
       telemetry_interval: Options.milliseconds!(options, :telemetry_interval, 10_000),
       warning_interval: Options.milliseconds!(options, :warning_interval, 60_000),
-      tick: window |> div(10) |> max(10) |> min(1_000)
+      tick: tick
     }
   end
 
@@ -113,6 +119,21 @@ defmodule AdTally.Meter.Config do
     if Keyword.get(options, :lateness) == 0,
       do: 0,
       else: Options.milliseconds!(options, :lateness, 300_000)
+  end
+
+  # As many as may be open at once while all is in order, at least.
+  defp max_open_windows!(options, least) do
+    default = max(10_000, least)
+    given? = Keyword.has_key?(options, :max_open_windows)
+    most = if given?, do: Options.count!(options, :max_open_windows, default), else: default
+
+    if most < least do
+      raise ArgumentError,
+            "expected :max_open_windows to be at least #{least}, which :window, :lateness and :max_ahead " <>
+              "ask for, got: #{most}"
+    end
+
+    most
   end
 
   defp reach!(false, _dimensions, _max_keys), do: {[], nil}

@@ -24,6 +24,7 @@ rustler::atoms! {
     coarser_precision,
     message,
     future,
+    no_window,
     too_old,
     full,
     not_found,

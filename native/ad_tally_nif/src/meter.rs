@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::meter::{
-    Ahead, Batch, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, Window, Written,
+    Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, Window, Written,
 };
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret, Seed};
@@ -332,6 +332,7 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
         Outcome::Duplicate => atoms::duplicate(),
         Outcome::Late => atoms::late(),
         Outcome::Future => atoms::future(),
+        Outcome::NoWindow => atoms::no_window(),
         Outcome::Overflow => atoms::overflow(),
     };
     atom.to_term(env)
@@ -418,12 +419,12 @@ impl steps::Outcome for Outcomes {
     fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
         let [applied, others @ ..] = self.counts;
         let applied = u32::try_from(applied).ok()?;
-        (others == [0; 4]).then(|| terms::from_u32(env, applied))
+        (others == [0; 5]).then(|| terms::from_u32(env, applied))
     }
 
     fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future, overflow] = self.counts;
-        ((applied, duplicate, late, future, overflow), &self.late).encode(env)
+        let [applied, duplicate, late, future, no_window, overflow] = self.counts;
+        ((applied, duplicate, late, future, no_window, overflow), &self.late).encode(env)
     }
 }
 
@@ -522,7 +523,7 @@ impl Events<'_> {
 const MOST_EVENTS: usize = 256;
 
 /// What is asked for of a meter: windows, names, sketches, ids.
-type Times = (u64, u64, Option<u64>);
+type Times = (u64, u64, Option<u64>, usize);
 type Names = (Vec<Atom>, usize, usize);
 type Sketches<'a> = Option<(Vec<usize>, u8, usize, Option<Binary<'a>>)>;
 type Ids = Option<(u64, usize, bool)>;
@@ -530,7 +531,7 @@ type Ids = Option<(u64, usize, bool)>;
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_new<'a>(
     env: Env<'a>,
-    (window, lateness, max_ahead): Times,
+    (window, lateness, max_ahead, max_open_windows): Times,
     (metrics, dimensions, max_keys): Names,
     sketches: Sketches<'a>,
     ids: Ids,
@@ -540,7 +541,9 @@ fn meter_new<'a>(
         ReachConfig { by, precision, max_keys, secret }
     });
     let dedupe = ids.map(|(window, capacity, wide)| dedupe::Config { window, capacity, wide });
-    let config = Config { window, lateness, max_ahead, metrics: metrics.len(), max_keys, reach, dedupe };
+    let metrics_count = metrics.len();
+    let config =
+        Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
     let meter = Meter::new(&config).map_err(Refusal::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     let owner = Owner::nobody("AdTally.Meter");
@@ -548,28 +551,35 @@ fn meter_new<'a>(
 }
 
 /// Closes windows whose time has passed, by the system's time, which is given, or where the clock is that of the events by
-/// theirs: `{begin, end, rows, window}` of each.
+/// theirs: `{begin, end, rows, window}` of each, and whether there are more to close.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: u64) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(periods(env, table, table.meter.close(now)))
+    Ok(closed(env, table, table.meter.close(now)))
 }
 
 /// Closes all windows, and those that are to come. It is left in order then: what is recorded by somebody who still has it,
-/// the rest of a list, is late.
+/// the rest of a list, is late. Returns as `meter_close`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_stop<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    let closed = table.meter.stop();
+    let stopped = table.meter.stop();
     table.owner.release();
-    Ok(periods(env, table, closed))
+    Ok(closed(env, table, stopped))
 }
 
-/// Windows that are open and have events, as they are now.
+fn closed<'a>(env: Env<'a>, table: &Table, closed: Closed) -> Term<'a> {
+    (periods(env, table, closed.windows), !closed.is_all).encode(env)
+}
+
+/// Windows that one call lists at most.
+const LISTED: usize = 64;
+
+/// Windows that are open and have events, as they are now: the first ones that begin at that time or later.
 #[rustler::nif]
-fn meter_open<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+fn meter_open<'a>(env: Env<'a>, table: Term<'a>, from: u64) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(periods(env, table, table.meter.open_windows()))
+    Ok(periods(env, table, table.meter.open_windows(table.meter.first_from(from), LISTED)))
 }
 
 fn periods<'a>(env: Env<'a>, table: &Table, windows: Vec<Arc<Window>>) -> Term<'a> {
@@ -628,10 +638,11 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::duplicate(), events.duplicate),
         (atoms::late(), events.late),
         (atoms::future(), events.future),
+        (atoms::no_window(), events.no_window),
         (atoms::overflow(), events.overflow),
         (atoms::refused(), events.refused),
     ];
-    let excluded = [atoms::duplicate(), atoms::late(), atoms::future()];
+    let excluded = [atoms::duplicate(), atoms::late(), atoms::future(), atoms::no_window()];
     let excluded: Vec<(Atom, Term<'a>)> = excluded
         .into_iter()
         .zip(&info.left_out)

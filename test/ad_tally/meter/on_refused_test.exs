@@ -53,8 +53,15 @@ defmodule AdTally.Meter.OnRefusedTest do
       events = Enum.flat_map(wrong, &[&1 | some]) ++ wrong
       before = Meter.info(name).events
 
-      assert %{ok: ok, duplicate: 0, late: 0, future: 0, overflow: 0, refused: refused} =
-               Meter.record_many(name, events, on_refused: :skip)
+      assert %{
+               ok: ok,
+               duplicate: 0,
+               late: 0,
+               future: 0,
+               no_window: 0,
+               overflow: 0,
+               refused: refused
+             } = Meter.record_many(name, events, on_refused: :skip)
 
       assert ok == good * length(wrong)
 
@@ -81,7 +88,7 @@ defmodule AdTally.Meter.OnRefusedTest do
   end
 
   test "all may be refused, or none", %{name: name} do
-    nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, overflow: 0, refused: []}
+    nothing = %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0, refused: []}
     assert Meter.record_many(name, [], on_refused: :skip) == nothing
 
     assert Meter.record_many(name, [event(), event()], on_refused: :skip) == %{nothing | ok: 2}

@@ -7,7 +7,7 @@ defmodule AdTally.Meter.TelemetryTest do
   alias AdTally.Test.MeterSinks.Telling
 
   @begin 1_780_272_000_000
-  @outcomes [:received, :applied, :duplicate, :late, :future, :overflow, :refused]
+  @outcomes [:received, :applied, :duplicate, :late, :future, :no_window, :overflow, :refused]
 
   setup context do
     name = Module.concat(__MODULE__, "Meter#{context.line}")

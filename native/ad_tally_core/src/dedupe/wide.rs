@@ -46,7 +46,7 @@ impl Dedupe {
             entry - entry % GENERATIONS == fingerprint && live.has(entry)
         };
         let line = self.chain(home).find(|line| places::<Wide>().any(|at| is_its(line, at)));
-        line.is_some_and(|line| !self.is_first_again::<Wide>(line, fingerprint | generation % GENERATIONS, live))
+        line.is_some_and(|line| !self.is_first_again::<Wide>(line, fingerprint | (generation % GENERATIONS), live))
     }
 
     /// Removes entries that are too old from a line and those it goes on in, and gives back what is no longer needed of them.

@@ -6,13 +6,14 @@
 
 use std::ptr;
 
+use super::open::OpenWindows;
 use super::window::Window;
-use super::{Meter, Open, Written};
+use super::{Meter, Written};
 use crate::keyed::{Found, Line};
 
 /// An event that is being read. What it is told are hints: what is recorded is the event.
 pub struct Ahead<'o> {
-    from: Option<(&'o Meter, &'o Open)>,
+    from: Option<(&'o Meter, &'o OpenWindows)>,
     at: u64,
     window: Option<&'o Window>,
     line: Option<&'o Line>,
@@ -22,7 +23,7 @@ pub struct Ahead<'o> {
 
 impl<'o> Ahead<'o> {
     #[inline(always)]
-    pub(super) fn new(meter: &'o Meter, open: &'o Open) -> Self {
+    pub(super) fn new(meter: &'o Meter, open: &'o OpenWindows) -> Self {
         Self { from: Some((meter, open)), ..Self::nothing() }
     }
 
@@ -62,11 +63,16 @@ impl<'o> Ahead<'o> {
 
     /// The window of that time, and where the row of the event's counters most likely is.
     #[inline(always)]
-    pub(super) fn found<'w>(self, meter: &Meter, open: &'w Open, at: u64) -> (Option<&'w Window>, Option<Found<'w>>)
+    pub(super) fn found<'w>(
+        self,
+        meter: &Meter,
+        open: &'w OpenWindows,
+        at: u64,
+    ) -> (Option<&'w Window>, Option<Found<'w>>)
     where
         'o: 'w,
     {
-        let is_of = |(_, own): (&Meter, &Open)| ptr::eq(own, open) && self.at == at;
+        let is_of = |(_, own): (&Meter, &OpenWindows)| ptr::eq(own, open) && self.at == at;
         match self.window {
             Some(window) if self.from.is_some_and(is_of) => (Some(window), self.row),
             _ => (open.find_at(at, meter.window), None),

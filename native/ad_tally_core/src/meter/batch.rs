@@ -7,8 +7,9 @@
 
 use std::mem::MaybeUninit;
 
+use super::open::OpenWindows;
 use super::window::{Places, Window};
-use super::{Check, Event, Meter, OUTCOMES, Open, Outcome, check_time};
+use super::{Check, Event, Meter, OUTCOMES, Outcome, check_time};
 use crate::counters::{Add, Added};
 use crate::dedupe::{Id, Quads};
 use crate::error::Error;
@@ -246,10 +247,10 @@ impl Meter {
                 End::Done => {}
                 End::Stop => break,
                 End::Begin(number) => {
-                    if !self.begin(number, &now) {
+                    if let Err(outcome) = self.begin(number, &now) {
                         let entry = &batch.entries[done];
-                        outcomes.add(self.leave_out(entry.draft.at, batch.amounts(entry), Outcome::Late));
-                        self.events.add(Outcome::Late as usize);
+                        outcomes.add(self.leave_out(entry.draft.at, batch.amounts(entry), outcome));
+                        self.events.add(outcome as usize);
                         done += 1;
                     }
                     // It has taken as long as many events.
@@ -266,7 +267,7 @@ impl Meter {
     #[inline(never)]
     fn record_some(
         &self,
-        open: &Pinned<'_, Open>,
+        open: &Pinned<'_, OpenWindows>,
         batch: &Batch,
         entries: &[Entry],
         outcomes: &mut Outcomes,
@@ -317,7 +318,7 @@ impl Meter {
     #[inline(never)]
     fn begin_run<'o, 'b>(
         &'o self,
-        open: &'o Open,
+        open: &'o OpenWindows,
         before: Option<&'o Window>,
         entries: &'b [Entry],
         run: &mut Run<'o, 'b>,
@@ -362,7 +363,7 @@ impl Meter {
     #[inline(never)]
     fn check_all(
         &self,
-        open: &Pinned<'_, Open>,
+        open: &Pinned<'_, OpenWindows>,
         batch: &Batch,
         run: &mut Run<'_, '_>,
         outcomes: &mut Outcomes,
@@ -392,7 +393,13 @@ impl Meter {
 
     /// The last step: counts events, their amounts first and then their users. How many of them took long.
     #[inline(never)]
-    fn add_all(&self, open: &Pinned<'_, Open>, batch: &Batch, run: &Run<'_, '_>, outcomes: &mut Outcomes) -> usize {
+    fn add_all(
+        &self,
+        open: &Pinned<'_, OpenWindows>,
+        batch: &Batch,
+        run: &Run<'_, '_>,
+        outcomes: &mut Outcomes,
+    ) -> usize {
         let Some(window) = run.window else { return 0 };
         let slot = open.slot().id();
         let (mut new, mut overflown) = (0, 0);

@@ -1,7 +1,7 @@
 //! The meter: dedupe, counters and reach of an event in one step, in windows of event time that are closed exactly.
 //!
 //! ```text
-//! Meter ── open ──> Open: first window that is not closed, and the tables of those that have events
+//! Meter ── open ──> OpenWindows: first window that is not closed, and those that have events
 //!        └─ dedupe
 //! Window ── counters ──> rows by key
 //!         └─ reach ────> sketches by key
@@ -13,8 +13,10 @@
 
 mod ahead;
 mod batch;
+mod open;
 mod window;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +24,7 @@ use parking_lot::Mutex;
 
 pub use self::ahead::Ahead;
 pub use self::batch::{Batch, Draft, Outcomes, Written};
+use self::open::OpenWindows;
 use self::window::Places;
 pub use self::window::Window;
 use crate::counters::{self, Added};
@@ -55,6 +58,8 @@ pub struct Config {
     pub metrics: usize,
     /// The most keys of a window.
     pub max_keys: usize,
+    /// The most windows that are open at a time.
+    pub max_open_windows: usize,
     /// Sketches of users, if wanted.
     pub reach: Option<ReachConfig>,
     /// Ids of events, if wanted.
@@ -100,6 +105,8 @@ pub enum Outcome {
     Late,
     /// It is too far ahead of the system's time.
     Future,
+    /// Its window has not begun, and as many are open as may be.
+    NoWindow,
     /// Its key, or the key of its sketch, is new and there is no room for it: it is counted in the window's overflow instead.
     Overflow,
 }
@@ -114,7 +121,9 @@ impl From<Added> for Outcome {
     }
 }
 
-const OUTCOMES: usize = 5;
+const OUTCOMES: usize = 6;
+/// Those of events that are in no window: `Duplicate`, `Late`, `Future` and `NoWindow`.
+const LEFT_OUT: usize = 4;
 /// What is counted of events: outcomes, and those that are none.
 const KINDS: usize = OUTCOMES + 1;
 const REFUSED: usize = OUTCOMES;
@@ -130,6 +139,8 @@ pub struct Counts {
     pub late: u64,
     /// [`Outcome::Future`].
     pub future: u64,
+    /// [`Outcome::NoWindow`].
+    pub no_window: u64,
     /// [`Outcome::Overflow`].
     pub overflow: u64,
     /// What [`Meter::refuse`] was told of.
@@ -141,8 +152,8 @@ pub struct Counts {
 pub struct Info {
     /// Events by outcome.
     pub events: Counts,
-    /// What was not added to any window, by outcome ([`Outcome::Duplicate`], `Late` and `Future`) and metric.
-    pub left_out: [Vec<i128>; 3],
+    /// What was not added to any window, by outcome ([`Outcome::Duplicate`], `Late`, `Future` and `NoWindow`) and metric.
+    pub left_out: [Vec<i128>; LEFT_OUT],
     /// Windows that have events and are open.
     pub open_windows: usize,
     /// The newest time of an event that was counted.
@@ -151,9 +162,21 @@ pub struct Info {
     pub memory_bytes: usize,
 }
 
+/// Windows that were closed together, from old to new: nothing is recorded in them any more. Those without events are not among
+/// them.
+pub struct Closed {
+    /// Some at most, so that whoever begins a window meanwhile does not wait for long.
+    pub windows: Vec<Arc<Window>>,
+    /// Whether that was all that was to be closed: otherwise there is more to be asked for.
+    pub is_all: bool,
+}
+
+/// Windows that are closed at once.
+const CLOSED_AT_ONCE: usize = 64;
+
 /// Events by window.
 pub struct Meter {
-    open: Current<Open>,
+    open: Current<OpenWindows>,
     window: u64,
     lateness: u64,
     max_ahead: Option<u64>,
@@ -163,32 +186,14 @@ pub struct Meter {
     seed: Seed,
     dedupe: Option<Dedupe>,
     newest: AtomicU64,
-    /// Held by whoever opens or closes windows.
-    changing: Mutex<()>,
+    /// Those that are open, and those that are closed and still to be handed over, by number. Locked by whoever opens or closes
+    /// some.
+    windows: Mutex<BTreeMap<u64, Arc<Window>>>,
+    max_open_windows: usize,
     events: Tally<KINDS>,
-    left_out: [Mutex<Vec<i128>>; 3],
+    left_out: [Mutex<Vec<i128>>; LEFT_OUT],
     /// The times of the last events that were.
-    last_left_out: [AtomicU64; 3],
-}
-
-/// Windows that can be recorded in.
-struct Open {
-    /// Windows before this number are closed.
-    first: u64,
-    /// Those that have events, from old to new.
-    windows: Vec<Arc<Window>>,
-    /// The same, each where its number says or behind it: at most half of the places are taken.
-    places: Box<[Option<Place>]>,
-    /// Where events mostly belong: the newest one, if there is any, and when it begins. Without a division.
-    newest: Option<Arc<Window>>,
-    newest_begins: u64,
-}
-
-/// An open window, with its number.
-#[derive(Clone)]
-struct Place {
-    number: u64,
-    window: Arc<Window>,
+    last_left_out: [AtomicU64; LEFT_OUT],
 }
 
 /// Whether an event is to be counted.
@@ -207,55 +212,10 @@ enum Step {
     Begin(u64),
 }
 
-impl Open {
-    fn new(first: u64, windows: Vec<Arc<Window>>, length: u64) -> Self {
-        let mut places = vec![None; (2 * windows.len()).next_power_of_two()].into_boxed_slice();
-        let mask = places.len() - 1;
-        for window in &windows {
-            let mut at = Self::home(window.number);
-            while places[at & mask].is_some() {
-                at += 1;
-            }
-            places[at & mask] = Some(Place { number: window.number, window: window.clone() });
-        }
-        let newest = windows.last().cloned();
-        let newest_begins = newest.as_ref().map_or(0, |newest| newest.number * length);
-        Self { first, windows, places, newest, newest_begins }
-    }
-
-    /// The window of a time, each being so long.
-    #[inline(always)]
-    fn find_at(&self, at: u64, length: u64) -> Option<&Window> {
-        match &self.newest {
-            Some(newest) if at.wrapping_sub(self.newest_begins) < length => Some(newest),
-            _ => self.find(at / length),
-        }
-    }
-
-    /// Where a window belongs, by bits of the product that depend on many of its number's.
-    #[inline(always)]
-    fn home(number: u64) -> usize {
-        (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
-    }
-
-    #[inline(always)]
-    fn find(&self, number: u64) -> Option<&Window> {
-        let mut at = Self::home(number);
-        let mask = self.places.len() - 1;
-        while let Some(place) = &self.places[at & mask] {
-            if place.number == number {
-                return Some(&place.window);
-            }
-            at += 1;
-        }
-        None
-    }
-}
-
 /// The windows of a meter that are open, pinned for an event.
 pub struct Recording<'m> {
     meter: &'m Meter,
-    open: Pinned<'m, Open>,
+    open: Pinned<'m, OpenWindows>,
 }
 
 impl Recording<'_> {
@@ -311,7 +271,7 @@ impl Meter {
     /// # Errors
     /// What is wrong with the configuration, or [`Error::Memory`].
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let Config { window, lateness, max_ahead, metrics, max_keys, .. } = *config;
+        let Config { window, lateness, max_ahead, metrics, max_keys, max_open_windows, .. } = *config;
         if window == 0 || window >= TIMES {
             return Err(Error::MeterWindow(window));
         }
@@ -329,9 +289,8 @@ impl Meter {
                 return Err(Error::Arity(reach.by.len()));
             }
         }
-        let none = || Mutex::new(vec![0; metrics]);
         Ok(Self {
-            open: Current::new(Arc::new(Open::new(0, Vec::new(), window))),
+            open: Current::new(Arc::new(OpenWindows::none(0))),
             window,
             lateness,
             max_ahead,
@@ -341,9 +300,10 @@ impl Meter {
             seed: Seed::random(),
             dedupe: config.dedupe.as_ref().map(Dedupe::new).transpose()?,
             newest: AtomicU64::new(0),
-            changing: Mutex::new(()),
+            windows: Mutex::default(),
+            max_open_windows,
             events: Tally::new(),
-            left_out: [none(), none(), none()],
+            left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
             last_left_out: Default::default(),
         })
     }
@@ -427,14 +387,15 @@ impl Meter {
     #[cold]
     fn record_in_new(&self, mut number: u64, event: &Event<'_>, now: &impl Fn() -> u64) -> Outcome {
         loop {
-            let has_begun = self.begin(number, now);
+            let begun = self.begin(number, now);
             let open = self.open.pin();
-            let step = if has_begun {
-                let window = open.find(number);
-                let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, None));
-                self.record_in(&open, window, places, event, now)
-            } else {
-                Step::Done(self.leave_out(event.at, event.amounts, Outcome::Late))
+            let step = match begun {
+                Ok(()) => {
+                    let window = open.find(number);
+                    let places = window.map_or_else(Places::default, |window| window.find(event.key, event.user, None));
+                    self.record_in(&open, window, places, event, now)
+                }
+                Err(outcome) => Step::Done(self.leave_out(event.at, event.amounts, outcome)),
             };
             match step {
                 Step::Done(outcome) => {
@@ -451,7 +412,7 @@ impl Meter {
     #[inline(always)]
     fn record_in<'w>(
         &self,
-        open: &Pinned<'_, Open>,
+        open: &Pinned<'_, OpenWindows>,
         window: Option<&'w Window>,
         places: Places<'w>,
         event: &Event<'_>,
@@ -475,7 +436,7 @@ impl Meter {
     #[inline(always)]
     fn check<'w>(
         &self,
-        open: &Pinned<'_, Open>,
+        open: &Pinned<'_, OpenWindows>,
         window: Option<&'w Window>,
         at: u64,
         id: Option<Id<'_>>,
@@ -502,7 +463,7 @@ impl Meter {
 
     /// The same of an event whose window is not open.
     #[cold]
-    fn check_without_window<'w>(&self, open: &Open, at: u64, id: Option<Id<'_>>) -> Check<'w> {
+    fn check_without_window<'w>(&self, open: &OpenWindows, at: u64, id: Option<Id<'_>>) -> Check<'w> {
         let number = at / self.window;
         if number < open.first {
             Check::LeftOut(self.unless_known(id, Outcome::Late))
@@ -540,24 +501,28 @@ impl Meter {
         outcome
     }
 
-    /// Makes a window that there is none of, unless it is closed by now. Not one that would be closed as soon as somebody
-    /// looks: events of all times in any order would begin windows without bound until then. Whether it may be there.
+    /// Makes a window that there is none of, unless it is closed by now or there are too many. Not one that would be closed as
+    /// soon as somebody looks: events of all times in any order would begin windows without bound until then.
+    ///
+    /// # Errors
+    /// [`Outcome::Late`] or [`Outcome::NoWindow`]: what becomes of an event that would be in it.
     #[cold]
-    fn begin(&self, number: u64, now: &impl Fn() -> u64) -> bool {
-        let _changing = self.changing.lock();
+    fn begin(&self, number: u64, now: &impl Fn() -> u64) -> Result<(), Outcome> {
+        let mut windows = self.windows.lock();
         let open = self.open.pin().to_arc();
         if number < open.first || open.find(number).is_some() {
-            return true;
+            return Ok(());
         }
         if number < self.first_in_time(now) {
-            return false;
+            return Err(Outcome::Late);
         }
-        let mut windows = open.windows.clone();
-        let at = windows.partition_point(|window| window.number < number);
-        let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed);
-        windows.insert(at, Arc::new(window));
-        self.open.replace(Arc::new(Open::new(open.first, windows, self.window)), &REGISTRY);
-        true
+        if windows.len() >= self.max_open_windows {
+            return Err(Outcome::NoWindow);
+        }
+        let window = Arc::new(Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed));
+        windows.insert(number, window.clone());
+        self.open.replace(Arc::new(open.with(window, self.window)), &REGISTRY);
+        Ok(())
     }
 
     /// The first window whose time has not passed, by the system's time or, where that is not asked for, the newest event's.
@@ -567,39 +532,58 @@ impl Meter {
     }
 
     /// Closes the windows whose time has passed: whose end is not after the system's time or, where that is not asked for, the
-    /// newest event's, less the lateness. Those that had events, from old to new; nothing is recorded in them any more.
-    pub fn close(&self, now: u64) -> Vec<Arc<Window>> {
+    /// newest event's, less the lateness.
+    pub fn close(&self, now: u64) -> Closed {
         self.close_before(self.first_in_time(|| now))
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
-    pub fn stop(&self) -> Vec<Arc<Window>> {
+    pub fn stop(&self) -> Closed {
         self.close_before(u64::MAX)
     }
 
-    fn close_before(&self, first: u64) -> Vec<Arc<Window>> {
-        let _changing = self.changing.lock();
+    fn close_before(&self, first: u64) -> Closed {
+        let mut windows = self.windows.lock();
         let open = self.open.pin().to_arc();
-        if first <= open.first {
-            return Vec::new();
+        // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
+        let beyond = windows.range(..first).map(|(number, _)| *number).nth(CLOSED_AT_ONCE);
+        let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
+        if first > open.first {
+            let fresh = if first == u64::MAX {
+                OpenWindows::none(first)
+            } else {
+                open.without(first, windows.range(..first).map(|(number, _)| *number))
+            };
+            self.open.replace(Arc::new(fresh), &REGISTRY);
         }
-        let (mut closed, windows): (Vec<_>, _) = open.windows.iter().cloned().partition(|window| window.number < first);
-        self.open.replace(Arc::new(Open::new(first, windows, self.window)), &REGISTRY);
-        // Copies had one made and were not counted.
+        let mut closed = Vec::new();
+        while closed.len() < CLOSED_AT_ONCE
+            && let Some(window) = windows.first_entry().filter(|window| *window.key() < first)
+        {
+            closed.push(window.remove());
+        }
+        // One may have begun for an event that turned out to be a copy.
         closed.retain(|window| !window.is_empty());
-        closed
+        Closed { windows: closed, is_all: beyond.is_none() }
     }
 
-    /// Those that are open and have events, from old to new, as they are now.
+    /// Windows that are open and have events, from the one of a number on: the first ones of them from old to new, as they are
+    /// now.
     #[must_use]
-    pub fn open_windows(&self) -> Vec<Arc<Window>> {
-        self.open.pin().windows.clone()
+    pub fn open_windows(&self, from: u64, most: usize) -> Vec<Arc<Window>> {
+        self.windows.lock().range(from..).take(most).map(|(_, window)| window.clone()).collect()
     }
 
     /// The number of the first window that is not closed.
     #[must_use]
     pub fn first_open(&self) -> u64 {
         self.open.pin().first
+    }
+
+    /// The number of the first window that begins at a time or later.
+    #[must_use]
+    pub fn first_from(&self, at: u64) -> u64 {
+        at.div_ceil(self.window)
     }
 
     /// When a window of that number begins and ends.
@@ -612,7 +596,7 @@ impl Meter {
     #[must_use]
     pub fn info(&self) -> Info {
         let count = |outcome: Outcome| self.events.get(outcome as usize);
-        let windows = self.open_windows();
+        let windows = self.open_windows(0, usize::MAX);
         let ids = self.dedupe.as_ref().map_or(0, Dedupe::memory_bytes);
         Info {
             events: Counts {
@@ -620,10 +604,11 @@ impl Meter {
                 duplicate: count(Outcome::Duplicate),
                 late: count(Outcome::Late),
                 future: count(Outcome::Future),
+                no_window: count(Outcome::NoWindow),
                 overflow: count(Outcome::Overflow),
                 refused: self.events.get(REFUSED),
             },
-            left_out: [0, 1, 2].map(|outcome| self.left_out[outcome].lock().clone()),
+            left_out: std::array::from_fn(|outcome| self.left_out[outcome].lock().clone()),
             open_windows: windows.len(),
             newest: self.newest.load(Relaxed),
             memory_bytes: size_of::<Self>() + ids + windows.iter().map(|window| window.bytes()).sum::<usize>(),
@@ -633,7 +618,7 @@ impl Meter {
     /// The time of the last event that was late, and of the last one that was too far ahead; 0 if none was.
     #[must_use]
     pub fn last_late_and_future(&self) -> (u64, u64) {
-        let [_duplicate, late, future] = &self.last_left_out;
+        let [_duplicate, late, future, _no_window] = &self.last_left_out;
         (late.load(Relaxed), future.load(Relaxed))
     }
 
