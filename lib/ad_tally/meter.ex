@@ -134,10 +134,10 @@ defmodule AdTally.Meter do
       Default: 4,000.
     * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
       1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
-      from the list before. Each is given
-      once at most: a list at which it raises is not given again, and while 100,000 wait
-      further ones are dropped, which `info/1` shows. Their metrics are in `:excluded` in any
-      case. Default: none.
+      from the list before. It may take long, raise, or call the meter. Each event is given
+      once at most: a list at which it raises is not given again, and the next one is given a tenth of
+      a second later. While 100,000 wait further ones are dropped, which is logged, and which `info/1`
+      shows. Their metrics are in `:excluded` in any case. Default: none.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if

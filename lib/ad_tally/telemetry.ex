@@ -13,6 +13,7 @@ defmodule AdTally.Telemetry do
   | `[:ad_tally, :sink, :dropped]` | `waiting` | `meter`, `sink`, `start`, `end`, `sequence` |
   | `[:ad_tally, :late, :handed]` | `duration`, `events` | `meter` |
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
+  | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
 
   `duration` is in native units of time, see `System.convert_time_unit/3`; `pause`, `start` and `end`
   are in milliseconds.
@@ -28,7 +29,8 @@ defmodule AdTally.Telemetry do
     * `[:sink, ...]`: `waiting` are windows that the sink has still to take, `failures` how often it has
       failed since it last took one. A dropped window is one that was given up because more than
       `:max_waiting` waited.
-    * `[:late, ...]` are lists of late events for `:on_late`: the function has returned, or has failed.
+    * `[:late, ...]` are late events for `:on_late`: the function has returned from a list of them, or
+      has failed at it. Those dropped because too many wait are told of at most once a minute.
 
   Handlers run in a process of their own, one event after the other. They may take long, raise (then
   `:telemetry` detaches them) or call the meter: it goes on meanwhile. While a handler has not returned,

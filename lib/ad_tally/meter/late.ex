@@ -17,6 +17,11 @@ defmodule AdTally.Meter.Late do
   # Places in the counters that callers see.
   @waiting 1
   @dropped 2
+  # Whether the process knows that some were dropped.
+  @noticed 3
+
+  # How often it says so.
+  @drop_pause 60_000
 
   @enforce_keys [:meter, :function, :counters, :emitter]
   defstruct @enforce_keys ++
@@ -27,6 +32,9 @@ defmodule AdTally.Meter.Late do
                 attempt: nil,
                 handed: 0,
                 failed: 0,
+                # Whether the last list has: then the next one waits, or every event would have a line in the log.
+                failing: false,
+                told_dropped: 0,
                 flushing: nil
               ]
 
@@ -34,7 +42,7 @@ defmodule AdTally.Meter.Late do
   @type t :: {pid(), :atomics.atomics_ref()}
 
   def start_link(meter, function, emitter) do
-    counters = :atomics.new(2, signed: true)
+    counters = :atomics.new(3, signed: true)
     {:ok, pid} = GenServer.start_link(__MODULE__, {meter, function, counters, emitter})
     {:ok, {pid, counters}}
   end
@@ -49,11 +57,15 @@ defmodule AdTally.Meter.Late do
     if over > 0 do
       :atomics.sub(counters, @waiting, over)
       :atomics.add(counters, @dropped, over)
+      notice(pid, counters)
     end
 
     if over < count, do: send(pid, {:late, count - over, Enum.take(events, count - over)})
     :ok
   end
+
+  defp notice(pid, counters),
+    do: if(:atomics.exchange(counters, @noticed, 1) == 0, do: send(pid, :dropped))
 
   # Waits until all that came before is handed over, for as long as the function returns from lists.
   def flush({pid, _counters}, timeout), do: Flush.await(pid, timeout)
@@ -86,7 +98,8 @@ defmodule AdTally.Meter.Late do
   def handle_info({:late, count, events}, state) do
     queue = Enum.reduce(events, state.events, &:queue.in/2)
     state = %{state | events: queue, count: state.count + count}
-    {:noreply, if(state.count >= @batch, do: go_on(state), else: wait(state))}
+    go_on? = state.count >= @batch and not state.failing
+    {:noreply, if(go_on?, do: go_on(state), else: wait(state))}
   end
 
   def handle_info(:hand_over, state), do: {:noreply, go_on(%{state | timer: nil})}
@@ -105,7 +118,8 @@ defmodule AdTally.Meter.Late do
     state =
       if reason == :normal do
         Emitter.execute(state.emitter, [:late, :handed], measured, %{meter: state.meter})
-        %{state | handed: state.handed + count}
+        # What has come meanwhile has waited long enough.
+        go_on(%{state | handed: state.handed + count, failing: false})
       else
         {module, function} = state.function
 
@@ -116,11 +130,34 @@ defmodule AdTally.Meter.Late do
 
         metadata = %{meter: state.meter, reason: reason}
         Emitter.execute(state.emitter, [:late, :failed], measured, metadata)
-        %{state | failed: state.failed + count}
+        state = %{state | failed: state.failed + count, failing: true}
+        if state.flushing == nil and state.count > 0, do: wait(state), else: go_on(state)
       end
 
-    # What has come meanwhile has waited long enough.
-    {:noreply, go_on(state)}
+    {:noreply, state}
+  end
+
+  def handle_info(:dropped, %{counters: counters} = state) do
+    dropped = :atomics.get(counters, @dropped)
+
+    if dropped > state.told_dropped do
+      {module, function} = state.function
+      events = dropped - state.told_dropped
+
+      Logger.warning(
+        "AdTally.Meter #{inspect(state.meter)} has dropped #{events} late events, because " <>
+          "#{@most} wait for #{inspect(module)}.#{function}"
+      )
+
+      Emitter.execute(state.emitter, [:late, :dropped], %{events: events}, %{meter: state.meter})
+      Process.send_after(self(), :dropped, @drop_pause)
+    else
+      :atomics.put(counters, @noticed, 0)
+      # Some may have been dropped just before.
+      if :atomics.get(counters, @dropped) > dropped, do: notice(self(), counters)
+    end
+
+    {:noreply, %{state | told_dropped: dropped}}
   end
 
   def handle_info(:check_flush, %{flushing: flushing} = state) when flushing != nil do
