@@ -252,7 +252,7 @@ defmodule AdTally.Meter.DeathTest do
     Process.flag(:trap_exit, true)
     {:ok, meter} = Meter.start_link(options(name))
     {_module, native, _late} = Named.get(name)
-    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0}, []}}
+    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     killed_at = kill(meter)
 
     assert refused_at(fn -> Native.meter_record_some(native, [event(1, 2)]) end) - killed_at <
@@ -276,9 +276,9 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
     {_module, native, _late} = Named.get(name)
-    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0}, []}}
+    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
-    assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0}, [0]}}
+    assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
     assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
   end
 end
