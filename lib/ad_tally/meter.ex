@@ -69,7 +69,7 @@ defmodule AdTally.Meter do
   require Logger
 
   alias AdTally.{Event, Named, Native, Options, Steps, Window}
-  alias AdTally.Meter.{Config, Delivery, Emitter, Late, Report}
+  alias AdTally.Meter.{Config, Delivery, Emitter, Kept, Late, Report}
 
   @typedoc "A meter's name."
   @type name :: atom()
@@ -347,35 +347,118 @@ defmodule AdTally.Meter do
 
   defp at_places([_event | events], places, place), do: at_places(events, places, place + 1)
 
+  @typedoc "A time: Unix milliseconds, or a `DateTime`."
+  @type time :: non_neg_integer() | DateTime.t()
+
+  @typedoc "An option of `report/2`."
+  @type report_option ::
+          {:by, [atom()]}
+          | {:where, [{dimension :: atom(), value | [value]}]}
+          | {:from, time()}
+          | {:to, time()}
+          | {:timeout, timeout()}
+
+  @typedoc "A value of a dimension."
+  @type value :: integer() | binary() | atom()
+
   @doc """
-  What was counted, by dimensions: a map for each group of rows in open windows and in those
+  What was counted, by dimensions: a map for each group of rows, of open windows and of those
   closed less than `:retain` ago.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
+    * `:where` - only rows with these values of dimensions, which need not be among `:by`:
+      `where: [campaign: 42]`, or a list of values of which a row has any,
+      `where: [campaign: 42, country: ["us", "ca"]]`. Default: all.
     * `:from`, `:to` - only windows that begin at `:from` or later and before `:to`, in Unix
-      milliseconds. Default: all.
+      milliseconds or as a `DateTime`. Default: all.
+    * `:timeout` - for how many milliseconds it may read, or `:infinity`. Then it exits, as
+      `GenServer.call/3` does. Default: 60,000.
 
-  Where `:by` are all among those of `reach: [by: ...]`, a map has `:reach` as well, the estimate
-  of different users, and `:reach_low` and `:reach_high`, its bounds at two standard errors.
+  Raises `ArgumentError` for an option that is unknown or wrong, and if there is no such meter.
+
+  ## What had no room
+
+  What was counted in overflows, because `:max_keys` were taken, is in a last map if there was any:
+  `%{overflow: true, clicks: 3}`. It has every metric and no dimension. So the sums of a metric over
+  all maps are what was counted, and whoever reads groups by their dimensions does not take it for
+  one. Which dimensions its events had is not known: `:where` leaves the map as it is. Then the
+  groups are a lower bound, and together with this map an upper one.
+
+  ## Reach
+
+  Where the dimensions of `:by` and `:where` are all among those of `reach: [by: ...]`, a map has
+  `:reach` as well, the estimate of different users, and `:reach_low` and `:reach_high`, its bounds
+  at two standard errors. All three are `nil` for a group with a key that had no room for a sketch
+  in one of the windows: it may have had users there. Those are in the `:reach` of the last map.
 
   Rows are read in steps that hold no scheduler, in the process that asks.
 
-      iex> options = [name: Reporting, dimensions: [:campaign, :country], metrics: [:clicks]]
+      iex> options = [name: Reporting, dimensions: [:campaign, :country], metrics: [:clicks], max_keys: 3]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:clock, :events} | options])
-      iex> for dimensions <- [{42, "us"}, {42, "ca"}, {43, "us"}] do
+      iex> for dimensions <- [{42, "us"}, {42, "ca"}, {43, "us"}, {44, "us"}] do
       ...>   event = %AdTally.Event{at: 1_780_272_000_004, dimensions: dimensions, metrics: [clicks: 1]}
-      ...>   :ok = AdTally.Meter.record(Reporting, event)
+      ...>   AdTally.Meter.record(Reporting, event)
       ...> end
+      [:ok, :ok, :ok, :overflow]
       iex> AdTally.Meter.report(Reporting, by: [:campaign])
-      [%{campaign: 42, clicks: 2}, %{campaign: 43, clicks: 1}]
-      iex> AdTally.Meter.report(Reporting, by: [:campaign], from: 1_780_272_060_000)
+      [%{campaign: 42, clicks: 2}, %{campaign: 43, clicks: 1}, %{overflow: true, clicks: 1}]
+      iex> AdTally.Meter.report(Reporting, by: [], where: [campaign: 42, country: ["us", "mx"]])
+      [%{clicks: 1}, %{overflow: true, clicks: 1}]
+      iex> AdTally.Meter.report(Reporting, from: ~U[2026-06-01 00:01:00Z])
       []
   """
-  @spec report(name(), by: [atom()], from: non_neg_integer(), to: non_neg_integer()) :: [map()]
+  @spec report(name(), [report_option()]) :: [map()]
   def report(name, options \\ []) do
-    running(name)
-    {windows, config} = calling(name, fn -> GenServer.call(name, :windows, :infinity) end)
-    Report.new(windows, config, options)
+    options = Options.known!(options, [:by, :where, :from, :to, :timeout])
+    check_time = time_limit(options, 60_000, {__MODULE__, :report, [name, options]})
+    {_meter, native, _late} = running(name)
+    {config, kept} = calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
+    report = Report.new!(config, options)
+    wanted? = &(&1.start >= report.from and &1.start < report.to)
+    open = native |> open(report.from) |> Enum.filter(wanted?)
+
+    # A window that is closed by now is kept by then: none is missed, and those in both are left out.
+    :ok = calling(name, fn -> GenServer.call(name, :closed, check_time.()) end)
+    are_open = Map.new(open, &{&1.start, true})
+
+    closed =
+      kept
+      |> Kept.stream(report.from, report.to, fn -> raise_not_running(name) end)
+      |> Stream.flat_map(& &1)
+      |> Stream.reject(&is_map_key(are_open, &1.start))
+
+    Report.of(report, Stream.concat(closed, open), check_time)
+  end
+
+  # No event has a later time.
+  @end_of_time 0x7FFF_FFFF_FFFF
+
+  # From old to new, which is how they are closed: one that is closed before it is reached is kept.
+  defp open(meter, from) do
+    Stream.unfold(min(from, @end_of_time), fn from ->
+      case Native.meter_open(meter, from) do
+        [] -> nil
+        some -> {some, elem(List.last(some), 1)}
+      end
+    end)
+    |> Stream.flat_map(& &1)
+    |> Stream.map(fn {start, _end, _rows, native} -> %{start: start, native: native} end)
+  end
+
+  # Says how much of `:timeout` is left, and exits when that is nothing.
+  defp time_limit(options, default, call) do
+    case Options.timeout!(options, default) do
+      :infinity ->
+        fn -> :infinity end
+
+      timeout ->
+        end_ = System.monotonic_time(:millisecond) + timeout
+
+        fn ->
+          left = end_ - System.monotonic_time(:millisecond)
+          if left > 0, do: left, else: exit({:timeout, call})
+        end
+    end
   end
 
   @doc """
@@ -394,6 +477,10 @@ defmodule AdTally.Meter do
     * `:on_late` - where that is an option, how many late events were `:handed` to it, at how many
       it has `:failed`, how many are `:waiting` and how many were `:dropped`
 
+  The option `:timeout` is for how many milliseconds it may take, or `:infinity`. Then it exits, as
+  `GenServer.call/3` does. Default: 5,000. Raises `ArgumentError` for any other option, and if there is
+  no such meter.
+
       iex> options = [name: Informing, dimensions: [:campaign], metrics: [:clicks]]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
       iex> tomorrow = System.system_time(:millisecond) + 86_400_000
@@ -403,16 +490,16 @@ defmodule AdTally.Meter do
       iex> {events.received, events.applied, events.future, excluded.future}
       {1, 0, 1, %{clicks: 1}}
   """
-  @spec info(name()) :: map()
-  def info(name) do
+  @spec info(name(), timeout: timeout()) :: map()
+  def info(name, options \\ []) do
+    options = Options.known!(options, [:timeout])
+    check_time = time_limit(options, 5_000, {__MODULE__, :info, [name, options]})
     {_meter, native, late} = running(name)
     %{events: events} = info = Native.meter_info(native)
-    late_info = if late, do: %{on_late: calling(name, fn -> Late.info(late) end)}, else: %{}
-
-    {closed_windows, deliveries} = calling(name, fn -> GenServer.call(name, :info, :infinity) end)
-
-    # Not asked by the meter, which whoever listens in them to telemetry may be waiting for.
-    sinks = calling(name, fn -> Enum.map(deliveries, &Delivery.info/1) end)
+    ask = fn request -> calling(name, fn -> request.(check_time.()) end) end
+    {closed_windows, deliveries} = ask.(&GenServer.call(name, :info, &1))
+    late_info = if late, do: %{on_late: ask.(&Late.info(late, &1))}, else: %{}
+    sinks = for delivery <- deliveries, do: ask.(&Delivery.info(delivery, &1))
 
     %{info | events: received(events)}
     |> Map.merge(late_info)
@@ -483,7 +570,7 @@ defmodule AdTally.Meter do
       emitter: emitter,
       epoch: System.system_time(:microsecond),
       sequence: 0,
-      kept: :queue.new(),
+      kept: Kept.new(),
       told_memory: nil
     }
 
@@ -522,10 +609,11 @@ defmodule AdTally.Meter do
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
-  def handle_call(:windows, _from, state) do
-    kept = Enum.map(:queue.to_list(state.kept), fn {_closed_at, window} -> window end)
-    {:reply, {kept ++ open(state, 0), state.config}, state}
-  end
+  def handle_call(:report, _from, state),
+    do: {:reply, {Map.take(state.config, [:dimensions, :reach_by]), state.kept}, state}
+
+  # What was closed before is kept by now.
+  def handle_call(:closed, _from, state), do: {:reply, :ok, state}
 
   def handle_call(:info, _from, state),
     do: {:reply, {state.sequence, state.deliveries}, state}
@@ -598,13 +686,6 @@ defmodule AdTally.Meter do
     state
   end
 
-  defp open(state, from) do
-    case Native.meter_open(state.native, from) do
-      [] -> []
-      some -> Enum.map(some, &window(&1, 0, true, state)) ++ open(state, elem(List.last(some), 1))
-    end
-  end
-
   # In steps, so that whoever begins a window meanwhile does not wait for long.
   defp close(state, partial, step) do
     begin = System.monotonic_time()
@@ -623,9 +704,8 @@ defmodule AdTally.Meter do
 
     Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
     Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
-    now = System.monotonic_time(:millisecond)
-    kept = Enum.reduce(windows, state.kept, &:queue.in({now, &1}, &2))
-    %{state | sequence: sequence, kept: kept}
+    Kept.put(state.kept, windows)
+    %{state | sequence: sequence}
   end
 
   defp tell_memory(state) do
@@ -633,7 +713,7 @@ defmodule AdTally.Meter do
 
     if state.told_memory == nil or now - state.told_memory >= state.config.telemetry_interval do
       info = Native.meter_info(state.native)
-      kept = :queue.len(state.kept)
+      kept = Kept.size(state.kept)
       measured = %{bytes: info.memory_bytes, open_windows: info.open_windows, kept_windows: kept}
       Emitter.memory(state.emitter, measured)
       %{state | told_memory: now}
@@ -661,14 +741,7 @@ defmodule AdTally.Meter do
   end
 
   defp forget(state) do
-    oldest = System.monotonic_time(:millisecond) - state.config.retain
-
-    case :queue.peek(state.kept) do
-      {:value, {closed_at, _window}} when closed_at < oldest ->
-        forget(%{state | kept: :queue.drop(state.kept)})
-
-      _ ->
-        state
-    end
+    Kept.forget(state.kept, state.config.retain)
+    state
   end
 end

@@ -8,6 +8,8 @@ defmodule AdTally.Options do
   @most_keys 1_000_000_000
   # Some 4,400 years.
   @most_milliseconds 0x7FFF_FFFF_FFFF
+  # What a process can wait for.
+  @longest_timeout 0xFFFF_FFFF
 
   # A term as messages show it: in Elixir's syntax, a line of it, in microseconds whatever it
   # is. inspect/1 prints all digits of an integer, which takes minutes for ten million, and
@@ -66,6 +68,21 @@ defmodule AdTally.Options do
         raise ArgumentError,
               "expected #{inspect(name)} to be milliseconds, an integer from 1 to " <>
                 "#{@most_milliseconds}, got: #{shown(other)}"
+    end
+  end
+
+  def timeout!(options, default) do
+    case Keyword.get(options, :timeout, default) do
+      :infinity ->
+        :infinity
+
+      timeout when is_integer(timeout) and timeout in 0..@longest_timeout ->
+        timeout
+
+      other ->
+        raise ArgumentError,
+              "expected :timeout to be milliseconds, an integer from 0 to #{@longest_timeout}, or " <>
+                ":infinity, got: #{shown(other)}"
     end
   end
 

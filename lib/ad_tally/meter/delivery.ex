@@ -43,7 +43,7 @@ defmodule AdTally.Meter.Delivery do
   # attempt has read before: a sink that fails at the same row again and again makes no progress.
   def flush(delivery, timeout), do: Flush.await(delivery, timeout)
 
-  def info(delivery), do: GenServer.call(delivery, :info, :infinity)
+  def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
   @impl true
   def init({meter, sink, options, most, emitter}) do

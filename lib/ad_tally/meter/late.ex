@@ -70,8 +70,8 @@ defmodule AdTally.Meter.Late do
   # Waits until all that came before is handed over, for as long as the function returns from lists.
   def flush({pid, _counters}, timeout), do: Flush.await(pid, timeout)
 
-  def info({pid, counters}) do
-    info = GenServer.call(pid, :info, :infinity)
+  def info({pid, counters}, timeout) do
+    info = GenServer.call(pid, :info, timeout)
 
     Map.merge(info, %{
       waiting: :atomics.get(counters, @waiting),
