@@ -15,8 +15,25 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, {42, "creative-7"})
       nil
 
-  A table is a reference. It belongs to no process: pass it around, or keep it in
-  `:persistent_term`. It is freed when nobody refers to it any more.
+  A table of `new/1` is a reference that belongs to no process: pass it around. It is freed when
+  nobody refers to it any more. A table that a supervisor starts has a name.
+
+  ## In a supervision tree
+
+  A table with a name is a child of a supervisor, which may have several. Any process uses it by its
+  name, without a message to another one. Finding it by its name takes a call some 20 ns more.
+
+      iex> children = [{AdTally.Counters, name: MyApp.Counters, metrics: [:impressions, :clicks]}]
+      iex> {:ok, _supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+      iex> AdTally.Counters.add(MyApp.Counters, 42, :clicks)
+      :ok
+      iex> AdTally.Counters.get(MyApp.Counters, 42)
+      %{clicks: 1, impressions: 0}
+
+  The table belongs to a process of that name and ends with it. A process that only uses the table
+  may crash: nothing is lost. While no process of the name runs, because it was not started yet, was
+  stopped, or crashed and its supervisor has not started the next one, every function raises
+  `ArgumentError`. The next one starts empty.
 
   ## Keys
 
@@ -51,10 +68,16 @@ defmodule AdTally.Counters do
   or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
   """
 
-  alias AdTally.{Native, Options, Steps}
+  alias AdTally.{Named, Native, Options, Steps, TableOwner}
 
   @typedoc "A table of counters."
   @opaque t :: reference()
+
+  @typedoc "The name of a table that a supervisor has started."
+  @type name :: atom()
+
+  @typedoc "A table, or the name of one."
+  @type table :: t() | name()
 
   @typedoc "What is counted."
   @type key :: key_element() | tuple()
@@ -93,12 +116,37 @@ defmodule AdTally.Counters do
       10_000
   """
   @spec new(metrics: [metric(), ...], max_keys: pos_integer()) :: t()
-  def new(options) do
+  def new(options), do: options |> config!() |> make()
+
+  @doc "A table with a name as a child of a supervisor, which may have several."
+  @spec child_spec(keyword()) :: Supervisor.child_spec()
+  def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
+
+  @doc """
+  Starts a table with a name, linked to the calling process. Mostly a supervisor does, as the module's
+  documentation shows.
+
+  Options are `:name` (required), an atom, and those of `new/1`. A second one of the same name is
+  `{:error, {:already_started, pid}}`. Raises `ArgumentError` as `new/1`.
+
+      iex> {:ok, _owner} = AdTally.Counters.start_link(name: Clicks, metrics: [:clicks])
+      iex> AdTally.Counters.add(Clicks, 42, :clicks)
+      :ok
+  """
+  @spec start_link(name: name(), metrics: [metric(), ...], max_keys: pos_integer()) ::
+          GenServer.on_start()
+  def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
+
+  defp config!(options) do
     options = Options.known!(options, [:metrics, :max_keys])
     metrics = validate_metrics!(options[:metrics])
-    max_keys = Options.max_keys!(options, @default_max_keys)
-    Native.counters_new(metrics, max_keys)
+    {metrics, Options.max_keys!(options, @default_max_keys)}
   end
+
+  defp make({metrics, max_keys}), do: Native.counters_new(metrics, max_keys)
+
+  defp table(counters) when is_atom(counters), do: Named.table!(__MODULE__, counters)
+  defp table(counters), do: counters
 
   @doc """
   Adds 1 to a metric of a key.
@@ -113,9 +161,12 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.add(counters, "summer-sale", :impressions)
       :overflow
   """
-  @spec add(t(), key(), metric()) :: :ok | :overflow
+  @spec add(table(), key(), metric()) :: :ok | :overflow
   # A tail call without a match on the result: waiting for it costs 5 ns an event,
   # so bad arguments are raised for on the other side.
+  def add(name, key, metric) when is_atom(name),
+    do: Native.counters_add(Named.table!(__MODULE__, name), key, metric)
+
   def add(counters, key, metric), do: Native.counters_add(counters, key, metric)
 
   @doc """
@@ -129,7 +180,10 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, {42, :us}, :spend_micros)
       1_000
   """
-  @spec add(t(), key(), metric(), amount()) :: :ok | :overflow
+  @spec add(table(), key(), metric(), amount()) :: :ok | :overflow
+  def add(name, key, metric, amount) when is_atom(name),
+    do: Native.counters_add(Named.table!(__MODULE__, name), key, metric, amount)
+
   def add(counters, key, metric, amount),
     do: Native.counters_add(counters, key, metric, amount)
 
@@ -147,7 +201,10 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, 42)
       %{clicks: 1, impressions: 3}
   """
-  @spec add_many(t(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
+  @spec add_many(table(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
+  def add_many(name, items) when is_atom(name),
+    do: add_many(Named.table!(__MODULE__, name), items)
+
   def add_many(counters, items) do
     counters
     |> Native.counters_add_many(items)
@@ -165,8 +222,8 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, 42)
       nil
   """
-  @spec get(t(), key()) :: totals() | nil
-  def get(counters, key), do: Native.counters_get(counters, key)
+  @spec get(table(), key()) :: totals() | nil
+  def get(counters, key), do: Native.counters_get(table(counters), key)
 
   @doc """
   The total of one metric of a key, 0 if the key was not seen since the last
@@ -176,8 +233,8 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, 42, :impressions)
       0
   """
-  @spec get(t(), key(), metric()) :: integer()
-  def get(counters, key, metric), do: Native.counters_get(counters, key, metric)
+  @spec get(table(), key(), metric()) :: integer()
+  def get(counters, key, metric), do: Native.counters_get(table(counters), key, metric)
 
   @doc """
   All keys with their totals, in no particular order.
@@ -190,8 +247,8 @@ defmodule AdTally.Counters do
       iex> counters |> AdTally.Counters.to_list() |> Enum.sort()
       [{1, %{clicks: 1}}, {2, %{clicks: 2}}]
   """
-  @spec to_list(t()) :: [{key(), totals()}]
-  def to_list(counters), do: counters |> Native.counters_walk() |> rows()
+  @spec to_list(table()) :: [{key(), totals()}]
+  def to_list(counters), do: counters |> table() |> Native.counters_walk() |> rows()
 
   @doc """
   Takes all keys with their totals out of the table, in no particular order.
@@ -207,7 +264,7 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.drain(counters)
       []
   """
-  @spec drain(t()) :: [{key(), totals()}]
+  @spec drain(table()) :: [{key(), totals()}]
   def drain(counters), do: counters |> drain_with_overflow() |> elem(0)
 
   @doc """
@@ -221,9 +278,9 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.drain_with_overflow(counters)
       {[{1, %{clicks: 1}}], %{clicks: 2}}
   """
-  @spec drain_with_overflow(t()) :: {[{key(), totals()}], totals()}
+  @spec drain_with_overflow(table()) :: {[{key(), totals()}], totals()}
   def drain_with_overflow(counters) do
-    {walk, overflow} = Native.counters_drain(counters)
+    {walk, overflow} = Native.counters_drain(table(counters))
     {rows(walk), overflow}
   end
 
@@ -247,14 +304,14 @@ defmodule AdTally.Counters do
       iex> {info.keys, info.max_keys, info.overflow}
       {1, 10, %{clicks: 0}}
   """
-  @spec info(t()) :: %{
+  @spec info(table()) :: %{
           keys: non_neg_integer(),
           max_keys: pos_integer(),
           striped_keys: non_neg_integer(),
           memory_bytes: non_neg_integer(),
           overflow: totals()
         }
-  def info(counters), do: Native.counters_info(counters)
+  def info(counters), do: Native.counters_info(table(counters))
 
   defp rows(walk), do: Steps.collect(&Native.counters_rows/2, walk)
 

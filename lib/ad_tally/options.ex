@@ -46,6 +46,20 @@ defmodule AdTally.Options do
 
   defp keys(_other, _most), do: :none
 
+  # The name of what is started with these options, and the others.
+  def pop_name!(options) do
+    case is_list(options) && List.keytake(options, :name, 0) do
+      {{:name, name}, others} when is_atom(name) and name not in [nil, true, false] ->
+        {name, others}
+
+      {{:name, other}, _others} ->
+        raise ArgumentError, "expected :name to be an atom, got: #{shown(other)}"
+
+      _none ->
+        raise ArgumentError, "expected a keyword list of options with a :name, which is an atom"
+    end
+  end
+
   def max_keys!(options, default), do: count!(options, :max_keys, default)
 
   def count!(options, name, default) do

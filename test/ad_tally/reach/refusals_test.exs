@@ -58,7 +58,7 @@ defmodule AdTally.Reach.RefusalsTest do
 
   test "what is no table is refused", %{reach: reach} do
     counters = Counters.new(metrics: [:n])
-    others = [nil, :reach, 1, "table", {reach}, [reach], make_ref(), self(), counters]
+    others = [1, "table", {reach}, [reach], make_ref(), self(), counters]
 
     others =
       others ++ [Native.reach_walk(reach), Native.reach_unite(reach), Sketch.from_users([1])]
