@@ -210,7 +210,7 @@ defmodule AdTally.Counters do
     |> Native.counters_add_many(items)
     |> Steps.add_many(
       items,
-      &Native.counters_check_some(counters, &1),
+      &Native.counters_check_some(counters, &1, &2),
       &Native.counters_add_some(counters, &1)
     )
   end

@@ -437,10 +437,14 @@ defmodule AdTally.FrequencyCap do
       [{:ad, 8}]
   """
   @spec admissible(table(), [{scope(), rules()}], user(), at()) :: [scope()] | {:error, reason()}
-  def admissible(caps, scopes, user, at \\ now()) do
-    with {admissible, rest} when is_list(admissible) <-
-           Native.caps_admissible(table(caps), scopes, user, at),
-         more when is_list(more) <- admissible(caps, rest, user, at),
+  def admissible(caps, scopes, user, at \\ now()),
+    do: admissible(table(caps), scopes, user, at, 0)
+
+  # `from` is the index of the first scope.
+  defp admissible(caps, scopes, user, at, from) do
+    with {admissible, rest, next} when is_list(admissible) <-
+           Native.caps_admissible(caps, scopes, user, at, from),
+         more when is_list(more) <- admissible(caps, rest, user, at, next),
          do: admissible ++ more
   end
 

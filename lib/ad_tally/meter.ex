@@ -272,15 +272,11 @@ defmodule AdTally.Meter do
       reraise error, __STACKTRACE__
   end
 
-  defp refused(_native, [], _looked_at, refused), do: Enum.reverse(refused)
+  defp refused(_native, [], _index, refused), do: Enum.reverse(refused)
 
-  defp refused(native, events, looked_at, refused) do
-    {rest, more, some} = Native.meter_refused_some(native, events)
-
-    refused =
-      Enum.reduce(some, refused, fn {index, error}, all -> [{looked_at + index, error} | all] end)
-
-    refused(native, rest, looked_at + more, refused)
+  defp refused(native, events, index, refused) do
+    {rest, next, some} = Native.meter_refused_some(native, events, index)
+    refused(native, rest, next, Enum.reverse(some, refused))
   end
 
   defp others(events, [], _index), do: events
@@ -302,7 +298,7 @@ defmodule AdTally.Meter do
   # they are looked at, and none is counted yet.
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
-      Steps.each(events, &Native.meter_check_some(native, &1))
+      Steps.each(events, &Native.meter_check_some(native, &1, &2))
       {events, {{0, 0, 0, 0, 0, 0}, []}}
     end
   end

@@ -223,7 +223,7 @@ defmodule AdTally.Reach do
     |> Native.reach_add_many(items)
     |> Steps.add_many(
       items,
-      &Native.reach_check_some(reach, &1),
+      &Native.reach_check_some(reach, &1, &2),
       &Native.reach_add_some(reach, &1)
     )
   end
@@ -248,7 +248,7 @@ defmodule AdTally.Reach do
     |> Native.reach_add_users(key, users)
     |> Steps.add_many(
       users,
-      &Native.reach_check_some_users(reach, key, &1),
+      &Native.reach_check_some_users(reach, key, &1, &2),
       &Native.reach_add_some_users(reach, key, &1)
     )
   end
@@ -281,7 +281,7 @@ defmodule AdTally.Reach do
   @spec estimate_union(table(), [key()]) :: float()
   def estimate_union(reach, keys) do
     union = Native.reach_unite(table(reach))
-    :ok = Steps.each(keys, &Native.reach_unite_some(union, &1))
+    :ok = Steps.each(keys, &Native.reach_unite_some(union, &1, &2))
     Native.reach_united(union)
   end
 

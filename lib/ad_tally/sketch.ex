@@ -83,7 +83,7 @@ defmodule AdTally.Sketch do
     options = Options.known!(options, [:precision, :secret])
     precision = Options.precision!(options, @default_precision)
     builder = Native.sketch_new(precision, Options.secret!(options))
-    :ok = Steps.each(users, &elem(Native.sketch_insert_some(builder, &1), 0))
+    :ok = Steps.each(users, &Native.sketch_insert_some(builder, &1, &2))
     Native.sketch_finish(builder)
   end
 
@@ -133,7 +133,7 @@ defmodule AdTally.Sketch do
   def union([first | others]) do
     union = Native.sketch_unite(first)
 
-    with :ok <- Steps.each(others, &Native.sketch_unite_some(union, &1)) do
+    with :ok <- Steps.each(others, 1, &Native.sketch_unite_some(union, &1, &2)) do
       {:ok, Native.sketch_united(union)}
     end
   end

@@ -24,13 +24,15 @@ defmodule AdTally.Steps do
     add_rest(rest, overflowed + more, add_some)
   end
 
-  # `some` takes a list and returns the rest of it, or what ends it all.
-  def each([], _some), do: :ok
+  # `some` takes a list and the index of its first element, from where the whole list begins. It
+  # returns the rest of the list and the index of that, or what ends it all. Errors name indexes.
+  def each(list, index \\ 0, some)
+  def each([], _index, _some), do: :ok
 
-  def each(list, some) do
-    case some.(list) do
+  def each(list, index, some) do
+    case some.(list, index) do
       {:error, _reason} = error -> error
-      rest -> each(rest, some)
+      {rest, next} -> each(rest, next, some)
     end
   end
 

@@ -26,7 +26,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
           for pass <- 1..50 do
             with_meter(pass, secret, fn native ->
               {many, _} = timed.(fn -> Native.meter_record_many(native, events) end)
-              {check, _} = timed.(fn -> Native.meter_check_some(native, events) end)
+              {check, _} = timed.(fn -> Native.meter_check_some(native, events, 0) end)
               {some, _} = timed.(fn -> Native.meter_record_some(native, events) end)
               [many, check, some]
             end)
@@ -47,7 +47,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
           assert_short_calls(&Native.thread_time/0, fn timed ->
             for _ <- 1..100 do
               {time, {_rest, looked_at, refused}} =
-                timed.(fn -> Native.meter_refused_some(native, events) end)
+                timed.(fn -> Native.meter_refused_some(native, events, 0) end)
 
               assert looked_at > 0 and length(refused) <= looked_at
               time

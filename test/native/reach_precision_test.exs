@@ -24,8 +24,15 @@ defmodule AdTally.Native.ReachPrecisionTest do
 
         Enum.flat_map(1..20, fn n ->
           union = Native.reach_unite(reach)
-          first = time(timed, fn -> [] = Native.reach_unite_some(union, [n]) end)
-          others = list_times(timed, Enum.to_list(1..100), &Native.reach_unite_some(union, &1))
+          first = time(timed, fn -> {[], 1} = Native.reach_unite_some(union, [n], 0) end)
+
+          others =
+            list_times(
+              timed,
+              Enum.to_list(1..100),
+              &elem(Native.reach_unite_some(union, &1, 0), 0)
+            )
+
           [first, time(timed, fn -> Native.reach_united(union) end) | others]
         end)
       end)

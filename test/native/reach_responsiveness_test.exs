@@ -84,8 +84,8 @@ defmodule AdTally.Native.ReachResponsivenessTest do
         {users, pairs} = {Enum.to_list(1..@million), pairs(@million)}
 
         Enum.flat_map(1..5, fn _ ->
-          list_times(timed, users, &Native.reach_check_some_users(reach, :key, &1)) ++
-            list_times(timed, pairs, &Native.reach_check_some(reach, &1))
+          list_times(timed, users, &rest(Native.reach_check_some_users(reach, :key, &1, 0))) ++
+            list_times(timed, pairs, &rest(Native.reach_check_some(reach, &1, 0)))
         end)
       end)
     end
@@ -141,7 +141,7 @@ defmodule AdTally.Native.ReachResponsivenessTest do
 
         Enum.flat_map(1..5, fn _ ->
           union = Native.reach_unite(reach)
-          list_times(timed, keys, &Native.reach_unite_some(union, &1))
+          list_times(timed, keys, &rest(Native.reach_unite_some(union, &1, 0)))
         end)
       end)
     end
@@ -155,14 +155,14 @@ defmodule AdTally.Native.ReachResponsivenessTest do
           list_times(
             timed,
             Enum.to_list(1..@million),
-            &rest(Native.sketch_insert_some(builder, &1))
+            &rest(Native.sketch_insert_some(builder, &1, 0))
           )
         end)
       end)
     end
   end
 
-  defp rest({rest, 0}), do: rest
+  defp rest({rest, _next_or_overflowed}), do: rest
 
   defp pairs(count), do: for(number <- 1..count, do: {number, number})
 

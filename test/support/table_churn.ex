@@ -94,7 +94,10 @@ defmodule AdTally.Test.TableChurn do
     if rem(number, 3) == 0, do: Reach.drain(reach)
     if rem(number, 5) == 0, do: Native.reach_walk(reach)
     if rem(number, 7) == 0, do: for(key <- 1..40, do: Reach.add(reach, key, number))
-    if rem(number, 11) == 0, do: Native.reach_unite_some(Native.reach_unite(reach), [1, :dense])
+
+    if rem(number, 11) == 0,
+      do: Native.reach_unite_some(Native.reach_unite(reach), [1, :dense], 0)
+
     reach
   end
 

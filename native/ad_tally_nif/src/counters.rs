@@ -9,7 +9,7 @@ use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use crate::args;
 use crate::atoms;
-use crate::hot::{Amount, hot};
+use crate::hot::{Amount, Index, hot};
 use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
@@ -80,8 +80,8 @@ hot! {
     }
 
     /// Looks at items of a long list.
-    fn counters_check_some(env, table: &Table, items: Term<'a>) {
-        with_adds(table, |adds| steps::check_some(env, items, adds))
+    fn counters_check_some(env, table: &Table, items: Term<'a>, from: Index) {
+        with_adds(table, |adds| steps::check_some(env, items, from, adds))
     }
 
     /// Adds items of a long list.

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use ad_tally_core::frequency_cap::{Config, Decision, Info, Quick, Reason, TierInfo};
+use ad_tally_core::frequency_cap::{Config, Decision, Info, MOST_RULES, Quick, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
-use rustler::{Encoder, Env, NifResult, Term};
+use rustler::{Encoder, Env, ListIterator, NifResult, Term};
 
 use crate::args::{self, Place, Role, User};
 use crate::atoms;
 use crate::clock::now;
-use crate::hot::{At, hot};
+use crate::hot::{At, Index, hot};
 use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
@@ -115,7 +115,7 @@ hot! {
     /// Asks the rules of several scopes, and counts an event that none blocks under all of them.
     fn caps_admit_all(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
         let mut candidates = Candidates::new();
-        with_layout!(L => read_candidates::<L, u64>(env, table, scopes, user, |pair| pair, &mut candidates))?;
+        with_layout!(L => read_candidates::<L, u64>(env, table, (scopes, 0), user, |pair| pair, &mut candidates))?;
         let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
         Ok(match table.0.admit_all(&pairs, at.0, now)? {
             Decision::Capped { scope, rule } => (scope, rule).encode(env),
@@ -124,7 +124,8 @@ hot! {
     }
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
-    fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
+    fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At, from: Index) {
+        let from = from.0;
         match table.0.quickly(at.0) {
             Some(quickly) => {
                 let find = |pair| {
@@ -133,9 +134,9 @@ hot! {
                     spot.fetch();
                     spot
                 };
-                admissible(env, table, scopes, user, at.0, find, |spot, rules| (quickly.check(spot, rules), spot.pair()))
+                admissible(env, table, (scopes, from), user, at.0, find, |spot, rules| (quickly.check(spot, rules), spot.pair()))
             }
-            None => admissible(env, table, scopes, user, at.0, |pair| pair, |pair, _rules| (Quick::Undecided, pair)),
+            None => admissible(env, table, (scopes, from), user, at.0, |pair| pair, |pair, _rules| (Quick::Undecided, pair)),
         }
     }
 
@@ -190,12 +191,12 @@ fn candidate<'a, L: Layout, P>(
     Ok(Candidate { scope: *scope, pair, rules })
 }
 
-/// Reads the first scopes of a list of `{scope, rules}`: the rest of it.
+/// Reads the first scopes of a list of `{scope, rules}`, with the index of the first one: the rest of it.
 #[inline(always)]
 fn read_candidates<'a, L: Layout, P>(
     env: Env<'a>,
     table: &Table,
-    list: Raw<'a>,
+    (list, from): (Raw<'a>, usize),
     user: Raw<'a>,
     find: impl Fn(u64) -> P,
     candidates: &mut Candidates<'a, P>,
@@ -205,9 +206,11 @@ fn read_candidates<'a, L: Layout, P>(
     while !candidates.is_full() {
         let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
             let at_end = with_layout!(L => terms::is_empty_list::<L>(env, rest));
-            return if at_end { Ok(rest) } else { Err(refusal::list(list.in_env(env), ITEM)) };
+            let index = from + candidates.len();
+            return if at_end { Ok(rest) } else { Err(refusal::list(rest.in_env(env), ITEM, index)) };
         };
-        candidates.push(candidate::<L, P>(env, table, item, user, &find, &mut last)?);
+        let candidate = candidate::<L, P>(env, table, item, user, &find, &mut last);
+        candidates.push(candidate.map_err(|refusal| refusal.at_index(from + candidates.len()))?);
         rest = tail;
     }
     Ok(rest)
@@ -218,7 +221,7 @@ fn read_candidates<'a, L: Layout, P>(
 fn admissible<'a, P: Copy>(
     env: Env<'a>,
     table: &Table,
-    scopes: Raw<'a>,
+    scopes: (Raw<'a>, usize),
     user: Raw<'a>,
     at: u64,
     find: impl Fn(u64) -> P,
@@ -242,7 +245,11 @@ fn admissible<'a, P: Copy>(
         }
     }
     let admissible = terms::list(env, &admissible);
-    Ok(if candidates.is_full() { (admissible, rest.in_env(env)).encode(env) } else { admissible })
+    Ok(if candidates.is_full() {
+        (admissible, rest.in_env(env), scopes.1 + CANDIDATES).encode(env)
+    } else {
+        admissible
+    })
 }
 
 /// `ok`, the number of the rule that blocks, or an error. A rule is not named here: on the other side it lies there already.
@@ -274,9 +281,18 @@ fn window(kind: u8, length: i64) -> Window {
 }
 
 #[rustler::nif]
-fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<'a>> {
-    let rules = rules.into_iter().map(|(max, (kind, length))| Rule { max, window: window(kind, length) });
-    let rules = Rules::new(rules.collect()).map_err(Refusal::from)?;
+fn caps_rules<'a>(env: Env<'a>, rules: ListIterator<'a>) -> NifResult<Term<'a>> {
+    let mut list = rules;
+    let rule = |rule: Term<'a>| {
+        let (max, (kind, length)) = rule.decode::<(u32, (u8, i64))>()?;
+        Ok(Rule { max, window: window(kind, length) })
+    };
+    // One too many is enough to see that they are.
+    let rules: Vec<Rule> = list.by_ref().take(MOST_RULES + 1).map(rule).collect::<NifResult<_>>()?;
+    if list.next().is_some() {
+        return Err(refusal::rules(MOST_RULES).into());
+    }
+    let rules = Rules::new(rules).map_err(Refusal::from)?;
     Ok(resource::make(env, RuleSet(rules)))
 }
 

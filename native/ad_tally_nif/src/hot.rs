@@ -63,6 +63,17 @@ impl<'a> Argument<'a> for Amount {
     }
 }
 
+/// Where in a list something is, as Elixir was told by the call before.
+pub struct Index(pub usize);
+
+impl<'a> Argument<'a> for Index {
+    #[inline(always)]
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+        let index = with_layout!(L => terms::integer::<L>(env, term)).and_then(|index| usize::try_from(index).ok());
+        index.map(Index).ok_or_else(|| refusal::item(term.in_env(env), "number of elements"))
+    }
+}
+
 /// Milliseconds since 1970.
 pub struct At(pub u64);
 

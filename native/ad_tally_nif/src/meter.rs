@@ -19,7 +19,7 @@ use crate::atoms;
 use crate::clock::now;
 use crate::counters;
 use crate::event::{self, EventTerm};
-use crate::hot::{Argument, At, hot};
+use crate::hot::{Argument, At, Index, hot};
 use crate::names;
 use crate::owner::Owner;
 use crate::reach;
@@ -373,13 +373,13 @@ hot! {
     }
 
     /// Looks at events of a long list.
-    fn meter_check_some(env, table: &Table, events: Term<'a>) {
-        with_events(table, |load| steps::check_some(env, events, load))
+    fn meter_check_some(env, table: &Table, events: Term<'a>, from: Index) {
+        with_events(table, |load| steps::check_some(env, events, from, load))
     }
 
     /// Looks which events of a list are refused.
-    fn meter_refused_some(env, table: &Table, events: Term<'a>) {
-        with_events(table, |load| steps::refused_some(env, events, load))
+    fn meter_refused_some(env, table: &Table, events: Term<'a>, from: Index) {
+        with_events(table, |load| steps::refused_some(env, events, from, load))
     }
 
     /// Counts events of a long list.

@@ -10,7 +10,7 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::args;
 use crate::atoms;
-use crate::hot::hot;
+use crate::hot::{Index, hot};
 use crate::owner::Owner;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
@@ -59,8 +59,8 @@ hot! {
     }
 
     /// Looks at items of a long list.
-    fn reach_check_some(env, table: &Table, items: Term<'a>) {
-        with_pairs(&table.0, |pairs| steps::check_some(env, items, pairs))
+    fn reach_check_some(env, table: &Table, items: Term<'a>, from: Index) {
+        with_pairs(&table.0, |pairs| steps::check_some(env, items, from, pairs))
     }
 
     /// Shows items of a long list.
@@ -74,8 +74,8 @@ hot! {
     }
 
     /// Looks at a key and users of a long list.
-    fn reach_check_some_users(env, table: &Table, key: Raw<'a>, users: Term<'a>) {
-        with_users(env, table, key, |load| steps::check_some(env, users, load))
+    fn reach_check_some_users(env, table: &Table, key: Raw<'a>, users: Term<'a>, from: Index) {
+        with_users(env, table, key, |load| steps::check_some(env, users, from, load))
     }
 
     /// Shows users of a long list to a key.
@@ -102,12 +102,15 @@ hot! {
         Ok(resource::make(env, Union { look, sketch }))
     }
 
-    /// Unites keys of a list, as far as time permits: the rest of the list.
-    fn reach_unite_some(env, union: &Union, keys: Term<'a>) {
+    /// Unites keys of a list, as far as time permits: the rest of the list, and the index of that.
+    fn reach_unite_some(env, union: &Union, keys: Term<'a>, from: Index) {
         let mut sketch = union.sketch.lock();
-        steps::each(env, keys, "key", |key| {
-            args::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch)).map(drop)
-        })
+        let rest = steps::each(env, keys, from, "key", |key, index| {
+            let poured =
+                args::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch));
+            poured.map(drop).map_err(|refusal| refusal.at_index(index))
+        })?;
+        Ok(rest.encode(env))
     }
 }
 

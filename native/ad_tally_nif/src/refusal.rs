@@ -18,6 +18,19 @@ impl Refusal {
     pub fn message(&self) -> &str {
         &self.0
     }
+
+    /// The same of an element of a list, from 0 as `Enum.at/2` counts.
+    #[cold]
+    pub fn at_index(self, index: usize) -> Self {
+        Self(format!("{} (at index {index} of the list)", self.0))
+    }
+
+    /// The same of what a list has after so many elements instead of its end.
+    #[cold]
+    pub fn after(self, elements: usize) -> Self {
+        let elements = if elements == 1 { "1 element".to_owned() } else { format!("{elements} elements") };
+        Self(format!("{} (after {elements} of the list)", self.0))
+    }
 }
 
 /// What is raised by a function that `#[rustler::nif]` declares.
@@ -151,10 +164,17 @@ pub fn item(term: Term<'_>, expected: &str) -> Refusal {
     Refusal(format!("expected a {expected}, got: {}", shown(term)))
 }
 
-/// The argument is not a proper list.
+/// The argument is not a proper list: after so many elements it has this term instead of an element or its end.
 #[cold]
-pub fn list(term: Term<'_>, item: &str) -> Refusal {
-    Refusal(format!("expected a proper list of {item}s, got: {}", shown(term)))
+pub fn list(term: Term<'_>, item: &str, elements: usize) -> Refusal {
+    let refusal = Refusal(format!("expected a proper list of {item}s, got: {}", shown(term)));
+    if elements == 0 { refusal } else { refusal.after(elements) }
+}
+
+/// There are many more rules than the most.
+#[cold]
+pub fn rules(most: usize) -> Refusal {
+    Refusal(format!("one to {most} rules are asked together, not more than {}", most + 1))
 }
 
 /// An argument that the core refused.

@@ -12,6 +12,7 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::args;
 use crate::atoms;
+use crate::hot::Index;
 use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps::{self, Load};
@@ -149,34 +150,37 @@ fn sketch_new<'a>(env: Env<'a>, precision: u8, secret: Option<Binary<'a>>) -> Ni
     Ok(resource::make(env, Builder { sketch: Mutex::new(sketch), secret }))
 }
 
-/// Shows it users of a list, as far as time permits: the rest of the list, and nothing that has overflowed.
+/// Inserts users of a list, as far as time permits: the rest of the list, and the index of that.
 #[rustler::nif]
-fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>) -> NifResult<Term<'a>> {
+fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>, from: usize) -> NifResult<Term<'a>> {
     let builder: &Builder = resource::expect(builder)?;
     let give = |coupons: &[Coupon]| {
         let mut sketch = builder.sketch.lock();
         coupons.iter().for_each(|coupon| sketch.insert(*coupon));
         0
     };
-    Ok(with_users(builder.secret.as_ref(), &give, |load| steps::add_some(env, users, load))?)
+    Ok(with_users(builder.secret.as_ref(), &give, |load| steps::add_unchecked(env, users, from, load))?)
 }
 
-/// Begins a union with its first sketch.
+/// Begins a union with the first sketch of a list.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn sketch_unite<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
-    Ok(resource::make(env, Uniting(Mutex::new(Union::new(&read(sketch)?)))))
+    let first = read(sketch).map_err(|refusal| refusal.at_index(0))?;
+    Ok(resource::make(env, Uniting(Mutex::new(Union::new(&first)))))
 }
 
-/// Adds the sketches of a list to it, as far as time permits: the rest of the list, or `{:error, reason}`.
+/// Adds the sketches of a list to it, as far as time permits: the rest of the list, and the index of that, or
+/// `{:error, reason}`.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn sketch_unite_some<'a>(env: Env<'a>, union: Term<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
+fn sketch_unite_some<'a>(env: Env<'a>, union: Term<'a>, sketches: Term<'a>, from: usize) -> NifResult<Term<'a>> {
     let union: &Uniting = resource::expect(union)?;
     let mut union = union.0.lock();
-    let rest = steps::each(env, sketches, "AdTally.Sketch struct", |sketch| {
-        union.merge(&read(sketch)?).map_err(Fault::Different)
+    let rest = steps::each(env, sketches, Index(from), "AdTally.Sketch struct", |sketch, index| {
+        let sketch = read(sketch).map_err(|refusal| refusal.at_index(index))?;
+        union.merge(&sketch).map_err(Fault::Different)
     });
     match rest {
-        Ok(rest) => Ok(rest),
+        Ok(rest) => Ok(rest.encode(env)),
         Err(Fault::Different(error)) => Ok(merge_error(env, &error)),
         Err(Fault::Refused(refusal)) => Err(refusal.into()),
     }

@@ -13,6 +13,7 @@ use rustler::{Encoder, Env, Term};
 
 use crate::args::{self, KeyFault, Place};
 use crate::atoms;
+use crate::hot::Index;
 use crate::refusal::{self, Refusal};
 use crate::terms::{self, Layout, Raw, with_layout};
 
@@ -109,7 +110,7 @@ pub fn push<'a, L: Layout, T: Copy>(
 /// and what became of the others. `:many` for a longer list, and nothing is applied.
 #[inline(always)]
 pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
-    if read(env, items.into(), load)?.is_some() {
+    if read(env, items.into(), Some(0), load)?.is_some() {
         return Ok(atoms::many().to_term(env));
     }
     let mut begin = (load.len() > LONG_FOR_NO_CLOCK).then(Instant::now);
@@ -128,59 +129,125 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
     Ok(outcome.short_term(env).unwrap_or_else(|| (terms::list(env, &[]), outcome.term(env)).encode(env)))
 }
 
-/// Looks whether the items of a long list are right, as far as time permits: the rest of the list.
-pub fn check_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
-    in_steps(env, items, |items, _end| {
-        let rest = read(env, items.into(), load)?;
-        Ok(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
-    })
+/// Looks whether the items of a long list are right, as far as time permits: the rest of the list, and the index of that,
+/// where `from` is the index of the first item.
+pub fn check_some<'a>(
+    env: Env<'a>,
+    items: Term<'a>,
+    Index(from): Index,
+    load: &mut impl Load,
+) -> Result<Term<'a>, Refusal> {
+    let mut next = from;
+    let rest = in_steps(env, items, |items, _end| {
+        let rest = read(env, items.into(), Some(next), load)?;
+        next += load.len();
+        Ok::<_, Refusal>(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
+    })?;
+    Ok((rest, next).encode(env))
 }
 
-/// Looks which items of a list are refused, as far as time permits: the rest of the list, how many were looked at, and
-/// `{index, error}` of each one refused, in their order.
-pub fn refused_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
+/// Looks which items of a list are refused, as far as time permits: the rest of the list, the index of that, and
+/// `{index, error}` of each one refused, in their order. `from` is the index of the first item.
+pub fn refused_some<'a, T: Load>(
+    env: Env<'a>,
+    items: Term<'a>,
+    from: Index,
+    load: &mut T,
+) -> Result<Term<'a>, Refusal> {
     let mut refused = Vec::new();
-    let mut looked_at = 0_usize;
     load.clear();
-    let rest = each(env, items, T::ITEM, |item| {
+    let (rest, next) = each(env, items, from, T::ITEM, |item, index| {
         if load.is_full() {
             load.clear();
         }
         if let Err(refusal) = with_layout!(L => load.read::<L>(env, item.into())) {
-            refused.push((looked_at, refusal));
+            refused.push((index, refusal));
         }
-        looked_at += 1;
         Ok::<_, Refusal>(())
     })?;
-    Ok((rest, looked_at, refused).encode(env))
+    Ok((rest, next, refused).encode(env))
 }
 
-/// Applies items of a long list, as far as time permits: the rest of the list and what became of the others.
+/// Applies items of a long list that were looked at, as far as time permits: the rest of the list and what became of the
+/// others.
 pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
-    let mut outcome = T::Outcome::default();
-    let rest = in_steps(env, items, |items, end| {
-        read(env, items.into(), load)?;
-        let applied = load.apply(&mut outcome, || Instant::now() < end);
-        Ok::<_, Refusal>(skip(env, items, applied))
-    })?;
+    let (rest, _next, outcome) = add_from(env, items, None, load)?;
     Ok((rest, outcome.term(env)).encode(env))
 }
 
-/// Reads items until the load is full: the rest of the list, or `None` at its end.
-fn read<'a, T: Load>(env: Env<'a>, items: Raw<'a>, load: &mut T) -> Result<Option<Raw<'a>>, Refusal> {
-    with_layout!(L => read_in::<L, T>(env, items, load))
+/// Applies items of a list, as far as time permits: the rest of the list, and the index of that, where `from` is the index
+/// of the first item. All before an item that is refused may have been applied.
+pub fn add_unchecked<'a>(
+    env: Env<'a>,
+    items: Term<'a>,
+    from: usize,
+    load: &mut impl Load,
+) -> Result<Term<'a>, Refusal> {
+    let (rest, next, _outcome) = add_from(env, items, Some(from), load)?;
+    Ok((rest, next).encode(env))
+}
+
+fn add_from<'a, T: Load>(
+    env: Env<'a>,
+    items: Term<'a>,
+    from: Option<usize>,
+    load: &mut T,
+) -> Result<(Term<'a>, usize, T::Outcome), Refusal> {
+    let mut outcome = T::Outcome::default();
+    let mut next = from.unwrap_or_default();
+    let rest = in_steps(env, items, |items, end| {
+        read(env, items.into(), from.map(|_| next), load)?;
+        let applied = load.apply(&mut outcome, || Instant::now() < end);
+        next += applied;
+        Ok::<_, Refusal>(skip(env, items, applied))
+    })?;
+    Ok((rest, next, outcome))
+}
+
+/// Reads items until the load is full: the rest of the list, or `None` at its end. `from` is the index of the first item,
+/// where a refusal is to name one.
+fn read<'a, T: Load>(
+    env: Env<'a>,
+    items: Raw<'a>,
+    from: Option<usize>,
+    load: &mut T,
+) -> Result<Option<Raw<'a>>, Refusal> {
+    let read = with_layout!(L => read_in::<L, T>(env, items, load));
+    read.map_err(|refused| refused.named(T::ITEM, from.map(|from| from + load.len())))
+}
+
+/// What a list could not be read further for.
+enum Refused<'a> {
+    Item(Refusal),
+    /// It has this term instead of an item or its end.
+    End(Term<'a>),
+}
+
+impl Refused<'_> {
+    #[cold]
+    fn named(self, item: &str, index: Option<usize>) -> Refusal {
+        match (self, index) {
+            (Self::Item(refusal), Some(index)) => refusal.at_index(index),
+            (Self::Item(refusal), None) => refusal,
+            (Self::End(term), index) => refusal::list(term, item, index.unwrap_or_default()),
+        }
+    }
 }
 
 /// Not inlined: there is one for each layout.
 #[inline(never)]
-fn read_in<'a, L: Layout, T: Load>(env: Env<'a>, mut items: Raw<'a>, load: &mut T) -> Result<Option<Raw<'a>>, Refusal> {
+fn read_in<'a, L: Layout, T: Load>(
+    env: Env<'a>,
+    mut items: Raw<'a>,
+    load: &mut T,
+) -> Result<Option<Raw<'a>>, Refused<'a>> {
     load.clear();
     while !load.is_full() {
         let Some([item, rest]) = terms::list_cell::<L>(env, items) else {
             let at_end = terms::is_empty_list::<L>(env, items);
-            return if at_end { Ok(None) } else { Err(refusal::list(items.in_env(env), T::ITEM)) };
+            return if at_end { Ok(None) } else { Err(Refused::End(items.in_env(env))) };
         };
-        load.read::<L>(env, item)?;
+        load.read::<L>(env, item).map_err(Refused::Item)?;
         items = rest;
     }
     Ok(if terms::is_empty_list::<L>(env, items) { None } else { Some(items) })
@@ -201,19 +268,24 @@ fn in_steps<'a, E>(
     Ok(list)
 }
 
-/// As [`in_steps`], an element a step. What is no proper list of `item` is refused.
+/// As [`in_steps`], an element a step, with its index, where `from` is that of the first one: the rest and the index of
+/// that. What is no proper list of `item` is refused.
 pub fn each<'a, E: From<Refusal>>(
     env: Env<'a>,
     list: Term<'a>,
+    Index(from): Index,
     item: &str,
-    mut act: impl FnMut(Term<'a>) -> Result<(), E>,
-) -> Result<Term<'a>, E> {
-    in_steps(env, list, |list, _end| {
+    mut act: impl FnMut(Term<'a>, usize) -> Result<(), E>,
+) -> Result<(Term<'a>, usize), E> {
+    let mut next = from;
+    let rest = in_steps(env, list, |list, _end| {
         let cell = with_layout!(L => terms::list_cell::<L>(env, list.into()));
-        let [element, rest] = cell.ok_or_else(|| refusal::list(list, item))?;
-        act(element.in_env(env))?;
-        Ok(rest.in_env(env))
-    })
+        let [element, rest] = cell.ok_or_else(|| refusal::list(list, item, next))?;
+        act(element.in_env(env), next)?;
+        next += 1;
+        Ok::<_, E>(rest.in_env(env))
+    })?;
+    Ok((rest, next))
 }
 
 /// The list without its first elements, of which there are at least `count`.

@@ -258,7 +258,7 @@ defmodule AdTally.Meter.DeathTest do
     assert refused_at(fn -> Native.meter_record_some(native, [event(1, 2)]) end) - killed_at <
              @grace
 
-    for call <- [&Native.meter_record_many/2, &Native.meter_check_some/2] do
+    for call <- [&Native.meter_record_many/2, &Native.meter_check_some(&1, &2, 0)] do
       assert_raise ArgumentError, Named.not_running(Meter, name), fn ->
         call.(native, [event(1, 2)])
       end

@@ -59,10 +59,10 @@ defmodule AdTally.Reach.UnionTest do
       Reach.add_many(reach, 1, [1, 2])
       Reach.add_many(reach, 2, Enum.to_list(2..1_000))
       union = Native.reach_unite(reach)
-      assert Native.reach_unite_some(union, [1]) == []
+      assert Native.reach_unite_some(union, [1], 0) == {[], 1}
       Reach.drain(reach)
       Reach.add(reach, 2, 5_000)
-      assert Native.reach_unite_some(union, [2]) == []
+      assert Native.reach_unite_some(union, [2], 0) == {[], 1}
 
       assert Native.reach_united(union) ==
                1..1_000 |> Enum.to_list() |> Sketch.from_users() |> Sketch.estimate()

@@ -26,7 +26,9 @@ defmodule AdTally.Sketch.RefusalsTest do
     for length <- [1, 2, 100, 1_024, 1_025, 10_000],
         at <- Enum.uniq([0, div(length, 2), length - 1]) do
       users = 1..length |> Enum.to_list() |> List.replace_at(at, :nobody)
-      assert message(fn -> Sketch.from_users(users) end) == Users.rule() <> ":nobody"
+
+      assert message(fn -> Sketch.from_users(users) end) ==
+               Users.rule() <> ":nobody (at index #{at} of the list)"
     end
   end
 
