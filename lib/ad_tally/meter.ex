@@ -359,7 +359,8 @@ defmodule AdTally.Meter do
 
   @doc """
   What was counted, by dimensions: a map for each group of rows, of open windows and of those
-  closed less than `:retain` ago.
+  closed less than `:retain` ago. Rows are read in steps that hold no scheduler, in the process that
+  asks.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
     * `:where` - only rows with these values of dimensions, which need not be among `:by`:
@@ -386,8 +387,6 @@ defmodule AdTally.Meter do
   `:reach` as well, the estimate of different users, and `:reach_low` and `:reach_high`, its bounds
   at two standard errors. All three are `nil` for a group with a key that had no room for a sketch
   in one of the windows: it may have had users there. Those are in the `:reach` of the last map.
-
-  Rows are read in steps that hold no scheduler, in the process that asks.
 
       iex> options = [name: Reporting, dimensions: [:campaign, :country], metrics: [:clicks], max_keys: 3]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:clock, :events} | options])

@@ -73,17 +73,19 @@ defmodule AdTally.Options do
     end
   end
 
-  def milliseconds!(options, name, default) do
+  def milliseconds!(options, name, default, most \\ @most_milliseconds) do
     case Keyword.get(options, name, default) do
-      milliseconds when is_integer(milliseconds) and milliseconds in 1..@most_milliseconds ->
+      milliseconds when is_integer(milliseconds) and milliseconds in 1..most ->
         milliseconds
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be milliseconds, an integer from 1 to " <>
-                "#{@most_milliseconds}, got: #{shown(other)}"
+              "expected #{inspect(name)} to be milliseconds, an integer from 1 to #{most}, got: #{shown(other)}"
     end
   end
+
+  # Milliseconds that a timer is set for.
+  def timer!(options, name, default), do: milliseconds!(options, name, default, @longest_timeout)
 
   def timeout!(options, default) do
     case Keyword.get(options, :timeout, default) do

@@ -29,6 +29,12 @@ defmodule AdTally.Sink do
         def reserved_names(_options), do: [:tenant]
       end
 
+  `AdTally.Window.counters/1` returns all rows at once. Read a window that may be large by
+  `AdTally.Window.stream_counters/1`.
+
+  A meter that is stopped waits for a sink as long as it makes progress: it takes a window, or reads
+  rows that no earlier attempt has read. See `:flush` in `AdTally.Meter.start_link/1`.
+
   Configure it in the meter's options as `{MyApp.BrokerSink, topic: "rollups"}`.
   `AdTally.Sink.Files` writes files.
   """

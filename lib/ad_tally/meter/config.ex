@@ -45,7 +45,7 @@ defmodule AdTally.Meter.Config do
     ahead = if clock == :system, do: max_ahead + tick, else: 0
     max_open_windows = max_open_windows!(options, div(lateness + ahead, window) + 2)
     max_keys = Options.max_keys!(options, 1_000_000)
-    {reach_by, sketches} = reach!(Keyword.get(options, :reach, false), dimensions, max_keys)
+    {reach_by, sketches} = within!(options, :reach, {[], nil}, &reach!(&1, dimensions, max_keys))
 
     %{
       name: name,
@@ -56,14 +56,14 @@ defmodule AdTally.Meter.Config do
       names: {metrics, length(dimensions), max_keys},
       reach_by: reach_by,
       sketches: sketches,
-      ids: ids!(Keyword.get(options, :dedupe, false)),
+      ids: within!(options, :dedupe, nil, &ids!/1),
       sinks: sinks,
       max_waiting: Options.count!(options, :max_waiting, 10_000),
       retain: Options.milliseconds!(options, :retain, 3_600_000),
-      flush: Options.milliseconds!(options, :flush, 4_000),
+      flush: Options.timer!(options, :flush, 4_000),
       on_late: on_late!(Keyword.get(options, :on_late)),
-      telemetry_interval: Options.milliseconds!(options, :telemetry_interval, 10_000),
-      warning_interval: Options.milliseconds!(options, :warning_interval, 60_000),
+      telemetry_interval: Options.timer!(options, :telemetry_interval, 10_000),
+      warning_interval: Options.timer!(options, :warning_interval, 60_000),
       tick: tick
     }
   end
@@ -136,7 +136,27 @@ defmodule AdTally.Meter.Config do
     most
   end
 
-  defp reach!(false, _dimensions, _max_keys), do: {[], nil}
+  # An option that has options itself: some of them have the names of others of the meter. They are not
+  # shown, since there may be a secret among them.
+  defp within!(options, name, nothing, check) do
+    case Keyword.get(options, name, false) do
+      false ->
+        nothing
+
+      options when is_list(options) ->
+        within!(name, fn -> check.(options) end)
+
+      _other ->
+        raise ArgumentError, "expected #{inspect(name)} to be false or a keyword list of options"
+    end
+  end
+
+  defp within!(name, check) do
+    check.()
+  rescue
+    error in ArgumentError ->
+      reraise ArgumentError, [message: "in #{inspect(name)}: #{error.message}"], __STACKTRACE__
+  end
 
   defp reach!(options, dimensions, max_keys) do
     options = Options.known!(options, [:by, :precision, :max_keys, :secret])
@@ -152,8 +172,6 @@ defmodule AdTally.Meter.Config do
     {Enum.map(places, &Enum.at(dimensions, &1)),
      {places, precision, max_keys, Options.secret!(options)}}
   end
-
-  defp ids!(false), do: nil
 
   defp ids!(options) do
     options = Options.known!(options, [:window, :capacity, :fingerprint_bits])

@@ -12,7 +12,11 @@ defmodule AdTally.Meter.Flush do
 
   # A process that answers late but works gets this much more.
   @grace 500
+  # More cannot be waited for.
+  @longest_wait 0xFFFF_FFFF
+  # Progress is looked for ten times in a timeout, but for very short and long ones.
   @shortest_step 10
+  @longest_step 1_000
 
   @doc """
   Asks a process for all it has: `:ok`, `{:left, count}` of what it has given up, or `:hangs` or
@@ -22,7 +26,7 @@ defmodule AdTally.Meter.Flush do
   def await(pid, timeout) do
     tag = Process.monitor(pid)
     GenServer.cast(pid, {:flush, {self(), tag}, timeout})
-    result = receive_answer(tag, timeout + @grace)
+    result = receive_answer(tag, min(timeout + @grace, @longest_wait))
     Process.demonitor(tag, [:flush])
     result
   end
@@ -40,7 +44,7 @@ defmodule AdTally.Meter.Flush do
   @doc "Begins, in the process that is asked. It gets `:check_flush` from now on, for `check/2`."
   @spec begin({pid(), reference()}, pos_integer(), progress :: term()) :: t()
   def begin(to, timeout, progress) do
-    step = timeout |> div(10) |> max(@shortest_step)
+    step = timeout |> div(10) |> max(@shortest_step) |> min(@longest_step)
     fields = [to: to, timeout: timeout, step: step, timer: timer(step), progress: progress]
     struct!(__MODULE__, [since: now()] ++ fields)
   end

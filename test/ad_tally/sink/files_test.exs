@@ -42,8 +42,16 @@ defmodule AdTally.Sink.FilesTest do
     unless ResidentMemory.known?(), do: @describetag(skip: "the system has no /proc/self/status")
 
     test "writes 300,000 rows with at most 64 MB more, and loses none", %{tmp_dir: dir} do
-      rows = 300_000
+      stop(300_000, dir)
+    end
 
+    @tag :exhaustive
+    @tag timeout: 300_000
+    test "writes 2,000,000 rows with at most 64 MB more, and loses none", %{tmp_dir: dir} do
+      stop(2_000_000, dir)
+    end
+
+    defp stop(rows, dir) do
       %{grown: grown, resident: resident, names: names} =
         FreshVM.call(LargeWindow, :stop, [rows, dir])
 
