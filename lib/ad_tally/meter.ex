@@ -466,7 +466,11 @@ defmodule AdTally.Meter do
       `:no_window`, and by metric
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of an event that was counted, 0 if none was
-    * `:memory_bytes` - of open windows and ids
+    * `:memory` - what the meter takes, in bytes, by what it is for: `:ids`, `:open_windows`,
+      `:retained_windows` and `:waiting_windows`. Retained are closed windows that `report/2` still
+      reads. Waiting are those that are not retained any more and that a sink has still to take, or
+      to which somebody still refers: a window is counted once
+    * `:memory_bytes` - their sum
     * `:sinks` - of each sink how many windows it took (`:delivered`), how many attempts
       `:failed`, how many windows are `:waiting`, and how many were `:dropped`
     * `:on_late` - where that is an option, how many late events were `:handed` to it, at how many
@@ -492,14 +496,40 @@ defmodule AdTally.Meter do
     {_meter, native, late} = running(name)
     %{events: events} = info = Native.meter_info(native)
     ask = fn request -> calling(name, fn -> request.(check_time.()) end) end
-    {closed_windows, deliveries} = ask.(&GenServer.call(name, :info, &1))
+    {closed_windows, deliveries, kept} = ask.(&GenServer.call(name, :info, &1))
     late_info = if late, do: %{on_late: ask.(&Late.info(late, &1))}, else: %{}
     sinks = for delivery <- deliveries, do: ask.(&Delivery.info(delivery, &1))
 
+    memory = memory(info, native, kept, fn -> raise_not_running(name) end)
+
     %{info | events: received(events)}
+    |> Map.drop([:id_bytes, :closed_bytes])
     |> Map.merge(late_info)
     |> Map.merge(%{closed_windows: closed_windows, sinks: sinks})
+    |> Map.merge(%{memory: memory, memory_bytes: sum(memory)})
   end
+
+  # Bytes by what takes them. What is closed and not retained is waiting, or was a moment ago.
+  defp memory(info, native, kept, gone) do
+    retained = Kept.bytes(kept, gone)
+
+    %{
+      ids: info.id_bytes,
+      open_windows: open_bytes(native, 0, 0),
+      retained_windows: retained,
+      waiting_windows: max(info.closed_bytes - retained, 0)
+    }
+  end
+
+  # A few windows at a time.
+  defp open_bytes(native, from, bytes) do
+    case Native.meter_open_bytes(native, from) do
+      {more, nil} -> bytes + more
+      {more, next} -> open_bytes(native, next, bytes + more)
+    end
+  end
+
+  defp sum(memory), do: memory |> Map.values() |> Enum.sum()
 
   defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
 
@@ -611,7 +641,7 @@ defmodule AdTally.Meter do
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}
 
   def handle_call(:info, _from, state),
-    do: {:reply, {state.sequence, state.deliveries}, state}
+    do: {:reply, {state.sequence, state.deliveries, state.kept}, state}
 
   # How long telemetry handlers may take when the meter stops.
   @telemetry_wait 1_000
@@ -709,7 +739,8 @@ defmodule AdTally.Meter do
     if state.told_memory == nil or now - state.told_memory >= state.config.telemetry_interval do
       info = Native.meter_info(state.native)
       kept = Kept.size(state.kept)
-      measured = %{bytes: info.memory_bytes, open_windows: info.open_windows, kept_windows: kept}
+      bytes = info |> memory(state.native, state.kept, fn -> exit(:normal) end) |> sum()
+      measured = %{bytes: bytes, open_windows: info.open_windows, kept_windows: kept}
       Emitter.memory(state.emitter, measured)
       %{state | told_memory: now}
     else

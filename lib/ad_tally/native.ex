@@ -129,6 +129,8 @@ defmodule AdTally.Native do
   def meter_close(_meter, _now), do: not_loaded()
   def meter_stop(_meter), do: not_loaded()
   def meter_open(_meter, _from), do: not_loaded()
+  def meter_window_bytes(_window), do: not_loaded()
+  def meter_open_bytes(_meter, _from), do: not_loaded()
   def meter_counters(_window), do: not_loaded()
   def meter_reach(_window), do: not_loaded()
   def meter_totals(_window), do: not_loaded()

@@ -3,7 +3,7 @@ defmodule AdTally.Meter.Kept do
   # The closed windows of a meter that reports still read, in a table that ends with the meter. Whoever
   # reports reads a few at a time: a message with 40,000 windows would hold a scheduler for 20 ms.
 
-  alias AdTally.Window
+  alias AdTally.{Native, Window}
 
   @read_at_once 100
 
@@ -15,7 +15,11 @@ defmodule AdTally.Meter.Kept do
   @spec put(t(), [Window.t()]) :: :ok
   def put(kept, windows) do
     now = System.monotonic_time(:millisecond)
-    Enum.each(windows, &:ets.insert(kept, {&1.sequence, now, &1.start, &1}))
+
+    Enum.each(windows, fn window ->
+      bytes = Native.meter_window_bytes(window.native)
+      :ets.insert(kept, {window.sequence, now, window.start, window, bytes})
+    end)
   end
 
   @doc "Forgets windows that were closed more than so many milliseconds ago."
@@ -38,6 +42,14 @@ defmodule AdTally.Meter.Kept do
   @spec size(t()) :: non_neg_integer()
   def size(kept), do: :ets.info(kept, :size)
 
+  @doc "Memory that they take. `gone` is called if the meter has ended."
+  @spec bytes(t(), (() -> no_return())) :: non_neg_integer()
+  def bytes(kept, gone),
+    do:
+      Enum.sum(
+        select(fn -> :ets.select(kept, [{{:_, :_, :_, :_, :"$1"}, [], [:"$1"]}]) end, gone)
+      )
+
   @doc """
   Those that begin at `from` or later and before `to`, in their order, some at a time: a list of lists.
   `gone` is called if the meter ends meanwhile.
@@ -47,7 +59,7 @@ defmodule AdTally.Meter.Kept do
   def stream(kept, from, to, gone) do
     # Any integer is less than an atom.
     spec = [
-      {{:_, :_, :"$1", :"$2"}, [{:andalso, {:>=, :"$1", from}, {:<, :"$1", to}}], [:"$2"]}
+      {{:_, :_, :"$1", :"$2", :_}, [{:andalso, {:>=, :"$1", from}, {:<, :"$1", to}}], [:"$2"]}
     ]
 
     Stream.unfold(fn -> :ets.select(kept, spec, @read_at_once) end, fn select ->

@@ -21,6 +21,8 @@ compile_error!("AdTally needs a 64-bit little-endian target");
 
 #[cfg(not(loom))]
 mod fetch;
+#[cfg(not(loom))]
+mod free;
 pub mod frequency_cap;
 mod memory;
 pub mod pin;

@@ -82,9 +82,7 @@ impl<L> Drop for Lines<L> {
         if self.mapping.len() > FREED_IN_PLACE
             && let Ok(nothing) = memmap2::MmapMut::map_anon(1)
         {
-            let mapping = std::mem::replace(&mut self.mapping, nothing);
-            // Without a thread to be had, the closure and the mapping in it are dropped here.
-            let _ = std::thread::Builder::new().name("ad_tally free".into()).spawn(move || drop(mapping));
+            crate::free::later(std::mem::replace(&mut self.mapping, nothing));
         }
     }
 }

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{
-    Batch, Closed, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, Written,
+    Batch, Closed, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, WindowRef, Written,
 };
 use ad_tally_core::sketch::{Coupon, Sketch};
 use ad_tally_core::{Add, Element, Error, HashedKey, KeyWriter, Meter, dedupe};
@@ -34,15 +33,15 @@ fn config() -> Config {
 }
 
 /// Closes windows in as many steps as that takes.
-fn close(meter: &Meter, now: u64) -> Vec<Arc<Window>> {
+fn close(meter: &Meter, now: u64) -> Vec<WindowRef> {
     all(|| meter.close(now))
 }
 
-fn stop(meter: &Meter) -> Vec<Arc<Window>> {
+fn stop(meter: &Meter) -> Vec<WindowRef> {
     all(|| meter.stop())
 }
 
-fn all(step: impl Fn() -> Closed) -> Vec<Arc<Window>> {
+fn all(step: impl Fn() -> Closed) -> Vec<WindowRef> {
     let mut windows = Vec::new();
     loop {
         let closed = step();
@@ -217,7 +216,7 @@ proptest! {
         let (mut ids, mut first, mut newest, mut now) = (HashSet::new(), 0, 0_u64, BEGIN);
         let mut counts = [0; 6];
         let mut left_out = [[0_i128; 2]; 4];
-        let check = |closed: Vec<Arc<Window>>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
+        let check = |closed: Vec<WindowRef>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
             for window in closed {
                 let (rows_expected, users_expected) = expected.remove(&window.number).expect("one that has events");
                 assert_eq!(rows(&window), rows_expected);
@@ -427,7 +426,7 @@ fn ended(meter: &Meter) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 /// All that is in windows.
-fn contents(windows: &[Arc<Window>]) -> impl PartialEq + std::fmt::Debug + use<> {
+fn contents(windows: &[WindowRef]) -> impl PartialEq + std::fmt::Debug + use<> {
     let overflow = |window: &Window| (window.overflow(), window.reach_overflow().map(|sketch| sketch.to_bytes()));
     windows.iter().map(|window| (window.number, rows(window), users(window), overflow(window))).collect::<Vec<_>>()
 }
@@ -680,6 +679,34 @@ fn a_step_closes_some_windows_and_the_others_stay_open_until_their_turn() {
     assert!(!meter.stop().is_all);
     assert_eq!(record_at(&meter, &sent(WINDOWS - 1), later), Outcome::Late);
     assert_eq!(stop(&meter).len(), 36);
+}
+
+#[test]
+fn what_closed_windows_take_is_counted_while_somebody_refers_to_them() {
+    let meter = meter(&Config { lateness: 0, ..config() });
+    let sent = |step: u64| Sent {
+        id: None,
+        at: BEGIN + step / 10 * MINUTE,
+        key: (step as i64, 1),
+        amounts: [1, 1],
+        user: step,
+    };
+    (0..500).for_each(|step| assert_eq!(record(&meter, &sent(step)), Outcome::Applied));
+    let open: usize = meter.open_windows(0, usize::MAX).iter().map(|window| window.bytes()).sum();
+    assert_eq!((meter.info().closed_bytes, open > 50 * 1_000), (0, true));
+    let mut windows = stop(&meter);
+    let of = |windows: &[WindowRef]| windows.iter().map(|window| window.bytes()).sum::<usize>();
+    assert_eq!((windows.len(), meter.info().closed_bytes), (50, open));
+    assert_eq!(of(&windows), open);
+    windows.truncate(20);
+    // The others are freed by another thread.
+    let begin = std::time::Instant::now();
+    while meter.info().closed_bytes != of(&windows) && begin.elapsed().as_secs() < 60 {
+        std::thread::yield_now();
+    }
+    assert_eq!(meter.info().closed_bytes, of(&windows));
+    drop(meter);
+    windows.iter().for_each(|window| assert_eq!(rows(window).len(), 10));
 }
 
 #[test]

@@ -47,6 +47,8 @@ rustler::atoms! {
     events,
     open_windows,
     newest,
+    id_bytes,
+    closed_bytes,
     forgotten,
     huge_bytes,
     tiers,

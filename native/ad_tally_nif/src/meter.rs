@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::meter::{
-    Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, Window, Written,
+    Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, WindowRef, Written,
 };
 use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret, Seed};
@@ -32,7 +32,7 @@ use crate::terms::{self, Layout, Raw, with_layout, word};
 /// A meter, with the names of its metrics.
 pub struct Table {
     meter: Meter,
-    metrics: Vec<u64>,
+    metrics: Arc<[u64]>,
     /// How many dimensions an event has.
     dimensions: usize,
     /// The last event that was refused.
@@ -49,8 +49,8 @@ struct Refused {
 
 /// A window of a meter.
 pub struct Period {
-    window: Arc<Window>,
-    metrics: Vec<u64>,
+    window: WindowRef,
+    metrics: Arc<[u64]>,
 }
 
 resource!(Table, c"meter", "an AdTally.Meter", owner: owner);
@@ -582,13 +582,31 @@ fn meter_open<'a>(env: Env<'a>, table: Term<'a>, from: u64) -> NifResult<Term<'a
     Ok(periods(env, table, table.meter.open_windows(table.meter.first_from(from), LISTED)))
 }
 
-fn periods<'a>(env: Env<'a>, table: &Table, windows: Vec<Arc<Window>>) -> Term<'a> {
-    let period = |window: Arc<Window>| {
+fn periods<'a>(env: Env<'a>, table: &Table, windows: Vec<WindowRef>) -> Term<'a> {
+    let period = |window: WindowRef| {
         let (begin, end) = table.meter.bounds(window.number);
         let rows = window.keys();
         (begin, end, rows, resource::make(env, Period { window, metrics: table.metrics.clone() })).encode(env)
     };
     windows.into_iter().map(period).collect::<Vec<Term<'a>>>().encode(env)
+}
+
+/// Memory that a window takes.
+#[rustler::nif]
+fn meter_window_bytes<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
+    let Period { window, .. } = resource::expect(period)?;
+    Ok(window.bytes().encode(env))
+}
+
+/// Memory of the meter itself and of open windows, the first ones that begin at that time or later, and where the next ones
+/// begin; or nil if there are none.
+#[rustler::nif]
+fn meter_open_bytes<'a>(env: Env<'a>, table: Term<'a>, from: u64) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let windows = table.meter.open_windows(table.meter.first_from(from), LISTED);
+    let next = windows.last().map(|window| table.meter.bounds(window.number).1);
+    let own = if from == 0 { table.meter.own_bytes() } else { 0 };
+    Ok((own + windows.iter().map(|window| window.bytes()).sum::<usize>(), next).encode(env))
 }
 
 /// A walk over the rows of a window, for `counters_rows`, and what had no row.
@@ -653,7 +671,8 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::excluded(), Term::map_from_pairs(env, &excluded)?),
         (atoms::open_windows(), info.open_windows.encode(env)),
         (atoms::newest(), info.newest.encode(env)),
-        (atoms::memory_bytes(), info.memory_bytes.encode(env)),
+        (atoms::id_bytes(), info.id_bytes.encode(env)),
+        (atoms::closed_bytes(), info.closed_bytes.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs)
 }

@@ -425,9 +425,7 @@ impl Drop for Keyed {
     fn drop(&mut self) {
         if self.bytes() > FREED_IN_PLACE {
             let nothing = Shards { writers: Box::default(), width: self.width, release: None };
-            let shards = std::mem::replace(&mut self.shards, nothing);
-            // Without a thread to be had, the closure and the rows in it are dropped here.
-            let _ = std::thread::Builder::new().name("ad_tally free".into()).spawn(move || drop(shards));
+            crate::free::later(std::mem::replace(&mut self.shards, nothing));
         }
     }
 }

@@ -26,16 +26,17 @@ pub use self::ahead::Ahead;
 pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::open::OpenWindows;
 use self::window::Places;
-pub use self::window::Window;
+pub use self::window::{Window, WindowRef};
 use crate::counters::{self, Added};
 use crate::dedupe::{self, Dedupe, Id, Quads};
 use crate::error::Error;
+use crate::free;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::keyed::check_max_keys;
 use crate::pin::{Announced, Current, Pinned, REGISTRY};
 use crate::row::MAX_METRICS;
 use crate::sketch::{Coupon, Secret, Sketch};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, AtomicUsize};
 use crate::tally::Tally;
 
 /// Times are below this, some 4,400 years after 1970.
@@ -158,15 +159,17 @@ pub struct Info {
     pub open_windows: usize,
     /// The newest time of an event that was counted.
     pub newest: u64,
-    /// Memory of open windows and ids.
-    pub memory_bytes: usize,
+    /// Memory of ids.
+    pub id_bytes: usize,
+    /// Memory of closed windows that somebody still refers to.
+    pub closed_bytes: usize,
 }
 
 /// Windows that were closed together, from old to new: nothing is recorded in them any more. Those without events are not among
 /// them.
 pub struct Closed {
     /// Some at most, so that whoever begins a window meanwhile does not wait for long.
-    pub windows: Vec<Arc<Window>>,
+    pub windows: Vec<WindowRef>,
     /// Whether that was all that was to be closed: otherwise there is more to be asked for.
     pub is_all: bool,
 }
@@ -190,6 +193,8 @@ pub struct Meter {
     /// some.
     windows: Mutex<BTreeMap<u64, Arc<Window>>>,
     max_open_windows: usize,
+    /// Of closed windows that somebody still refers to.
+    closed_bytes: Arc<AtomicUsize>,
     events: Tally<KINDS>,
     left_out: [Mutex<Vec<i128>>; LEFT_OUT],
     /// The times of the last events that were.
@@ -210,6 +215,14 @@ enum Step {
     Done(Outcome),
     /// There is no window of that number yet.
     Begin(u64),
+}
+
+impl Drop for Meter {
+    /// There may be many windows, and whoever drops a meter has not asked to free them.
+    fn drop(&mut self) {
+        let open = std::mem::replace(&mut self.open, Current::new(Arc::new(OpenWindows::none(u64::MAX))));
+        free::later((open, std::mem::take(self.windows.get_mut())));
+    }
 }
 
 /// The windows of a meter that are open, pinned for an event.
@@ -302,6 +315,7 @@ impl Meter {
             newest: AtomicU64::new(0),
             windows: Mutex::default(),
             max_open_windows,
+            closed_bytes: Arc::default(),
             events: Tally::new(),
             left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
             last_left_out: Default::default(),
@@ -519,7 +533,9 @@ impl Meter {
         if windows.len() >= self.max_open_windows {
             return Err(Outcome::NoWindow);
         }
-        let window = Arc::new(Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed));
+        let closed = self.closed_bytes.clone();
+        let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed, closed);
+        let window = Arc::new(window);
         windows.insert(number, window.clone());
         self.open.replace(Arc::new(open.with(window, self.window)), &REGISTRY);
         Ok(())
@@ -560,18 +576,25 @@ impl Meter {
         while closed.len() < CLOSED_AT_ONCE
             && let Some(window) = windows.first_entry().filter(|window| *window.key() < first)
         {
-            closed.push(window.remove());
+            closed.push(WindowRef::new(window.remove()));
         }
         // One may have begun for an event that turned out to be a copy.
         closed.retain(|window| !window.is_empty());
+        closed.iter().for_each(|window| window.note_closed());
         Closed { windows: closed, is_all: beyond.is_none() }
     }
 
     /// Windows that are open and have events, from the one of a number on: the first ones of them from old to new, as they are
     /// now.
     #[must_use]
-    pub fn open_windows(&self, from: u64, most: usize) -> Vec<Arc<Window>> {
-        self.windows.lock().range(from..).take(most).map(|(_, window)| window.clone()).collect()
+    pub fn open_windows(&self, from: u64, most: usize) -> Vec<WindowRef> {
+        self.windows.lock().range(from..).take(most).map(|(_, window)| WindowRef::new(window.clone())).collect()
+    }
+
+    /// Memory of the meter itself, without ids and windows.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<OpenWindows>() + self.events.bytes()
     }
 
     /// The number of the first window that is not closed.
@@ -596,8 +619,7 @@ impl Meter {
     #[must_use]
     pub fn info(&self) -> Info {
         let count = |outcome: Outcome| self.events.get(outcome as usize);
-        let windows = self.open_windows(0, usize::MAX);
-        let ids = self.dedupe.as_ref().map_or(0, Dedupe::memory_bytes);
+        let open_windows = self.windows.lock().len();
         Info {
             events: Counts {
                 applied: count(Outcome::Applied),
@@ -609,9 +631,10 @@ impl Meter {
                 refused: self.events.get(REFUSED),
             },
             left_out: std::array::from_fn(|outcome| self.left_out[outcome].lock().clone()),
-            open_windows: windows.len(),
+            open_windows,
             newest: self.newest.load(Relaxed),
-            memory_bytes: size_of::<Self>() + ids + windows.iter().map(|window| window.bytes()).sum::<usize>(),
+            id_bytes: self.dedupe.as_ref().map_or(0, Dedupe::memory_bytes),
+            closed_bytes: self.closed_bytes.load(Relaxed),
         }
     }
 

@@ -1,15 +1,18 @@
 //! The tables of one window.
 
 use std::ops::ControlFlow;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::ReachConfig;
 use crate::counters::{self, Added};
+use crate::free;
 use crate::key::{self, HashedKey, Seed};
 use crate::keyed::{Found, Line};
 use crate::reach::{self, Linked, Near};
 use crate::sketch::{Coupon, Secret, Sketch};
+use crate::sync::AtomicUsize;
 
 /// What was recorded in a window.
 pub struct Window {
@@ -17,6 +20,41 @@ pub struct Window {
     pub number: u64,
     counters: Arc<counters::Table>,
     reach: Option<Reach>,
+    /// What it takes once it is closed, and where that is counted until it is dropped.
+    bytes: AtomicUsize,
+    closed_bytes: Arc<AtomicUsize>,
+}
+
+/// A share in a window. When the last one is dropped the window is freed by a thread of its own: a list of thousands may be
+/// dropped at once.
+pub struct WindowRef(Option<Arc<Window>>);
+
+impl WindowRef {
+    pub(super) fn new(window: Arc<Window>) -> Self {
+        Self(Some(window))
+    }
+}
+
+impl Deref for WindowRef {
+    type Target = Window;
+
+    fn deref(&self) -> &Window {
+        self.0.as_deref().unwrap_or_else(|| unreachable!("there until it is dropped"))
+    }
+}
+
+impl Drop for WindowRef {
+    fn drop(&mut self) {
+        if let Some(window) = self.0.take().and_then(Arc::into_inner) {
+            free::later(window);
+        }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.closed_bytes.fetch_sub(*self.bytes.get_mut(), Relaxed);
+    }
 }
 
 /// The sketches of a window. A row of counters has the word of its sketch's row, once that was looked for: of many keys that
@@ -43,7 +81,15 @@ impl Places<'_> {
 }
 
 impl Window {
-    pub(super) fn new(number: u64, metrics: usize, max_keys: usize, reach: Option<&ReachConfig>, seed: &Seed) -> Self {
+    /// One without events. What it takes once it is closed is counted in `closed_bytes`.
+    pub(super) fn new(
+        number: u64,
+        metrics: usize,
+        max_keys: usize,
+        reach: Option<&ReachConfig>,
+        seed: &Seed,
+        closed_bytes: Arc<AtomicUsize>,
+    ) -> Self {
         let reach = reach.map(|reach| {
             let empty = Sketch::new(reach.precision, reach.secret.as_ref().map(Secret::check));
             let empty = empty.unwrap_or_else(|_| unreachable!("checked when the meter was made"));
@@ -51,7 +97,7 @@ impl Window {
             Reach { table, empty, by: reach.by.clone() }
         });
         let counters = counters::Table::of_events(metrics, reach.is_some(), max_keys, seed.clone());
-        Self { number, counters: Arc::new(counters), reach }
+        Self { number, counters: Arc::new(counters), reach, bytes: AtomicUsize::new(0), closed_bytes }
     }
 
     /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
@@ -233,7 +279,14 @@ impl Window {
     /// Memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.counters.bytes() + self.reach.as_ref().map_or(0, |reach| reach.table.bytes())
+        size_of::<Self>() + self.counters.bytes() + self.reach.as_ref().map_or(0, |reach| reach.table.bytes())
+    }
+
+    /// Has what it takes be counted among closed windows, until it is dropped. Once, when nothing is recorded in it any more.
+    pub(super) fn note_closed(&self) {
+        let bytes = self.bytes();
+        self.bytes.store(bytes, Relaxed);
+        self.closed_bytes.fetch_add(bytes, Relaxed);
     }
 }
 
@@ -255,7 +308,7 @@ mod tests {
         const THREADS: u64 = 4;
         let seed = Seed::random();
         let config = ReachConfig { by: vec![0], precision: 6, max_keys: 10, secret: None };
-        let window = Window::new(0, 1, 10_000, Some(&config), &seed);
+        let window = Window::new(0, 1, 10_000, Some(&config), &seed, Arc::default());
         let show = |user: u64, slot: usize| {
             let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
             let mut writer = KeyWriter::tuple(&mut room, &seed, 2).expect("an arity");
