@@ -4,6 +4,7 @@
 mod support;
 
 use std::ops::ControlFlow;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -125,6 +126,24 @@ fn threads_together_fill_the_budget_and_never_pass_it() {
     assert_eq!(counters.info().keys, 1_000);
     assert_eq!(counters.info().overflow, [i128::from(refused)]);
     assert_eq!(sum(counters.rows()), 1_000);
+}
+
+#[test]
+fn threads_that_add_the_last_key_of_the_budget_at_once_all_find_its_row() {
+    for round in 0..2_000 {
+        let counters = Counters::new(1, 1).expect("one metric");
+        let together = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    let added = key(0).with(counters.seed(), |key| counters.add(key, 0, 1));
+                    assert_eq!(added, Added::Row, "round {round}");
+                });
+            }
+        });
+        assert_eq!(sum(counters.drain().rows), 4);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod words;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{self, Acquire, Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -50,6 +50,8 @@ pub(crate) struct Keyed {
     seed: Seed,
     /// Keys that have a row, or are about to get one.
     keys: AtomicUsize,
+    /// Keys whose row the index names. Once the budget is used up, a key that is not found has none and gets none.
+    placed: AtomicUsize,
     /// Memory of indices and arenas, and what the rows own besides.
     allocated: AtomicUsize,
 }
@@ -135,6 +137,7 @@ impl Keyed {
             max_keys,
             seed,
             keys: AtomicUsize::new(0),
+            placed: AtomicUsize::new(0),
             allocated: AtomicUsize::new(0),
         }
     }
@@ -261,8 +264,9 @@ impl Keyed {
     #[cold]
     pub(crate) fn insert(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
         let shard = self.shard(key.hash);
-        if self.keys.load(Relaxed) >= self.max_keys {
-            // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none.
+        if self.placed.load(Acquire) >= self.max_keys {
+            // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none. Not
+            // asked of `keys`, which counts a row before it can be found.
             return self.find(key);
         }
         let mut writer = self.shards.writers[shard].lock();
@@ -282,6 +286,7 @@ impl Keyed {
         writer.keys += 1;
         self.allocated.fetch_add(grown, Relaxed);
         entries.place(key.hash, words, 0);
+        self.placed.fetch_add(1, Ordering::Release);
         entries.find(key.hash, |entry| entry.row() == words).map(Found::new)
     }
 
