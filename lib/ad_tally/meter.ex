@@ -39,6 +39,13 @@ defmodule AdTally.Meter do
   open. With `clock: :events`, for replays of old logs, the clock is the time of the newest
   event: where none come, nothing is closed until the meter stops.
 
+  The system's time is the VM's, `System.system_time/1`, everywhere in AdTally. A VM started with
+  `+C multi_time_warp` follows a clock that is set by hours within a minute; the default,
+  `+C no_time_warp`, keeps its own time and drifts towards the clock by one percent. After a step
+  forward, windows whose time has passed are closed. After a step back, events of windows that were
+  closed are not late: such a window opens again, and what comes now is closed and delivered as
+  another window of the same start.
+
   Events that were late, copies or too far ahead are counted all the same, with their metrics, and
   those that were refused as events: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
 

@@ -88,6 +88,8 @@ defmodule AdTally.Native do
   def read_in_place(_wanted), do: not_loaded()
   def library_info, do: not_loaded()
   def shown(_term), do: not_loaded()
+  def clock_now, do: not_loaded()
+  def dirty_clock_now, do: not_loaded()
   def thread_time, do: not_loaded()
   def dirty_thread_time, do: not_loaded()
   def busy_dirty_scheduler(_microseconds), do: not_loaded()

@@ -8,10 +8,15 @@ defmodule AdTally.Test.FreshVM do
   Calls a function of a compiled module and returns its result.
 
   With `:stderr`, what the VM writes to its standard error goes to the file of that
-  name, which takes a POSIX shell.
+  name, which takes a POSIX shell. `:args` and `:env` are more arguments and variables of
+  its environment, as charlists.
   """
   def call(module, function, arguments, options \\ []) do
-    {:ok, peer, _node} = :peer.start_link(Map.merge(vm(), stderr(options[:stderr])))
+    vm = Map.merge(vm(), stderr(options[:stderr]))
+    vm = Map.update!(vm, :args, &(&1 ++ Keyword.get(options, :args, [])))
+    env = Keyword.get(options, :env, [])
+    vm = Map.update(vm, :env, env, &(&1 ++ env))
+    {:ok, peer, _node} = :peer.start_link(vm)
 
     try do
       {:ok, _} = :peer.call(peer, :application, :ensure_all_started, [:elixir])

@@ -792,11 +792,41 @@ fn the_systems_time_alone_closes_windows_and_no_event_is_late_before_that() {
         assert_eq!(closed(end + MINUTE), [(BEGIN, end)]);
         assert_eq!(record(BEGIN, end + MINUTE), Outcome::Late);
         assert_eq!(record(end, end + MINUTE), Outcome::Applied);
-        // A clock that goes back opens nothing again.
+        // A clock that goes back closes nothing twice.
         assert_eq!(closed(0), []);
-        assert_eq!(record(BEGIN, BEGIN), Outcome::Late);
+        assert_eq!(closed(end + MINUTE), []);
+        assert_eq!(record(BEGIN, end + MINUTE), Outcome::Late);
         assert_eq!(stop(&meter).len(), 2);
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_opens_windows_again_and_nothing_is_late_or_lost() {
+    let meter = meter(&Config { max_ahead: Some(MINUTE), lateness: 0, dedupe: None, ..config() });
+    let send =
+        |at: u64, now: u64| record_at(&meter, &Sent { id: None, at, key: (1, 1), amounts: [1, 0], user: NOBODY }, now);
+    let impressions = |closed: &[Arc<Window>]| closed.iter().map(|window| rows(window)[&(1, 1)][0]).collect::<Vec<_>>();
+    for now in [BEGIN, BEGIN + 180 * MINUTE] {
+        assert_eq!(impressions(&close(&meter, now)), []);
+        assert_eq!(send(now, now), Outcome::Applied);
+        assert_eq!(impressions(&close(&meter, now + MINUTE)), [1]);
+        assert_eq!(send(now, now + MINUTE), Outcome::Late);
+    }
+    // By three hours. What was closed is not closed again, and more of the same window comes in a second part.
+    assert_eq!(impressions(&close(&meter, BEGIN)), []);
+    assert_eq!(send(BEGIN, BEGIN), Outcome::Applied);
+    assert_eq!(send(BEGIN - 1, BEGIN), Outcome::Late);
+    assert_eq!(send(BEGIN + 2 * MINUTE, BEGIN), Outcome::Future);
+    assert_eq!(send(BEGIN + 180 * MINUTE, BEGIN), Outcome::Future);
+    assert_eq!(impressions(&close(&meter, BEGIN + MINUTE)), [1]);
+    assert_eq!(send(BEGIN, BEGIN + MINUTE), Outcome::Late);
+    // And on again.
+    let later = BEGIN + 200 * MINUTE;
+    assert_eq!(impressions(&close(&meter, later)), []);
+    assert_eq!(send(later, later), Outcome::Applied);
+    assert_eq!(impressions(&stop(&meter)), [1]);
+    assert_eq!(impressions(&close(&meter, BEGIN)), []);
+    assert_eq!(send(BEGIN, BEGIN), Outcome::Late);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use cpu_time::ThreadTime;
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
+use crate::clock;
 use crate::counters::Table;
 use crate::event;
 use crate::hot::hot;
@@ -48,6 +49,18 @@ fn library_info() -> (&'static str, bool, bool) {
 #[rustler::nif]
 fn shown(term: Term<'_>) -> String {
     crate::shown::shown(term)
+}
+
+/// The system's time as functions without a time argument have it, in milliseconds.
+#[rustler::nif]
+fn clock_now() -> u64 {
+    clock::now()
+}
+
+/// The same on a dirty scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dirty_clock_now() -> u64 {
+    clock::now()
 }
 
 /// Which thread of a scheduler this is, and the nanoseconds it has worked: what others do meanwhile is not in them.

@@ -189,6 +189,8 @@ pub struct Meter {
     seed: Seed,
     dedupe: Option<Dedupe>,
     newest: AtomicU64,
+    /// The system's time when windows were last closed by it.
+    clock: AtomicU64,
     /// Those that are open, and those that are closed and still to be handed over, by number. Locked by whoever opens or closes
     /// some.
     windows: Mutex<BTreeMap<u64, Arc<Window>>>,
@@ -307,6 +309,7 @@ impl Meter {
             window,
             lateness,
             max_ahead,
+            clock: AtomicU64::new(0),
             metrics,
             max_keys,
             reach: config.reach.clone(),
@@ -549,8 +552,27 @@ impl Meter {
 
     /// Closes the windows whose time has passed: whose end is not after the system's time or, where that is not asked for, the
     /// newest event's, less the lateness.
+    ///
+    /// Where the system's time is earlier than it was the last time, windows open again: an event is late only by the clock
+    /// that there is. What was closed of them stays closed, and they are closed once more with what comes now.
     pub fn close(&self, now: u64) -> Closed {
-        self.close_before(self.first_in_time(|| now))
+        let first = self.first_in_time(|| now);
+        if self.max_ahead.is_some() && now < self.clock.swap(now, Relaxed) {
+            self.open_again(first, now);
+        }
+        self.close_before(first)
+    }
+
+    #[cold]
+    fn open_again(&self, first: u64, now: u64) {
+        let _windows = self.windows.lock();
+        let open = self.open.pin().to_arc();
+        // Not after `stop`.
+        if first < open.first && open.first < u64::MAX {
+            self.open.replace(Arc::new(open.without(first, std::iter::empty())), &REGISTRY);
+        }
+        // So that times are compared with the clock again.
+        self.newest.fetch_min(now, Relaxed);
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
