@@ -538,6 +538,55 @@ defmodule AdTally.Meter do
 
   defp sum(memory), do: memory |> Map.values() |> Enum.sum()
 
+  @doc """
+  Closes all windows that have events now, and returns once every sink has taken them: for tests, and
+  before a move of the meter that was planned.
+
+  Windows up to that of the newest event are closed. Those whose time has not passed yet are marked as
+  partial; what comes for them, or for windows before them, later is `:late`. The meter goes on with
+  newer windows. To be called by any process but one of a sink.
+
+    * `:ok` - every sink has answered `:ok` for all windows closed until now
+    * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or
+      `:infinity`). The windows are closed all the same and will be delivered
+    * `{:error, :dropped}` - a sink will not get one of them, because more than `:max_waiting` waited
+
+  Raises `ArgumentError` for another timeout, and for a meter that does not run.
+
+      iex> options = [name: ClosingEarly, dimensions: [:campaign], metrics: [:clicks]]
+      iex> {:ok, _meter} = AdTally.Meter.start_link(options)
+      iex> now = System.system_time(:millisecond)
+      iex> click = %AdTally.Event{at: now, dimensions: {42}, metrics: [clicks: 1]}
+      iex> :ok = AdTally.Meter.record(ClosingEarly, click)
+      iex> AdTally.Meter.close(ClosingEarly)
+      :ok
+      iex> AdTally.Meter.record(ClosingEarly, click)
+      :late
+      iex> AdTally.Meter.report(ClosingEarly)
+      [%{campaign: 42, clicks: 1}]
+  """
+  @spec close(name(), timeout()) :: :ok | {:error, :timeout | :dropped}
+  def close(name, timeout \\ 5_000) do
+    check_time = time_limit([timeout: timeout], 5_000, {__MODULE__, :close, [name, timeout]})
+    running(name)
+
+    try do
+      calling(name, fn ->
+        {sequences, deliveries} = GenServer.call(name, :close, check_time.())
+        await(deliveries, sequences, check_time)
+      end)
+    catch
+      :exit, {:timeout, _call} -> {:error, :timeout}
+    end
+  end
+
+  defp await([], _sequences, _check_time), do: :ok
+
+  defp await([delivery | deliveries], sequences, check_time) do
+    with :ok <- Delivery.await(delivery, sequences, check_time.()),
+         do: await(deliveries, sequences, check_time)
+  end
+
   defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
 
   # Who is given late events, also while the meter is stopping.
@@ -646,6 +695,20 @@ defmodule AdTally.Meter do
 
   # What was closed before is kept by now.
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}
+
+  def handle_call(:close, _from, state) do
+    before = state.sequence
+    now = System.system_time(:millisecond)
+    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
+    %{events: events, newest: newest} = Native.meter_info(state.native)
+
+    state =
+      if events.applied + events.overflow > 0,
+        do: close(state, true, fn -> Native.meter_close_through(state.native, newest) end),
+        else: state
+
+    {:reply, {{before, state.sequence}, state.deliveries}, state}
+  end
 
   def handle_call(:info, _from, state),
     do: {:reply, {state.sequence, state.deliveries, state.kept}, state}

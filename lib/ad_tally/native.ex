@@ -129,6 +129,7 @@ defmodule AdTally.Native do
   def meter_forget(_name, _meter), do: not_loaded()
   def meter_refuse(_meter, _events, _reason), do: not_loaded()
   def meter_close(_meter, _now), do: not_loaded()
+  def meter_close_through(_meter, _at), do: not_loaded()
   def meter_stop(_meter), do: not_loaded()
   def meter_open(_meter, _from), do: not_loaded()
   def meter_window_bytes(_window), do: not_loaded()

@@ -5,7 +5,8 @@ defmodule AdTally.Window do
 
     * `:start`, `:end` - Unix milliseconds; events are from `start` to just before `end`
     * `:sequence` - 1, 2, 3 and so on, in the order in which a meter's windows are closed
-    * `:partial` - whether it was closed before its time, because the meter was stopped
+    * `:partial` - whether it was closed before its time, because the meter was stopped or by
+      `AdTally.Meter.close/2`
     * `:meter`, `:node`, `:epoch` - which meter on which node, and which start of it: the same
       `{node, epoch, sequence}` is the same window, however often it is delivered
     * `:dimensions`, `:metrics`, `:reach_by` - the names in its rows

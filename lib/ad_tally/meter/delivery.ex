@@ -30,7 +30,12 @@ defmodule AdTally.Meter.Delivery do
     # Rows of the first window that the sink's attempt has read, and the most that any attempt has.
     rows_read: nil,
     most_read: 0,
-    flushing: nil
+    flushing: nil,
+    # Sequences of the last window that came and of the last one that was given up.
+    newest: 0,
+    newest_dropped: 0,
+    # Who waits for windows to be delivered, with the sequence of the last one: {sequence, caller}.
+    awaiting: []
   ]
 
   def start_link(meter, sink, options, most, emitter),
@@ -42,6 +47,11 @@ defmodule AdTally.Meter.Delivery do
   # Waits until nothing is left to deliver, for as long as windows are taken, or rows are read that no
   # attempt has read before: a sink that fails at the same row again and again makes no progress.
   def flush(delivery, timeout), do: Flush.await(delivery, timeout)
+
+  # Returns once all windows up to a sequence are delivered, or {:error, :dropped} once one of them is
+  # given up, from now on or since a sequence before.
+  def await(delivery, sequences, timeout),
+    do: GenServer.call(delivery, {:await, sequences}, timeout)
 
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
@@ -57,8 +67,9 @@ defmodule AdTally.Meter.Delivery do
   def handle_cast({:deliver, windows}, state) do
     queue = Enum.reduce(windows, state.queue, &:queue.in/2)
 
-    {:noreply,
-     %{state | queue: queue, length: state.length + length(windows)} |> bound() |> go_on()}
+    newest = List.last(windows).sequence
+    state = %{state | queue: queue, length: state.length + length(windows), newest: newest}
+    {:noreply, state |> bound() |> go_on()}
   end
 
   def handle_cast({:flush, to, timeout}, state) do
@@ -73,12 +84,22 @@ defmodule AdTally.Meter.Delivery do
     {:reply, Map.put(info, :waiting, state.length), state}
   end
 
+  def handle_call({:await, {before, _last}}, _from, %{newest_dropped: dropped} = state)
+      when dropped > before,
+      do: {:reply, {:error, :dropped}, state}
+
+  def handle_call({:await, {_before, last}}, from, state) do
+    # Whoever waits cannot wait for a long pause to pass.
+    state = %{resume(state) | awaiting: [{last, from} | state.awaiting]}
+    {:noreply, state |> answer_awaiting() |> go_on()}
+  end
+
   @impl true
   def handle_info({:DOWN, monitor, :process, pid, reason}, %{attempt: {pid, monitor}} = state) do
     state = %{state | attempt: nil}
 
     case reason do
-      {:shutdown, :delivered} -> {:noreply, state |> delivered() |> go_on()}
+      {:shutdown, :delivered} -> {:noreply, state |> delivered() |> answer_awaiting() |> go_on()}
       {:shutdown, {:refused, reason}} -> {:noreply, failed(state, reason)}
       reason -> {:noreply, failed(state, reason)}
     end
@@ -120,10 +141,27 @@ defmodule AdTally.Meter.Delivery do
     tell(:dropped, %{waiting: length - 1}, dropped, state)
 
     queue = Enum.reduce(kept, queue, &:queue.in_r/2)
-    bound(%{state | queue: queue, length: length - 1, dropped: state.dropped + 1})
+    state = %{state | queue: queue, length: length - 1, dropped: state.dropped + 1}
+
+    bound(%{
+      answer(state, {:error, :dropped}, &(&1 >= dropped.sequence))
+      | newest_dropped: dropped.sequence
+    })
   end
 
   defp bound(state), do: state
+
+  # Windows are delivered in their order.
+  defp answer_awaiting(state) do
+    first = if state.length == 0, do: state.newest + 1, else: :queue.get(state.queue).sequence
+    answer(state, :ok, &(&1 < first))
+  end
+
+  defp answer(state, answer, whom) do
+    {answered, awaiting} = Enum.split_with(state.awaiting, fn {last, _from} -> whom.(last) end)
+    Enum.each(answered, fn {_last, from} -> GenServer.reply(from, answer) end)
+    %{state | awaiting: awaiting}
+  end
 
   defp go_on(%{length: 0, flushing: flushing} = state) when flushing != nil do
     Flush.answer(flushing, :ok)

@@ -558,6 +558,13 @@ fn meter_close<'a>(env: Env<'a>, table: Term<'a>, now: u64) -> NifResult<Term<'a
     Ok(closed(env, table, table.meter.close(now)))
 }
 
+/// Closes the window of a time and those before. Returns as `meter_close`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_close_through<'a>(env: Env<'a>, table: Term<'a>, at: u64) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    Ok(closed(env, table, table.meter.close_through(at)))
+}
+
 /// Closes all windows, and those that are to come. It is left in order then: what is recorded by somebody who still has it,
 /// the rest of a list, is late. Returns as `meter_close`.
 #[rustler::nif(schedule = "DirtyCpu")]

@@ -575,6 +575,11 @@ impl Meter {
         self.newest.fetch_min(now, Relaxed);
     }
 
+    /// Closes the window of a time and those before, whether or not their time has passed.
+    pub fn close_through(&self, at: u64) -> Closed {
+        self.close_before(at / self.window + 1)
+    }
+
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
     pub fn stop(&self) -> Closed {
         self.close_before(u64::MAX)
