@@ -19,9 +19,9 @@ defmodule AdTally.Meter.Emitter do
   @enforce_keys [:config, :meter, :native, :told, :told_at, :judged]
   defstruct @enforce_keys ++
               [
+                # Events, and :events and :memory where an event with the numbers of that moment is due.
                 queue: :queue.new(),
                 length: 0,
-                # What is to be told of events and memory once the attempt is over.
                 events_due: false,
                 memory: nil,
                 attempt: nil,
@@ -78,19 +78,23 @@ defmodule AdTally.Meter.Emitter do
     {:noreply, go_on(state)}
   end
 
+  def handle_cast({:memory, measurements}, %{memory: nil} = state) do
+    state = %{state | memory: measurements, queue: :queue.in(:memory, state.queue)}
+    {:noreply, go_on(state)}
+  end
+
   def handle_cast({:memory, measurements}, state),
-    do: {:noreply, go_on(%{state | memory: measurements})}
+    do: {:noreply, %{state | memory: measurements}}
 
   def handle_cast({:execute, event}, state), do: {:noreply, state |> push(event) |> go_on()}
 
   @impl true
   def handle_call(:flush, from, state),
-    do: {:noreply, go_on(%{state | flushing: from, events_due: Telemetry.available?()})}
+    do: {:noreply, go_on(%{events_due(state) | flushing: from})}
 
   @impl true
   def handle_info(:interval, state) do
-    state = wait(%{state | events_due: Telemetry.available?()})
-    {:noreply, go_on(state)}
+    {:noreply, state |> wait() |> events_due() |> go_on()}
   end
 
   def handle_info(:judge, state) do
@@ -155,38 +159,50 @@ defmodule AdTally.Meter.Emitter do
   defp push(state, event),
     do: %{state | queue: :queue.in(event, state.queue), length: state.length + 1}
 
-  defp go_on(%{attempt: nil, memory: %{} = measurements} = state) do
-    event = {[:meter, :memory], measurements, %{meter: state.meter}}
-    attempt(%{state | memory: nil}, event)
+  defp events_due(%{events_due: false} = state) do
+    if Telemetry.available?(),
+      do: %{state | events_due: true, queue: :queue.in(:events, state.queue)},
+      else: state
   end
 
-  defp go_on(%{attempt: nil, events_due: true} = state) do
+  defp events_due(state), do: state
+
+  defp go_on(%{attempt: nil} = state) do
+    case :queue.out(state.queue) do
+      {{:value, next}, queue} -> attempt(next, %{state | queue: queue})
+      {:empty, _queue} -> flushed(state)
+    end
+  end
+
+  defp go_on(state), do: state
+
+  defp attempt(:memory, %{memory: measurements} = state),
+    do: execute({[:meter, :memory], measurements, %{meter: state.meter}}, %{state | memory: nil})
+
+  defp attempt(:events, state) do
     events = Native.meter_info(state.native).events
     now = System.monotonic_time()
     since = since(events, state.told)
     received = since |> Map.values() |> Enum.sum()
     measurements = Map.merge(since, %{received: received, duration: now - state.told_at})
-    event = {[:meter, :events], measurements, %{meter: state.meter}}
-    attempt(%{state | told: events, told_at: now, events_due: false}, event)
+    state = %{state | told: events, told_at: now, events_due: false}
+    execute({[:meter, :events], measurements, %{meter: state.meter}}, state)
   end
 
-  defp go_on(%{attempt: nil, length: length} = state) when length > 0 do
-    {{:value, event}, queue} = :queue.out(state.queue)
-    attempt(%{state | queue: queue, length: length - 1}, event)
+  defp attempt(event, state), do: execute(event, %{state | length: state.length - 1})
+
+  defp execute({event, measurements, metadata}, state) do
+    attempt = spawn_monitor(fn -> Telemetry.execute(event, measurements, metadata) end)
+    %{state | attempt: attempt}
   end
 
-  defp go_on(%{attempt: nil, flushing: {_pid, _tag} = from} = state) do
+  defp flushed(%{flushing: nil} = state), do: state
+
+  defp flushed(%{flushing: from} = state) do
     GenServer.reply(from, :ok)
     %{state | flushing: nil}
   end
 
-  defp go_on(state), do: state
-
   defp since(events, before),
     do: Map.new(events, fn {outcome, count} -> {outcome, count - before[outcome]} end)
-
-  defp attempt(state, {event, measurements, metadata}) do
-    attempt = spawn_monitor(fn -> Telemetry.execute(event, measurements, metadata) end)
-    %{state | attempt: attempt}
-  end
 end
