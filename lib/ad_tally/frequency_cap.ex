@@ -44,30 +44,42 @@ defmodule AdTally.FrequencyCap do
   midnight where clocks are `utc_offset` milliseconds ahead of UTC. `{max, :lifetime}`: at
   most `max` ever, in tables made with `lifetime: true`.
 
-  Rules are compiled once by `rules!/1` and belong to the caller: the same table serves
-  campaigns with different rules, and a campaign's rules can change at any time without
-  touching what was counted.
+  Rules belong to the caller: the same table serves campaigns with different rules, and a
+  campaign's rules can change at any time without touching what was counted. Every function
+  takes a plain list of rules, which it compiles at each call (about a microsecond), or what
+  `rules!/1` has compiled once. Compiled rules belong to their node: send other nodes the list.
+
+  A rule is served by the finest tier whose horizon covers its window. A window that is shorter
+  than that tier's granularity would stay closed for a whole granule, so it raises
+  `ArgumentError` when it is used.
 
   ## What is promised
 
     * **Never one too many.** However many processes ask at once, whatever the order of
-      times, while the table grows or is swept: no rule is ever passed. All that is
-      approximate errs to the side of denying.
+      times, after releases and changes of rules, while the table grows or is swept: no rule is
+      ever passed by events that were counted and not released. All that is approximate errs
+      to the side of denying.
     * **Nothing denied counts.** An event that a rule blocks leaves no trace, in any scope.
     * **Open again in time.** Times are kept in ticks of the tier's granularity, so a window
       may stay closed for up to one granule longer than the true times would have it (two for an
       event that is older than one that was counted), and never shorter. A calendar day is exact.
     * **Aliases.** Pairs of scope and user are told apart by their line in the table and 16
       bits; two that look alike count together and may be denied early, one decision in
-      several thousand at most. With `fingerprint_bits: 64` it is 64 bits.
+      several thousand at most. With `fingerprint_bits: 64` it is 64 bits. Release only what
+      was counted: a release of something else may take back an event of such a pair.
 
-  ## Late events
+  ## Late and early events
 
   An event counts at its own time, up to the shortest horizon back from the newest time
-  seen. Where a window reaches back to before what is still kept, it denies. Further back is
-  `{:error, :too_old}`, and a time more than a day past both the newest time seen and the
-  system's time is `{:error, :future}`; nothing is counted then. (The newest time is noted to
-  the second.) See [Frequency caps](frequency_caps.html).
+  seen (which is noted to the second). Where a window reaches back to before what is still
+  kept, it denies. Further back is `{:error, :too_old}`.
+
+  A time more than `:max_ahead` past the system's time is `{:error, :future}`. One wrong time
+  that is believed makes others too old by as much, so by default it is at most a quarter of the
+  shortest horizon. There is no limit to the past: the log of another year can be replayed into
+  a new table, in the order of its times.
+
+  Nothing is counted with an error. See [Frequency caps](frequency_caps.html).
   """
 
   alias AdTally.{Counters, Named, Native, Options, TableOwner}
@@ -81,8 +93,11 @@ defmodule AdTally.FrequencyCap do
   @typedoc "A table, or the name of one."
   @type table :: t() | name()
 
-  @typedoc "Compiled rules."
-  @opaque rules :: {reference(), answers :: tuple()}
+  @typedoc "Rules that `rules!/1` has compiled."
+  @opaque compiled_rules :: {reference(), answers :: tuple()}
+
+  @typedoc "One to sixteen rules, compiled or not."
+  @type rules :: compiled_rules() | [rule(), ...]
 
   @typedoc "What is capped."
   @type scope :: Counters.key()
@@ -100,8 +115,8 @@ defmodule AdTally.FrequencyCap do
   @type rule :: {max :: pos_integer(), window()}
 
   @typedoc """
-  Why an event was not decided: its time is too far ahead or too far back, or it is of a new
-  pair and `max_capacity` is reached.
+  Why an event was not decided: its time is further ahead than `:max_ahead` or too far back, or it
+  is of a new pair and `max_capacity` is reached.
   """
   @type reason :: :future | :too_old | :full
 
@@ -124,14 +139,21 @@ defmodule AdTally.FrequencyCap do
       within a few per cent of it). Default: twice `:capacity`. Every doubling makes aliases twice as frequent.
 
     * `:tiers` - up to three `{granularity, horizon}` in milliseconds, from fine to coarse.
-      A rule is served by the finest tier whose horizon covers its window. Granularity is
-      from 1 second to a day, a horizon at most 4,032 times that. Default: ticks of 5
-      minutes for 14 days, `#{inspect(@default_tiers)}`.
+      A rule is served by the finest tier whose horizon covers its window, and its window is at
+      least that tier's granularity. Granularity is from 1 second to a day, a horizon at most
+      4,032 times that. Each should be a multiple of the one before: `release/4` finds nothing
+      in a tick that lies across two ticks of a coarser tier. Default: ticks of 5 minutes for 14
+      days, `#{inspect(@default_tiers)}`.
 
     * `:lifetime` - whether a pair's events are counted for ever besides. Default: `false`.
 
     * `:fingerprint_bits` - how many bits of its hash are kept of a pair, 16 or 64. 64 takes two
       and a half times the memory. Default: 16.
+
+    * `:max_ahead` - how many milliseconds past the system's time an event is believed. An
+      event of a later time is answered `{:error, :future}` and changes nothing. Default: the
+      smaller of a day and a quarter of the shortest horizon. With more than the shortest
+      horizon, one wrong time can make every other event `:too_old`.
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system
   has no room.
@@ -147,7 +169,8 @@ defmodule AdTally.FrequencyCap do
           max_capacity: pos_integer(),
           tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
           lifetime: boolean(),
-          fingerprint_bits: 16 | 64
+          fingerprint_bits: 16 | 64,
+          max_ahead: pos_integer()
         ) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
@@ -172,24 +195,34 @@ defmodule AdTally.FrequencyCap do
           max_capacity: pos_integer(),
           tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
           lifetime: boolean(),
-          fingerprint_bits: 16 | 64
+          fingerprint_bits: 16 | 64,
+          max_ahead: pos_integer()
         ) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
     options =
-      Options.known!(options, [:capacity, :max_capacity, :tiers, :lifetime, :fingerprint_bits])
+      Options.known!(
+        options,
+        [:capacity, :max_capacity, :tiers, :lifetime, :fingerprint_bits, :max_ahead]
+      )
 
     capacity = Options.count!(options, :capacity, @default_capacity)
     max_capacity = Options.count!(options, :max_capacity, min(2 * capacity, 1_000_000_000))
     tiers = options |> Keyword.get(:tiers, @default_tiers) |> tiers!()
     lifetime = Options.boolean!(options, :lifetime, false)
     strict = Options.one_of!(options, :fingerprint_bits, [16, 64]) == 64
-    {{capacity, max_capacity}, tiers, lifetime, strict}
+    {{capacity, max_capacity}, tiers, lifetime, strict, max_ahead!(options)}
   end
 
-  defp make({capacities, tiers, lifetime, strict}),
-    do: Native.caps_new(capacities, tiers, lifetime, strict)
+  # The default depends on the tiers and has one owner, the table.
+  defp max_ahead!(options) do
+    if Keyword.has_key?(options, :max_ahead),
+      do: Options.milliseconds!(options, :max_ahead, nil)
+  end
+
+  defp make({capacities, tiers, lifetime, strict, max_ahead}),
+    do: Native.caps_new(capacities, tiers, lifetime, strict, max_ahead)
 
   defp table(caps) when is_atom(caps), do: Named.table!(__MODULE__, caps)
   defp table(caps), do: caps
@@ -210,23 +243,25 @@ defmodule AdTally.FrequencyCap do
   defp milliseconds?(value), do: is_integer(value) and value in 1..0x7FFF_FFFF_FFFF_FFFF
 
   @doc """
-  Compiles rules, one to sixteen of them, that are asked in this order.
+  Compiles rules, one to sixteen of them, that are asked in this order. What comes out can be
+  given wherever a list of rules can, and takes no time there. It is of use on this node only.
 
-  Raises `ArgumentError` for what is no rule. Whether a table's tiers cover them shows when
-  they are first used with it.
+  Raises `ArgumentError` for what is no rule. Whether a table's tiers can serve them shows when
+  they are used with it.
 
       iex> AdTally.FrequencyCap.rules!([{0, 1_000}])
       ** (ArgumentError) a rule allows 1 to 28 events, not 0
   """
-  @spec rules!([rule(), ...]) :: rules()
-  def rules!(rules) when is_list(rules) do
+  @spec rules!([rule(), ...]) :: compiled_rules()
+  def rules!(rules) do
+    if not is_list(rules) or List.improper?(rules) do
+      raise ArgumentError, "expected a list of {max, window}, got: #{Options.shown(rules)}"
+    end
+
     compiled = rules |> Enum.map(&rule!/1) |> Native.caps_rules()
     # What is answered when one of them blocks is made once: it costs an event nothing.
     {compiled, rules |> Enum.map(&{:capped, &1}) |> List.to_tuple()}
   end
-
-  def rules!(other),
-    do: raise(ArgumentError, "expected a list of {max, window}, got: #{Options.shown(other)}")
 
   defp rule!({max, window}) when is_integer(max) and max in 0..0xFFFF_FFFF,
     do: {max, window!(window)}
@@ -258,7 +293,7 @@ defmodule AdTally.FrequencyCap do
       iex> [{3, {:day, 0}}] |> AdTally.FrequencyCap.rules!() |> AdTally.FrequencyCap.rules()
       [{3, {:day, 0}}]
   """
-  @spec rules(rules()) :: [rule(), ...]
+  @spec rules(compiled_rules()) :: [rule(), ...]
   def rules({_compiled, answers}), do: for({:capped, rule} <- Tuple.to_list(answers), do: rule)
 
   @doc """
@@ -267,7 +302,7 @@ defmodule AdTally.FrequencyCap do
 
   `{:capped, rule}` names the first rule that blocks; nothing is counted then, and neither
   with `{:error, reason}`. Raises `ArgumentError` for bad keys, rules that the table's tiers
-  do not cover, or a negative time.
+  do not cover or whose windows are shorter than a tick, or a negative time.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
       iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.minutes(30)}])
@@ -276,6 +311,8 @@ defmodule AdTally.FrequencyCap do
       :ok
       iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "ann", rules, at + 1_000)
       {:capped, {1, 1_800_000}}
+      iex> AdTally.FrequencyCap.admit(caps, {:campaign, 42}, "ann", [{2, 1_800_000}], at + 1_000)
+      :ok
   """
   @spec admit(table(), scope(), user(), rules(), at()) ::
           :ok | {:capped, rule()} | {:error, reason()}
@@ -285,7 +322,7 @@ defmodule AdTally.FrequencyCap do
   def admit(caps, scope, user, {compiled, answers}, at),
     do: answer(Native.caps_admit(caps, scope, user, compiled, at), answers)
 
-  def admit(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
+  def admit(caps, scope, user, rules, at), do: admit(caps, scope, user, compiled!(rules), at)
 
   @doc "`admit/5` at the system's time."
   @spec admit(table(), scope(), user(), rules()) :: :ok | {:capped, rule()} | {:error, reason()}
@@ -295,15 +332,42 @@ defmodule AdTally.FrequencyCap do
   def admit(caps, scope, user, {compiled, answers}),
     do: answer(Native.caps_admit(caps, scope, user, compiled), answers)
 
-  def admit(_caps, _scope, _user, other), do: raise_no_rules(other)
+  def admit(caps, scope, user, rules), do: admit(caps, scope, user, compiled!(rules))
 
   defp answer(:ok, _answers), do: :ok
   defp answer(rule, answers) when is_integer(rule), do: elem(answers, rule)
   defp answer(error, _answers), do: error
 
-  defp raise_no_rules(other) do
+  defp compiled!(rules) when is_list(rules), do: rules!(rules)
+
+  defp compiled!(other) do
     raise ArgumentError,
-          "expected rules that AdTally.FrequencyCap.rules!/1 has compiled, got: #{Options.shown(other)}"
+          "expected a list of {max, window}, or what AdTally.FrequencyCap.rules!/1 has compiled, " <>
+            "got: #{Options.shown(other)}"
+  end
+
+  # The candidates of one native call with their rules compiled, each list of rules once. What is
+  # no candidate is left for the native library to refuse. `index` is that of the first one.
+  defp compile_all(scopes, index), do: compile_all(scopes, index, %{}, 65)
+
+  defp compile_all([{scope, rules} | rest], index, known, left)
+       when is_list(rules) and left > 0 do
+    compiled = Map.get_lazy(known, rules, fn -> rules_at!(rules, index) end)
+    known = Map.put(known, rules, compiled)
+    [{scope, compiled} | compile_all(rest, index + 1, known, left - 1)]
+  end
+
+  defp compile_all([other | rest], index, known, left) when left > 0,
+    do: [other | compile_all(rest, index + 1, known, left - 1)]
+
+  defp compile_all(rest, _index, _known, _left), do: rest
+
+  defp rules_at!(rules, index) do
+    rules!(rules)
+  rescue
+    error in ArgumentError ->
+      message = "#{error.message} (at index #{index} of the list)"
+      reraise ArgumentError, [message: message], __STACKTRACE__
   end
 
   @doc """
@@ -324,7 +388,7 @@ defmodule AdTally.FrequencyCap do
   def check(caps, scope, user, {compiled, answers}, at),
     do: answer(Native.caps_check(caps, scope, user, compiled, at), answers)
 
-  def check(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
+  def check(caps, scope, user, rules, at), do: check(caps, scope, user, compiled!(rules), at)
 
   @doc """
   Counts an event that happened anyway, whatever the rules would say. Of a pair's events the
@@ -346,13 +410,18 @@ defmodule AdTally.FrequencyCap do
   def record(caps, scope, user, at), do: Native.caps_record(caps, scope, user, at)
 
   @doc """
-  Takes an event back that was admitted or recorded at a time: the ad was not shown after
-  all. `:not_found` if there is none of that time's tick.
+  Takes an event back that was admitted or recorded at a time: the ad was not shown after all.
+
+  `at` is the time that the event was counted at, in Unix milliseconds; any time of the same tick of
+  the finest tier stands for it. Exactly one event is taken back, in all tiers and the lifetime,
+  or nothing is: `:not_found`, where it cannot be known for sure that there was such an event. So
+  it is when the time is further back than the finest tier's horizon, when the pair has had 29 or
+  more events and this is not among the 28 newest, and when the tick lies across two ticks of a
+  coarser tier. A table with a lifetime and no tiers knows no times and takes any event back.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
-      iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
       iex> at = 1_780_272_000_000
-      iex> AdTally.FrequencyCap.admit(caps, :ad, 7, rules, at)
+      iex> AdTally.FrequencyCap.admit(caps, :ad, 7, [{1, :timer.hours(1)}], at)
       :ok
       iex> AdTally.FrequencyCap.release(caps, :ad, 7, at)
       :ok
@@ -360,12 +429,12 @@ defmodule AdTally.FrequencyCap do
       :not_found
   """
   @spec release(table(), scope(), user(), at()) :: :ok | :not_found
-  def release(caps, scope, user, at \\ now()),
-    do: Native.caps_release(table(caps), scope, user, at)
+  def release(caps, scope, user, at), do: Native.caps_release(table(caps), scope, user, at)
 
   @doc """
   How many events a rule of that window would count at a time: with those of the tick in
-  which the window begins, and at most 28 unless it is the lifetime.
+  which the window begins, and at most 28 unless it is the lifetime. Raises `ArgumentError` for a
+  window that the table's tiers do not cover or that is shorter than a tick.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
       iex> at = 1_780_272_000_000
@@ -394,18 +463,20 @@ defmodule AdTally.FrequencyCap do
   def opens_at(caps, scope, user, {compiled, _answers}, at),
     do: Native.caps_opens_at(table(caps), scope, user, compiled, at)
 
-  def opens_at(_caps, _scope, _user, other, _at), do: raise_no_rules(other)
+  def opens_at(caps, scope, user, rules, at),
+    do: opens_at(caps, scope, user, compiled!(rules), at)
 
   @doc """
   One event under several scopes, each with its rules: counted in all of them or in none,
   as one atomic step. One to 64 scopes.
 
-  `{:capped, scope, rule}` names the first scope in the list that blocks. Raises
-  `ArgumentError` as `admit/5`, and for a scope that is in the list twice.
+  Each has compiled rules or a list of rules. `{:capped, scope, rule}` names the first scope in
+  the list that blocks. Raises `ArgumentError` as `admit/5`, and for a scope that is in the list
+  twice.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
       iex> two = AdTally.FrequencyCap.rules!([{2, :timer.hours(1)}])
-      iex> one = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
+      iex> one = [{1, :timer.hours(1)}]
       iex> scopes = [{{:advertiser, 9}, two}, {{:campaign, 42}, two}, {{:ad, 7}, one}]
       iex> AdTally.FrequencyCap.admit_all(caps, scopes, "user-7")
       :ok
@@ -416,6 +487,9 @@ defmodule AdTally.FrequencyCap do
           :ok | {:capped, scope(), rule()} | {:error, reason()}
   def admit_all(caps, scopes, user, at \\ now()) do
     case Native.caps_admit_all(table(caps), scopes, user, at) do
+      :compile ->
+        admit_all(caps, compile_all(scopes, 0), user, at)
+
       {number, rule} when is_integer(number) ->
         {scope, {_compiled, answers}} = Enum.at(scopes, number)
         {:capped, rule} = elem(answers, rule)
@@ -428,7 +502,7 @@ defmodule AdTally.FrequencyCap do
 
   @doc """
   Which of these scopes `check/5` would let a user see, in one call: those of the list, in
-  its order.
+  its order. Each has compiled rules or a list of rules; lists that are equal are compiled once.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
       iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
@@ -442,10 +516,17 @@ defmodule AdTally.FrequencyCap do
 
   # `from` is the index of the first scope.
   defp admissible(caps, scopes, user, at, from) do
-    with {admissible, rest, next} when is_list(admissible) <-
-           Native.caps_admissible(caps, scopes, user, at, from),
-         more when is_list(more) <- admissible(caps, rest, user, at, next),
-         do: admissible ++ more
+    case Native.caps_admissible(caps, scopes, user, at, from) do
+      :compile ->
+        admissible(caps, compile_all(scopes, from), user, at, from)
+
+      {admissible, rest, next} when is_list(admissible) ->
+        with more when is_list(more) <- admissible(caps, rest, user, at, next),
+             do: admissible ++ more
+
+      answer ->
+        answer
+    end
   end
 
   @doc """
@@ -483,7 +564,8 @@ defmodule AdTally.FrequencyCap do
       not tell
     * `:denied` - denials since the table was made: by a `:rule` for sure, or by `:rounding`,
       where the oldest event that counted may lie before the window
-    * `:refused` - events in the `:future`, `:too_old`, or of a pair too many (`:full`)
+    * `:refused` - events in the `:future` (more than `:max_ahead` past the system's time),
+      `:too_old`, or of a pair too many (`:full`)
     * `:tiers` - the numbers of each tier
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)

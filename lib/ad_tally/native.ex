@@ -120,7 +120,7 @@ defmodule AdTally.Native do
   def sketch_bounds(_sketch, _deviations), do: not_loaded()
   def sketch_overlap(_one, _other, _deviations), do: not_loaded()
   def caps_rules(_rules), do: not_loaded()
-  def caps_new(_capacities, _tiers, _lifetime, _strict), do: not_loaded()
+  def caps_new(_capacities, _tiers, _lifetime, _strict, _max_ahead), do: not_loaded()
   def caps_info(_table), do: not_loaded()
   def dedupe_new(_window, _capacity, _wide), do: not_loaded()
   def dedupe_info(_table), do: not_loaded()

@@ -46,7 +46,7 @@ defmodule AdTally.FrequencyCapTest do
         caps = caps(tiers: tiers, fingerprint_bits: bits, lifetime: true)
 
         rules = [
-          {1, Enum.random(1..(2 * @hour))},
+          {1, Enum.random((5 * @minute)..(2 * @hour))},
           {3, Enum.random(@hour..@day)},
           {5, {:day, 2 * @hour}},
           {12, :lifetime}
@@ -162,6 +162,7 @@ defmodule AdTally.FrequencyCapTest do
             {[{1, {:day, @day}}], "an offset from UTC is less than a day"},
             {[{1, :week}],
              "expected a window of milliseconds, {:day, utc_offset_in_milliseconds}"},
+            {[{1, 1_000} | :more], "expected a list of {max, window}"},
             {[{-1, 1_000}], "expected a rule {max, window}"},
             {[{1, 1_000, 2}], "expected a rule {max, window}"},
             {:rules, "expected a list of {max, window}"}
@@ -180,11 +181,23 @@ defmodule AdTally.FrequencyCapTest do
             {[tiers: [{7_000, 7 * @hour}]], {1, {:day, 0}}, "a window is 1 to"},
             {[tiers: [{@hour, 30 * @day}]], {1, {:day, 30 * @minute}},
              "choose a granularity that divides both"},
-            {[tiers: [], lifetime: true], {1, @hour}, "a window is 1 to 0 ms"}
+            {[tiers: [], lifetime: true], {1, @hour}, "a window is 1 to 0 ms"},
+            {[], {1, 1_000},
+             "a window of 1000 ms is shorter than a granule of the tier that serves it, 300000 ms"},
+            {[], {1, 5 * @minute - 1},
+             "a window of 299999 ms is shorter than a granule of the tier that serves it, 300000 ms"},
+            {[tiers: [{1_000, @hour}, {@day, 90 * @day}]], {1, 2 * @hour},
+             "a window of 7200000 ms is shorter than a granule of the tier that serves it, 86400000 ms"}
           ] do
         caps = caps(options)
 
         for call <- [
+              fn -> FrequencyCap.opens_at(caps, :ad, 1, rules([rule]), @begin) end,
+              fn -> FrequencyCap.count(caps, :ad, 1, elem(rule, 1), @begin) end,
+              fn -> FrequencyCap.admit(caps, :ad, 1, [rule], @begin) end,
+              fn -> FrequencyCap.admit(caps, :ad, 1, [rule]) end,
+              fn -> FrequencyCap.admit_all(caps, [{:ad, [rule]}], 1, @begin) end,
+              fn -> FrequencyCap.admissible(caps, [{:ad, [rule]}], 1, @begin) end,
               fn -> FrequencyCap.admit(caps, :ad, 1, rules([rule]), @begin) end,
               fn -> FrequencyCap.check(caps, :ad, 1, rules([rule]), @begin) end,
               fn -> FrequencyCap.admit_all(caps, [{:ad, rules([rule])}], 1, @begin) end,
@@ -196,6 +209,101 @@ defmodule AdTally.FrequencyCapTest do
 
         assert %{pairs: 0} = FrequencyCap.info(caps)
       end
+    end
+
+    test "as long as a tick are served, and days by whatever divides them" do
+      caps = caps(tiers: [{@hour, 30 * @day}])
+      assert FrequencyCap.admit(caps, :ad, 1, [{1, @hour}], @begin) == :ok
+      caps = caps(tiers: [{@day, 90 * @day}])
+      assert FrequencyCap.admit(caps, :ad, 1, [{1, {:day, 0}}], @begin) == :ok
+    end
+
+    test "are plain lists or compiled ones, in every function" do
+      caps = caps()
+      given = [{2, @hour}, {3, @day}]
+
+      for rules <- [given, rules(given)] do
+        user = System.unique_integer()
+        assert FrequencyCap.check(caps, :ad, user, rules, @begin) == :ok
+        assert FrequencyCap.admit(caps, :ad, user, rules, @begin) == :ok
+        assert FrequencyCap.admit_all(caps, [{:ad, rules}], user, @begin) == :ok
+        assert FrequencyCap.admit(caps, :ad, user, rules, @begin) == {:capped, {2, @hour}}
+        assert FrequencyCap.check(caps, :ad, user, rules, @begin) == {:capped, {2, @hour}}
+        assert FrequencyCap.opens_at(caps, :ad, user, rules, @begin) == @begin + 65 * @minute
+        assert FrequencyCap.admissible(caps, [{:ad, rules}], user, @begin) == []
+
+        assert FrequencyCap.admit_all(caps, [{:news, rules}, {:ad, rules}], user, @begin) ==
+                 {:capped, :ad, {2, @hour}}
+      end
+
+      # At the system's time as well.
+      assert FrequencyCap.check(caps, :ad, 0, given) == :ok
+      assert FrequencyCap.admit(caps, :ad, 0, given) == :ok
+      assert FrequencyCap.admit_all(caps, [{:ad, given}], 0) == :ok
+      assert FrequencyCap.admit(caps, :ad, 0, given) == {:capped, {2, @hour}}
+      assert FrequencyCap.opens_at(caps, :ad, 0, given) > System.system_time(:millisecond)
+      assert FrequencyCap.admissible(caps, [{:ad, given}, {:news, given}], 0) == [:news]
+    end
+
+    test "are plain lists beside compiled ones in a list of any length" do
+      caps = caps(capacity: 100_000)
+      one = [{1, @hour}]
+      compiled = rules(one)
+      shown = for ad <- 1..200, rem(ad, 7) == 0, do: {:ad, ad}
+      for ad <- shown, do: FrequencyCap.record(caps, ad, "ann", @begin)
+
+      for plain <- [[1], [64], [65], [66], [200], [1, 70, 140], Enum.to_list(1..200)] do
+        candidates = for ad <- 1..200, do: {{:ad, ad}, if(ad in plain, do: one, else: compiled)}
+        expected = for {ad, _rules} <- candidates, ad not in shown, do: ad
+        assert FrequencyCap.admissible(caps, candidates, "ann", @begin) == expected
+      end
+
+      many = for number <- 1..65, do: {number, one}
+
+      for {scopes, message} <- [
+            {[{:ad, one}, {:ad, one}], "a scope is in the list twice"},
+            {many, "one to 64 scopes are admitted together, not 65"},
+            {[{:ad, one} | :more], "expected a proper list of {scope, rules}s"},
+            {[{:ad, one}, :campaign], "expected a {scope, rules}, got: :campaign"},
+            {[{:ad, [{0, @hour}]}], "a rule allows 1 to 28 events, not 0"},
+            {[{:ad, []}], "one to sixteen rules are asked together, not 0"},
+            {[{:ad, one}, {1.5, one}], "a key is"}
+          ] do
+        error =
+          assert_raise ArgumentError, fn -> FrequencyCap.admit_all(caps, scopes, 1, @begin) end
+
+        assert error.message =~ message
+      end
+
+      assert FrequencyCap.admit_all(caps, tl(many), 1, @begin) == :ok
+    end
+  end
+
+  describe "a release" do
+    test "takes back one event in all tiers and the lifetime, or nothing" do
+      caps = caps(tiers: [{5 * @minute, 14 * @day}, {@hour, 90 * @day}], lifetime: true)
+      once = rules([{1, :lifetime}])
+      assert FrequencyCap.admit(caps, :ad, 7, once, @begin) == :ok
+      # The same hour, and the lifetime's count, but no such five minutes.
+      assert FrequencyCap.release(caps, :ad, 7, @begin + 1_200_000) == :not_found
+      assert FrequencyCap.admit(caps, :ad, 7, once, @begin) == {:capped, {1, :lifetime}}
+
+      for window <- [@hour, 20 * @day, :lifetime],
+          do: assert(FrequencyCap.count(caps, :ad, 7, window, @begin) == 1)
+
+      assert FrequencyCap.release(caps, :ad, 7, @begin + 4 * @minute) == :ok
+      assert FrequencyCap.release(caps, :ad, 7, @begin) == :not_found
+
+      for window <- [@hour, 20 * @day, :lifetime],
+          do: assert(FrequencyCap.count(caps, :ad, 7, window, @begin) == 0)
+
+      assert FrequencyCap.admit(caps, :ad, 7, once, @begin) == :ok
+    end
+
+    test "is of a time that is given: the system's has passed the tick meanwhile" do
+      Code.ensure_loaded!(FrequencyCap)
+      assert function_exported?(FrequencyCap, :release, 4)
+      refute function_exported?(FrequencyCap, :release, 3)
     end
   end
 
@@ -227,7 +335,8 @@ defmodule AdTally.FrequencyCapTest do
             {many, "one to 64 scopes are admitted together, not 65"},
             {[{:ad, one} | :more], "expected a proper list of {scope, rules}s"},
             {[{:ad, one}, :campaign], "expected a {scope, rules}, got: :campaign"},
-            {[{:ad, :rules}], "expected rules that AdTally.FrequencyCap.rules!/1 has compiled"},
+            {[{:ad, :rules}],
+             "expected rules that AdTally.FrequencyCap.rules!/1 has compiled on this node"},
             {:ad, "expected a proper list of {scope, rules}s"}
           ] do
         error =
@@ -264,13 +373,62 @@ defmodule AdTally.FrequencyCapTest do
       caps = caps()
       rules = rules([{1, @hour}])
       now = System.system_time(:millisecond)
-      assert FrequencyCap.admit(caps, :ad, 1, rules, now + 2 * @day) == {:error, :future}
-      assert FrequencyCap.record(caps, :ad, 1, now + 2 * @day) == {:error, :future}
-      assert FrequencyCap.admit_all(caps, [{:ad, rules}], 1, now + 2 * @day) == {:error, :future}
-      assert %{pairs: 0, refused: %{future: 3, too_old: 0, full: 0}} = FrequencyCap.info(caps)
+      future = now + 2 * @day
+      assert FrequencyCap.admit(caps, :ad, 1, rules, future) == {:error, :future}
+      assert FrequencyCap.check(caps, :ad, 1, rules, future) == {:error, :future}
+      assert FrequencyCap.record(caps, :ad, 1, future) == {:error, :future}
+      assert FrequencyCap.admit_all(caps, [{:ad, rules}], 1, future) == {:error, :future}
+      assert FrequencyCap.admissible(caps, [{:ad, rules}], 1, future) == {:error, :future}
+      assert FrequencyCap.release(caps, :ad, 1, future) == :not_found
+      assert %{pairs: 0, refused: %{future: 5, too_old: 0, full: 0}} = FrequencyCap.info(caps)
       assert FrequencyCap.admit(caps, :ad, 1, rules) == :ok
       assert FrequencyCap.admit(caps, :ad, 1, rules, now - 15 * @day) == {:error, :too_old}
       assert FrequencyCap.count(caps, :ad, 1, @hour) == 1
+    end
+
+    test "that are wrong do not close the table for others" do
+      caps = caps(tiers: [{1_000, @hour}])
+      rules = rules([{1, @minute}])
+      now = System.system_time(:millisecond)
+      assert FrequencyCap.record(caps, :ad, 0, now + 23 * @hour) == {:error, :future}
+      assert FrequencyCap.record(caps, :ad, 0, now + 16 * @minute) == {:error, :future}
+      assert FrequencyCap.record(caps, :ad, 0, now + 14 * @minute) == :ok
+      said = for user <- 1..1_000, do: FrequencyCap.admit(caps, :ad, user, rules)
+      assert Enum.uniq(said) == [:ok]
+      assert %{refused: %{future: 2, too_old: 0}} = FrequencyCap.info(caps)
+    end
+
+    test "are believed as far ahead as is asked for" do
+      now = System.system_time(:millisecond)
+
+      for {options, ahead} <- [
+            {[], @day},
+            {[tiers: [{@minute, 2 * @day}]], 12 * @hour},
+            {[tiers: [{@minute, 2 * @day}, {@hour, 90 * @day}]], 12 * @hour},
+            {[max_ahead: @hour], @hour},
+            {[max_ahead: 7 * @day], 7 * @day},
+            {[tiers: [], lifetime: true], @day}
+          ] do
+        caps = caps(options)
+        rules = rules([{1, if(options[:tiers] == [], do: :lifetime, else: @hour)}])
+        # The clock goes on meanwhile, but not for a minute.
+        late = now + ahead + @minute
+        assert FrequencyCap.admit(caps, :ad, 1, rules, late) == {:error, :future}
+        assert FrequencyCap.admit(caps, :ad, 1, rules, now + ahead) == :ok
+        assert FrequencyCap.admit(caps, :ad, 1, rules, late) == {:error, :future}
+        assert %{pairs: 1} = FrequencyCap.info(caps)
+      end
+    end
+
+    test "of another year are replayed into a table of their own" do
+      caps = caps()
+      rules = rules([{1, @hour}])
+
+      for week <- 0..100, user <- 1..3 do
+        at = 1_000_000_000_000 + week * 7 * @day
+        assert FrequencyCap.admit(caps, :ad, user, rules, at) == :ok
+        assert FrequencyCap.admit(caps, :ad, user, rules, at + 1) == {:capped, {1, @hour}}
+      end
     end
 
     test "that are none are refused" do
@@ -317,8 +475,10 @@ defmodule AdTally.FrequencyCapTest do
         FrequencyCap.admit(make_ref(), 1, 1, rules, @begin)
       end
 
-      assert_raise ArgumentError, ~r/rules!\/1 has compiled/, fn ->
-        FrequencyCap.admit(caps, 1, 1, [{1, @hour}], @begin)
+      for other <- [:rules, {1, @hour}, %{}, nil] do
+        assert_raise ArgumentError, ~r/rules!\/1 has compiled/, fn ->
+          FrequencyCap.admit(caps, 1, 1, other, @begin)
+        end
       end
     end
 
@@ -356,6 +516,9 @@ defmodule AdTally.FrequencyCapTest do
             {[tiers: [{2_000, 10_000}, {1_000, 20_000}]], "tiers go from fine to coarse"},
             {[tiers: [{1_000, -1}]], "expected :tiers to be a list of {granularity, horizon}"},
             {[lifetime: 1], "expected :lifetime to be true or false"},
+            {[max_ahead: 0], "expected :max_ahead to be milliseconds, an integer from 1 to"},
+            {[max_ahead: nil], "expected :max_ahead to be milliseconds"},
+            {[max_ahead: 1.5], "expected :max_ahead to be milliseconds"},
             {[fingerprint_bits: 32], "expected :fingerprint_bits to be 16 or 64, got: 32"},
             {[granularity: 1], "unknown or repeated options [:granularity]"}
           ] do

@@ -72,7 +72,7 @@ defmodule AdTally.Native.TermsTest do
 
   test "any term is the same table or the same rules, or none, both ways" do
     caps = FrequencyCap.new(capacity: 10)
-    {compiled, answers} = FrequencyCap.rules!([{1, 1_000}])
+    {compiled, answers} = FrequencyCap.rules!([{1, 3_600_000}])
 
     for term <- Terms.all(),
         call <- [
@@ -89,7 +89,7 @@ defmodule AdTally.Native.TermsTest do
   end
 
   test "any term is the same scope and user, the same list of scopes, or none, both ways" do
-    rules = FrequencyCap.rules!([{1, 1_000}])
+    rules = FrequencyCap.rules!([{1, 3_600_000}])
 
     for term <- Terms.all(),
         call <- [

@@ -22,11 +22,17 @@ defmodule AdTally.Test.FrequencyCapModel do
   @spec count(t(), term(), term(), non_neg_integer()) :: t()
   def count(model, scope, user, at), do: Map.update(model, {scope, user}, [at], &[at | &1])
 
-  @doc "With one event less of that time, or `nil` if there is none."
-  @spec uncount(t(), term(), term(), non_neg_integer()) :: t() | nil
-  def uncount(model, scope, user, at) do
+  @doc """
+  With one event less: one of that time, else one of the same tick of `granularity` milliseconds.
+  `nil` if there is none.
+  """
+  @spec uncount(t(), term(), term(), non_neg_integer(), pos_integer()) :: t() | nil
+  def uncount(model, scope, user, at, granularity \\ 1) do
     times = Map.get(model, {scope, user}, [])
-    if at in times, do: Map.put(model, {scope, user}, List.delete(times, at))
+    tick = div(at, granularity)
+
+    time = if at in times, do: at, else: Enum.find(times, &(div(&1, granularity) == tick))
+    if time, do: Map.put(model, {scope, user}, List.delete(times, time))
   end
 
   # The most events in any window that one more event at `at` would be in.

@@ -67,6 +67,20 @@ pub enum Error {
         /// The most.
         most: u64,
     },
+    /// A window that is shorter than the ticks it would be counted in.
+    #[error(
+        "a window of {window} ms is shorter than a granule of the tier that serves it, {granularity} ms, and would stay \
+         closed for all of that: a rule's window is at least as long"
+    )]
+    Granule {
+        /// What was asked for.
+        window: u64,
+        /// Milliseconds of a tick.
+        granularity: u64,
+    },
+    /// A frequency cap that believes events too far ahead.
+    #[error("max_ahead is 0 to 140737488355327 ms, not {0}")]
+    MaxAhead(u64),
     /// An offset from UTC of a day or more.
     #[error("an offset from UTC is less than a day (86400000 ms) either way, not {0}")]
     Offset(i64),

@@ -18,7 +18,14 @@ const DAY: u64 = 24 * HOUR;
 const BEGIN: u64 = 1_780_272_000_000;
 
 fn config() -> Config {
-    Config { capacity: 1_000, max_capacity: 4_000, tiers: vec![(5 * MINUTE, 14 * DAY)], lifetime: false, strict: false }
+    Config {
+        capacity: 1_000,
+        max_capacity: 4_000,
+        tiers: vec![(5 * MINUTE, 14 * DAY)],
+        lifetime: false,
+        strict: false,
+        max_ahead: None,
+    }
 }
 
 fn caps(config: &Config) -> FrequencyCap {
@@ -134,7 +141,7 @@ proptest! {
         strict in any::<bool>(),
         lifetime in any::<bool>(),
         late in 0..3 * HOUR,
-        set in prop::collection::vec((1..6_u32, 1..7 * DAY), 1..4),
+        set in prop::collection::vec((1..6_u32, 5 * MINUTE..7 * DAY), 1..4),
         steps in prop::collection::vec((0..6_u64, 0..4 * HOUR, any::<u64>()), 1..400),
     ) {
         let tiers = vec![(5 * MINUTE, 14 * DAY), (HOUR, 90 * DAY)];
@@ -152,7 +159,7 @@ proptest! {
     /// Where a window reaches back to before what is kept, it must deny: no rule is passed, however late an event is.
     #[test]
     fn no_rule_is_passed_by_events_that_are_days_late(
-        set in prop::collection::vec((1..6_u32, 1..=14 * DAY), 1..4),
+        set in prop::collection::vec((1..6_u32, 5 * MINUTE..=14 * DAY), 1..4),
         steps in prop::collection::vec((0..3_u64, 0..30 * HOUR, any::<u64>()), 1..200),
     ) {
         let caps = caps(&config());
@@ -187,7 +194,7 @@ proptest! {
     #[test]
     fn it_opens_when_it_says(
         max in 1..5_u32,
-        window in 1..3 * DAY,
+        window in 5 * MINUTE..3 * DAY,
         steps in prop::collection::vec(0..5 * HOUR, 1..60),
         ask in 0..2 * DAY,
     ) {
@@ -288,7 +295,7 @@ fn a_pair_with_more_events_than_are_kept_is_denied_where_the_others_were() {
         let caps = caps(&Config { strict, ..config() });
         let user = pair(1, 1);
         for hour in 0..40 {
-            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN), Ok(Decision::Admitted));
+            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN + hour * HOUR), Ok(Decision::Admitted));
         }
         let now = BEGIN + 39 * HOUR;
         assert_eq!(caps.count(user, Window::Rolling(14 * DAY), now), Ok(28));
@@ -403,7 +410,7 @@ fn a_release_of_a_pair_with_more_events_than_are_kept_passes_no_rule() {
         let caps = caps(&Config { strict, lifetime, ..config() });
         let user = pair(1, 1);
         for hour in 0..40 {
-            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN), Ok(Decision::Admitted));
+            assert_eq!(caps.record(user, BEGIN + hour * HOUR, || BEGIN + hour * HOUR), Ok(Decision::Admitted));
         }
         let now = BEGIN + 40 * HOUR;
         let set = rules(&[(28, Window::Rolling(2 * DAY))]);
@@ -491,16 +498,110 @@ fn times_that_cannot_be_decided_are_refused_and_count_nothing() {
     let set = rules(&[(1, Window::Rolling(HOUR))]);
     let at = |at, now| caps.admit(pair(1, 1), &set, at, || now).expect("rules");
     assert_eq!(at(BEGIN + DAY + 1, BEGIN), Decision::Refused(Reason::Future));
+    assert_eq!(caps.check(pair(1, 1), &set, BEGIN + DAY + 1, || BEGIN), Ok(Decision::Refused(Reason::Future)));
+    assert_eq!(caps.record(pair(1, 1), BEGIN + DAY + 1, || BEGIN), Ok(Decision::Refused(Reason::Future)));
+    assert_eq!(caps.admit_all(&[(pair(1, 1), &set)], BEGIN + DAY + 1, || BEGIN), Ok(Decision::Refused(Reason::Future)));
     assert_eq!(at(BEGIN, BEGIN), Decision::Admitted);
-    // A day past the newest time, to within the second that it is noted to.
-    assert_eq!(at(BEGIN + DAY, 0), Decision::Admitted);
-    assert_eq!(at(BEGIN + 3 * DAY, 0), Decision::Refused(Reason::Future));
-    // The system's time has come that far: an idle week.
+    assert_eq!(at(BEGIN + DAY, BEGIN), Decision::Admitted);
+    // It is the system's time that counts, not what other events claim.
+    assert_eq!(at(BEGIN + DAY + HOUR, BEGIN), Decision::Refused(Reason::Future));
+    // An idle week.
     assert_eq!(at(BEGIN + 8 * DAY, BEGIN + 8 * DAY), Decision::Admitted);
-    assert_eq!(at(BEGIN + 8 * DAY - 14 * DAY - 1, 0), Decision::Refused(Reason::TooOld));
-    assert_eq!(caps.info().refused, [2, 1, 0]);
+    assert_eq!(at(BEGIN + 8 * DAY - 14 * DAY - 1, BEGIN + 8 * DAY), Decision::Refused(Reason::TooOld));
+    assert_eq!(caps.info().refused, [5, 1, 0]);
     assert_eq!(caps.count(pair(1, 1), Window::Rolling(14 * DAY), BEGIN + 8 * DAY), Ok(3));
     assert_eq!(caps.admit(pair(1, 1), &set, u64::MAX, || 0), Err(Error::Time(u64::MAX)));
+}
+
+#[test]
+fn an_event_is_believed_as_far_ahead_as_leaves_the_table_open_for_others() {
+    let set = rules(&[(1, Window::Rolling(10 * MINUTE))]);
+    let horizons = [(SECOND, HOUR, 15 * MINUTE), (5 * MINUTE, 14 * DAY, DAY), (HOUR, 2 * DAY, 12 * HOUR)];
+    for (granularity, horizon, ahead) in horizons {
+        let caps = caps(&Config { tiers: vec![(granularity, horizon)], ..config() });
+        let set = if granularity == HOUR {
+            rules(&[(1, Window::Rolling(HOUR))])
+        } else {
+            rules(&[(1, Window::Rolling(10 * MINUTE))])
+        };
+        let future = Decision::Refused(Reason::Future);
+        assert_eq!(caps.admit(pair(1, 1), &set, BEGIN + ahead + 1, || BEGIN), Ok(future));
+        assert_eq!(caps.info().tiers[0].pairs, 0);
+        assert_eq!(caps.admit(pair(1, 1), &set, BEGIN + ahead, || BEGIN), Ok(Decision::Admitted));
+        (2..500).for_each(|user| assert_eq!(admit(&caps, pair(1, user), &set, BEGIN), Decision::Admitted));
+    }
+    // As far as is asked for, or not at all.
+    let caps = caps(&Config { max_ahead: Some(0), ..config() });
+    assert_eq!(caps.record(pair(1, 1), BEGIN + 1, || BEGIN), Ok(Decision::Refused(Reason::Future)));
+    assert_eq!(caps.record(pair(1, 1), BEGIN, || BEGIN), Ok(Decision::Admitted));
+    let caps = FrequencyCap::new(&Config { max_ahead: Some(7 * DAY), ..config() }).expect("a table");
+    assert_eq!(caps.admit(pair(1, 1), &set, BEGIN + 7 * DAY, || BEGIN), Ok(Decision::Admitted));
+    assert_eq!(caps.admit(pair(1, 2), &set, BEGIN + 7 * DAY + 1, || BEGIN), Ok(Decision::Refused(Reason::Future)));
+    let most = FrequencyCap::new(&Config { max_ahead: Some(1 << 47), ..config() });
+    assert_eq!(most.err(), Some(Error::MaxAhead(1 << 47)));
+}
+
+#[test]
+fn the_systems_time_is_asked_for_once_in_as_long_as_events_are_believed_ahead() {
+    let caps = caps(&Config { tiers: vec![(SECOND, HOUR)], ..config() });
+    let asked = AtomicUsize::new(0);
+    for second in 0..HOUR / SECOND {
+        let at = BEGIN + second * SECOND;
+        let now = || {
+            asked.fetch_add(1, Relaxed);
+            at
+        };
+        assert_eq!(caps.record(pair(1, second), at, now), Ok(Decision::Admitted));
+    }
+    // Within a quarter of an hour each.
+    assert_eq!(asked.load(Relaxed), 4);
+}
+
+#[test]
+fn what_was_seen_before_the_systems_time_was_set_back_makes_nothing_too_old() {
+    let caps = caps(&Config { tiers: vec![(SECOND, HOUR)], ..config() });
+    let set = rules(&[(1, Window::Rolling(MINUTE))]);
+    let wrong = BEGIN + 5 * HOUR;
+    assert_eq!(caps.admit(pair(1, 0), &set, wrong, || wrong), Ok(Decision::Admitted));
+    assert_eq!(caps.admit(pair(1, 1), &set, BEGIN, || wrong), Ok(Decision::Refused(Reason::TooOld)));
+    let open = (1..100).filter(|user| admit(&caps, pair(1, *user), &set, BEGIN) == Decision::Admitted).count();
+    // But for those whose line has seen the wrong time: what it knew of this one is gone.
+    assert!(open > 90, "{open}");
+    assert_eq!(caps.admit(pair(1, 0), &set, BEGIN, || BEGIN), Ok(Decision::Capped { scope: 0, rule: 0 }));
+    assert_eq!(caps.record(pair(1, 0), BEGIN, || BEGIN), Ok(Decision::Admitted));
+    assert_eq!(caps.count(pair(1, 0), Window::Rolling(HOUR), wrong), Ok(1), "it is too old for the line");
+    let ahead = BEGIN + 15 * MINUTE + 1;
+    assert_eq!(caps.admit(pair(1, 200), &set, ahead, || BEGIN), Ok(Decision::Refused(Reason::Future)));
+}
+
+#[test]
+fn a_window_shorter_than_the_ticks_it_would_be_counted_in_is_refused() {
+    let tiers = vec![(5 * MINUTE, DAY), (6 * HOUR, 90 * DAY)];
+    let caps = caps(&Config { tiers, ..config() });
+    for (window, granularity) in
+        [(1, 5 * MINUTE), (5 * MINUTE - 1, 5 * MINUTE), (5 * MINUTE, 0), (DAY, 0), (DAY + 1, 0)]
+    {
+        let set = rules(&[(1, Window::Day(0)), (1, Window::Rolling(window))]);
+        let error = (granularity > 0).then_some(Error::Granule { window, granularity });
+        let user = pair(1, window);
+        assert_eq!(caps.admit(user, &set, BEGIN, || BEGIN).err(), error);
+        assert_eq!(caps.check(user, &set, BEGIN, || BEGIN).err(), error);
+        assert_eq!(caps.opens_at(user, &set, BEGIN).err(), error);
+        assert_eq!(caps.count(user, Window::Rolling(window), BEGIN).err(), error);
+        assert_eq!(caps.admit_all(&[(pair(2, window), &set)], BEGIN, || BEGIN).err(), error);
+        assert_eq!(caps.count(user, Window::Day(0), BEGIN), Ok(usize::from(error.is_none())));
+    }
+    // Ticks of a day serve nothing shorter, though a finer tier would if it reached back as far.
+    let caps =
+        FrequencyCap::new(&Config { tiers: vec![(SECOND, HOUR), (DAY, 90 * DAY)], ..config() }).expect("a table");
+    let set = rules(&[(1, Window::Rolling(2 * HOUR))]);
+    let error = Error::Granule { window: 2 * HOUR, granularity: DAY };
+    assert_eq!(caps.check(pair(1, 1), &set, BEGIN, || BEGIN), Err(error));
+    assert_eq!(
+        error.to_string(),
+        "a window of 7200000 ms is shorter than a granule of the tier that serves it, 86400000 ms, and would stay closed for \
+         all of that: a rule's window is at least as long"
+    );
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl<'r> Run<'r> {
         let alike = !strict && random.percent(20);
         let capacity = [1, 4, 40, 400][random.below(4) as usize];
         let max_capacity = capacity * [1, 2, 16][random.below(3) as usize];
-        let config = Config { capacity, max_capacity, tiers: tiers.to_vec(), lifetime, strict };
+        let config = Config { capacity, max_capacity, tiers: tiers.to_vec(), lifetime, strict, max_ahead: None };
         let caps = FrequencyCap::new(&config).expect("a table");
         // Pairs of one line with the same 16 bits are told apart by nothing; here there are none unless they are wanted.
         let mut known = HashSet::new();
@@ -208,6 +208,11 @@ impl<'r> Run<'r> {
 
     /// Lets time pass.
     fn pass_time(&mut self) {
+        if !self.slow && self.random.below(200) == 0 {
+            // The clock is set back.
+            self.now -= self.random.below(3 * self.shortest_horizon());
+            return;
+        }
         let (granularity, _) = *self.random.among(self.tiers);
         let (horizon, longest) = (self.shortest_horizon(), self.tiers[self.tiers.len() - 1].1);
         let some = if self.slow { self.random.below(70) } else { self.random.below(100) };

@@ -28,6 +28,7 @@ rustler::atoms! {
     too_old,
     full,
     not_found,
+    compile,
     never,
     lifetime,
     rule,

@@ -24,7 +24,11 @@ pub struct Table(FrequencyCap, Owner);
 pub struct RuleSet(Rules);
 
 resource!(Table, c"frequency_cap", "an AdTally.FrequencyCap table", owner: 1);
-resource!(RuleSet, c"frequency_cap_rules", "rules that AdTally.FrequencyCap.rules!/1 has compiled");
+resource!(
+    RuleSet,
+    c"frequency_cap_rules",
+    "rules that AdTally.FrequencyCap.rules!/1 has compiled on this node, or a list of {max, window}"
+);
 
 /// Candidates that one call looks at: as many as scopes can be admitted together, and one more to see that there are too many.
 const CANDIDATES: usize = 65;
@@ -114,19 +118,13 @@ hot! {
 
     /// Asks the rules of several scopes, and counts an event that none blocks under all of them.
     fn caps_admit_all(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
-        let mut candidates = Candidates::new();
-        with_layout!(L => read_candidates::<L, u64>(env, table, (scopes, 0), user, |pair| pair, &mut candidates))?;
-        let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
-        Ok(match table.0.admit_all(&pairs, at.0, now)? {
-            Decision::Capped { scope, rule } => (scope, rule).encode(env),
-            decision => decided(env, decision),
-        })
+        or_compile(env, admit_all(env, table, scopes, user, at.0))
     }
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
     fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At, from: Index) {
         let from = from.0;
-        match table.0.quickly(at.0) {
+        let admissible = match table.0.quickly(at.0) {
             Some(quickly) => {
                 let find = |pair| {
                     // All are looked at later: until then the lines of many are on their way.
@@ -137,7 +135,8 @@ hot! {
                 admissible(env, table, (scopes, from), user, at.0, find, |spot, rules| (quickly.check(spot, rules), spot.pair()))
             }
             None => admissible(env, table, (scopes, from), user, at.0, |pair| pair, |pair, _rules| (Quick::Undecided, pair)),
-        }
+        };
+        or_compile(env, admissible)
     }
 
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
@@ -161,6 +160,55 @@ struct Candidate<'a, P> {
 
 type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
 
+/// Why candidates were not read.
+enum Unread {
+    /// Rules of one of them are a list: they are to be compiled first.
+    Plain,
+    Refused(Refusal),
+}
+
+impl Unread {
+    #[cold]
+    fn at_index(self, index: usize) -> Self {
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Refused(refusal) => Self::Refused(refusal.at_index(index)),
+        }
+    }
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<ad_tally_core::Error> for Unread {
+    fn from(error: ad_tally_core::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// The answer, or `compile` where rules are plain lists: the caller compiles them and calls again, so that nothing is looked
+/// at twice where they are compiled already.
+#[inline(always)]
+fn or_compile<'a>(env: Env<'a>, answer: Result<Term<'a>, Unread>) -> Result<Term<'a>, Refusal> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(Unread::Plain) => Ok(atoms::compile().to_term(env)),
+        Err(Unread::Refused(refusal)) => Err(refusal),
+    }
+}
+
+#[inline(always)]
+fn rule_set<'a>(env: Env<'a>, rules: Raw<'a>, compiled: Raw<'a>) -> Result<&'a Rules, Unread> {
+    match resource::read::<RuleSet>(env, compiled) {
+        Ok(set) => Ok(&set.0),
+        Err(_) if rules.in_env(env).is_list() => Err(Unread::Plain),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
 const ITEM: &str = "{scope, rules}";
 
 #[inline(always)]
@@ -171,9 +219,9 @@ fn candidate<'a, L: Layout, P>(
     user: u64,
     find: impl Fn(u64) -> P,
     last: &mut Option<(u64, &'a Rules)>,
-) -> Result<Candidate<'a, P>, Refusal> {
+) -> Result<Candidate<'a, P>, Unread> {
     let Some([scope, rules]) = terms::tuple::<L>(env, item) else {
-        return Err(refusal::item(item.in_env(env), ITEM));
+        return Err(refusal::item(item.in_env(env), ITEM).into());
     };
     let rules = match last {
         // Many candidates have the same rules as the one before.
@@ -182,9 +230,9 @@ fn candidate<'a, L: Layout, P>(
             // Rules are a pair of those compiled here and what is answered where one of them blocks.
             let parts = terms::tuple::<L>(env, *rules);
             let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
-            let set: &RuleSet = resource::read(env, *compiled)?;
-            *last = Some((rules.word(), &set.0));
-            &set.0
+            let set = rule_set(env, *rules, *compiled)?;
+            *last = Some((rules.word(), set));
+            set
         }
     };
     let pair = find(FrequencyCap::pair(args::hash_laid_out::<L, Place>(env, table.0.seed(), *scope)?, user));
@@ -200,20 +248,32 @@ fn read_candidates<'a, L: Layout, P>(
     user: Raw<'a>,
     find: impl Fn(u64) -> P,
     candidates: &mut Candidates<'a, P>,
-) -> Result<Raw<'a>, Refusal> {
+) -> Result<Raw<'a>, Unread> {
     let user = table.hash::<User>(env, user)?;
     let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
         let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
             let at_end = with_layout!(L => terms::is_empty_list::<L>(env, rest));
             let index = from + candidates.len();
-            return if at_end { Ok(rest) } else { Err(refusal::list(rest.in_env(env), ITEM, index)) };
+            return if at_end { Ok(rest) } else { Err(refusal::list(rest.in_env(env), ITEM, index).into()) };
         };
         let candidate = candidate::<L, P>(env, table, item, user, &find, &mut last);
-        candidates.push(candidate.map_err(|refusal| refusal.at_index(from + candidates.len()))?);
+        candidates.push(candidate.map_err(|unread| unread.at_index(from + candidates.len()))?);
         rest = tail;
     }
     Ok(rest)
+}
+
+/// Counts an event under all scopes of a list, or says which of them blocks.
+#[inline(always)]
+fn admit_all<'a>(env: Env<'a>, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: u64) -> Result<Term<'a>, Unread> {
+    let mut candidates = Candidates::new();
+    with_layout!(L => read_candidates::<L, u64>(env, table, (scopes, 0), user, |pair| pair, &mut candidates))?;
+    let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
+    Ok(match table.0.admit_all(&pairs, at, now)? {
+        Decision::Capped { scope, rule } => (scope, rule).encode(env),
+        decision => decided(env, decision),
+    })
 }
 
 /// Which scopes of a list may be shown. `check` says it in the short way, or which pair takes the long one.
@@ -226,7 +286,7 @@ fn admissible<'a, P: Copy>(
     at: u64,
     find: impl Fn(u64) -> P,
     check: impl Fn(P, &Rules) -> (Quick, u64),
-) -> Result<Term<'a>, Refusal> {
+) -> Result<Term<'a>, Unread> {
     let mut candidates = Candidates::new();
     let rest = with_layout!(L => read_candidates::<L, P>(env, table, scopes, user, find, &mut candidates))?;
     let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
@@ -303,8 +363,9 @@ fn caps_new<'a>(
     tiers: Vec<(u64, u64)>,
     lifetime: bool,
     strict: bool,
+    max_ahead: Option<u64>,
 ) -> NifResult<Term<'a>> {
-    let config = Config { capacity, max_capacity, tiers, lifetime, strict };
+    let config = Config { capacity, max_capacity, tiers, lifetime, strict, max_ahead };
     let caps = FrequencyCap::new(&config).map_err(Refusal::from)?;
     Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"))))
 }

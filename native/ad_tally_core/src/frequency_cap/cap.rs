@@ -43,6 +43,9 @@ pub struct Config {
     pub lifetime: bool,
     /// Whether pairs are told apart by 64 bits instead of 16.
     pub strict: bool,
+    /// How many milliseconds ahead of the system's time an event is believed: the smaller of a day and a quarter of the
+    /// shortest horizon unless it is given.
+    pub max_ahead: Option<u64>,
 }
 
 /// What became of an event.
@@ -64,7 +67,7 @@ pub enum Decision {
 /// Why an event cannot be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// More than a day past both the newest time seen and the system's time.
+    /// Further ahead of the system's time than events are believed.
     Future,
     /// Further back from the newest time seen than the shortest horizon.
     TooOld,
@@ -137,6 +140,10 @@ pub struct FrequencyCap {
     /// The shortest horizon in milliseconds.
     horizon: u64,
     newest: AtomicU64,
+    max_ahead: u64,
+    /// Up to which time events are believed without asking for the system's time again: `max_ahead` past what that was when it
+    /// was asked for last.
+    believed: AtomicU64,
     pub(super) tally: Tally<WHYS>,
 }
 
@@ -150,7 +157,7 @@ impl FrequencyCap {
     /// # Errors
     /// What is wrong with the configuration, or [`Error::Memory`].
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let Config { capacity, max_capacity, ref tiers, lifetime, strict } = *config;
+        let Config { capacity, max_capacity, ref tiers, lifetime, strict, max_ahead } = *config;
         if capacity == 0 || capacity > MOST_CAPACITY {
             return Err(Error::Capacity(capacity));
         }
@@ -169,6 +176,11 @@ impl FrequencyCap {
         }
         if tiers.windows(2).any(|pair| pair[0].0 >= pair[1].0 || pair[0].1 >= pair[1].1) {
             return Err(Error::TierOrder);
+        }
+        let horizon = tiers.first().map_or(u64::MAX, |tier| tier.1);
+        let max_ahead = max_ahead.unwrap_or((horizon / 4).min(decide::DAY));
+        if max_ahead >= TIMES {
+            return Err(Error::MaxAhead(max_ahead));
         }
         let format = if strict { Format::Strict } else { Format::Ticks };
         let ticks = tiers.iter().map(|(granularity, horizon)| {
@@ -190,8 +202,10 @@ impl FrequencyCap {
             tiers: Tiers::new(tiers.clone(), lifetime),
             is_simple: tiers.len() == 1 && !lifetime && !strict,
             tables,
-            horizon: tiers.first().map_or(u64::MAX, |tier| tier.1),
+            horizon,
             newest: AtomicU64::new(0),
+            max_ahead,
+            believed: AtomicU64::new(0),
             tally: Tally::new(),
         })
     }
@@ -456,12 +470,11 @@ impl FrequencyCap {
         }
     }
 
-    /// Whether a time is one that can be decided, without a second look: from the horizon before the newest one to a day past
-    /// it.
+    /// Whether a time of a table with ticks is one that can be decided, without a second look: from the horizon before the
+    /// newest one to what is believed.
     #[inline(always)]
     pub(super) fn is_near(&self, at: u64) -> bool {
-        let since_oldest = at.wrapping_add(self.horizon).wrapping_sub(self.newest.load(Relaxed));
-        at < TIMES && since_oldest <= self.horizon + decide::DAY
+        at <= self.believed.load(Relaxed) && at.wrapping_add(self.horizon) >= self.newest.load(Relaxed)
     }
 
     /// What cannot be decided because of its time.
@@ -470,15 +483,31 @@ impl FrequencyCap {
         if at >= TIMES {
             return Err(Error::Time(at));
         }
-        let newest = self.newest.load(Relaxed);
-        if at < newest {
-            let is_too_old = newest - at > self.horizon;
-            return Ok(is_too_old.then(|| self.note_refusal(Reason::TooOld)));
-        }
-        if at - newest > decide::DAY + NEWEST_STEP && at > now().saturating_add(decide::DAY) {
-            return Ok(Some(self.note_refusal(Reason::Future)));
+        if at > self.believed.load(Relaxed) || self.is_too_old(at) {
+            return Ok(self.refuse_at(at, now()));
         }
         Ok(None)
+    }
+
+    /// The same after a look at the system's time.
+    #[cold]
+    fn refuse_at(&self, at: u64, now: u64) -> Option<Decision> {
+        let most = now.saturating_add(self.max_ahead).min(TIMES - 1);
+        if self.newest.load(Relaxed) > most {
+            // The system's time was set back: what was seen before is no longer the newest.
+            self.newest.fetch_min(most, Relaxed);
+            self.believed.fetch_min(most, Relaxed);
+        } else {
+            self.believed.fetch_max(most, Relaxed);
+        }
+        if at > most {
+            return Some(self.note_refusal(Reason::Future));
+        }
+        self.is_too_old(at).then(|| self.note_refusal(Reason::TooOld))
+    }
+
+    fn is_too_old(&self, at: u64) -> bool {
+        self.newest.load(Relaxed).saturating_sub(at) > self.horizon
     }
 
     /// Notes that a time was seen.

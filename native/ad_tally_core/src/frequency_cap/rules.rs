@@ -124,6 +124,8 @@ impl Rules {
 
 impl Rule {
     /// What it is for a table of these tiers: it is served by the finest one that covers it.
+    ///
+    /// Here, and not for every event, it is found out whether the tiers can serve it at all.
     pub(super) fn fit(self, tiers: &Tiers) -> Result<Compiled, Error> {
         let Self { max, window } = self;
         let covers = |length: u64| move |tier: &&(usize, (u64, u64))| tier.1.1 >= length;
@@ -134,6 +136,9 @@ impl Rule {
                 let Some((tier, (granularity, _))) = all.iter().find(covers(length)) else {
                     return Err(Error::Window { window: length, most: longest });
                 };
+                if length < *granularity {
+                    return Err(Error::Granule { window: length, granularity: *granularity });
+                }
                 let kind = Kind::Rolling {
                     window: length,
                     ticks: length / granularity,
