@@ -185,7 +185,7 @@ defmodule AdTally.Meter do
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
     with :late <- Native.meter_record(name, event) do
-      late = late_of(Named.get(name))
+      late = late_of(Named.get(__MODULE__, name))
       if late != nil, do: Late.take(late, [event])
       :late
     end
@@ -595,7 +595,7 @@ defmodule AdTally.Meter do
 
   # `record/2` does not ask here: the library has the names as well.
   defp running(name) do
-    case Named.get(name) do
+    case Named.get(__MODULE__, name) do
       {__MODULE__, native, _late} = meter when native != nil -> meter
       _other -> raise_not_running(name)
     end
@@ -640,7 +640,7 @@ defmodule AdTally.Meter do
 
     late = config.on_late && late(config, emitter)
     forget = {Native, :meter_forget, [config.name, native]}
-    Named.put(config.name, config.name, native, {__MODULE__, native, late}, forget)
+    Named.put(config.name, __MODULE__, native, {__MODULE__, native, late}, forget)
     Native.meter_name(config.name, native)
 
     state = %{

@@ -21,17 +21,17 @@ defmodule AdTally.TableOwner do
   def start_link(module, options, config!, make) do
     {name, others} = Options.pop_name!(options)
     config = config!.(others)
+    Named.free!(name)
     GenServer.start_link(__MODULE__, {module, name, fn -> make.(config) end}, name: name)
   end
 
   @impl true
   def init({module, name, make}) do
     Process.flag(:trap_exit, true)
-    key = {module, name}
-    Named.claim(key)
+    Named.claim(name)
     table = make.()
-    :ok = Named.put(key, name, table, table)
-    {:ok, {key, table}, :hibernate}
+    :ok = Named.put(name, module, table, table)
+    {:ok, {name, table}, :hibernate}
   end
 
   @impl true
@@ -40,8 +40,8 @@ defmodule AdTally.TableOwner do
   # Stopped in order, nobody finds the table any more once it has stopped. Of one that is killed the
   # watcher erases the entry.
   @impl true
-  def terminate(_reason, {key, table}) do
+  def terminate(_reason, {name, table}) do
     Native.table_end(table)
-    Named.erase(key)
+    Named.erase(name)
   end
 end

@@ -281,7 +281,7 @@ defmodule AdTally.NamedTablesTest do
         for table <- [name, table],
             do: refused(@module, table, Named.not_running(@module, name))
 
-        await(fn -> :persistent_term.get({@module, name}, nil) == nil end)
+        await(fn -> :persistent_term.get(name, nil) == nil end)
       end
 
       test "a supervisor starts it again, empty, and what is counted from then on is in it" do
@@ -313,11 +313,24 @@ defmodule AdTally.NamedTablesTest do
     assert {:error, {:already_started, _pid}} = start_link(Dedupe, name)
   end
 
+  test "a name that is a key of somebody else's is refused, and what is there no table" do
+    name = name()
+    :persistent_term.put(name, :mine)
+
+    assert_raise ArgumentError, ~r/no key of :persistent_term/, fn ->
+      start_link(Counters, name)
+    end
+
+    assert_raise ArgumentError, Named.not_running(Counters, name), fn -> Counters.info(name) end
+    assert :persistent_term.get(name) == :mine
+    :persistent_term.erase(name)
+  end
+
   test "an owner that is asked what it does not know goes on" do
     name = name()
     {:ok, owner} = start_link(Counters, name)
     send(owner, :what)
-    assert :sys.get_state(owner) |> elem(0) == {Counters, name}
+    assert :sys.get_state(owner) |> elem(0) == name
     assert Counters.add(name, 1, :clicks) == :ok
   end
 

@@ -3,7 +3,7 @@ defmodule AdTally.Meter.Config do
   # The options of a meter, checked, and as the native side takes them.
 
   alias AdTally.Meter.{Report, ReservedNames, Sinks}
-  alias AdTally.Options
+  alias AdTally.{Named, Options}
 
   @options [
     :name,
@@ -70,24 +70,8 @@ defmodule AdTally.Meter.Config do
 
   defp name!(options) do
     case Keyword.get(options, :name) do
-      name when is_atom(name) and name not in [nil, true, false] -> free!(name)
+      name when is_atom(name) and name not in [nil, true, false] -> Named.free!(name)
       other -> raise ArgumentError, "expected :name to be an atom, got: #{Options.shown(other)}"
-    end
-  end
-
-  # What is there of a meter is that of one that was killed, or of one that runs: then the
-  # process' name is taken.
-  defp free!(name) do
-    case :persistent_term.get(name, nil) do
-      {{AdTally.Meter, _native, _late}, _watcher} ->
-        name
-
-      nil ->
-        name
-
-      other ->
-        raise ArgumentError,
-              "expected :name to be no key of :persistent_term, where there is #{Options.shown(other)}"
     end
   end
 

@@ -16,7 +16,7 @@ defmodule AdTally.Meter.DeathTest do
 
   defp options(name) do
     [name: name, dimensions: [:recorder], metrics: [:events, :numbers], clock: :events] ++
-      [dedupe: [capacity: 100_000]]
+      [dedupe: [capacity: 100_000, fingerprint_bits: 61]]
   end
 
   defp event(recorder, number) do
@@ -205,7 +205,7 @@ defmodule AdTally.Meter.DeathTest do
 
     for _ <- 1..20 do
       {:ok, meter} = Meter.start_link(options(name))
-      {_meter, watcher} = :persistent_term.get(name)
+      {Meter, _value, watcher} = :persistent_term.get(name)
       monitor = Process.monitor(watcher)
       :ok = GenServer.stop(meter)
       {:ok, next} = Meter.start_link(options(name))
@@ -216,6 +216,31 @@ defmodule AdTally.Meter.DeathTest do
       :ok = GenServer.stop(next)
     end
   end
+
+  test "a meter that is killed while it starts leaves nothing in the way of the next one" do
+    name = name()
+    Process.flag(:trap_exit, true)
+
+    for step <- 0..49 do
+      starter = spawn(fn -> Meter.start_link(options(name)) end)
+      await(fn -> Process.whereis(name) != nil or not Process.alive?(starter) end)
+      # From some microseconds after it has its name to some milliseconds.
+      until = now() + step * 50
+      busy_until(until)
+      # It ends with who has started it as well.
+      if meter = Process.whereis(name), do: Process.exit(meter, :kill)
+      Process.exit(starter, :kill)
+      await(fn -> Process.whereis(name) == nil end)
+
+      {:ok, next} = Meter.start_link(options(name))
+      assert Meter.record(name, event(1, 1)) == :ok
+      assert Meter.record_many(name, [event(1, 2)]).ok == 1
+      assert [%{events: 2}] = Meter.report(name)
+      :ok = GenServer.stop(next)
+    end
+  end
+
+  defp busy_until(time), do: if(now() < time, do: busy_until(time))
 
   test "a second meter of a name is refused, and the first one goes on" do
     name = name()
@@ -251,7 +276,7 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     Process.flag(:trap_exit, true)
     {:ok, meter} = Meter.start_link(options(name))
-    {_module, native, _late} = Named.get(name)
+    {_module, native, _late} = Named.get(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     killed_at = kill(meter)
 
@@ -275,7 +300,7 @@ defmodule AdTally.Meter.DeathTest do
   test "the rest of a list is late in a meter that was stopped meanwhile" do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
-    {_module, native, _late} = Named.get(name)
+    {_module, native, _late} = Named.get(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
