@@ -9,18 +9,50 @@ defmodule AdTally.Native do
   @compile {:autoload, false}
   @on_load :load
 
-  # Never fails. A module whose @on_load fails is unloaded, and its callers are
-  # told of an undefined function, or a release does not boot, with no word of
-  # the library. This way every call tells the reason.
+  # While an instance of this module that has the library is in use, a newer one is
+  # refused, and the other one goes on: what it has made is its own. An atom as the
+  # reason is not logged by the code server, as if something were broken.
+  #
+  # Otherwise it never fails. A module whose @on_load fails at first is unloaded, and
+  # its callers are told of an undefined function, or a release does not boot, with
+  # no word of the library. This way every call tells the reason.
   def load do
-    path = library()
+    if in_use?() do
+      :logger.notice(
+        "AdTally.Native was not loaded again: the VM goes on with the native library and the " <>
+          "AdTally.Native that it has. For another version, restart the VM."
+      )
 
-    with {:error, {_kind, reason}} <- :erlang.load_nif(path, 0) do
-      :persistent_term.put({__MODULE__, :refused}, {path, reason})
+      :in_use
+    else
+      load_library(library())
+    end
+  end
+
+  # A call by the full name is one of the instance in use, if there is one.
+  defp in_use? do
+    :erlang.module_loaded(__MODULE__) and apply(__MODULE__, :floor, []) == :ok
+  rescue
+    # It is there, and has no library.
+    AdTally.NotLoadedError -> false
+  end
+
+  # If the instance that had the library was deleted, the library is taken over from
+  # it, with all that it has made, provided that it is the same file.
+  defp load_library(path) do
+    case :erlang.load_nif(path, 0) do
+      :ok -> :persistent_term.erase({__MODULE__, :refused})
+      {:error, reason} -> :persistent_term.put({__MODULE__, :refused}, {path, reason(reason)})
     end
 
     :ok
   end
+
+  defp reason({:upgrade, _text}) do
+    ~c"another build of it was loaded before and cannot be exchanged: restart the VM"
+  end
+
+  defp reason({_kind, text}), do: text
 
   # Without the extension, which :erlang.load_nif/2 adds.
   defp library do

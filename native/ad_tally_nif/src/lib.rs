@@ -1,5 +1,6 @@
 //! The NIF of AdTally: decodes arguments, calls `ad_tally_core`, encodes results. There is no algorithm in it.
 //!
+//! * `library`: what the VM calls when it loads the library
 //! * `hot`: the one way a per-event function is declared
 //! * `terms`: terms, read where they lie
 //! * `args`: keys and amounts to Rust and back
@@ -21,6 +22,7 @@ mod diagnostics;
 mod event;
 mod frequency_cap;
 mod hot;
+mod library;
 mod meter;
 mod names;
 mod owner;
@@ -31,22 +33,3 @@ mod shown;
 mod sketch;
 mod steps;
 mod terms;
-
-fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
-    terms::calibrate(env);
-    event::calibrate(env);
-    resource::register::<counters::Table>(env)
-        && resource::register::<counters::Walk>(env)
-        && resource::register::<reach::Table>(env)
-        && resource::register::<reach::Walk>(env)
-        && resource::register::<reach::Union>(env)
-        && resource::register::<sketch::Builder>(env)
-        && resource::register::<sketch::Uniting>(env)
-        && resource::register::<frequency_cap::Table>(env)
-        && resource::register::<frequency_cap::RuleSet>(env)
-        && resource::register::<dedupe::Table>(env)
-        && resource::register::<meter::Table>(env)
-        && resource::register::<meter::Period>(env)
-}
-
-rustler::init!("Elixir.AdTally.Native", load = load);

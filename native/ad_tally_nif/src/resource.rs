@@ -79,12 +79,12 @@ macro_rules! resource {
 }
 pub(crate) use resource;
 
-/// Makes the type known to the VM. Called once, while the library is loaded.
-pub fn register<T: Resource>(env: Env<'_>) -> bool {
+/// Makes the type known to the VM, or takes it over from an older instance of the library's module. Called while the
+/// library is loaded.
+pub fn open<T: Resource>(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
     // The VM aligns what it allocates for a resource to 8 bytes at least.
     const { assert!(align_of::<T>() <= 8) };
-    let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
-    let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
+    let mut tried = how;
     let init = ErlNifResourceTypeInit {
         dtor: destroy::<T> as *const ErlNifResourceDtor,
         stop: ptr::null(),
@@ -96,9 +96,20 @@ pub fn register<T: Resource>(env: Env<'_>) -> bool {
     };
     // SAFETY: the environment is that of the load callback, the name is a C string, and the callbacks drop and read the
     // type that `make` writes into resources of this kind.
-    let kind = unsafe { enif_init_resource_type(env.as_c_arg(), T::NAME.as_ptr(), &init, flags, &mut tried) };
+    let kind = unsafe { enif_init_resource_type(env.as_c_arg(), T::NAME.as_ptr(), &init, how, &mut tried) };
+    if kind.is_null() {
+        return false;
+    }
+    // One that is taken over stays where it is.
     T::kind().0.store(kind.cast_mut(), Release);
-    !kind.is_null()
+    true
+}
+
+/// Allocates a resource that is never released: the VM keeps a library loaded while there is one of a type with a
+/// destructor.
+pub fn keep_for_ever<T: Resource>() {
+    // SAFETY: the kind was opened. There is nothing in the resource, and it is not dropped.
+    unsafe { enif_alloc_resource(T::kind().0.load(Acquire), size_of::<usize>()) };
 }
 
 unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_void) {

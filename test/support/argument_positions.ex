@@ -1,0 +1,131 @@
+defmodule AdTally.Test.ArgumentPositions do
+  @moduledoc """
+  Every place where a public function takes an argument, for tests that put wrong ones there.
+  """
+
+  alias AdTally.{Counters, Dedupe, Event, FrequencyCap, Meter, Native, Reach, Sketch}
+
+  @at 1_780_272_000_000
+
+  @doc """
+  Functions of one argument that call one of the library's with it, each in another place, by
+  name. `name` is that of a running meter of one dimension and the metric `n`. What is right in
+  a place is taken there.
+  """
+  @spec calls(atom()) :: [{atom(), (term() -> term())}]
+  def calls(name) do
+    counters = Counters.new(metrics: [:n], max_keys: 100)
+    reach = Reach.new(max_keys: 100)
+    caps = FrequencyCap.new(capacity: 100)
+    rules = FrequencyCap.rules!([{1, :timer.hours(1)}])
+    {compiled, answers} = rules
+    dedupe = Dedupe.new(capacity: 100)
+    sketch = Sketch.from_users([1])
+    event = %Event{id: 1, at: @at, dimensions: {1}, user: 1, metrics: [n: 1]}
+
+    [
+      counters_add_table: &Counters.add(&1, 1, :n),
+      counters_add_key: &Counters.add(counters, &1, :n),
+      counters_add_metric: &Counters.add(counters, 1, &1),
+      counters_add_amount: &Counters.add(counters, 1, :n, &1),
+      counters_get_key: &Counters.get(counters, &1),
+      counters_get_metric: &Counters.get(counters, 1, &1),
+      counters_add_many: &Counters.add_many(counters, &1),
+      counters_add_many_item: &Counters.add_many(counters, [&1]),
+      counters_add_many_tail: &Counters.add_many(counters, [{1, :n, 1} | &1]),
+      counters_add_many_key: &Counters.add_many(counters, [{&1, :n, 1}]),
+      counters_add_many_metric: &Counters.add_many(counters, [{1, &1, 1}]),
+      counters_add_many_amount: &Counters.add_many(counters, [{1, :n, &1}]),
+      counters_info: &Counters.info(&1),
+      counters_to_list: &Counters.to_list(&1),
+      counters_metrics: &Counters.new(metrics: &1),
+      counters_metric: &Counters.new(metrics: [&1]),
+      counters_max_keys: &Counters.new(metrics: [:n], max_keys: &1),
+      counters_options: &Counters.new(&1),
+      counters_option: &Counters.new([&1]),
+      reach_add_table: &Reach.add(&1, 1, 1),
+      reach_add_key: &Reach.add(reach, &1, 1),
+      reach_add_user: &Reach.add(reach, 1, &1),
+      reach_add_many: &Reach.add_many(reach, &1),
+      reach_add_many_item: &Reach.add_many(reach, [&1]),
+      reach_add_many_pair: &Reach.add_many(reach, [{1, &1}]),
+      reach_add_many_key: &Reach.add_many(reach, &1, [1]),
+      reach_add_many_users: &Reach.add_many(reach, 1, &1),
+      reach_add_many_user: &Reach.add_many(reach, 1, [&1]),
+      reach_estimate: &Reach.estimate(reach, &1),
+      reach_estimate_union: &Reach.estimate_union(reach, &1),
+      reach_estimate_union_key: &Reach.estimate_union(reach, [&1]),
+      reach_precision: &Reach.new(precision: &1),
+      reach_secret: &Reach.new(secret: &1),
+      reach_options: &Reach.new(&1),
+      sketch_from_users: &Sketch.from_users(&1),
+      sketch_from_user: &Sketch.from_users([&1]),
+      sketch_precision: &Sketch.from_users([], precision: &1),
+      sketch_of: &Sketch.precision(&1),
+      sketch_to_binary: &Sketch.to_binary(&1),
+      sketch_deviations: &Sketch.bounds(sketch, &1),
+      sketch_union: &Sketch.union(&1),
+      caps_admit_table: &FrequencyCap.admit(&1, :ad, 1, rules, @at),
+      caps_admit_scope: &FrequencyCap.admit(caps, &1, 1, rules, @at),
+      caps_admit_user: &FrequencyCap.admit(caps, :ad, &1, rules, @at),
+      caps_admit_rules: &FrequencyCap.admit(caps, :ad, 1, &1, @at),
+      caps_admit_compiled: &FrequencyCap.admit(caps, :ad, 1, {&1, answers}, @at),
+      caps_admit_at: &FrequencyCap.admit(caps, :ad, 1, rules, &1),
+      caps_check_user: &FrequencyCap.check(caps, :ad, &1, rules, @at),
+      caps_check_at: &FrequencyCap.check(caps, :ad, 1, rules, &1),
+      caps_record_scope: &FrequencyCap.record(caps, &1, 1, @at),
+      caps_record_at: &FrequencyCap.record(caps, :ad, 1, &1),
+      caps_release_scope: &FrequencyCap.release(caps, &1, 1, @at),
+      caps_release_at: &FrequencyCap.release(caps, :ad, 1, &1),
+      caps_count_window: &FrequencyCap.count(caps, :ad, 1, &1, @at),
+      caps_count_offset: &FrequencyCap.count(caps, :ad, 1, {:day, &1}, @at),
+      caps_opens_at: &FrequencyCap.opens_at(caps, :ad, 1, rules, &1),
+      caps_admit_all: &FrequencyCap.admit_all(caps, &1, 1, @at),
+      caps_admit_all_item: &FrequencyCap.admit_all(caps, [&1], 1, @at),
+      caps_admit_all_scope: &FrequencyCap.admit_all(caps, [{&1, rules}], 1, @at),
+      caps_admit_all_rules: &FrequencyCap.admit_all(caps, [{:ad, &1}], 1, @at),
+      caps_admissible: &FrequencyCap.admissible(caps, &1, 1, @at),
+      caps_admissible_item: &FrequencyCap.admissible(caps, [&1], 1, @at),
+      caps_admissible_user: &FrequencyCap.admissible(caps, [{:ad, {compiled, answers}}], &1, @at),
+      caps_sweep_at: &FrequencyCap.sweep(caps, &1),
+      caps_rule: &FrequencyCap.rules!([&1]),
+      caps_rule_max: &FrequencyCap.rules!([{&1, 1_000}]),
+      caps_rule_window: &FrequencyCap.rules!([{1, &1}]),
+      caps_tier: &FrequencyCap.new(tiers: [&1]),
+      caps_capacity: &FrequencyCap.new(capacity: &1),
+      caps_lifetime: &FrequencyCap.new(lifetime: &1),
+      caps_bits: &FrequencyCap.new(fingerprint_bits: &1),
+      dedupe_first_table: &Dedupe.first?(&1, 1, @at),
+      dedupe_first_id: &Dedupe.first?(dedupe, &1, @at),
+      dedupe_first_at: &Dedupe.first?(dedupe, 1, &1),
+      dedupe_window: &Dedupe.new(window: &1),
+      meter_record_name: &Meter.record(&1, event),
+      meter_record: &Meter.record(name, &1),
+      meter_record_id: &Meter.record(name, %{event | id: &1}),
+      meter_record_at: &Meter.record(name, %{event | at: &1}),
+      meter_record_dimensions: &Meter.record(name, %{event | dimensions: &1}),
+      meter_record_dimension: &Meter.record(name, %{event | dimensions: {&1}}),
+      meter_record_user: &Meter.record(name, %{event | user: &1}),
+      meter_record_metrics: &Meter.record(name, %{event | metrics: &1}),
+      meter_record_metric: &Meter.record(name, %{event | metrics: [&1]}),
+      meter_record_amount: &Meter.record(name, %{event | metrics: [n: &1]}),
+      meter_record_many_item: &Meter.record_many(name, [&1]),
+      meter_record_many_tail: &Meter.record_many(name, [event, &1]),
+      meter_record_many_skip: &Meter.record_many(name, [event, &1], on_refused: :skip),
+      meter_record_many_option: &Meter.record_many(name, [event], on_refused: &1),
+      meter_name: &Meter.start_link(name: &1, dimensions: [:a], metrics: []),
+      meter_dimensions: &Meter.start_link(name: :hostile, dimensions: &1, metrics: [:n]),
+      meter_window: &Meter.start_link([window: &1] ++ meter_options()),
+      meter_lateness: &Meter.start_link([lateness: &1] ++ meter_options()),
+      meter_clock: &Meter.start_link([clock: &1] ++ meter_options()),
+      meter_reach: &Meter.start_link([reach: &1] ++ meter_options()),
+      meter_reach_by: &Meter.start_link([reach: [by: &1]] ++ meter_options()),
+      meter_dedupe: &Meter.start_link([dedupe: &1] ++ meter_options()),
+      meter_on_late: &Meter.start_link([on_late: &1] ++ meter_options()),
+      shown: &Native.shown/1
+    ]
+  end
+
+  # Of no metrics, so that no meter starts.
+  defp meter_options, do: [name: :hostile, dimensions: [:a], metrics: []]
+end
