@@ -148,7 +148,8 @@ defmodule AdTally.Meter do
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
-      more than half of the events since then were refused, late or future. Default: 60,000.
+      more than half of the events since then were refused, late, future or without a window. Default:
+      60,000.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """

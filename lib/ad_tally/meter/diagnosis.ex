@@ -12,14 +12,15 @@ defmodule AdTally.Meter.Diagnosis do
   # newest event's time, where that is the meter's clock, or nil.
   def line(counts, interval, examples, now, newest) do
     received = counts |> Map.values() |> Enum.sum()
-    lost = Map.take(counts, [:late, :future, :refused])
+    lost = Map.take(counts, [:late, :future, :no_window, :refused])
     count = lost |> Map.values() |> Enum.sum()
 
     if 2 * count > received do
       {most, _count} = Enum.max_by(lost, fn {_outcome, count} -> count end)
 
       "#{count} of #{received} events of the last #{duration(interval)} were not counted " <>
-        "(late: #{lost.late}, future: #{lost.future}, refused: #{lost.refused}). Likeliest cause: " <>
+        "(late: #{lost.late}, future: #{lost.future}, no_window: #{lost.no_window}, " <>
+        "refused: #{lost.refused}). Likeliest cause: " <>
         cause(most, examples, now, newest)
     end
   end
@@ -54,6 +55,9 @@ defmodule AdTally.Meter.Diagnosis do
         moment(at)
     end
   end
+
+  defp cause(:no_window, _examples, _now, _newest),
+    do: ":max_open_windows are open, because times are far apart"
 
   defp cause(:refused, {_late, _future, {at, reason}}, now, _newest) do
     cond do

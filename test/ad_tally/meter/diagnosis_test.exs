@@ -10,7 +10,7 @@ defmodule AdTally.Meter.DiagnosisTest do
   @now 1_780_272_000_000
   @hour 3_600_000
   @minute 60_000
-  @fine %{applied: 0, duplicate: 0, overflow: 0, late: 0, future: 0, refused: 0}
+  @fine %{applied: 0, duplicate: 0, overflow: 0, late: 0, future: 0, no_window: 0, refused: 0}
 
   # What would be said of such events, each of which is counted here by itself.
   defp line(counts, examples, newest \\ nil) do
@@ -30,7 +30,7 @@ defmodule AdTally.Meter.DiagnosisTest do
       assert line(applied: 6, late: 2, future: 2, refused: 2) == nil
 
       assert line(applied: 5, late: 1, future: 2, refused: 3) =~
-               "6 of 11 events of the last 60 s were not counted (late: 1, future: 2, refused: 3). " <>
+               "6 of 11 events of the last 60 s were not counted (late: 1, future: 2, no_window: 0, refused: 3). " <>
                  "Likeliest cause: "
 
       assert line(late: 1) =~ "1 of 1 events"
@@ -87,6 +87,10 @@ defmodule AdTally.Meter.DiagnosisTest do
 
       for refused <- [{nil, "of this"}, {-1, "of this"}],
           do: assert(line([refused: 1], refused: refused) =~ "was refused because of this")
+    end
+
+    test "of events without a window is that too many are open" do
+      assert line([no_window: 1], []) =~ ":max_open_windows are open"
     end
 
     test "is that of the most" do
@@ -152,6 +156,13 @@ defmodule AdTally.Meter.DiagnosisTest do
 
       assert_raise ArgumentError, fn -> Meter.record_many(name, :events) end
       assert_logged("refused because record_many/3 takes proper lists")
+    end
+
+    test "also of events without a window", %{name: name} do
+      start(name, clock: :events, lateness: 10 * @minute, window: @minute, max_open_windows: 12)
+      outcomes = for minute <- 0..199, do: Meter.record(name, event(@now + 10 * minute * @minute))
+      assert :no_window in outcomes
+      assert_logged(":max_open_windows are open")
     end
 
     test "also where events are the clock", %{name: name} do
