@@ -139,7 +139,8 @@ defmodule AdTally.Meter.DeathTest do
           &Meter.record_many(&1, [event(0, 1)], on_refused: :skip),
           &Meter.record_many(&1, []),
           &Meter.info/1,
-          &Meter.report/1
+          &Meter.report/1,
+          &Meter.close/1
         ] do
       assert_raise ArgumentError, Named.not_running(Meter, name), fn -> call.(name) end
     end
@@ -254,7 +255,7 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     Process.flag(:trap_exit, true)
 
-    for ask <- [&Meter.info/1, &Meter.report/1] do
+    for ask <- [&Meter.info/1, &Meter.report/1, &Meter.close/1] do
       {:ok, meter} = Meter.start_link(options(name))
       :ok = :sys.suspend(meter)
       message = Named.not_running(Meter, name)
@@ -264,6 +265,24 @@ defmodule AdTally.Meter.DeathTest do
       kill(meter)
       Task.await(asking)
     end
+  end
+
+  test "who waits for sinks of a meter that ends meanwhile is told that there is none" do
+    name = name()
+    Process.flag(:trap_exit, true)
+    test = self()
+    hangs = fn _window -> send(test, :delivering) && Process.sleep(:infinity) end
+    sinks = [{Telling, to: self(), answer: hangs}]
+    {:ok, meter} = Meter.start_link([sinks: sinks] ++ options(name))
+    assert Meter.record(name, event(1, 1)) == :ok
+    message = Named.not_running(Meter, name)
+
+    closing =
+      Task.async(fn -> assert_raise ArgumentError, message, fn -> Meter.close(name) end end)
+
+    assert_receive :delivering, @timeout
+    kill(meter)
+    Task.await(closing)
   end
 
   defp asked?(meter) do
