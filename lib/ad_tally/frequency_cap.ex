@@ -254,14 +254,19 @@ defmodule AdTally.FrequencyCap do
   """
   @spec rules!([rule(), ...]) :: compiled_rules()
   def rules!(rules) do
-    if not is_list(rules) or List.improper?(rules) do
-      raise ArgumentError, "expected a list of {max, window}, got: #{Options.shown(rules)}"
-    end
-
-    compiled = rules |> Enum.map(&rule!/1) |> Native.caps_rules()
+    # Two more than may be are enough for the native library to see that they are too many.
+    compiled = rules |> some_rules!(18, rules) |> Native.caps_rules()
     # What is answered when one of them blocks is made once: it costs an event nothing.
     {compiled, rules |> Enum.map(&{:capped, &1}) |> List.to_tuple()}
   end
+
+  defp some_rules!([rule | rest], left, all) when left > 0,
+    do: [rule!(rule) | some_rules!(rest, left - 1, all)]
+
+  defp some_rules!(rest, left, _all) when rest == [] or left == 0, do: []
+
+  defp some_rules!(_tail, _left, all),
+    do: raise(ArgumentError, "expected a list of {max, window}, got: #{Options.shown(all)}")
 
   defp rule!({max, window}) when is_integer(max) and max in 0..0xFFFF_FFFF,
     do: {max, window!(window)}
