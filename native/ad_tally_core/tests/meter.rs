@@ -805,7 +805,7 @@ fn a_clock_that_is_set_back_opens_windows_again_and_nothing_is_late_or_lost() {
     let meter = meter(&Config { max_ahead: Some(MINUTE), lateness: 0, dedupe: None, ..config() });
     let send =
         |at: u64, now: u64| record_at(&meter, &Sent { id: None, at, key: (1, 1), amounts: [1, 0], user: NOBODY }, now);
-    let impressions = |closed: &[Arc<Window>]| closed.iter().map(|window| rows(window)[&(1, 1)][0]).collect::<Vec<_>>();
+    let impressions = |closed: &[WindowRef]| closed.iter().map(|window| rows(window)[&(1, 1)][0]).collect::<Vec<_>>();
     for now in [BEGIN, BEGIN + 180 * MINUTE] {
         assert_eq!(impressions(&close(&meter, now)), []);
         assert_eq!(send(now, now), Outcome::Applied);
