@@ -124,10 +124,10 @@ defmodule AdTally.Meter do
     * `:max_keys` - the most rows of a window. Events of other keys are counted in the window's
       overflow. Default: 1,000,000.
     * `:max_open_windows` - the most windows that are open at a time: an event that would begin one
-      more is `:no_window`. An open window takes some kilobytes and what its rows take. At least as
-      many as `:lateness`, and with `clock: :system` `:max_ahead`, need. A replay with
-      `clock: :events` of events that are far apart opens windows faster than they are closed.
-      Default: 10,000, or as many as are needed if those are more.
+      more is `:no_window`. An open window takes a few kilobytes, and what its rows take. At least as
+      many as `:lateness`, and with `clock: :system` `:max_ahead`, need. With `clock: :events` those
+      do not count whose time has passed and that are closed with the next tick. Default: 10,000, or
+      as many as are needed if those are more.
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. The options are checked by
       `c:AdTally.Sink.validate/1`, if the module has it. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are

@@ -504,6 +504,14 @@ defmodule AdTally.MeterTest do
       {:links, links} = Process.info(pid, :links)
       Enum.all?([self(), pid | links], &(not is_pid(&1) or :erlang.garbage_collect(&1)))
     end
+
+    test "of a window that has one row is at most 8 kilobytes", %{name: name} do
+      start(name, window: 1_000, dedupe: false)
+      before = memory(name).open_windows
+      events = for step <- 0..99, do: event(at: @begin + 1_000 * step, user: step)
+      assert %{ok: 100} = Meter.record_many(name, events)
+      assert memory(name).open_windows - before <= 100 * 8_192
+    end
   end
 
   test "rows that have no room are counted in the overflow", %{name: name} do

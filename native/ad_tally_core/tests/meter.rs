@@ -241,7 +241,10 @@ proptest! {
                 Outcome::Future
             } else if is_late {
                 Outcome::Late
-            } else if expected.len() == max_open_windows && !expected.contains_key(&number) {
+            } else if !expected.contains_key(&number)
+                && expected.len() >= max_open_windows
+                && (max_ahead.is_some() || expected.range(first_in_time(newest)..).count() >= max_open_windows)
+            {
                 Outcome::NoWindow
             } else {
                 Outcome::Applied
@@ -710,6 +713,67 @@ fn what_closed_windows_take_is_counted_while_somebody_refers_to_them() {
 }
 
 #[test]
+fn a_window_of_one_row_takes_at_most_eight_kilobytes() {
+    // Those of a budget of any size.
+    for (max_keys, metrics) in [(1_000_000, 2), (1_000_000_000, 16)] {
+        let reach = ReachConfig { by: vec![0], precision: 12, max_keys, secret: None };
+        let meter = meter(&Config { max_keys, metrics, reach: Some(reach), ..config() });
+        assert_eq!(
+            record(&meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 }),
+            Outcome::Applied
+        );
+        let bytes = stop(&meter)[0].bytes();
+        assert!(bytes <= 4_000, "{bytes} with {max_keys} keys");
+    }
+}
+
+/// Threads whose keys are new, until there are many more than a window's tables begin with shards for, beside one that goes
+/// through the rows: each row is there once, whichever index it was found by.
+#[test]
+fn a_window_that_grows_has_every_row_once() {
+    const THREADS: u64 = 4;
+    const KEYS: u64 = 3_000;
+    for round in 0..10 {
+        let reach = ReachConfig { by: vec![0, 1], precision: 4, max_keys: 1_000_000, secret: None };
+        let meter = meter(&Config { max_keys: 1_000_000, reach: Some(reach), dedupe: None, ..config() });
+        let sent = |event: u64| Sent {
+            id: None,
+            at: BEGIN,
+            key: ((event % KEYS) as i64, round),
+            amounts: [1, (event % KEYS) as i64],
+            // Enough of each for registers, whose row is moved.
+            user: event,
+        };
+        assert_eq!(record(&meter, &sent(0)), Outcome::Applied);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (meter, sent) = (&meter, &sent);
+                // All of them bring all keys, at the same time.
+                scope.spawn(move || {
+                    for event in 1..KEYS * 12 {
+                        assert_eq!(record(meter, &sent(event * THREADS + thread)), Outcome::Applied);
+                    }
+                });
+            }
+            for _ in 0..20 {
+                let window = &meter.open_windows(0, 1)[0];
+                // It fails if a row is there twice.
+                let seen = rows(window);
+                assert!(seen.len() as u64 <= KEYS && seen.contains_key(&(0, round)));
+            }
+        });
+        let window = &stop(&meter)[0];
+        let (seen, mut counts) = (rows(window), BTreeMap::from([((0, round), [1_i128, 0])]));
+        for event in (1..KEYS * 12).flat_map(|event| (0..THREADS).map(move |thread| event * THREADS + thread)) {
+            let count = counts.entry(((event % KEYS) as i64, round)).or_insert([0; 2]);
+            (count[0], count[1]) = (count[0] + 1, count[1] + i128::from(event % KEYS));
+        }
+        assert_eq!(seen, counts);
+        assert_eq!(users(window).len(), seen.len());
+    }
+}
+
+#[test]
 fn no_more_windows_are_open_than_may_be() {
     let meter = meter(&Config { max_open_windows: 3, lateness: 10 * MINUTE, ..config() });
     let sent = |id: u64, minute: u64| Sent {
@@ -740,6 +804,17 @@ fn no_more_windows_are_open_than_may_be() {
     assert!(close(&meter, 0).is_empty());
     stop(&meter);
     assert_eq!(record(&meter, &sent(16, 30)), Outcome::Late);
+}
+
+/// Also where nobody closes them meanwhile.
+#[test]
+fn a_replay_of_events_that_are_far_apart_has_a_window_for_each() {
+    let meter = meter(&Config { max_open_windows: 8, ..config() });
+    for minute in 0..1_000 {
+        let sent = Sent { id: None, at: BEGIN + minute * MINUTE, key: (1, 1), amounts: [1, 1], user: 1 };
+        assert_eq!(record(&meter, &sent), Outcome::Applied);
+    }
+    assert_eq!(close(&meter, 0).len(), 1_000 - 6);
 }
 
 #[test]

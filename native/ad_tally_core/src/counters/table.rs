@@ -53,8 +53,15 @@ impl Table {
     }
 
     fn new(metrics: usize, linked: bool, at_once: bool, max_keys: usize, seed: Seed) -> Self {
+        let width = 1 + metrics + usize::from(linked);
+        let keyed = if at_once {
+            // Of the windows of a meter there are many, most of them small.
+            Keyed::undivided(width, max_keys, seed, None)
+        } else {
+            Keyed::new(width, max_keys, seed, None)
+        };
         Self {
-            keyed: Keyed::new(1 + metrics + usize::from(linked), max_keys, seed, None),
+            keyed,
             metrics,
             linked,
             at_once,

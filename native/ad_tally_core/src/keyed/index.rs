@@ -175,6 +175,61 @@ impl Index {
     }
 }
 
+/// The indices of a table's shards, in one word: the address, whose low six bits are free, with the binary logarithm of how many
+/// there are.
+pub(super) struct Directory(AtomicUsize);
+
+/// Eight of them, which begin where a cache line does.
+#[repr(align(64))]
+pub(super) struct Indices([Index; INDICES]);
+
+const INDICES: usize = 8;
+const _: () = assert!(size_of::<Indices>() == INDICES * size_of::<Index>());
+
+/// The indices of `count` shards, a power of two.
+pub(super) fn indices(count: usize) -> Box<[Indices]> {
+    debug_assert!(count.is_power_of_two());
+    (0..count.div_ceil(INDICES)).map(|_| Indices([const { Index::new() }; INDICES])).collect()
+}
+
+impl Indices {
+    /// One of those that lie in a row.
+    pub(super) fn index(all: &[Self], at: usize) -> &Index {
+        &all[at / INDICES].0[at % INDICES]
+    }
+}
+
+impl Directory {
+    /// Of the first `count` of these.
+    pub(super) fn new(indices: &[Indices], count: usize) -> Self {
+        Self(AtomicUsize::new(Self::packed(indices, count)))
+    }
+
+    fn packed(indices: &[Indices], count: usize) -> usize {
+        debug_assert!(count.is_power_of_two() && count <= indices.len() * INDICES);
+        indices.as_ptr().expose_provenance() | count.trailing_zeros() as usize
+    }
+
+    /// The indices as they are now.
+    ///
+    /// # Safety
+    /// All that were published here are still alive, and so for `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn indices<'a>(&self) -> &'a [Index] {
+        let packed = self.0.load(Acquire);
+        let mask = align_of::<Indices>() - 1;
+        // SAFETY: `packed` describes so many indices from there on, which are alive by this function's contract.
+        unsafe {
+            std::slice::from_raw_parts(ptr::with_exposed_provenance::<Index>(packed & !mask), 1 << (packed & mask))
+        }
+    }
+
+    /// Makes the first `count` of these the indices. What was placed in them before is seen with them.
+    pub(super) fn publish(&self, indices: &[Indices], count: usize) {
+        self.0.store(Self::packed(indices, count), Release);
+    }
+}
+
 impl Line {
     fn new() -> Self {
         Self { tags: AtomicU64::new(0), entries: std::array::from_fn(|_| AtomicU64::new(0)) }

@@ -3,6 +3,10 @@
 //! A key belongs to a shard by the high bits of its hash. A shard is small enough (a few thousand keys) that growing
 //! its index takes tens of microseconds, on whichever thread adds the key that makes it grow, and only new keys of
 //! the same shard wait meanwhile. A row neither moves nor goes away before the whole table does.
+//!
+//! A table may begin with one shard only, and be divided into all that its budget asks for once it has a few hundred keys: of
+//! tens of thousands of windows most have few, and the shards of a budget of a million keys take 22 KB. Its rows stay where they are then,
+//! and so does its index, for whoever is looking there.
 
 mod arena;
 mod batch;
@@ -12,6 +16,7 @@ mod words;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -19,7 +24,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::arena::Arena;
 pub use self::batch::Batch;
 pub(crate) use self::index::Line;
-use self::index::{Entries, Entry, Index, Memory};
+use self::index::{Directory, Entries, Entry, Index, Indices, Memory, indices};
 pub(crate) use self::walk::Walk;
 pub(crate) use self::words::Words;
 use crate::error::Error;
@@ -35,6 +40,8 @@ pub const MAX_KEYS: usize = 1_000_000_000;
 const KEYS_A_SHARD: usize = 4_096;
 /// Shards at most: above that a shard simply holds more keys.
 const MAX_SHARDS: usize = 1 << 16;
+/// Keys of a table that begins with one shard when it is divided into all: that looks at each of them, some 50 us.
+const KEYS_UNDIVIDED: usize = 512;
 
 /// A budget of keys that a table can be made for.
 pub(crate) fn check_max_keys(max_keys: usize) -> Result<(), Error> {
@@ -43,8 +50,10 @@ pub(crate) fn check_max_keys(max_keys: usize) -> Result<(), Error> {
 
 pub(crate) struct Keyed {
     /// The shards' indices. Apart from the writers, so that what every lookup reads is eight bytes a shard.
-    indices: Box<[Index]>,
+    directory: Directory,
     shards: Shards,
+    /// How many shards there are to be.
+    count: usize,
     width: usize,
     max_keys: usize,
     seed: Seed,
@@ -58,9 +67,28 @@ pub(crate) struct Keyed {
 
 /// What the shards own. It can be freed without the rest.
 struct Shards {
-    writers: Box<[Mutex<Writer>]>,
+    /// The one shard of a table that is not divided.
+    one: Stage,
+    all: OnceLock<Stage>,
     width: usize,
     release: Option<Release>,
+}
+
+/// Shards that a table has or had.
+#[derive(Default)]
+struct Stage {
+    indices: Box<[Indices]>,
+    writers: Box<[Mutex<Writer>]>,
+}
+
+impl Stage {
+    fn new(count: usize) -> Self {
+        Self { indices: indices(count), writers: (0..count).map(|_| Mutex::new(Writer::new())).collect() }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val::<[Indices]>(&self.indices) + size_of_val::<[Mutex<Writer>]>(&self.writers)
+    }
 }
 
 /// Frees what a row's cells own, once nobody can reach the row any more.
@@ -129,10 +157,21 @@ impl<'a> Found<'a> {
 impl Keyed {
     /// An empty table of rows of `width` cells, for at most `max_keys` keys.
     pub(crate) fn new(width: usize, max_keys: usize, seed: Seed, release: Option<Release>) -> Self {
-        let count = max_keys.div_ceil(KEYS_A_SHARD).next_power_of_two().min(MAX_SHARDS);
+        let table = Self::undivided(width, max_keys, seed, release);
+        if table.count > 1 {
+            let all = table.shards.all.get_or_init(|| Stage::new(table.count));
+            table.directory.publish(&all.indices, table.count);
+        }
+        table
+    }
+
+    /// The same with one shard only, until it has some hundred keys.
+    pub(crate) fn undivided(width: usize, max_keys: usize, seed: Seed, release: Option<Release>) -> Self {
+        let one = Stage::new(1);
         Self {
-            indices: (0..count).map(|_| Index::new()).collect(),
-            shards: Shards { writers: (0..count).map(|_| Mutex::new(Writer::new())).collect(), width, release },
+            directory: Directory::new(&one.indices, 1),
+            shards: Shards { one, all: OnceLock::new(), width, release },
+            count: max_keys.div_ceil(KEYS_A_SHARD).next_power_of_two().min(MAX_SHARDS),
             width,
             max_keys,
             seed,
@@ -154,9 +193,7 @@ impl Keyed {
 
     /// Its memory, without `Self`.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val::<[Index]>(&self.indices)
-            + size_of_val::<[Mutex<Writer>]>(&self.shards.writers)
-            + self.allocated.load(Relaxed)
+        self.shards.one.bytes() + self.shards.all.get().map_or(0, Stage::bytes) + self.allocated.load(Relaxed)
     }
 
     /// Notes that a row owns more memory than before.
@@ -169,22 +206,25 @@ impl Keyed {
         self.allocated.fetch_sub(bytes, Relaxed);
     }
 
+    /// The shards' indices, as they are now.
     #[inline(always)]
-    fn shard(&self, hash: u64) -> usize {
-        (hash >> 48) as usize & (self.indices.len() - 1)
+    fn indices(&self) -> &[Index] {
+        // SAFETY: the shards keep all of them until the table is dropped.
+        unsafe { self.directory.indices() }
     }
 
-    /// The array of a shard, as it is now.
+    /// The array of the shard where a hash belongs, as it is now.
     #[inline(always)]
-    fn entries(&self, shard: usize) -> Option<Entries<'_>> {
+    fn entries(&self, hash: u64) -> Option<Entries<'_>> {
+        let indices = self.indices();
         // SAFETY: a writer keeps all its shard's arrays until the table is dropped.
-        unsafe { self.indices[shard].entries() }
+        unsafe { indices[shard(hash, indices.len())].entries() }
     }
 
     /// The row of a key, if it has one.
     #[inline(always)]
     pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        self.find_in(self.entries(self.shard(key.hash))?, key)
+        self.find_in(self.entries(key.hash)?, key)
     }
 
     /// The same, looked at first where it most likely is.
@@ -205,7 +245,7 @@ impl Keyed {
     /// The line of the index where a hash belongs, asked for so that it is near when it is looked at.
     #[inline(always)]
     pub(crate) fn fetch_line(&self, hash: u64) -> Option<&Line> {
-        Some(self.entries(self.shard(hash))?.fetch(hash))
+        Some(self.entries(hash)?.fetch(hash))
     }
 
     /// The row that most likely is that of a key of that hash and so many words, whose line of the index is near, asked for so
@@ -263,21 +303,27 @@ impl Keyed {
     /// Gives a key a row, unless it has one by now; `None` when the budget is used up.
     #[cold]
     pub(crate) fn insert(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        let shard = self.shard(key.hash);
         if self.placed.load(Acquire) >= self.max_keys {
             // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none. Not
             // asked of `keys`, which counts a row before it can be found.
             return self.find(key);
         }
-        let mut writer = self.shards.writers[shard].lock();
-        if let Some(found) = self.entries(shard).and_then(|entries| self.find_in(entries, key)) {
+        let mut writer = self.lock(key.hash);
+        if writer.keys >= KEYS_UNDIVIDED && self.indices().len() < self.count {
+            self.divide(&writer);
+            drop(writer);
+            writer = self.lock(key.hash);
+        }
+        if let Some(found) = self.find(key) {
             return Some(found);
         }
         if self.keys.fetch_add(1, Relaxed) >= self.max_keys {
             self.keys.fetch_sub(1, Relaxed);
             return None;
         }
-        let entries = self.entries_with_room(shard, &mut writer);
+        let indices = self.indices();
+        let shard = shard(key.hash, indices.len());
+        let entries = self.entries_with_room(&indices[shard], shard, &mut writer);
         let (words, grown) = writer.arena.allocate(self.width + key.words.len());
         for (at, word) in key.words.iter().enumerate() {
             // SAFETY: the row was allocated with this many words after its cells, and nobody else has it.
@@ -308,7 +354,7 @@ impl Keyed {
 
     /// The row of that hash that the index names at an address, if it does.
     pub(crate) fn find_at_address(&self, hash: u64, address: usize) -> Option<Found<'_>> {
-        let entries = self.entries(self.shard(hash))?;
+        let entries = self.entries(hash)?;
         entries.find(hash, |entry| entry.row().addr().get() == address).map(Found::new)
     }
 
@@ -323,7 +369,7 @@ impl Keyed {
     /// Has the index name another place and another note for a row, whose lock the caller has. What was written to that
     /// place before is seen by whoever finds it there. The row stays where it was as well, for whoever has found that.
     pub(crate) fn rename(&self, _writer: &mut Writer, found: Found<'_>, hash: u64, to: NonNull<AtomicU64>, note: u8) {
-        if let Some(entries) = self.entries(self.shard(hash)) {
+        if let Some(entries) = self.entries(hash) {
             entries.replace(hash, found.entry.row(), to, note);
         }
     }
@@ -331,23 +377,42 @@ impl Keyed {
     /// The shard's array, with a place for one more key. At most 10 to 14 in 16 slots are taken: with seven to a line,
     /// nearly every key is still found in its own. How many depends on the shard, because keys spread evenly, and
     /// shards that grew at the same number of keys would all grow within the same moment.
-    fn entries_with_room(&self, shard: usize, writer: &mut Writer) -> Entries<'_> {
-        let old = self.entries(shard);
+    fn entries_with_room<'t>(&'t self, index: &'t Index, shard: usize, writer: &mut Writer) -> Entries<'t> {
+        // SAFETY: the writer is that of the shard, and keeps all its arrays until the table is dropped.
+        let old = unsafe { index.entries() };
         if let Some(old) = old
             && (writer.keys + 1) * 16 <= old.len() * (10 + shard % 5)
         {
             return old;
         }
-        let memory = Memory::new(old.map_or(1, |old| old.lines() * 2));
+        let memory = Memory::new(old.map_or(1, |old: Entries<'_>| old.lines() * 2));
         if let Some(old) = old {
             for entry in (0..old.len()).filter_map(|at| old.entry(at)) {
                 memory.entries().place(self.hash_of(Found::new(entry)), entry.row(), entry.note());
             }
         }
         self.allocated.fetch_add(memory.bytes(), Relaxed);
-        self.indices[shard].publish(&memory);
+        index.publish(&memory);
         writer.memories.push(memory);
-        self.entries(shard).unwrap_or_else(|| unreachable!("published just now"))
+        // SAFETY: as above.
+        unsafe { index.entries() }.unwrap_or_else(|| unreachable!("published just now"))
+    }
+
+    /// Divides a table that has one shard, whose lock the caller has, into all. Whoever waits for that lock looks for another one
+    /// then. The rows stay in its arena, and what it names stays in its array, for whoever has found that or goes through it.
+    #[cold]
+    fn divide(&self, one: &Writer) {
+        let all = self.shards.all.get_or_init(|| Stage::new(self.count));
+        let entries = one.memories.last().map(Memory::entries);
+        for entry in entries.iter().flat_map(|entries| (0..entries.len()).filter_map(|at| entries.entry(at))) {
+            let hash = self.hash_of(Found::new(entry));
+            let shard = shard(hash, self.count);
+            let mut writer = all.writers[shard].lock();
+            let entries = self.entries_with_room(Indices::index(&all.indices, shard), shard, &mut writer);
+            entries.place(hash, entry.row(), entry.note());
+            writer.keys += 1;
+        }
+        self.directory.publish(&all.indices, self.count);
     }
 
     /// The hash of a row's key.
@@ -360,21 +425,36 @@ impl Keyed {
     /// Keeps everybody else who asks for the lock of a row waiting. It is that of the shard where its key's hash belongs:
     /// rows are many, and what is done under it is short.
     pub(crate) fn lock(&self, hash: u64) -> MutexGuard<'_, Writer> {
-        self.shards.writers[self.shard(hash)].lock()
+        loop {
+            let count = self.shard_count();
+            let writer = self.stage(count).writers[shard(hash, count)].lock();
+            // It may have been divided meanwhile.
+            if self.shard_count() == count {
+                return writer;
+            }
+        }
     }
 
+    /// How many shards there are now.
     fn shard_count(&self) -> usize {
-        self.indices.len()
+        self.indices().len()
     }
 
-    /// A shard's array: the one of that length, or the current one.
-    fn entries_of(&self, shard: usize, length: Option<usize>) -> Option<Entries<'_>> {
-        let current = self.entries(shard)?;
+    /// The shards of a table that has, or had, so many.
+    fn stage(&self, count: usize) -> &Stage {
+        self.shards.all.get().filter(|_all| count > 1).unwrap_or(&self.shards.one)
+    }
+
+    /// The array of a shard of so many: the one of that length, or the current one.
+    fn entries_of(&self, count: usize, shard: usize, length: Option<usize>) -> Option<Entries<'_>> {
+        let stage = self.stage(count);
+        // SAFETY: a writer keeps all its shard's arrays until the table is dropped.
+        let current = unsafe { Indices::index(&stage.indices, shard).entries() }?;
         if length.is_none_or(|length| length == current.len()) {
             return Some(current);
         }
         // Every array is twice as long as the one before it, so a length names one.
-        let writer = self.shards.writers[shard].lock();
+        let writer = stage.writers[shard].lock();
         let memory = writer.memories.iter().find(|memory| Some(memory.entries().len()) == length)?;
         // SAFETY: the shard keeps every array, at the same address, until it is dropped with the table.
         Some(unsafe { memory.entries_unbound() })
@@ -383,6 +463,12 @@ impl Keyed {
     fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<Found<'a>> {
         entries.entry(at).map(Found::new)
     }
+}
+
+/// Which of so many shards a hash belongs to.
+#[inline(always)]
+fn shard(hash: u64, count: usize) -> usize {
+    (hash >> 48) as usize & (count - 1)
 }
 
 /// Whether a row of `width` cells has that key.
@@ -406,7 +492,9 @@ fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
 impl Drop for Shards {
     fn drop(&mut self) {
         let Some(release) = self.release else { return };
-        for writer in &mut self.writers {
+        // Of one that was divided, those name all rows.
+        let stage = self.all.get_mut().unwrap_or(&mut self.one);
+        for writer in &mut stage.writers {
             let Some(memory) = writer.get_mut().memories.last() else { continue };
             let entries = memory.entries();
             for entry in (0..entries.len()).filter_map(|at| entries.entry(at)) {
@@ -429,7 +517,7 @@ impl Drop for Keyed {
     /// asked for that. So a large table's rows are freed by a thread of their own.
     fn drop(&mut self) {
         if self.bytes() > FREED_IN_PLACE {
-            let nothing = Shards { writers: Box::default(), width: self.width, release: None };
+            let nothing = Shards { one: Stage::default(), all: OnceLock::new(), width: self.width, release: None };
             crate::free::later(std::mem::replace(&mut self.shards, nothing));
         }
     }

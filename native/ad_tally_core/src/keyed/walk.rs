@@ -5,6 +5,8 @@ use super::{Found, Keyed};
 /// How far it has come. It shows every row that was there when its shard was reached, once.
 #[derive(Default)]
 pub(crate) struct Walk {
+    /// How many shards the table had at the beginning: those are walked, though it may be divided into others meanwhile.
+    shards: Option<usize>,
     shard: usize,
     /// How large the shard's array was when the shard was reached: that array is walked to its end, even if the
     /// shard has grown a larger one before the walk comes back.
@@ -15,8 +17,9 @@ pub(crate) struct Walk {
 impl Walk {
     /// The next row of the table, always the same one.
     pub(crate) fn next<'k>(&mut self, table: &'k Keyed) -> Option<Found<'k>> {
-        while self.shard < table.shard_count() {
-            if let Some(entries) = table.entries_of(self.shard, self.length) {
+        let shards = *self.shards.get_or_insert_with(|| table.shard_count());
+        while self.shard < shards {
+            if let Some(entries) = table.entries_of(shards, self.shard, self.length) {
                 self.length = Some(entries.len());
                 while self.at < entries.len() {
                     self.at += 1;
@@ -25,7 +28,7 @@ impl Walk {
                     }
                 }
             }
-            *self = Self { shard: self.shard + 1, ..Self::default() };
+            *self = Self { shards: self.shards, shard: self.shard + 1, ..Self::default() };
         }
         None
     }

@@ -93,7 +93,7 @@ impl Window {
         let reach = reach.map(|reach| {
             let empty = Sketch::new(reach.precision, reach.secret.as_ref().map(Secret::check));
             let empty = empty.unwrap_or_else(|_| unreachable!("checked when the meter was made"));
-            let table = Arc::new(reach::Table::new(empty.clone(), reach.max_keys, seed.clone()));
+            let table = Arc::new(reach::Table::undivided(empty.clone(), reach.max_keys, seed.clone()));
             Reach { table, empty, by: reach.by.clone() }
         });
         let counters = counters::Table::of_events(metrics, reach.is_some(), max_keys, seed.clone());

@@ -109,9 +109,18 @@ pub(crate) struct Table {
 impl Table {
     /// A table of sketches of that precision, of which `empty` is one.
     pub(crate) fn new(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
+        Self::of(empty, Keyed::new(WIDTH, max_keys, seed, Some(release)))
+    }
+
+    /// The same for a table that most likely has few keys.
+    pub(crate) fn undivided(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
+        Self::of(empty, Keyed::undivided(WIDTH, max_keys, seed, Some(release)))
+    }
+
+    fn of(empty: Sketch, keyed: Keyed) -> Self {
         let precision = empty.precision();
         Self {
-            keyed: Keyed::new(WIDTH, max_keys, seed, Some(release)),
+            keyed,
             precision,
             bytes_before: Registers::bytes(precision) + GAP * size_of::<u64>(),
             dense: AtomicUsize::new(0),
