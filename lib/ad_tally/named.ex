@@ -72,12 +72,15 @@ defmodule AdTally.Named do
   def erase(name), do: :persistent_term.erase(name)
 
   @spec get(module(), term()) :: term() | nil
-  def get(module, name) do
+  def get(module, name) when is_atom(name) do
     case :persistent_term.get(name, nil) do
       {^module, value, _watcher} -> value
       _other -> nil
     end
   end
+
+  # To look it up, all of a large term would be hashed.
+  def get(_module, _no_name), do: nil
 
   # The table of a module by its name. Raises where there is none.
   @spec table!(module(), atom()) :: reference()

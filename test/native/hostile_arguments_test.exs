@@ -27,13 +27,13 @@ defmodule AdTally.Native.HostileArgumentsTest do
 
   defp terms do
     long_list = Enum.to_list(1..@million)
-    huge = Bitwise.bsl(1, 33_219_281)
+    huge = huge()
     text = :binary.copy("0123456789", 10_000_000)
     deep = fn wrap -> Enum.reduce(1..@million, 1, fn _, term -> wrap.(term) end) end
 
     simple = [
-      {"an integer of ten million digits", huge},
-      {"a negative integer of ten million digits", -huge},
+      {"a huge integer", huge},
+      {"a huge negative integer", -huge},
       {"a map of 200,000", Map.new(1..200_000, &{&1, &1})},
       {"a map of large keys", %{huge => 1, long_list => 2, text => 3}},
       {"a tuple of a million", List.to_tuple(long_list)},
@@ -104,10 +104,23 @@ defmodule AdTally.Native.HostileArgumentsTest do
     end
   end
 
+  # Of ten million digits, or where that is more than the VM allows (OTP 29), of a million.
+  defp huge do
+    Bitwise.bsl(1, 33_219_281)
+  rescue
+    SystemLimitError -> Bitwise.bsl(1, 3_321_928)
+  end
+
   # The least thread time of three calls, in microseconds, and what came of it: a machine's
-  # interruption lengthens one of them, the work all.
+  # interruption lengthens one of them, the work all. What is taken is no refusal to be timed.
   defp shortest(call) do
-    results = for _ <- 1..3, do: timed(call)
+    case timed(call) do
+      {_took, :ok} -> {0, :ok}
+      refused -> shortest(call, [refused | for(_ <- 1..2, do: timed(call))])
+    end
+  end
+
+  defp shortest(call, results) do
     known = for {took, _result} <- results, took != :unknown, do: took
     {_took, result} = hd(results)
     if known == [], do: shortest(call), else: {Enum.min(known), result}

@@ -56,7 +56,6 @@ defmodule AdTally.Native.ShownTest do
     [{:a, 1, 2}],
     %{},
     %{clicks: 1},
-    %{a: 1, b: 2},
     %{1 => 2},
     %{"a" => %{b: {}}},
     %{Enum => 1},
@@ -97,6 +96,10 @@ defmodule AdTally.Native.ShownTest do
     }
 
     assert Native.shown(time) == "#DateTime<2026-01-01 00:00:00+01:00 CET Europe/Berlin>"
+  end
+
+  test "a map is shown with its keys in the order of their names" do
+    assert Native.shown(%{b: 2, a: 1}) == "%{a: 1, b: 2}"
   end
 
   test "a struct is shown with its fields in the order of their names" do
