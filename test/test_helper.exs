@@ -1,2 +1,3 @@
-# `mix test --include exhaustive` runs what takes minutes as well.
+# `bin/soak` runs what takes minutes. `--exclude slow`, as in `bin/test --quick`, leaves out what takes
+# seconds: most of it measures memory, or how long others have to wait.
 ExUnit.start(exclude: [:exhaustive])

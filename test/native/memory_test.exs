@@ -1,6 +1,8 @@
 defmodule AdTally.Native.MemoryTest do
   use ExUnit.Case, async: true
 
+  @moduletag :slow
+
   alias AdTally.Test.{FreshVM, KeysInMemory, ResidentMemory}
 
   unless ResidentMemory.known?(), do: @moduletag(skip: "the system has no /proc/self/status")

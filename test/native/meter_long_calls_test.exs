@@ -3,6 +3,8 @@ defmodule AdTally.Native.MeterLongCallsTest do
   # long others have to wait.
   use ExUnit.Case, async: false
 
+  @moduletag :slow
+
   import AdTally.Test.Responsiveness
 
   alias AdTally.{Event, Meter, Native}

@@ -66,6 +66,7 @@ defmodule AdTally.Native.MeterNamesTest do
     end
   end
 
+  @tag :slow
   test "of events beside a meter that is stopped and started each is in a window, or raised" do
     name = name()
     stop = :atomics.new(1, [])

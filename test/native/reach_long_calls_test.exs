@@ -3,6 +3,8 @@ defmodule AdTally.Native.ReachLongCallsTest do
   # long others have to wait.
   use ExUnit.Case, async: false
 
+  @moduletag :slow
+
   import AdTally.Test.Responsiveness
 
   alias AdTally.{Counters, Native, Reach, Sketch}

@@ -1,6 +1,8 @@
 defmodule AdTally.Native.ResourceTest do
   use ExUnit.Case, async: true
 
+  @moduletag :slow
+
   alias AdTally.{Counters, Reach}
   alias AdTally.Test.{FreshVM, ResidentMemory, TableChurn}
 

@@ -2,6 +2,8 @@ defmodule AdTally.Native.ResponsivenessTest do
   # Alone: what is timed here is how long others have to wait.
   use ExUnit.Case, async: false
 
+  @moduletag :slow
+
   import AdTally.Test.Responsiveness
 
   alias AdTally.{Counters, Native}
