@@ -1,24 +1,26 @@
 defmodule AdTally do
   @moduledoc """
-  Measures paid promotions inside an Elixir service.
+  Counts the impressions, clicks, conversions, spend and unique users of paid promotions inside
+  an Elixir service.
 
-  The state lives in Rust behind a NIF, and any process calls it directly: there
-  is no server process that events have to pass through.
+  The state is in Rust behind a NIF. Any process calls it directly: no server process is in
+  between.
 
-    * `AdTally.Meter` - the one call for each event: deduplicated, counted and shown to sketches, in
-      windows of event time that are closed exactly and handed to an `AdTally.Sink`
-    * `AdTally.Counters` - keyed 64-bit counters, several metrics a key: add, read,
-      drain
-    * `AdTally.Reach` - how many different users each key has seen: a keyed table of
-      HyperLogLog sketches
-    * `AdTally.FrequencyCap` - how often a user may be shown something: caps over rolling
-      windows, decided and counted as one step, see [Frequency caps](frequency_caps.html)
-    * `AdTally.Dedupe` - whether an event is here for the first time, or was delivered again
-    * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap,
-      and the bytes that data warehouses read
+    * `AdTally.Meter` - deduplicates, counts and estimates reach in one call per event, in windows
+      of event time; closed windows go to an `AdTally.Sink`
+    * `AdTally.Counters` - keyed 64-bit counters with several metrics per key
+    * `AdTally.Reach` - unique users per key: a keyed table of HyperLogLog sketches
+    * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap, and the
+      bytes that data warehouses read
+    * `AdTally.FrequencyCap` - how often a user may see an ad: caps over rolling windows, decided
+      and counted in one step, see [Frequency caps](frequency_caps.html)
+    * `AdTally.Dedupe` - whether an id was seen before
+    * `AdTally.Telemetry` - events for `:telemetry`, and a default logger
 
-  How it is built, and why: the guide [Architecture](architecture.html). How right the
-  estimates are: [Accuracy](accuracy.html).
+  Begin with [Getting started](getting_started.html); [Production](production.html) is about sizing,
+  deploys and alerts, [Testing](testing.html) about your tests,
+  [Architecture](architecture.html) about how it is built, and [Accuracy](accuracy.html) about the
+  error of estimates.
   """
 
   alias AdTally.Native
@@ -26,7 +28,7 @@ defmodule AdTally do
   @version Mix.Project.config()[:version]
 
   @doc """
-  What this installation is: for bug reports, and for a check at the start of a service.
+  Describes this installation: for bug reports, and for a check at the start of a service.
 
     * `:version` - the version of this package
     * `:native_version` - the version of the native library that is loaded. Another one than

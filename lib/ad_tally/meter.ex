@@ -1,7 +1,7 @@
 defmodule AdTally.Meter do
   @moduledoc """
-  The one call for each event: deduplicated, counted and shown to sketches of reach, in windows
-  of event time that are closed exactly and handed to sinks.
+  Deduplicates each event, increments its metrics and adds its user to a sketch of reach, in one
+  call, in windows of event time. Closed windows go to sinks.
 
       children = [
         {AdTally.Meter,
@@ -15,7 +15,7 @@ defmodule AdTally.Meter do
          sinks: [{AdTally.Sink.Files, dir: "rollups"}]}
       ]
 
-  Then any process records, directly and without a message to another one:
+  Then any process records. No message is sent to another one:
 
       AdTally.Meter.record(MyApp.Ads, %AdTally.Event{
         id: "01JEX5M3Z7",
@@ -46,29 +46,28 @@ defmodule AdTally.Meter do
   closed are not late: such a window opens again, and what comes now is closed and delivered as
   another window of the same start.
 
-  Events that were late, copies or too far ahead are counted all the same, with their metrics, and
-  those that were refused as events: see `info/1`, the option `:on_late`, and `AdTally.Telemetry`.
+  Events that are in no window are counted as well, by outcome and with their metrics: see
+  `info/2`, the option `:on_late`, and `AdTally.Telemetry`.
 
-  Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order (by its
-  supervisor, say), all open windows are closed and delivered, marked as partial. What a crash
-  loses are the open windows, and those that a sink has not taken yet.
+  Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order, by its
+  supervisor for example, all open windows are closed, marked as partial and delivered. A crash loses
+  the open windows, and the closed ones that a sink has not taken yet.
 
-  ## When it is not there
+  ## When the meter is down
 
-  While no meter of the name runs, because it was not started yet, was stopped, or crashed and its
-  supervisor has not started the next one, every function raises `ArgumentError`. None answers `:ok`
-  for an event that nobody would ever read, at the latest 50 ms after the meter's process was killed.
-  So do not acknowledge an event for which `record/2` or `record_many/3` raised: a queue that delivers
-  at least once brings it again. Events that were answered `:ok` just before a crash are lost with the
-  open windows, and the next meter remembers no ids.
+  Every function raises `ArgumentError` while no meter of that name runs: before it is started, after
+  it was stopped, and between a crash and the restart by its supervisor. This holds at the latest
+  50 ms after the meter's process was killed. So do not acknowledge an event for which `record/2` or
+  `record_many/3` raised: a queue that delivers at least once brings it again. Events that were
+  recorded before a crash are lost with the open windows, and the next meter remembers no ids.
 
   ## Dedupe
 
-  The `:id` alone says whether an event was there before, see `AdTally.Dedupe`: where ids are
-  those of a kind, put the kind into it, and choose `dedupe: [window: ...]` longer than the
-  longest redelivery. An event whose id is remembered is a `:duplicate`, also when its window is
-  closed by now or its time is too far ahead. An event that was late, too far ahead or refused is
-  not remembered.
+  Only the `:id` is compared, see `AdTally.Dedupe`. Where an impression and a click may have the same
+  id, put the kind into it: `{:click, id}`. Choose `dedupe: [window: ...]` longer than the longest
+  redelivery. An event whose id is remembered is a `:duplicate`, also when its window is closed by now
+  or its time is too far ahead. The id of an event that was late, too far ahead or refused is not
+  remembered.
   """
 
   use GenServer
@@ -131,7 +130,7 @@ defmodule AdTally.Meter do
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. The options are checked by
       `c:AdTally.Sink.validate/1`, if the module has it. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
-      given up, which is logged and counted in `info/1`. Default: 10,000.
+      dropped, which is logged and counted in `info/2`. Default: 10,000.
     * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
     * `:flush` - for how many milliseconds without progress a meter that is stopped waits for a sink
       and for `:on_late`. A sink makes progress when it takes a window, and when it reads rows of one
@@ -139,12 +138,12 @@ defmodule AdTally.Meter do
       deliver, a meter waits while they do. Then what is left is lost, which is logged. A sink that
       needs longer than that after the last row, for an upload say, needs a longer `:flush`.
       Default: 4,000.
-    * `:on_late` - `{module, function}` of a function that is given late events, a list of 1 to
-      1,000 of them, in a process of its own: a tenth of a second later, or once it has returned
-      from the list before. It may take long, raise, or call the meter. Each event is given
-      once at most: a list at which it raises is not given again, and the next one is given a tenth of
-      a second later. While 100,000 wait further ones are dropped, which is logged, and which `info/1`
-      shows. Their metrics are in `:excluded` in any case. Default: none.
+    * `:on_late` - `{module, function}` of a function that gets late events, in lists of 1 to 1,000, in
+      a process of its own. It may take long, raise, or call the meter. It gets a list a tenth of a
+      second after the first of its events, or once it has returned from the list before. Each event
+      is given at most once: a list at which the function raises is not given again. While 100,000
+      events wait, further ones are dropped, which is logged and counted in `info/2`. Their metrics are
+      in `:excluded` in any case. Default: none.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
@@ -163,15 +162,14 @@ defmodule AdTally.Meter do
   Counts an event.
 
     * `:ok` - it is counted
-    * `:duplicate` - its id was there before, whatever else holds of it
+    * `:duplicate` - its id was recorded before, in whatever window
     * `:late` - its window is closed, or would be if it had begun
     * `:future` - its time is too far ahead
     * `:no_window` - its window has not begun, and `:max_open_windows` are open: it is counted nowhere
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
 
-  Raises `ArgumentError` for what is no such event (with nothing counted), and for a meter that
-  does not run.
+  Raises `ArgumentError` for a bad event, with nothing counted, and for a meter that does not run.
 
       iex> options = [name: Recording, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
@@ -203,9 +201,9 @@ defmodule AdTally.Meter do
 
   With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no event that
   `record/2` would take; nothing is counted then. With `on_refused: :skip` those are left out, all
-  others are counted, and the map has one key more: `:refused`, a list of `{index, error}` with the
-  position of each refused event in the list, from 0, and the `ArgumentError` that says why. What is
-  no proper list raises all the same.
+  others are counted, and the map has one more key: `:refused`, a list of `{index, error}` with the
+  position of each refused event in the list, from 0, and the `ArgumentError` that says why. An
+  improper list raises in any case.
 
       iex> options = [name: Skipping, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
@@ -215,8 +213,8 @@ defmodule AdTally.Meter do
       iex> Exception.message(error)
       "expected a tuple of 1 dimensions, one for each the meter has, got: {42, 7}"
 
-  A list of any length holds no scheduler: it is worked through in steps, and another process may see
-  some of its events counted and others not yet.
+  A long list holds no scheduler: it is recorded in steps. Meanwhile another process may see some of
+  its events counted and others not yet.
   """
   @spec record_many(name(), [Event.t()], on_refused: :raise | :skip) :: %{
           required(:ok) => non_neg_integer(),
@@ -468,10 +466,10 @@ defmodule AdTally.Meter do
   The meter's numbers.
 
     * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
-      `no_window`, `overflow` and `refused`, which add up to it. Refused are those that raised, with all of
-      the list they were in
-    * `:excluded` - what was not added to any window, by `:duplicate`, `:late`, `:future` and
-      `:no_window`, and by metric
+      `no_window`, `overflow` and `refused`, which add up to it. Refused are events that raised, together
+      with all events of their list
+    * `:excluded` - the amounts of events that are in no window, by `:duplicate`, `:late`, `:future`
+      and `:no_window`, and by metric
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of an event that was counted, 0 if none was
     * `:memory` - what the meter takes, in bytes, by what it is for: `:ids`, `:open_windows`,
@@ -541,11 +539,11 @@ defmodule AdTally.Meter do
 
   @doc """
   Closes all windows that have events now, and returns once every sink has taken them: for tests, and
-  before a move of the meter that was planned.
+  before a planned move of the meter.
 
   Windows up to that of the newest event are closed. Those whose time has not passed yet are marked as
   partial; what comes for them, or for windows before them, later is `:late`. The meter goes on with
-  newer windows. To be called by any process but one of a sink.
+  newer windows. Do not call it from a sink.
 
     * `:ok` - every sink has answered `:ok` for all windows closed until now
     * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or

@@ -1,7 +1,7 @@
 defmodule AdTally.Window do
   @moduledoc """
-  A window of an `AdTally.Meter`, as sinks get it: its place in time, and its rows when they
-  are asked for.
+  A closed window of an `AdTally.Meter`, as sinks get it. Its rows are read by the functions of this
+  module.
 
     * `:start`, `:end` - Unix milliseconds; events are from `start` to just before `end`
     * `:sequence` - 1, 2, 3 and so on, in the order in which a meter's windows are closed
@@ -11,7 +11,7 @@ defmodule AdTally.Window do
       `{node, epoch, sequence}` is the same window, however often it is delivered
     * `:dimensions`, `:metrics`, `:reach_by` - the names in its rows
 
-  A sink that sends windows to a process, and what is in one:
+  A sink that sends each window to a process, which then reads it:
 
       iex> defmodule Sending do
       ...>   @behaviour AdTally.Sink

@@ -1,14 +1,13 @@
 defmodule AdTally.Sink.Files do
   @moduledoc """
-  Writes one gzipped file of lines of JSON for each window: what BigQuery, Spark, Flink or a
-  task of Airflow load as they are.
+  Writes one gzipped file of JSON lines for each window.
 
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
 
   While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark,
-  Flink and Hive do not read. It is synced, renamed, and the directory is synced: whoever sees a
-  file under its own name sees all of it, and it survives a crash of the machine. What an attempt
-  that fails has written is removed. Only a VM or a process that is killed leaves a `.part` file: its
+  Flink and Hive do not read. It is synced and renamed, and then the directory is synced: a
+  file under its own name is whole, and survives a crash of the machine. What a failed attempt has
+  written is removed. Only a VM or a process that is killed leaves a `.part` file: its
   window was not taken, and one of an earlier run of the meter can be deleted.
 
   The name of a file has the window's start, and the meter, node, epoch and sequence that tell it
@@ -30,10 +29,10 @@ defmodule AdTally.Sink.Files do
       declared
     * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
       DataSketches HLL sketch in Base64
-    * `overflow` - every metric: what had no row, where that is not nothing
+    * `overflow` - every metric: what had no row, if there was any
 
   A loader that keeps one copy of each `(node, epoch, sequence)`, sums metrics and unites sketches
-  is right under redeliveries and restarts. A binary that is no UTF-8 is written as
+  is right under redeliveries and restarts. A binary that is not UTF-8 is written as
   `{"base64": "..."}`.
   """
 
