@@ -75,7 +75,7 @@ defmodule AdTally.Options do
 
   def milliseconds!(options, name, default, most \\ @most_milliseconds) do
     case Keyword.get(options, name, default) do
-      milliseconds when is_integer(milliseconds) and milliseconds in 1..most ->
+      milliseconds when is_integer(milliseconds) and milliseconds in 1..most//1 ->
         milliseconds
 
       other ->
