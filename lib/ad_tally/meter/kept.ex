@@ -43,7 +43,7 @@ defmodule AdTally.Meter.Kept do
   def size(kept), do: :ets.info(kept, :size)
 
   @doc "Memory that they take. `gone` is called if the meter has ended."
-  @spec bytes(t(), (() -> no_return())) :: non_neg_integer()
+  @spec bytes(t(), (... -> no_return())) :: non_neg_integer()
   def bytes(kept, gone),
     do:
       Enum.sum(
@@ -54,7 +54,7 @@ defmodule AdTally.Meter.Kept do
   Those that begin at `from` or later and before `to`, in their order, some at a time: a list of lists.
   `gone` is called if the meter ends meanwhile.
   """
-  @spec stream(t(), non_neg_integer(), non_neg_integer() | :infinity, (() -> no_return())) ::
+  @spec stream(t(), non_neg_integer(), non_neg_integer() | :infinity, (... -> no_return())) ::
           Enumerable.t()
   def stream(kept, from, to, gone) do
     # Any integer is less than an atom.

@@ -135,7 +135,8 @@ defmodule AdTally.Meter.CloseTest do
   end
 
   test "a window that is given up is told of at once", %{name: name} do
-    start(name, flush: 50, max_waiting: 1, sinks: [{Telling, to: self(), answer: fn _ -> :no end}])
+    sink = {Telling, to: self(), answer: fn _ -> :no end}
+    start(name, flush: 50, max_waiting: 1, sinks: [sink])
 
     for minute <- 0..2, do: assert(Meter.record(name, event(@begin + minute * @minute)) == :ok)
     assert Meter.close(name, :infinity) == {:error, :dropped}
