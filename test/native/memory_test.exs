@@ -3,7 +3,7 @@ defmodule AdTally.Native.MemoryTest do
 
   @moduletag :slow
 
-  alias AdTally.Test.{FreshVM, KeysInMemory, ResidentMemory}
+  alias AdTally.Test.{DroppedTables, FreshVM, KeysInMemory, ResidentMemory}
 
   unless ResidentMemory.known?(), do: @moduletag(skip: "the system has no /proc/self/status")
 
@@ -44,5 +44,18 @@ defmodule AdTally.Native.MemoryTest do
 
     assert grown / ids >= 6
     assert_in_delta told / grown, 1, 0.1
+  end
+
+  # Memory is allocated by whichever schedulers add, and freed by another thread. An allocator may keep
+  # such memory for itself: the C library of GNU kept 85 to 100 % of it.
+  for {kind, least} <- [counters: 200_000_000, reach: 200_000_000, windows: 200_000_000] do
+    @tag timeout: 120_000
+    test "500 tables of 4,000 rows give their memory back when they are dropped: #{kind}" do
+      %{before: before, full: full, after: rest} = FreshVM.call(DroppedTables, unquote(kind), [])
+
+      # There was something to give back.
+      assert full - before >= unquote(least)
+      assert rest <= 1.5 * before
+    end
   end
 end

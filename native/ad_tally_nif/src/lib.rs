@@ -1,6 +1,7 @@
 //! The NIF of AdTally: decodes arguments, calls `ad_tally_core`, encodes results. There is no algorithm in it.
 //!
 //! * `library`: what the VM calls when it loads the library
+//! * `allocator`: where Rust's memory comes from
 //! * `hot`: the one way a per-event function is declared
 //! * `terms`: terms, read where they lie
 //! * `args`: keys and amounts to Rust and back
@@ -13,6 +14,7 @@
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `reach`, `sketch`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
 
+mod allocator;
 mod args;
 mod atoms;
 mod clock;

@@ -20,7 +20,7 @@ use rustler::sys::{ErlNifEnv, ErlNifResourceFlags, ErlNifTerm};
 use rustler::{Env, Nif};
 
 use crate::resource::{self, resource};
-use crate::{counters, dedupe, event, frequency_cap, meter, reach, sketch, terms};
+use crate::{allocator, counters, dedupe, event, frequency_cap, meter, reach, sketch, terms};
 
 /// Its address is that of this image.
 static IMAGE: u8 = 0;
@@ -80,6 +80,7 @@ unsafe extern "C" fn load(env: *mut ErlNifEnv, private: *mut *mut c_void, _info:
     // SAFETY: the VM calls this function.
     unsafe {
         begin(env, private, how, |env| {
+            allocator::give_back_at_once();
             terms::calibrate(env);
             event::calibrate(env);
             resource::keep_for_ever::<Anchor>();
