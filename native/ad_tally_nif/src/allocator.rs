@@ -6,10 +6,54 @@
 //!
 //! The VM's own memory is not mimalloc's: nothing is allocated by one and freed by the other.
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::{c_int, c_long};
 
+use mimalloc::MiMalloc;
+
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
+
+/// mimalloc, told how to lay whole pages.
+struct Allocator;
+
+/// Sizes that are multiples of it begin at one, if that is what is asked for.
+const PAGE: usize = 4 << 10;
+
+/// Memory that has to begin at a cache line takes mimalloc a quarter more than its size, but for powers of two up to a page,
+/// and whole pages that are to begin at one: a million keys took 124 MB instead of 102.
+fn without_padding(layout: Layout) -> Layout {
+    let is_whole_pages = layout.align() > size_of::<u128>() && layout.size().is_multiple_of(PAGE);
+    if is_whole_pages { layout.align_to(PAGE).unwrap_or(layout) } else { layout }
+}
+
+// SAFETY: it is mimalloc's, which is asked for memory of the size and of at least the alignment that it is to have, and needs
+// no layout to free it.
+unsafe impl GlobalAlloc for Allocator {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: this function's contract.
+        unsafe { MiMalloc.alloc(without_padding(layout)) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: this function's contract.
+        unsafe { MiMalloc.alloc_zeroed(without_padding(layout)) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: this function's contract.
+        unsafe { MiMalloc.dealloc(memory, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: this function's contract.
+        unsafe { MiMalloc.realloc(memory, layout, size) }
+    }
+}
 
 /// Its option `mi_option_purge_delay`, which has that number in its versions 2 and 3.
 const PURGE_DELAY: c_int = 15;

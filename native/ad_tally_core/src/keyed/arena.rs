@@ -43,7 +43,7 @@ impl Arena {
         let mut grown = 0;
         if self.chunks.last().is_none_or(|chunk| chunk.len() * WORDS < self.used + length) {
             // A quarter of what there is, so that little is allocated ahead at any size.
-            let size = (self.lines / 4).clamp(FIRST, LARGEST).max(length.div_ceil(WORDS));
+            let size = power_of_two((self.lines / 4).clamp(FIRST, LARGEST)).max(length.div_ceil(WORDS));
             self.chunks.push(zeroed(size));
             self.lines += size;
             self.used = 0;
@@ -65,6 +65,11 @@ impl Arena {
         self.chunks.insert(self.chunks.len().saturating_sub(1), chunk);
         (room, grown)
     }
+}
+
+/// The greatest power of two up to a number: what begins at a line takes allocators more than its size otherwise.
+fn power_of_two(lines: usize) -> usize {
+    1 << lines.ilog2()
 }
 
 fn zeroed(lines: usize) -> Box<[Line]> {
