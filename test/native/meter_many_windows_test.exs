@@ -25,7 +25,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
     ]
 
     {:ok, meter} = Meter.start_link(Keyword.merge(defaults, options))
-    {_meter, native, _late} = AdTally.Named.get(__MODULE__.Ads)
+    {_module, native, _late} = AdTally.Named.get(Meter, __MODULE__.Ads)
     {meter, native}
   end
 
