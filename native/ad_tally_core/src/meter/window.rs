@@ -45,8 +45,9 @@ impl Deref for WindowRef {
 
 impl Drop for WindowRef {
     fn drop(&mut self) {
-        if let Some(window) = self.0.take().and_then(Arc::into_inner) {
-            free::later(window);
+        // Of two that are dropped at the same time the last one may free the window itself.
+        if let Some(window) = self.0.take().filter(|window| Arc::strong_count(window) == 1) {
+            free::give_up_later(window);
         }
     }
 }
