@@ -6,6 +6,9 @@ defmodule AdTally.Native.ClockTest do
 
   @hours 3 * 3_600
 
+  unless :os.type() == {:unix, :linux},
+    do: @moduletag(skip: "the C library is changed in the way of Linux")
+
   setup_all do
     directory =
       Path.join(System.tmp_dir!(), "ad_tally_clock_#{System.unique_integer([:positive])}")
@@ -17,6 +20,7 @@ defmodule AdTally.Native.ClockTest do
 
   # A VM compares its clock with the system's once a minute.
   for {mode, followed} <- [no_time_warp: 0, multi_time_warp: 1], sign <- [1, -1] do
+    @tag :slow
     @tag timeout: 180_000
     test "a clock that is stepped by #{sign * 3} hours in #{mode} refuses no event", context do
       {seconds, sign} = {unquote(sign) * @hours, unquote(sign)}
@@ -27,13 +31,13 @@ defmodule AdTally.Native.ClockTest do
       assert_in_delta step.followed, unquote(followed) * sign * @hours, 5
 
       for events <- [step.before, step.after] do
-        assert events.native in -1..1_000
         assert events.meter == {:ok, 1}
         capped = {:capped, {1, 3_600_000}}
         assert events.caps == [:ok, capped, capped, capped, capped]
         assert events.first == [true, false]
         assert events.refused == %{future: 0, too_old: 0, full: 0}
         assert events.future == 0
+        assert events.native in -1..1_000
       end
     end
   end
