@@ -808,7 +808,12 @@ defmodule AdTally.Meter do
     if state.told_memory == nil or now - state.told_memory >= state.config.telemetry_interval do
       info = Native.meter_info(state.native)
       kept = Kept.size(state.kept)
-      bytes = info |> memory(state.native, state.kept, fn -> exit(:normal) end) |> sum()
+
+      bytes =
+        info
+        |> memory(state.native, state.kept, fn -> raise_not_running(state.config.name) end)
+        |> sum()
+
       measured = %{bytes: bytes, open_windows: info.open_windows, kept_windows: kept}
       Emitter.memory(state.emitter, measured)
       %{state | told_memory: now}
