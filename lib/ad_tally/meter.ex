@@ -413,20 +413,25 @@ defmodule AdTally.Meter do
     options = Options.known!(options, [:by, :where, :from, :to, :timeout])
     check_time = time_limit(options, 60_000, {__MODULE__, :report, [name, options]})
     {_meter, native, _late} = running(name)
-    {config, kept} = calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
+
+    {config, kept, sequence} =
+      calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
+
     report = Report.new!(config, options)
     wanted? = &(&1.start >= report.from and &1.start < report.to)
     open = native |> open(report.from) |> Enum.filter(wanted?)
 
-    # A window that is closed by now is kept by then: none is missed, and those in both are left out.
+    # A window that is closed by now is kept by then: none is missed, and those that were open above are
+    # left out. (One that was closed before may have the same start, where the clock was set back.)
     :ok = calling(name, fn -> GenServer.call(name, :closed, check_time.()) end)
     are_open = Map.new(open, &{&1.start, true})
+    was_open? = &(&1.sequence > sequence and is_map_key(are_open, &1.start))
 
     closed =
       kept
       |> Kept.stream(report.from, report.to, fn -> raise_not_running(name) end)
       |> Stream.flat_map(& &1)
-      |> Stream.reject(&is_map_key(are_open, &1.start))
+      |> Stream.reject(was_open?)
 
     Report.of(report, Stream.concat(closed, open), check_time)
   end
@@ -690,7 +695,9 @@ defmodule AdTally.Meter do
 
   @impl true
   def handle_call(:report, _from, state),
-    do: {:reply, {Map.take(state.config, [:dimensions, :reach_by]), state.kept}, state}
+    do:
+      {:reply, {Map.take(state.config, [:dimensions, :reach_by]), state.kept, state.sequence},
+       state}
 
   # What was closed before is kept by now.
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}

@@ -420,6 +420,24 @@ defmodule AdTally.Meter.ReportTest do
     end
   end
 
+  test "a window that opens again because the clock was set back is there beside the closed one" do
+    name = start(clock: :system)
+    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    event = event({42, 7, "us"}, at: System.system_time(:millisecond))
+
+    assert Meter.record(name, event) == :ok
+    assert Meter.close(name) == :ok
+    assert Meter.record(name, event) == :late
+
+    # What the meter's next look at a clock that was set back by an hour does.
+    {[], false} = AdTally.Native.meter_close(native, System.system_time(:millisecond) - 3_600_000)
+
+    assert Meter.record(name, event) == :ok
+    assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
+    assert Meter.close(name) == :ok
+    assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
+  end
+
   defp wait(fun, tries \\ 1_000) do
     cond do
       fun.() -> :ok
