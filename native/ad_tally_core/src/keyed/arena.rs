@@ -61,6 +61,10 @@ impl Arena {
         let chunk = zeroed(length.div_ceil(WORDS));
         let room = NonNull::from(&*chunk).cast();
         let grown = size_of_val(&*chunk);
+        if self.chunks.is_empty() {
+            // It is the last one, and full.
+            self.used = chunk.len() * WORDS;
+        }
         // The last one is filled further.
         self.chunks.insert(self.chunks.len().saturating_sub(1), chunk);
         (room, grown)
@@ -76,4 +80,25 @@ fn zeroed(lines: usize) -> Box<[Line]> {
     let chunk: Box<[Line]> = (0..lines).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect();
     assert!(is_nameable(chunk.as_ptr_range().end.addr()), "the system hands out addresses of more than 48 bits");
     chunk
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Whatever is allocated first, the ranges of words do not overlap.
+    #[test]
+    fn what_is_allocated_in_any_order_does_not_overlap() {
+        for alone in 0..32_u32 {
+            let mut arena = Arena::new();
+            let mut ranges = Vec::new();
+            for at in 0..5 {
+                let length = 5 + at;
+                let (row, _) = if alone >> at & 1 == 1 { arena.allocate_alone(length) } else { arena.allocate(length) };
+                ranges.push(row.addr().get()..row.addr().get() + length * size_of::<u64>());
+            }
+            ranges.sort_by_key(|range| range.start);
+            assert!(ranges.is_sorted_by(|one, next| one.end <= next.start), "{alone:b}: {ranges:x?}");
+        }
+    }
 }
