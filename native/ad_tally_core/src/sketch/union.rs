@@ -26,7 +26,8 @@ pub struct Union {
     /// The highest precision of those that have coupons.
     finest_coupons: Option<u8>,
     has_registers: bool,
-    /// The union of the empty sketches.
+    /// The union of the empty sketches: of the highest precision, and with registers if one has them. So it does not
+    /// matter whether they are folded before.
     empty: Sketch,
 }
 
@@ -64,9 +65,14 @@ impl Union {
     fn add(&mut self, sketch: &Sketch) {
         match &sketch.content {
             _ if sketch.is_empty() => {
-                let rank = |empty: &Sketch| (empty.precision, empty.registers().is_some());
-                if rank(sketch) > rank(&self.empty) {
-                    self.empty = sketch.clone();
+                let precision = self.empty.precision.max(sketch.precision);
+                let has_registers = [&self.empty, sketch].iter().any(|empty| empty.registers().is_some());
+                if (precision, has_registers) != (self.empty.precision, self.empty.registers().is_some()) {
+                    self.empty.precision = precision;
+                    self.empty.content = Content::Coupons(Coupons::default());
+                    if has_registers {
+                        self.empty.to_registers();
+                    }
                 }
             }
             Content::Coupons(coupons) => {
