@@ -340,8 +340,8 @@ defmodule AdTally.MeterTest do
   test "beyond :max_open_windows an event has no window, which shows, and is not remembered", %{
     name: name
   } do
-    pid =
-      start(name, clock: :system, window: 50, lateness: 1_000, max_ahead: 50, max_open_windows: 23)
+    times = [window: 50, lateness: 1_000, max_ahead: 50]
+    pid = start(name, [clock: :system, max_open_windows: 23] ++ times)
 
     # Nobody closes windows, as when what the meter calls hangs.
     :sys.suspend(pid)
