@@ -137,7 +137,9 @@ defmodule AdTally.Test.Responsiveness do
     {Ticker.worst_gap(ticker), elapsed}
   end
 
-  defp percentile(sorted, percent), do: Enum.at(sorted, div(length(sorted) * percent, 100))
+  # The least value that is not below `percent` of them.
+  defp percentile(sorted, percent),
+    do: Enum.at(sorted, ceil(length(sorted) * percent / 100) - 1)
 
   defp timed(function) do
     begin = System.monotonic_time(:microsecond)
