@@ -79,7 +79,7 @@ defmodule AdTally.GuidesTest do
     assert %{events: %{late: 1}} = Meter.info(MyApp.Ads)
 
     Supervisor.stop(supervisor)
-    assert_received {:published, "rollups", {{_node, _epoch, 1}, _start, rows}}
+    assert_received {:published, "rollups", {{MyApp.Ads, _node, _epoch, 1}, _start, rows}}
 
     assert {{42, 8, "us"}, %{impressions: 1, clicks: 0, conversions: 0, spend_micros: 1_250}} in rows
 

@@ -365,7 +365,7 @@ defmodule AdTally.Meter do
 
   @doc """
   What was counted, by dimensions: a map for each group of rows, of open windows and of those
-  closed less than `:retain` ago. Rows are read in steps that hold no scheduler, in the process that
+  closed less than `:retain` ago. Rows are read in steps that hold no scheduler, in a process that ends with the one that
   asks.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
@@ -418,6 +418,10 @@ defmodule AdTally.Meter do
       calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
 
     report = Report.new!(config, options)
+    apart(fn -> report(name, report, native, kept, sequence, check_time) end)
+  end
+
+  defp report(name, report, native, kept, sequence, check_time) do
     wanted? = &(&1.start >= report.from and &1.start < report.to)
     open = native |> open(report.from) |> Enum.filter(wanted?)
 
@@ -434,6 +438,40 @@ defmodule AdTally.Meter do
       |> Stream.reject(was_open?)
 
     Report.of(report, Stream.concat(closed, open), check_time)
+  end
+
+  # In a process of its own, so that the memory of windows that were read is not kept by garbage in the
+  # caller's heap. It ends with the caller.
+  defp apart(fun) do
+    {caller, tag} = {self(), make_ref()}
+
+    run = fn ->
+      answer =
+        try do
+          {:ok, fun.()}
+        catch
+          kind, reason -> {kind, reason, __STACKTRACE__}
+        end
+
+      # A caller that traps exits is not told of the end.
+      Process.unlink(caller)
+      send(caller, {tag, answer})
+    end
+
+    {_pid, monitor} = :erlang.spawn_opt(run, [:link, :monitor])
+
+    receive do
+      {^tag, {:ok, rows}} ->
+        Process.demonitor(monitor, [:flush])
+        rows
+
+      {^tag, {kind, reason, stacktrace}} ->
+        Process.demonitor(monitor, [:flush])
+        :erlang.raise(kind, reason, stacktrace)
+
+      {:DOWN, ^monitor, :process, _pid, reason} ->
+        exit(reason)
+    end
   end
 
   # No event has a later time.
@@ -632,13 +670,15 @@ defmodule AdTally.Meter do
     # What is long past is late from the beginning, and opens no windows.
     {[], false} = Native.meter_close(native, System.system_time(:millisecond))
 
-    {:ok, emitter} = Emitter.start_link(config, native)
+    # Secrets and what sinks were configured with are not kept, or they would be in the log of a crash.
+    {configured, config} = Map.split(config, [:times, :names, :sketches, :ids, :sinks])
+    config = Map.put(config, :sinks, for({sink, _options} <- configured.sinks, do: sink))
+
+    {:ok, emitter} = Emitter.start(config, native)
 
     deliveries =
-      for {sink, options} <- config.sinks do
-        {:ok, delivery} =
-          Delivery.start_link(config.name, sink, options, config.max_waiting, emitter)
-
+      for {sink, options} <- configured.sinks do
+        {:ok, delivery} = Delivery.start(config.name, sink, options, config.max_waiting, emitter)
         delivery
       end
 
@@ -663,15 +703,20 @@ defmodule AdTally.Meter do
   end
 
   defp late(config, emitter) do
-    {:ok, late} = Late.start_link(config.name, config.on_late, emitter)
+    {:ok, late} = Late.start(config.name, config.on_late, emitter)
     late
   end
 
   @impl true
   def handle_info(:tick, state) do
     now = System.system_time(:millisecond)
+    before = state.sequence
     state = close(state, false, fn -> Native.meter_close(state.native, now) end)
-    {:noreply, state |> forget() |> tell_memory() |> tick()}
+    state = state |> forget() |> tell_memory() |> tick()
+
+    if state.sequence > before,
+      do: {:noreply, state, {:continue, :collect}},
+      else: {:noreply, state}
   end
 
   def handle_info({:EXIT, pid, reason}, state) do
@@ -718,6 +763,19 @@ defmodule AdTally.Meter do
 
   def handle_call(:info, _from, state),
     do: {:reply, {state.sequence, state.deliveries, state.kept}, state}
+
+  # What is sent here by mistake must not end it, and its windows with it.
+  def handle_call(_other, _from, state), do: {:reply, {:error, :unknown_call}, state}
+
+  @impl true
+  def handle_cast(_other, state), do: {:noreply, state}
+
+  # The memory of a window goes with the last reference to it, also to one in this heap.
+  @impl true
+  def handle_continue(:collect, state) do
+    :erlang.garbage_collect()
+    {:noreply, state}
+  end
 
   # How long telemetry handlers may take when the meter stops.
   @telemetry_wait 1_000
@@ -774,7 +832,7 @@ defmodule AdTally.Meter do
   end
 
   defp say_what_is_left(_delivery, count, config) do
-    sinks = config.sinks |> Enum.map_join(", ", fn {sink, _options} -> inspect(sink) end)
+    sinks = Enum.map_join(config.sinks, ", ", &inspect/1)
 
     Logger.error(
       "AdTally.Meter #{inspect(config.name)} stops with #{count} windows that a sink has not " <>
@@ -821,7 +879,7 @@ defmodule AdTally.Meter do
         |> memory(state.native, state.kept, fn -> raise_not_running(state.config.name) end)
         |> sum()
 
-      measured = %{bytes: bytes, open_windows: info.open_windows, kept_windows: kept}
+      measured = %{bytes: bytes, open_windows: info.open_windows, retained_windows: kept}
       Emitter.memory(state.emitter, measured)
       %{state | told_memory: now}
     else

@@ -63,8 +63,11 @@ defmodule AdTally.Named do
   # Puts another value in the place of the owner's own.
   @spec replace(atom(), term()) :: :ok
   def replace(name, value) do
-    {module, _value, watcher} = :persistent_term.get(name)
-    :persistent_term.put(name, {module, value, watcher})
+    # Nothing is done where somebody else has put something there.
+    with {module, _value, watcher} when is_pid(watcher) <- :persistent_term.get(name, nil),
+         do: :persistent_term.put(name, {module, value, watcher})
+
+    :ok
   end
 
   # Called by the owner.

@@ -5,7 +5,7 @@ defmodule AdTally.Sink do
   A sink gets windows in the order in which they were closed, one at a time, in a process of its
   own. It returns `:ok` once it has stored the window durably. When it returns `{:error, reason}`,
   raises or exits, the meter delivers the same window again, after 100 ms at first and up to 30 s
-  later; later windows wait. So a window may be delivered more than once. `{node, epoch, sequence}`
+  later; later windows wait. So a window may be delivered more than once. `{meter, node, epoch, sequence}`
   identifies it: a sink that keeps one copy of each has every event once.
 
       defmodule MyApp.BrokerSink do
@@ -14,7 +14,7 @@ defmodule AdTally.Sink do
         @impl true
         def deliver(window, topic: topic) do
           rows = for {dimensions, totals} <- AdTally.Window.counters(window), do: {dimensions, totals}
-          MyApp.Broker.publish(topic, {window.node, window.epoch, window.sequence}, rows)
+          MyApp.Broker.publish(topic, {window.meter, window.node, window.epoch, window.sequence}, rows)
         end
 
         @impl true

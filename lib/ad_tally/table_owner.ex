@@ -34,6 +34,13 @@ defmodule AdTally.TableOwner do
     {:ok, {name, table}, :hibernate}
   end
 
+  # What is sent here by mistake must not end it, and the table with it.
+  @impl true
+  def handle_call(_message, _from, state), do: {:reply, {:error, :unknown_call}, state}
+
+  @impl true
+  def handle_cast(_message, state), do: {:noreply, state}
+
   @impl true
   def handle_info(_message, state), do: {:noreply, state}
 

@@ -6,7 +6,7 @@ defmodule AdTally.Telemetry do
   | event | measurements | metadata |
   | --- | --- | --- |
   | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `no_window`, `overflow`, `refused`, `duration` | `meter` |
-  | `[:ad_tally, :meter, :memory]` | `bytes`, `open_windows`, `kept_windows` | `meter` |
+  | `[:ad_tally, :meter, :memory]` | `bytes`, `open_windows`, `retained_windows` | `meter` |
   | `[:ad_tally, :window, :closed]` | `duration`, `rows`, `totals`, `overflow`, `memory_bytes` | `meter`, `start`, `end`, `sequence`, `partial` |
   | `[:ad_tally, :sink, :delivered]` | `duration`, `waiting` | `meter`, `sink`, `start`, `end`, `sequence` |
   | `[:ad_tally, :sink, :failed]` | `duration`, `waiting`, `failures`, `pause` | `meter`, `sink`, `start`, `end`, `sequence`, `reason` |
@@ -33,7 +33,10 @@ defmodule AdTally.Telemetry do
       has failed at it. Those dropped because too many wait are told of at most once a minute.
 
   Handlers run in a process of their own, one event after the other. They may take long, raise (then
-  `:telemetry` detaches them) or call the meter: it goes on meanwhile. While a handler has not returned,
+  `:telemetry` detaches them) or call the meter: it goes on meanwhile. One that has not returned after a
+  minute or two is killed, which is logged, because all other handlers wait for it. A handler that calls
+  the meter should rescue `ArgumentError`: the last events come while the meter stops, when it is no longer
+  found by its name. While a handler has not returned,
   at most 1,000 events wait, of `[:meter, :events]` and `[:meter, :memory]` one each; further ones are
   dropped, which is logged. A meter that is stopped waits a second for its handlers.
 

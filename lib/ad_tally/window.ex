@@ -8,7 +8,7 @@ defmodule AdTally.Window do
     * `:partial` - whether it was closed before its time, because the meter was stopped or by
       `AdTally.Meter.close/2`
     * `:meter`, `:node`, `:epoch` - which meter on which node, and which start of it: the same
-      `{node, epoch, sequence}` is the same window, however often it is delivered
+      `{meter, node, epoch, sequence}` is the same window, however often it is delivered
     * `:dimensions`, `:metrics`, `:reach_by` - the names in its rows
 
   A sink that sends each window to a process, which then reads it:
@@ -56,7 +56,9 @@ defmodule AdTally.Window do
     :metrics,
     :reach_by
   ]
-  # `rows_read` counts rows as they are read, where somebody wants to know.
+  # `rows_read` has how many rows of each kind were read, where somebody wants to know.
+  @counters 1
+  @reach 2
   defstruct @enforce_keys ++ [rows_read: nil]
 
   @typedoc "A window. Do not rely on what `:native` and `:rows_read` are."
@@ -113,7 +115,7 @@ defmodule AdTally.Window do
   """
   @spec stream_counters(t()) :: Enumerable.t()
   def stream_counters(window) do
-    stream(window, &Native.counters_rows/2, fn ->
+    stream(window, @counters, &Native.counters_rows/2, fn ->
       {walk, _overflow} = Native.meter_counters(window.native)
       walk
     end)
@@ -136,7 +138,7 @@ defmodule AdTally.Window do
   @doc "The same sketches as a lazy enumerable, which has a few megabytes of them in memory at a time."
   @spec stream_reach(t()) :: Enumerable.t()
   def stream_reach(window) do
-    stream(window, &Native.reach_rows/2, fn ->
+    stream(window, @reach, &Native.reach_rows/2, fn ->
       case Native.meter_reach(window.native) do
         nil -> nil
         {walk, _overflow} -> walk
@@ -154,8 +156,8 @@ defmodule AdTally.Window do
   end
 
   # Each enumeration reads from the beginning.
-  defp stream(window, rows, walk) do
-    Stream.resource(walk, &read(&1, rows), fn _walk -> :ok end) |> count(window.rows_read)
+  defp stream(window, kind, rows, walk) do
+    Stream.resource(walk, &read(&1, rows), fn _walk -> :ok end) |> count(window.rows_read, kind)
   end
 
   defp read(nil, _rows), do: {:halt, nil}
@@ -165,9 +167,14 @@ defmodule AdTally.Window do
     {some, if(more == :more, do: walk)}
   end
 
-  # One by one as they are taken, because a sink may take seconds for those of one step.
-  defp count(rows, nil), do: rows
+  # One by one as they are taken, because a sink may take seconds for those of one step. Rows that are
+  # read again are not counted again.
+  defp count(rows, nil, _kind), do: rows
 
-  defp count(rows, rows_read),
-    do: Stream.each(rows, fn _row -> :counters.add(rows_read, 1, 1) end)
+  defp count(rows, rows_read, kind) do
+    Stream.transform(rows, 1, fn row, position ->
+      if position > :counters.get(rows_read, kind), do: :counters.put(rows_read, kind, position)
+      {[row], position + 1}
+    end)
+  end
 end

@@ -494,7 +494,7 @@ defmodule AdTally.MeterTest do
           wait(fn -> memory(name).waiting_windows > 0 end)
           assert %{retained_windows: 0, waiting_windows: ^retained} = memory(name)
 
-          # Once it has, the delivery's process refers to it no longer than until it collects garbage.
+          # Once it has, no process of the meter refers to it any more.
           :atomics.put(gate, 1, 1)
           wait(fn -> match?([%{waiting: 0}], Meter.info(name).sinks) end, 1_000)
 
@@ -504,19 +504,13 @@ defmodule AdTally.MeterTest do
               assert window.sequence == 1
             end)
 
-            collect_garbage(name) && memory(name).waiting_windows == 0
+            :erlang.garbage_collect() && memory(name).waiting_windows == 0
           end)
 
           assert memory(name).open_windows > @least
         end)
 
       assert log =~ "has not taken window"
-    end
-
-    defp collect_garbage(name) do
-      pid = Process.whereis(name)
-      {:links, links} = Process.info(pid, :links)
-      Enum.all?([self(), pid | links], &(not is_pid(&1) or :erlang.garbage_collect(&1)))
     end
 
     test "of a window that has one row is at most 8 kilobytes", %{name: name} do
@@ -859,7 +853,8 @@ defmodule AdTally.MeterTest do
       assert_receive {[:sink, :delivered], %{waiting: 0, duration: _}, %{sink: Telling}}, 3_000
       assert_receive {[:late, :handed], %{events: 1, duration: _}, _metadata}, 3_000
 
-      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, kept_windows: _}, _},
+      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, retained_windows: _},
+                      _},
                      3_000
 
       assert bytes > 0
@@ -902,7 +897,7 @@ defmodule AdTally.MeterTest do
     [epoch] = Regex.run(~r/"epoch":(\d+)/, hd(lines), capture: :all_but_first)
 
     common =
-      ~s("window_start":#{@begin},"window_end":#{@begin + @minute},"sequence":1,"partial":true,"node":"#{node()}","epoch":#{epoch})
+      ~s("meter":"#{inspect(name)}","window_start":#{@begin},"window_end":#{@begin + @minute},"sequence":1,"partial":true,"node":"#{node()}","epoch":#{epoch})
 
     {:ok, sketch} =
       Sketch.from_binary(

@@ -1,7 +1,7 @@
 """A loader of the files that AdTally.Sink.Files writes, as its documentation describes one, judging them.
 
     files.py DIR   reads DIR/files/*.ndjson.gz with the standard library's gzip and json, keeps one copy of each
-                   (node, epoch, sequence), sums counters and unites sketches with Apache DataSketches, and
+                   (meter, node, epoch, sequence), sums counters and unites sketches with Apache DataSketches, and
                    compares with DIR/report.tsv: policy, campaign, impressions, clicks, reach
 """
 

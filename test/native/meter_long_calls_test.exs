@@ -47,7 +47,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
       for events <- [List.duplicate(:event, 20_000), refused, long_ones] do
         with_meter(1, nil, fn native ->
           assert_short_calls(&Native.thread_time/0, fn timed ->
-            for _ <- 1..100 do
+            for _ <- 1..200 do
               {time, {_rest, looked_at, refused}} =
                 timed.(fn -> Native.meter_refused_some(native, events, 0) end)
 

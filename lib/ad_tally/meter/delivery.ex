@@ -7,12 +7,13 @@ defmodule AdTally.Meter.Delivery do
 
   require Logger
 
-  alias AdTally.Meter.{Emitter, Flush}
+  alias AdTally.Meter.{Emitter, Flush, Part}
 
   @first_pause 100
   @longest_pause 30_000
 
   defstruct [
+    :meter_pid,
     :meter,
     :sink,
     :options,
@@ -21,6 +22,8 @@ defmodule AdTally.Meter.Delivery do
     queue: :queue.new(),
     length: 0,
     attempt: nil,
+    # The attempt that ran at the last look.
+    seen: nil,
     begin: nil,
     failures: 0,
     pausing: nil,
@@ -38,8 +41,9 @@ defmodule AdTally.Meter.Delivery do
     awaiting: []
   ]
 
-  def start_link(meter, sink, options, most, emitter),
-    do: GenServer.start_link(__MODULE__, {meter, sink, options, most, emitter})
+  # Linked to the meter, whose process calls this.
+  def start(meter, sink, options, most, emitter),
+    do: Part.start(__MODULE__, {meter, sink, options, most, emitter})
 
   # Windows to deliver after all that are there.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
@@ -56,11 +60,10 @@ defmodule AdTally.Meter.Delivery do
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
   @impl true
-  def init({meter, sink, options, most, emitter}) do
-    # It ends with the meter however that ends, and takes an attempt with it.
-    Process.flag(:trap_exit, true)
+  def init({pid, {meter, sink, options, most, emitter}}) do
+    Part.join(pid)
     fields = [meter: meter, sink: sink, options: options, most: most, emitter: emitter]
-    {:ok, struct!(__MODULE__, fields)}
+    {:ok, struct!(__MODULE__, [meter_pid: pid] ++ fields)}
   end
 
   @impl true
@@ -69,7 +72,12 @@ defmodule AdTally.Meter.Delivery do
 
     newest = List.last(windows).sequence
     state = %{state | queue: queue, length: state.length + length(windows), newest: newest}
-    {:noreply, state |> bound() |> go_on()}
+    dropped = state.dropped
+    state = state |> bound() |> go_on()
+
+    if state.dropped > dropped,
+      do: {:noreply, state, {:continue, :collect}},
+      else: {:noreply, state}
   end
 
   def handle_cast({:flush, to, timeout}, state) do
@@ -95,13 +103,20 @@ defmodule AdTally.Meter.Delivery do
   end
 
   @impl true
+  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+
   def handle_info({:DOWN, monitor, :process, pid, reason}, %{attempt: {pid, monitor}} = state) do
     state = %{state | attempt: nil}
 
     case reason do
-      {:shutdown, :delivered} -> {:noreply, state |> delivered() |> answer_awaiting() |> go_on()}
-      {:shutdown, {:refused, reason}} -> {:noreply, failed(state, reason)}
-      reason -> {:noreply, failed(state, reason)}
+      {:shutdown, :delivered} ->
+        {:noreply, state |> delivered() |> answer_awaiting() |> go_on(), {:continue, :collect}}
+
+      {:shutdown, {:refused, reason}} ->
+        {:noreply, failed(state, reason)}
+
+      reason ->
+        {:noreply, failed(state, reason)}
     end
   end
 
@@ -118,7 +133,27 @@ defmodule AdTally.Meter.Delivery do
     end
   end
 
+  def handle_info(:look, state) do
+    running = with {pid, _monitor} <- state.attempt, do: pid
+
+    Part.still_runs?(
+      running,
+      state.seen,
+      "AdTally.Meter #{inspect(state.meter)}: the attempt of #{inspect(state.sink)} to take a window"
+    )
+
+    {:noreply, %{state | seen: running}}
+  end
+
   def handle_info(_other, state), do: {:noreply, state}
+
+  # The memory of a window is the native library's, and goes with the last reference to it. A process that
+  # seldom collects its garbage would keep that of windows delivered long ago.
+  @impl true
+  def handle_continue(:collect, state) do
+    :erlang.garbage_collect()
+    {:noreply, state}
+  end
 
   @impl true
   def terminate(_reason, %{attempt: nil}), do: :ok
@@ -169,10 +204,11 @@ defmodule AdTally.Meter.Delivery do
   end
 
   defp go_on(%{length: length, attempt: nil, pausing: nil} = state) when length > 0 do
-    rows_read = :counters.new(1, [:write_concurrency])
+    rows_read = :counters.new(2, [])
     window = %{:queue.get(state.queue) | rows_read: rows_read}
     {sink, options} = {state.sink, state.options}
-    attempt = spawn_monitor(fn -> attempt(sink, window, options) end)
+    # Linked, so that it ends with this process.
+    attempt = :erlang.spawn_opt(fn -> attempt(sink, window, options) end, [:link, :monitor])
     %{state | attempt: attempt, rows_read: rows_read, begin: System.monotonic_time()}
   end
 
@@ -184,7 +220,7 @@ defmodule AdTally.Meter.Delivery do
       try do
         sink.deliver(window, options)
       catch
-        kind, reason -> {:error, Exception.format(kind, reason, __STACKTRACE__)}
+        kind, reason -> {:error, Part.format(kind, reason, __STACKTRACE__)}
       end
 
     case answer do
@@ -230,7 +266,9 @@ defmodule AdTally.Meter.Delivery do
   defp progress(state), do: {state.delivered, state.dropped, most_read(state)}
 
   defp most_read(%{rows_read: nil, most_read: most}), do: most
-  defp most_read(%{rows_read: rows, most_read: most}), do: max(most, :counters.get(rows, 1))
+
+  defp most_read(%{rows_read: rows, most_read: most}),
+    do: max(most, :counters.get(rows, 1) + :counters.get(rows, 2))
 
   defp duration(state), do: System.monotonic_time() - state.begin
 

@@ -33,6 +33,10 @@ defmodule AdTally.Meter.Diagnosis do
       newest != nil and newest - now > @day ->
         "a time far ahead, #{moment(newest)}, was counted and made all events before it late"
 
+      at > (newest || now) ->
+        "their windows were closed before their time, by AdTally.Meter.close/2; the last late event's :at " <>
+          "was #{moment(at)}"
+
       true ->
         clock = newest || now
         of = if newest, do: "the newest, #{moment(newest)}", else: "the system's time"
@@ -58,6 +62,9 @@ defmodule AdTally.Meter.Diagnosis do
 
   defp cause(:no_window, _examples, _now, _newest),
     do: ":max_open_windows are open, because times are far apart"
+
+  # Counted, and not noted yet.
+  defp cause(:refused, {_late, _future, nil}, _now, _newest), do: "events that are not valid"
 
   defp cause(:refused, {_late, _future, {at, reason}}, now, _newest) do
     cond do

@@ -11,12 +11,12 @@ defmodule AdTally.Meter.Emitter do
   require Logger
 
   alias AdTally.{Native, Telemetry}
-  alias AdTally.Meter.Diagnosis
+  alias AdTally.Meter.{Diagnosis, Part}
 
   @most 1_000
   @log_pause 60_000
 
-  @enforce_keys [:config, :meter, :native, :told, :told_at, :judged]
+  @enforce_keys [:meter_pid, :config, :meter, :native, :told, :told_at, :judged]
   defstruct @enforce_keys ++
               [
                 # Events, and :events and :memory where an event with the numbers of that moment is due.
@@ -25,12 +25,15 @@ defmodule AdTally.Meter.Emitter do
                 events_due: false,
                 memory: nil,
                 attempt: nil,
+                # The attempt that ran at the last look.
+                seen: nil,
                 dropped: 0,
                 logged_at: nil,
                 flushing: nil
               ]
 
-  def start_link(config, native), do: GenServer.start_link(__MODULE__, {config, native})
+  # Linked to the meter, whose process calls this.
+  def start(config, native), do: Part.start(__MODULE__, {config, native})
 
   # Windows that were closed together, and how long that took.
   def closed(emitter, windows, duration), do: cast(emitter, {:closed, windows, duration})
@@ -52,12 +55,12 @@ defmodule AdTally.Meter.Emitter do
     do: if(Telemetry.available?(), do: GenServer.cast(emitter, message), else: :ok)
 
   @impl true
-  def init({config, native}) do
-    # It ends with the meter however that ends, and takes an attempt with it.
-    Process.flag(:trap_exit, true)
+  def init({pid, {config, native}}) do
+    Part.join(pid)
     events = Native.meter_info(native).events
 
     state = %__MODULE__{
+      meter_pid: pid,
       config: config,
       meter: config.name,
       native: native,
@@ -75,7 +78,7 @@ defmodule AdTally.Meter.Emitter do
     # One duration for all that were closed together.
     durations = Stream.concat([duration], Stream.repeatedly(fn -> 0 end))
     state = windows |> Enum.zip(durations) |> Enum.reduce(state, &push(&2, {:closed, &1}))
-    {:noreply, go_on(state)}
+    {:noreply, go_on(state), {:continue, :collect}}
   end
 
   def handle_cast({:memory, measurements}, %{memory: nil} = state) do
@@ -93,6 +96,8 @@ defmodule AdTally.Meter.Emitter do
     do: {:noreply, go_on(%{events_due(state) | flushing: from})}
 
   @impl true
+  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+
   def handle_info(:interval, state) do
     {:noreply, state |> wait() |> events_due() |> go_on()}
   end
@@ -113,7 +118,22 @@ defmodule AdTally.Meter.Emitter do
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{attempt: {_, monitor}} = state),
     do: {:noreply, go_on(%{state | attempt: nil})}
 
+  # All other handlers wait for it.
+  def handle_info(:look, state) do
+    running = with {pid, _monitor} <- state.attempt, do: pid
+    what = "AdTally.Meter #{inspect(state.meter)}: a telemetry handler, which is ended now,"
+    if Part.still_runs?(running, state.seen, what), do: Process.exit(running, :kill)
+    {:noreply, %{state | seen: running}}
+  end
+
   def handle_info(_other, state), do: {:noreply, state}
+
+  # As in Delivery: it had references to windows.
+  @impl true
+  def handle_continue(:collect, state) do
+    :erlang.garbage_collect()
+    {:noreply, state}
+  end
 
   @impl true
   def terminate(_reason, %{attempt: nil}), do: :ok
@@ -192,7 +212,13 @@ defmodule AdTally.Meter.Emitter do
   defp attempt(event, state), do: execute(event, %{state | length: state.length - 1})
 
   defp execute({event, measurements, metadata}, state) do
-    attempt = spawn_monitor(fn -> Telemetry.execute(event, measurements, metadata) end)
+    # Linked, so that it ends with this process.
+    attempt =
+      :erlang.spawn_opt(fn -> Telemetry.execute(event, measurements, metadata) end, [
+        :link,
+        :monitor
+      ])
+
     %{state | attempt: attempt}
   end
 

@@ -8,7 +8,7 @@ defmodule AdTally.Meter.Late do
 
   require Logger
 
-  alias AdTally.Meter.{Emitter, Flush}
+  alias AdTally.Meter.{Emitter, Flush, Part}
 
   @batch 1_000
   @pause 100
@@ -23,13 +23,15 @@ defmodule AdTally.Meter.Late do
   # How often it says so.
   @drop_pause 60_000
 
-  @enforce_keys [:meter, :function, :counters, :emitter]
+  @enforce_keys [:meter_pid, :meter, :function, :counters, :emitter]
   defstruct @enforce_keys ++
               [
                 events: :queue.new(),
                 count: 0,
                 timer: nil,
                 attempt: nil,
+                # The attempt that ran at the last look.
+                seen: nil,
                 handed: 0,
                 failed: 0,
                 # Whether the last list has: then the next one waits, or every event would have a line in the log.
@@ -41,9 +43,10 @@ defmodule AdTally.Meter.Late do
   @typedoc "What callers leave events with."
   @type t :: {pid(), :atomics.atomics_ref()}
 
-  def start_link(meter, function, emitter) do
+  # Linked to the meter, whose process calls this.
+  def start(meter, function, emitter) do
     counters = :atomics.new(3, signed: true)
-    {:ok, pid} = GenServer.start_link(__MODULE__, {meter, function, counters, emitter})
+    {:ok, pid} = Part.start(__MODULE__, {meter, function, counters, emitter})
     {:ok, {pid, counters}}
   end
 
@@ -80,11 +83,10 @@ defmodule AdTally.Meter.Late do
   end
 
   @impl true
-  def init({meter, function, counters, emitter}) do
-    # It ends with the meter however that ends, and takes an attempt with it.
-    Process.flag(:trap_exit, true)
+  def init({pid, {meter, function, counters, emitter}}) do
+    Part.join(pid)
     fields = [meter: meter, function: function, counters: counters, emitter: emitter]
-    {:ok, struct!(__MODULE__, fields)}
+    {:ok, struct!(__MODULE__, [meter_pid: pid] ++ fields)}
   end
 
   @impl true
@@ -95,6 +97,8 @@ defmodule AdTally.Meter.Late do
     do: {:noreply, go_on(%{state | flushing: Flush.begin(to, timeout, progress(state))})}
 
   @impl true
+  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+
   def handle_info({:late, count, events}, state) do
     queue = Enum.reduce(events, state.events, &:queue.in/2)
     state = %{state | events: queue, count: state.count + count}
@@ -171,6 +175,19 @@ defmodule AdTally.Meter.Late do
     end
   end
 
+  def handle_info(:look, state) do
+    running = with {pid, _monitor, _count, _begin} <- state.attempt, do: pid
+    {module, function} = state.function
+
+    Part.still_runs?(
+      running,
+      state.seen,
+      "AdTally.Meter #{inspect(state.meter)}: #{inspect(module)}.#{function}, the function of :on_late,"
+    )
+
+    {:noreply, %{state | seen: running}}
+  end
+
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
@@ -195,7 +212,10 @@ defmodule AdTally.Meter.Late do
     {some, rest} = :queue.split(taken, state.events)
     events = :queue.to_list(some)
     {module, function} = state.function
-    {pid, monitor} = spawn_monitor(fn -> attempt(module, function, events) end)
+    # Linked, so that it ends with this process.
+    {pid, monitor} =
+      :erlang.spawn_opt(fn -> attempt(module, function, events) end, [:link, :monitor])
+
     attempt = {pid, monitor, taken, System.monotonic_time()}
     %{state | events: rest, count: count - taken, attempt: attempt}
   end
@@ -207,6 +227,6 @@ defmodule AdTally.Meter.Late do
     apply(module, function, [events])
   catch
     kind, reason ->
-      exit({:shutdown, {:failed, Exception.format(kind, reason, __STACKTRACE__)}})
+      exit({:shutdown, {:failed, Part.format(kind, reason, __STACKTRACE__)}})
   end
 end

@@ -1,7 +1,6 @@
 defmodule AdTally.Meter.Report do
   @moduledoc false
-  # Rows of several windows, grouped by some dimensions. Read as they come, in steps, in the process
-  # that asks.
+  # Rows of several windows, grouped by some dimensions. Read as they come, in steps.
 
   alias AdTally.{Native, Options, Sketch}
 
@@ -74,7 +73,7 @@ defmodule AdTally.Meter.Report do
     end
 
     for {name, values} <- where do
-      values = if is_list(values), do: values, else: [values]
+      values = if is_list(values) and not List.improper?(values), do: values, else: [values]
 
       with other when other != nil <- Enum.find_index(values, &(not value?(&1))) do
         raise ArgumentError,

@@ -22,16 +22,17 @@ defmodule AdTally.Sink.Files do
 
   ## Lines
 
-  Every line has `kind`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
+  Every line has `kind`, `meter`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
   `node` and `epoch`. By kind:
 
     * `counters` - every dimension and every metric under its name, in the order in which they were
       declared
     * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
       DataSketches HLL sketch in Base64
-    * `overflow` - every metric: what had no row, if there was any
+    * `overflow` - every metric: what had no row, if there was any. With `reach_sketch` if users had
+      no sketch of their own
 
-  A loader that keeps one copy of each `(node, epoch, sequence)`, sums metrics and unites sketches
+  A loader that keeps one copy of each `(meter, node, epoch, sequence)`, sums metrics and unites sketches
   is right under redeliveries and restarts. A binary that is not UTF-8 is written as
   `{"base64": "..."}`.
   """
@@ -79,7 +80,7 @@ defmodule AdTally.Sink.Files do
     unfinished = Path.join(directory, "_" <> name <> ".part")
 
     try do
-      with :ok <- File.mkdir_p(directory),
+      with :ok <- make_directory(directory),
            :ok <- write(unfinished, window),
            :ok <- File.rename(unfinished, path),
            do: sync_directory(directory)
@@ -87,6 +88,12 @@ defmodule AdTally.Sink.Files do
       # It has its other name by now, or is of no use.
       File.rm(unfinished)
     end
+  end
+
+  defp make_directory(directory) do
+    if File.dir?(directory),
+      do: :ok,
+      else: with(:ok <- File.mkdir_p(directory), do: sync_directory(Path.dirname(directory)))
   end
 
   # Its new name has to survive a crash of the machine as well. Not every system opens directories,
@@ -206,13 +213,11 @@ defmodule AdTally.Sink.Files do
   defp reach(window) do
     begin = begin(:reach, window)
     dimensions = Enum.map(window.reach_by, &JSON.name/1)
-    name = JSON.name(:reach_sketch)
 
     window
     |> Window.stream_reach()
     |> Stream.map(fn {values, sketch} ->
-      bytes = sketch |> Sketch.to_binary() |> Base.encode64()
-      line(begin, [members(dimensions, values), ?,, JSON.member(name, bytes)])
+      line(begin, [members(dimensions, values), ?,, sketch_member(sketch)])
     end)
   end
 
@@ -220,13 +225,27 @@ defmodule AdTally.Sink.Files do
     totals = Window.overflow(window)
     metrics = for metric <- window.metrics, do: {metric, JSON.name(metric)}
     nothing? = Enum.all?(totals, fn {_metric, total} -> total == 0 end)
-    if nothing?, do: [], else: [line(begin(:overflow, window), amounts(metrics, totals))]
+    sketch = overflow_sketch(Window.reach_overflow(window))
+    members = [amounts(metrics, totals), sketch]
+    if nothing? and sketch == [], do: [], else: [line(begin(:overflow, window), members)]
   end
+
+  defp overflow_sketch(nil), do: []
+
+  defp overflow_sketch(sketch) do
+    if Sketch.estimate(sketch) == 0.0,
+      do: [],
+      else: [?,, sketch_member(sketch)]
+  end
+
+  defp sketch_member(sketch),
+    do: :reach_sketch |> JSON.name() |> JSON.member(Base.encode64(Sketch.to_binary(sketch)))
 
   # What all lines of a kind begin with.
   defp begin(kind, window) do
     common = [
       kind: kind,
+      meter: inspect(window.meter),
       window_start: window.start,
       window_end: window.end,
       sequence: window.sequence,

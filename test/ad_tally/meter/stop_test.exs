@@ -48,6 +48,19 @@ defmodule AdTally.Meter.StopTest do
     assert %{shutdown: :infinity} = Meter.child_spec(name: :any)
   end
 
+  test "rows that a sink reads again are no progress" do
+    name =
+      start(fn window ->
+        Stream.repeatedly(fn -> Enum.count(Window.stream_counters(window)) end)
+        |> Enum.each(fn 3 -> Process.sleep(10) end)
+      end)
+
+    record(name, 1..3)
+    {milliseconds, said} = stop(name)
+    assert said != []
+    assert milliseconds < 10 * @flush
+  end
+
   test "a sink that reads rows slower than :flush has time for all of them" do
     test = self()
 
