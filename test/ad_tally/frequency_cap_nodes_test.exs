@@ -11,7 +11,8 @@ defmodule AdTally.FrequencyCapNodesTest do
           do: :ok = Nodes.start_caps(node, name: MyApp.Caps, capacity: 10_000)
 
       Code.eval_string(snippet())
-      ads = MyApp.Ads
+      # Elixir looks for functions of a module that is named.
+      ads = Module.concat(MyApp, Ads)
       rules = [{1, :timer.minutes(30)}, {3, :timer.hours(24)}]
       candidates = for ad <- 1..3, do: {{:ad, ad}, rules}
 

@@ -10,7 +10,10 @@ defmodule AdTally.WindowTest do
     @behaviour Sink
 
     @impl true
-    def deliver(window, to: pid), do: send(pid, {:window, window}) && :ok
+    def deliver(window, to: pid) do
+      send(pid, {:window, window})
+      :ok
+    end
   end
 
   defp window(events, options \\ []) do

@@ -271,7 +271,12 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     Process.flag(:trap_exit, true)
     test = self()
-    hangs = fn _window -> send(test, :delivering) && Process.sleep(:infinity) end
+
+    hangs = fn _window ->
+      send(test, :delivering)
+      Process.sleep(:infinity)
+    end
+
     sinks = [{Telling, to: self(), answer: hangs}]
     {:ok, meter} = Meter.start_link([sinks: sinks] ++ options(name))
     assert Meter.record(name, event(1, 1)) == :ok

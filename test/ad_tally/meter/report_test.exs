@@ -244,7 +244,7 @@ defmodule AdTally.Meter.ReportTest do
       name = start(reach: [by: [:campaign]])
       record(name, [event({1, 1, "us"}), event({2, 1, "us"}, user: 7)])
 
-      assert [%{reach: 0.0, reach_low: 0.0, reach_high: 0.0}, two] =
+      assert [%{reach: +0.0, reach_low: +0.0, reach_high: +0.0}, two] =
                Meter.report(name, by: [:campaign])
 
       assert_in_delta two.reach, 1, 0.01

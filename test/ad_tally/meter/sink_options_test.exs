@@ -11,8 +11,10 @@ defmodule AdTally.Meter.SinkOptionsTest do
     @behaviour AdTally.Sink
 
     @impl true
-    def deliver(window, options),
-      do: send(options[:to], {options[:topic], window.sequence}) && :ok
+    def deliver(window, options) do
+      send(options[:to], {options[:topic], window.sequence})
+      :ok
+    end
 
     @impl true
     def validate(options) do
