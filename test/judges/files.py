@@ -19,7 +19,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE]
 
 from datasketches import hll_sketch, hll_union  # noqa: E402
 
-COMMON = {"kind", "window_start", "window_end", "sequence", "partial", "node", "epoch"}
+COMMON = {"kind", "meter", "window_start", "window_end", "sequence", "partial", "node", "epoch"}
 COUNTERS = COMMON | {"policy", "campaign", "item", "position", "impressions", "withheld", "clicks"}
 REACH = COMMON | {"policy", "campaign", "reach_sketch"}
 HOUR = 3_600_000
@@ -31,7 +31,7 @@ def load(paths):
     for path in paths:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
-        places = {(line["node"], line["epoch"], line["sequence"]) for line in lines}
+        places = {(line["meter"], line["node"], line["epoch"], line["sequence"]) for line in lines}
         assert len(places) == 1, f"{path} has lines of several windows: {places}"
         windows[places.pop()] = lines
     return windows
