@@ -904,6 +904,39 @@ fn a_clock_that_is_set_back_opens_windows_again_and_nothing_is_late_or_lost() {
     assert_eq!(send(BEGIN, BEGIN), Outcome::Late);
 }
 
+/// Whoever begins or closes a window waits meanwhile.
+#[test]
+fn how_many_windows_are_open_matters_little_to_an_event_that_has_none() {
+    const EVENTS: usize = 2_000;
+    let time = |windows: u64, passed: u64| {
+        let lateness = windows * MINUTE;
+        let meter =
+            meter(&Config { max_open_windows: windows as usize, lateness, reach: None, dedupe: None, ..config() });
+        let sent = |minute: u64| Sent { id: None, at: BEGIN + minute * MINUTE, key: (1, 1), amounts: [1, 0], user: 1 };
+        // Those that have passed, and those that are to come, of which the last one is the newest event's.
+        let begin = |minute: u64| assert_eq!(record(&meter, &sent(minute)), Outcome::Applied);
+        (0..passed).for_each(begin);
+        let newest = passed + windows + 1;
+        begin(newest);
+        (0..windows - 1).for_each(|minute| begin(newest - 1 - minute));
+        assert_eq!(meter.info().open_windows as u64, passed + windows);
+        let event = sent(newest - windows);
+        (0..10)
+            .map(|_| {
+                let begin = std::time::Instant::now();
+                (0..EVENTS).for_each(|_| assert_eq!(record(&meter, &event), Outcome::NoWindow));
+                begin.elapsed()
+            })
+            .min()
+            .expect("ten")
+    };
+    let few = time(4, 0);
+    for (windows, passed) in [(5_000, 0), (5_000, 4_999)] {
+        let many = time(windows, passed);
+        assert!(many < 20 * few, "{many:?} with {windows} windows and {passed} that have passed, {few:?} with four");
+    }
+}
+
 #[test]
 fn by_the_events_time_the_systems_closes_nothing() {
     let meter = meter(&config());

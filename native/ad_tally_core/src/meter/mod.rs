@@ -15,8 +15,8 @@ mod ahead;
 mod batch;
 mod open;
 mod window;
+mod windows;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -27,6 +27,7 @@ pub use self::batch::{Batch, Draft, Outcomes, Written};
 use self::open::OpenWindows;
 use self::window::Places;
 pub use self::window::{Window, WindowRef};
+use self::windows::Windows;
 use crate::counters::{self, Added};
 use crate::dedupe::{self, Dedupe, Id, Quads};
 use crate::error::Error;
@@ -193,7 +194,7 @@ pub struct Meter {
     clock: AtomicU64,
     /// Those that are open, and those that are closed and still to be handed over, by number. Locked by whoever opens or closes
     /// some.
-    windows: Mutex<BTreeMap<u64, Arc<Window>>>,
+    windows: Mutex<Windows<Arc<Window>>>,
     max_open_windows: usize,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
@@ -536,7 +537,7 @@ impl Meter {
         }
         // By the events' time a replay has many pass at once: those are not in the way of others until somebody looks.
         if windows.len() >= self.max_open_windows
-            && (self.max_ahead.is_some() || windows.range(first_in_time..).count() >= self.max_open_windows)
+            && (self.max_ahead.is_some() || windows.in_time(first_in_time) >= self.max_open_windows)
         {
             return Err(Outcome::NoWindow);
         }
@@ -593,21 +594,21 @@ impl Meter {
         let mut windows = self.windows.lock();
         let open = self.open.pin().to_arc();
         // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
-        let beyond = windows.range(..first).map(|(number, _)| *number).nth(CLOSED_AT_ONCE);
+        let beyond = windows.numbers_before(first).nth(CLOSED_AT_ONCE);
         let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
         if first > open.first {
             let fresh = if first == u64::MAX {
                 OpenWindows::none(first)
             } else {
-                open.without(first, windows.range(..first).map(|(number, _)| *number))
+                open.without(first, windows.numbers_before(first))
             };
             self.open.replace(Arc::new(fresh), &REGISTRY);
         }
         let mut closed = Vec::new();
         while closed.len() < CLOSED_AT_ONCE
-            && let Some(window) = windows.first_entry().filter(|window| *window.key() < first)
+            && let Some(window) = windows.take_first_before(first)
         {
-            closed.push(WindowRef::new(window.remove()));
+            closed.push(WindowRef::new(window));
         }
         // One may have begun for an event that turned out to be a copy.
         closed.retain(|window| !window.is_empty());
@@ -619,7 +620,7 @@ impl Meter {
     /// now.
     #[must_use]
     pub fn open_windows(&self, from: u64, most: usize) -> Vec<WindowRef> {
-        self.windows.lock().range(from..).take(most).map(|(_, window)| WindowRef::new(window.clone())).collect()
+        self.windows.lock().from(from).take(most).map(|window| WindowRef::new(window.clone())).collect()
     }
 
     /// Memory of the meter itself, without ids and windows.
