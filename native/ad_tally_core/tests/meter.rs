@@ -904,6 +904,77 @@ fn a_clock_that_is_set_back_opens_windows_again_and_nothing_is_late_or_lost() {
     assert_eq!(send(BEGIN, BEGIN), Outcome::Late);
 }
 
+#[test]
+fn an_event_opens_its_window_again_after_the_clock_was_set_back_though_nobody_has_looked_yet() {
+    for in_batches in [true, false] {
+        let meter = meter(&Config { max_ahead: Some(MINUTE), lateness: 0, ..config() });
+        let send = |id: u64, at: u64, now: u64| {
+            let sent = Sent { id: Some(id), at, key: (1, 1), amounts: [1, 0], user: NOBODY };
+            if in_batches { record_in_batch(&meter, &sent, now) } else { record_at(&meter, &sent, now) }
+        };
+        let impressions = |closed: &[WindowRef]| {
+            closed.iter().map(|window| (window.number, rows(window)[&(1, 1)][0])).collect::<Vec<_>>()
+        };
+        let (number, later) = (BEGIN / MINUTE, BEGIN + 180 * MINUTE);
+        assert!(close(&meter, BEGIN).is_empty());
+        assert_eq!(send(1, BEGIN, BEGIN), Outcome::Applied);
+        assert_eq!(send(2, later, later), Outcome::Applied);
+        assert_eq!(impressions(&close(&meter, later)), [(number, 1)]);
+        // It is not read twice as the same, and was not set back then.
+        assert_eq!(send(3, later - 1, later - 99), Outcome::Late);
+        assert_eq!(send(3, BEGIN, later), Outcome::Late);
+        // By three hours and a second.
+        let now = BEGIN - SECOND;
+        assert_eq!(send(3, BEGIN - MINUTE - 1, now), Outcome::Late);
+        assert_eq!(send(1, BEGIN, now), Outcome::Duplicate);
+        assert_eq!(meter.info().open_windows, 1);
+        assert_eq!(send(4, BEGIN, now), Outcome::Applied);
+        assert_eq!(send(4, BEGIN, now), Outcome::Duplicate);
+        assert_eq!(send(5, BEGIN - 1, now), Outcome::Applied);
+        assert_eq!(send(6, BEGIN + 2 * MINUTE, now), Outcome::Future);
+        // Those that the clock passes again are closed again; the last one is not touched.
+        assert!(close(&meter, now).is_empty());
+        assert_eq!(send(7, BEGIN, now), Outcome::Applied);
+        assert_eq!(impressions(&close(&meter, BEGIN + MINUTE)), [(number - 1, 1), (number, 2)]);
+        assert_eq!(send(8, BEGIN, BEGIN + MINUTE), Outcome::Late);
+        assert_eq!(meter.last_open(), Some(later / MINUTE));
+        assert_eq!(impressions(&stop(&meter)), [(later / MINUTE, 1)]);
+        assert_eq!(send(9, BEGIN, BEGIN - SECOND), Outcome::Late);
+        assert_eq!(meter.last_open(), None);
+    }
+}
+
+/// A window that was closed although its time has not passed does not open for what comes later.
+#[test]
+fn a_window_that_was_closed_early_stays_closed() {
+    let meter = meter(&Config { max_ahead: Some(MINUTE), ..config() });
+    let sent = Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 0], user: NOBODY };
+    assert!(close(&meter, BEGIN).is_empty());
+    assert_eq!(record_at(&meter, &sent, BEGIN), Outcome::Applied);
+    assert_eq!(all(|| meter.close_through(BEGIN)).len(), 1);
+    for now in [BEGIN - 100, BEGIN, BEGIN + SECOND] {
+        assert_eq!(record_at(&meter, &sent, now), Outcome::Late);
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_moment_lets_nothing_in_that_is_too_far_ahead() {
+    let meter = meter(&Config { max_ahead: Some(MINUTE), dedupe: None, ..config() });
+    let send =
+        |at: u64, now: u64| record_at(&meter, &Sent { id: None, at, key: (1, 1), amounts: [1, 0], user: NOBODY }, now);
+    let wrong = BEGIN + 600 * MINUTE;
+    assert!(close(&meter, BEGIN).is_empty());
+    assert_eq!(send(BEGIN, BEGIN), Outcome::Applied);
+    assert_eq!(send(wrong, wrong), Outcome::Applied);
+    // Windows are closed by one that goes on as it should.
+    assert!(close(&meter, BEGIN + SECOND).is_empty());
+    assert_eq!(send(BEGIN + 2 * MINUTE, BEGIN + SECOND), Outcome::Future);
+    assert_eq!(send(wrong - MINUTE, BEGIN + SECOND), Outcome::Future);
+    assert_eq!(send(BEGIN + MINUTE, BEGIN + SECOND), Outcome::Applied);
+    assert_eq!(meter.info().newest, BEGIN + MINUTE);
+    assert_eq!(meter.last_open(), Some(wrong / MINUTE));
+}
+
 /// Whoever begins or closes a window waits meanwhile.
 #[test]
 fn how_many_windows_are_open_matters_little_to_an_event_that_has_none() {

@@ -175,6 +175,10 @@ pub struct Closed {
     pub is_all: bool,
 }
 
+/// Milliseconds that the system's time is earlier by than it was before, if it was set back. Less may be how it is read: whoever
+/// records is told by another function than whoever closes windows.
+const SET_BACK: u64 = 100;
+
 /// Windows that are closed at once.
 const CLOSED_AT_ONCE: usize = 64;
 
@@ -466,7 +470,7 @@ impl Meter {
             return Check::LeftOut(self.unless_known(id, Outcome::Future));
         }
         let Some(window) = window else {
-            return self.check_without_window(open, at, id);
+            return self.check_without_window(open, at, id, now);
         };
         if let (Some(id), Some(dedupe)) = (id, &self.dedupe)
             && !dedupe.first_at(id, at, quads, now)
@@ -481,15 +485,35 @@ impl Meter {
 
     /// The same of an event whose window is not open.
     #[cold]
-    fn check_without_window<'w>(&self, open: &OpenWindows, at: u64, id: Option<Id<'_>>) -> Check<'w> {
+    fn check_without_window<'w>(
+        &self,
+        open: &OpenWindows,
+        at: u64,
+        id: Option<Id<'_>>,
+        now: &impl Fn() -> u64,
+    ) -> Check<'w> {
         let number = at / self.window;
-        if number < open.first {
-            Check::LeftOut(self.unless_known(id, Outcome::Late))
-        } else if self.is_known(id) {
+        if self.is_known(id) {
             Check::LeftOut(Outcome::Duplicate)
+        } else if number < open.first && !self.opens_again(open, number, now) {
+            Check::LeftOut(Outcome::Late)
         } else {
             Check::Begin(number)
         }
+    }
+
+    /// Whether a window that is closed is to open again: the system's time was set back since windows were last closed by it,
+    /// and that of the window has not passed.
+    #[cold]
+    fn opens_again(&self, open: &OpenWindows, number: u64, now: &impl Fn() -> u64) -> bool {
+        // Not after `stop`.
+        if self.max_ahead.is_none() || open.first == u64::MAX {
+            return false;
+        }
+        // Read before the clock: whoever waits in between does not take a later time for one that was set back.
+        let closed_by = self.clock.load(Relaxed);
+        let now = now();
+        now.saturating_add(SET_BACK) < closed_by && number >= self.first_in_time(|| now)
     }
 
     /// That outcome, which an event has unless its id is known.
@@ -511,7 +535,10 @@ impl Meter {
     #[cold]
     fn leave_out(&self, at: u64, amounts: &[counters::Add], outcome: Outcome) -> Outcome {
         let why = outcome as usize - Outcome::Duplicate as usize;
-        self.last_left_out[why].store(at, Relaxed);
+        // Of copies nobody asks.
+        if outcome != Outcome::Duplicate {
+            self.last_left_out[why].store(at, Relaxed);
+        }
         let mut left_out = self.left_out[why].lock();
         for add in amounts {
             left_out[add.metric as usize] += i128::from(add.amount);
@@ -527,8 +554,9 @@ impl Meter {
     #[cold]
     fn begin(&self, number: u64, now: &impl Fn() -> u64) -> Result<(), Outcome> {
         let mut windows = self.windows.lock();
-        let open = self.open.pin().to_arc();
-        if number < open.first || open.find(number).is_some() {
+        let mut open = self.open.pin().to_arc();
+        let is_again = number < open.first && self.opens_again(&open, number, now);
+        if number < open.first && !is_again || open.find(number).is_some() {
             return Ok(());
         }
         let first_in_time = self.first_in_time(now);
@@ -540,6 +568,10 @@ impl Meter {
             && (self.max_ahead.is_some() || windows.in_time(first_in_time) >= self.max_open_windows)
         {
             return Err(Outcome::NoWindow);
+        }
+        if is_again {
+            open = Arc::new(open.without(first_in_time, std::iter::empty()));
+            self.newest.fetch_min(now(), Relaxed);
         }
         let closed = self.closed_bytes.clone();
         let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed, closed);
@@ -559,11 +591,18 @@ impl Meter {
     /// newest event's, less the lateness.
     ///
     /// Where the system's time is earlier than it was the last time, windows open again: an event is late only by the clock
-    /// that there is. What was closed of them stays closed, and they are closed once more with what comes now.
+    /// that there is. What was closed of them stays closed, and they are closed once more with what comes now. An event that
+    /// comes before somebody looks opens them as well.
     pub fn close(&self, now: u64) -> Closed {
         let first = self.first_in_time(|| now);
-        if self.max_ahead.is_some() && now < self.clock.swap(now, Relaxed) {
-            self.open_again(first, now);
+        if let Some(max_ahead) = self.max_ahead {
+            if now < self.clock.swap(now, Relaxed) {
+                self.open_again(first, now);
+            }
+            // Counted by a clock that was wrong for a moment: times up to it would not be compared with the clock any more.
+            if self.newest.load(Relaxed) > now.saturating_add(max_ahead) {
+                self.newest.fetch_min(now, Relaxed);
+            }
         }
         self.close_before(first)
     }
@@ -633,6 +672,13 @@ impl Meter {
     #[must_use]
     pub fn first_open(&self) -> u64 {
         self.open.pin().first
+    }
+
+    /// The number of the last window that is open and has events, if there is any. It may be newer than the newest event, where
+    /// the clock was set back.
+    #[must_use]
+    pub fn last_open(&self) -> Option<u64> {
+        self.windows.lock().last_number()
     }
 
     /// The number of the first window that begins at a time or later.
