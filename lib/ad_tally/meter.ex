@@ -301,11 +301,11 @@ defmodule AdTally.Meter do
   end
 
   # All of them, if that is not too much for a call: how many, if each was counted. Otherwise
-  # they are looked at, and none is counted yet.
+  # they are looked at, and only then the first ones are counted.
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1, &2))
-      {events, {{0, 0, 0, 0, 0, 0}, []}}
+      Native.meter_record_first(native, events)
     end
   end
 
@@ -693,7 +693,7 @@ defmodule AdTally.Meter do
       deliveries: deliveries,
       late: late,
       emitter: emitter,
-      epoch: System.system_time(:microsecond),
+      epoch: Native.meter_epoch(System.system_time(:microsecond)),
       sequence: 0,
       kept: Kept.new(),
       told_memory: nil
@@ -753,9 +753,12 @@ defmodule AdTally.Meter do
     state = close(state, false, fn -> Native.meter_close(state.native, now) end)
     %{events: events, newest: newest} = Native.meter_info(state.native)
 
+    # After the clock was set back there may be windows that are newer than the newest event since.
+    through = max(newest, Native.meter_last_open(state.native) || 0)
+
     state =
       if events.applied + events.overflow > 0,
-        do: close(state, true, fn -> Native.meter_close_through(state.native, newest) end),
+        do: close(state, true, fn -> Native.meter_close_through(state.native, through) end),
         else: state
 
     {:reply, {{before, state.sequence}, state.deliveries}, state}
@@ -780,8 +783,8 @@ defmodule AdTally.Meter do
   # How long telemetry handlers may take when the meter stops.
   @telemetry_wait 1_000
 
-  # In order: nobody finds the meter any more. An event of `record/2` is counted by then, and a list
-  # that has found it before is late.
+  # In order: nobody finds the meter any more. An event of `record/2` is counted by then. Of a list that
+  # has found it before the rest is late if some was counted, and otherwise it is refused.
   @impl true
   def terminate(_reason, state) do
     Native.meter_forget(state.config.name, state.native)

@@ -1,8 +1,10 @@
 //! The functions of `AdTally.Meter`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
@@ -369,20 +371,25 @@ hot! {
 
     /// Counts a list of events that one call can read.
     fn meter_record_many(env, table: &Table, events: Term<'a>) {
-        with_events(table, |load| steps::add_all(env, events, load))
+        unless_left(env, table, |load| steps::add_all(env, events, load))
     }
 
     /// Looks at events of a long list.
     fn meter_check_some(env, table: &Table, events: Term<'a>, from: Index) {
-        with_events(table, |load| steps::check_some(env, events, from, load))
+        unless_left(env, table, |load| steps::check_some(env, events, from, load))
     }
 
     /// Looks which events of a list are refused.
     fn meter_refused_some(env, table: &Table, events: Term<'a>, from: Index) {
-        with_events(table, |load| steps::refused_some(env, events, from, load))
+        unless_left(env, table, |load| steps::refused_some(env, events, from, load))
     }
 
-    /// Counts events of a long list.
+    /// Counts the first events of a long list.
+    fn meter_record_first(env, table: &Table, events: Term<'a>) {
+        unless_left(env, table, |load| steps::add_some(env, events, load))
+    }
+
+    /// Counts events of a long list, of which some were counted: in a meter that was stopped meanwhile the others are late.
     fn meter_record_some(env, table: &Table, events: Term<'a>) {
         with_events(table, |load| steps::add_some(env, events, load))
     }
@@ -436,13 +443,34 @@ struct Events<'t> {
     /// The word of the last one's list of amounts. Nothing is moved during a call, so a list with the same word is the same
     /// list: of events of a kind, whose amounts are a constant of the code that makes them, it is read once.
     metrics: Option<u64>,
+    /// Whether any of them was counted.
+    counted: Cell<bool>,
 }
 
 fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Events { table, batch, long: Long::default(), metrics: None }))
+    BATCH.with_borrow_mut(|batch| {
+        act(&mut Events { table, batch, long: Long::default(), metrics: None, counted: Cell::new(false) })
+    })
+}
+
+/// What is done with a list of which nothing was counted before. If nothing is, because the meter was stopped in order, it is
+/// refused instead of late: nothing of it is lost then, and whoever has it brings it again.
+fn unless_left<'a>(
+    env: Env<'a>,
+    table: &Table,
+    act: impl FnOnce(&mut Events<'_>) -> Result<Term<'a>, Refusal>,
+) -> Result<Term<'a>, Refusal> {
+    if table.owner.has_left() {
+        return Err(table.owner.refusal(env));
+    }
+    with_events(table, |events| {
+        let answer = act(events)?;
+        // It may have been stopped since. Whoever found the windows closed sees that it was left before.
+        if table.owner.has_left() && !events.counted.get() { Err(table.owner.refusal(env)) } else { Ok(answer) }
+    })
 }
 
 impl Load for Events<'_> {
@@ -478,7 +506,9 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn apply(&self, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
-        self.table.meter.record_batch(self.batch, outcomes, now, go_on)
+        let recorded = self.table.meter.record_batch(self.batch, outcomes, now, go_on);
+        self.counted.set(outcomes.counts[Outcome::Applied as usize] + outcomes.counts[Outcome::Overflow as usize] > 0);
+        recorded
     }
 }
 
@@ -486,7 +516,7 @@ impl Events<'_> {
     /// Reads an event whose key has so many words at most, or is short.
     #[inline(always)]
     fn try_read<'a, L: Layout>(&mut self, env: Env<'a>, event: EventTerm<'a>, words: usize) -> Result<(), Fault<'a>> {
-        let Self { table, batch, long, metrics } = self;
+        let Self { table, batch, long, metrics, .. } = self;
         let begun = table.begin::<L>(env, Seen::of::<L>(event), long)?;
         let draft = table.read::<L>(env, &begun, batch.room(words), long, &mut Ahead::nothing())?;
         if *metrics != Some(begun.metrics.word()) {
@@ -550,6 +580,16 @@ fn meter_new<'a>(
     Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default(), owner }))
 }
 
+/// A number that no other meter of this VM has: the system's time in microseconds, or the next one that is free.
+#[rustler::nif]
+fn meter_epoch(now: u64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let next = |last: u64| now.max(last + 1);
+    match LAST.fetch_update(Relaxed, Relaxed, |last| Some(next(last))) {
+        Ok(last) | Err(last) => next(last),
+    }
+}
+
 /// Closes windows whose time has passed, by the system's time, which is given, or where the clock is that of the events by
 /// theirs: `{begin, end, rows, window}` of each, and whether there are more to close.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -565,18 +605,24 @@ fn meter_close_through<'a>(env: Env<'a>, table: Term<'a>, at: u64) -> NifResult<
     Ok(closed(env, table, table.meter.close_through(at)))
 }
 
-/// Closes all windows, and those that are to come. It is left in order then: what is recorded by somebody who still has it,
-/// the rest of a list, is late. Returns as `meter_close`.
+/// Closes all windows, and those that are to come. It is left in order: lists of somebody who still has it are refused, but for
+/// the rest of one of which some was counted, which is late. Returns as `meter_close`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_stop<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    let stopped = table.meter.stop();
-    table.owner.release();
-    Ok(closed(env, table, stopped))
+    table.owner.leave();
+    Ok(closed(env, table, table.meter.stop()))
 }
 
 fn closed<'a>(env: Env<'a>, table: &Table, closed: Closed) -> Term<'a> {
     (periods(env, table, closed.windows), !closed.is_all).encode(env)
+}
+
+/// When the last window begins that is open and has events, or nil.
+#[rustler::nif]
+fn meter_last_open<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    Ok(table.meter.last_open().map(|number| table.meter.bounds(number).0).encode(env))
 }
 
 /// Windows that one call lists at most.

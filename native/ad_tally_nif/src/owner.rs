@@ -27,6 +27,7 @@ pub struct Owner {
 const NOBODY: u8 = 0;
 const RUNS: u8 = 1;
 const ENDED: u8 = 2;
+const LEFT: u8 = 3;
 
 // All Relaxed: nothing is read on the strength of what is read here.
 impl Owner {
@@ -46,14 +47,20 @@ impl Owner {
         self.state.store(RUNS, Relaxed);
     }
 
-    /// The owner has left the table in order: nothing comes of its end.
-    pub fn release(&self) {
-        self.state.store(NOBODY, Relaxed);
+    /// The owner leaves the table in order: nothing comes of its end.
+    pub fn leave(&self) {
+        self.state.store(LEFT, Relaxed);
+    }
+
+    /// Whether the owner has left it in order.
+    #[inline(always)]
+    pub fn has_left(&self) -> bool {
+        self.state.load(Relaxed) == LEFT
     }
 
     /// What the VM calls when the owner ends.
     pub fn down(&self) {
-        // It may have released the table.
+        // It may have left the table before.
         let _ = self.state.compare_exchange(RUNS, ENDED, Relaxed, Relaxed);
     }
 
@@ -61,7 +68,7 @@ impl Owner {
         self.state.store(ENDED, Relaxed);
     }
 
-    /// What is raised once the owner has ended.
+    /// What is raised once the owner has ended or left.
     #[cold]
     pub fn refusal(&self, env: Env<'_>) -> Refusal {
         let name = match self.name.load(Relaxed) {

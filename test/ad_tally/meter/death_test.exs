@@ -330,4 +330,86 @@ defmodule AdTally.Meter.DeathTest do
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
     assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
   end
+
+  # What `record_many` calls for a list that has found the meter before it was stopped.
+  test "a list of which nothing was counted is refused by a meter that was stopped meanwhile" do
+    name = name()
+    {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
+    {_module, native, _late} = Named.get(Meter, name)
+    assert Native.meter_record_first(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
+    :ok = GenServer.stop(meter)
+
+    for call <- [
+          &Native.meter_record_many/2,
+          &Native.meter_record_first/2,
+          &Native.meter_check_some(&1, &2, 0),
+          &Native.meter_refused_some(&1, &2, 0)
+        ] do
+      assert_raise ArgumentError, Named.not_running(Meter, name), fn ->
+        call.(native, [event(1, 2)])
+      end
+    end
+
+    assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
+  end
+
+  test "a list that is recorded while a meter is stopped is counted or refused, never late" do
+    name = name()
+
+    for _ <- 1..20 do
+      {:ok, meter} = Meter.start_link(options(name))
+      test = self()
+
+      recorders =
+        for recorder <- 1..2 do
+          # One list that a call can read, and one that takes several.
+          count = if recorder == 1, do: 3, else: 300
+
+          spawn_link(fn ->
+            send(test, {:lists, record_until_refused(name, recorder, count, 0)})
+          end)
+        end
+
+      await(fn -> Meter.info(name).events.applied > 1_000 end)
+      :ok = GenServer.stop(meter)
+      for _ <- recorders, do: assert_receive({:lists, []}, @timeout)
+    end
+  end
+
+  # Lists of which something was late, and nothing counted.
+  defp record_until_refused(name, recorder, count, number) do
+    events = for event <- 1..count, do: event(recorder, number + event)
+    outcomes = Meter.record_many(name, events)
+
+    if outcomes.ok == 0,
+      do: [outcomes],
+      else: record_until_refused(name, recorder, count, number + count)
+  rescue
+    ArgumentError -> []
+  end
+
+  test "meters that are started at once have different epochs" do
+    epochs =
+      1..8
+      |> Enum.map(fn _ -> Task.async(fn -> for _ <- 1..1_000, do: Native.meter_epoch(1) end) end)
+      |> Enum.flat_map(&Task.await/1)
+
+    assert epochs |> Enum.uniq() |> length() == 8_000
+
+    starts =
+      for _ <- 1..8 do
+        options = options(name())
+
+        Task.async(fn ->
+          {:ok, meter} = Meter.start_link(options)
+          :sys.get_state(meter).epoch
+        end)
+      end
+
+    epochs = Task.await_many(starts)
+    assert epochs |> Enum.uniq() |> length() == 8
+    # They tell when it was started as well.
+    now = System.system_time(:microsecond)
+    for epoch <- epochs, do: assert_in_delta(epoch, now, @timeout * 1_000)
+  end
 end

@@ -438,6 +438,23 @@ defmodule AdTally.Meter.ReportTest do
     assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
   end
 
+  test "a window that begun before the clock was set back is closed with the others" do
+    name = start(clock: :system, max_ahead: 10 * @minute)
+    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    now = System.system_time(:millisecond)
+    event = event({42, 7, "us"}, at: now + 5 * @minute)
+    assert Meter.record(name, event) == :ok
+
+    {[], false} = AdTally.Native.meter_close(native, now - @minute)
+
+    assert Meter.record(name, %{event | at: now}) == :ok
+    assert Meter.info(name).newest < event.at
+    assert Meter.close(name) == :ok
+    assert %{open_windows: 0, closed_windows: 2} = Meter.info(name)
+    assert Meter.record(name, event) == :late
+    assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
+  end
+
   defp wait(fun, tries \\ 1_000) do
     cond do
       fun.() -> :ok
