@@ -217,6 +217,62 @@ proptest! {
     }
 }
 
+/// A line reaches some days back from its newest event. As long as that is far ahead it cannot tell what there was before, but
+/// that passes.
+#[test]
+fn a_line_with_an_event_far_ahead_opens_again() {
+    for (max, window, is_day) in [(1, 14 * DAY, false), (3, 13 * DAY + 7 * HOUR + 1, false), (2, DAY, true)] {
+        let caps = caps(&Config { capacity: 1, max_capacity: 16, max_ahead: Some(14 * DAY), ..config() });
+        let ahead = BEGIN + 13 * DAY + 7 * MINUTE;
+        assert_eq!(caps.record(pair(1, 1), ahead, || BEGIN), Ok(Decision::Admitted));
+        let rule = if is_day { Window::Day(0) } else { Window::Rolling(window) };
+        let set = rules(&[(max, rule)]);
+        let mut blocked = 0;
+        // Of those some are in its line.
+        for user in 2..50 {
+            let check = |at: u64| caps.check(pair(1, user), &set, at, || BEGIN).expect("rules");
+            let opens = caps.opens_at(pair(1, user), &set, BEGIN).expect("rules").expect("a time");
+            assert_eq!(check(BEGIN) == Decision::Admitted, opens == BEGIN);
+            if opens > BEGIN {
+                blocked += 1;
+                assert!(opens <= ahead);
+                assert_eq!(check(opens - 1), Decision::Capped { scope: 0, rule: 0 });
+            }
+            assert_eq!(check(opens), Decision::Admitted, "at {opens}");
+        }
+        assert!(blocked > 0 || is_day, "{window}");
+        let opens = caps.opens_at(pair(1, 2), &set, BEGIN).expect("rules").expect("a time");
+        assert_eq!(caps.admit(pair(1, 2), &set, opens, || BEGIN), Ok(Decision::Admitted));
+    }
+}
+
+/// Of events in any order too: whatever is ahead of the time that is asked for.
+#[test]
+fn it_opens_when_it_says_though_events_are_ahead() {
+    let mut random = 7;
+    let mut draw = |below: u64| {
+        random = mix(random + 1);
+        random % below
+    };
+    for _ in 0..500 {
+        let caps = caps(&Config { capacity: 1, max_capacity: 16, max_ahead: Some(14 * DAY), ..config() });
+        let window = 5 * MINUTE + draw(14 * DAY - 5 * MINUTE);
+        let set = rules(&[(1 + draw(4) as u32, Window::Rolling(window))]);
+        for _ in 0..draw(20) {
+            let _ = admit(&caps, pair(1, draw(4)), &set, BEGIN + draw(13 * DAY));
+        }
+        for user in 0..4 {
+            let at = BEGIN + draw(13 * DAY);
+            let check = |at: u64| caps.check(pair(1, user), &set, at, || at).expect("rules");
+            let opens = caps.opens_at(pair(1, user), &set, at).expect("rules").expect("a time");
+            assert_eq!(check(opens), Decision::Admitted);
+            for some in (0..20).map(|_| at + draw((opens - at).max(1))).chain([opens - 1, at]) {
+                assert!(!(at..opens).contains(&some) || check(some) != Decision::Admitted, "at {some} before {opens}");
+            }
+        }
+    }
+}
+
 /// A week of events, a few pairs of which have most: in the order of their times, of as many pairs as there are.
 fn week(pairs: u64, events: u64) -> impl Iterator<Item = (u64, u64)> {
     let mut random = 0x9e37_79b9_u64;

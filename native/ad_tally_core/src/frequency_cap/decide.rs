@@ -102,10 +102,14 @@ impl Compiled {
     /// The first moment after this one at which it may no longer block.
     pub(super) fn next<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> Option<u64> {
         match self.kind {
-            Kind::Rolling { window, .. } => {
+            Kind::Rolling { window, ticks, rest, .. } => {
+                let begin = |age| (end - age) * moment.granularity;
                 // A window after the last moment that a tick stands for.
-                let leaves = |age| (end - age + 1) * moment.granularity + window;
-                each(ages).map(leaves).filter(|at| *at > moment.at).min()
+                let leaves = |age| begin(age) + moment.granularity + window;
+                // Or an event is no longer later, or the line reaches back far enough again, whatever is far ahead in it.
+                let reaches = (end + ticks + 1).checked_sub(TICKS).map(|tick| tick * moment.granularity + rest);
+                let some = each(ages).flat_map(|age| [begin(age), leaves(age)]).chain(reaches);
+                some.filter(|at| *at > moment.at).min()
             }
             Kind::Day { offset } => Some(day_begin(moment.at, offset).saturating_add_unsigned(DAY).max(0) as u64),
             Kind::Lifetime => None,
