@@ -24,8 +24,8 @@ enum Garbage {
 
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting { garbage: Vec::new(), is_freed: false });
 
-/// Has something dropped by another thread. There is one while anything waits for it, and none otherwise: one that waits for more
-/// would keep this library from being unloaded.
+/// Has something dropped by another thread. There is one while anything waits for it, and none otherwise: most programs free
+/// something large once in a while, and some never.
 pub(crate) fn later(garbage: impl Send + 'static) {
     leave(Garbage::Owned(Box::new(garbage)));
 }

@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Its option `mi_option_purge_delay`, which has that number in its versions 2 and 3.
+/// Its option `mi_option_purge_delay`, which has that number in mimalloc.h of versions 2.3.2 and 3.3.2, both of libmimalloc-sys 0.1.49.
 const PURGE_DELAY: c_int = 15;
 
 unsafe extern "C" {

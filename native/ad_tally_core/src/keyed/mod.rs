@@ -40,7 +40,8 @@ pub const MAX_KEYS: usize = 1_000_000_000;
 const KEYS_A_SHARD: usize = 4_096;
 /// Shards at most: above that a shard simply holds more keys.
 const MAX_SHARDS: usize = 1 << 16;
-/// Keys of a table that begins with one shard when it is divided into all: that looks at each of them, some 50 us.
+/// Keys of a table that begins with one shard when it is divided into all: that looks at each of them and makes the shards, some
+/// 50 us where a million keys are the most, 0.3 ms for ten million and 1.5 ms for a hundred million.
 const KEYS_UNDIVIDED: usize = 512;
 
 /// A budget of keys that a table can be made for.
