@@ -2,6 +2,8 @@ defmodule AdTally.Native.MeterManyWindowsTest do
   # 40,000 windows. Alone: what is timed here is how long others have to wait.
   use ExUnit.Case, async: false
 
+  @moduletag :slow
+
   import AdTally.Test.Responsiveness
 
   alias AdTally.{Event, Meter, Native}
