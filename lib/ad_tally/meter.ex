@@ -58,8 +58,10 @@ defmodule AdTally.Meter do
   Every function raises `ArgumentError` while no meter of that name runs: before it is started, after
   it was stopped, and between a crash and the restart by its supervisor. This holds at the latest
   50 ms after the meter's process was killed. So do not acknowledge an event for which `record/2` or
-  `record_many/3` raised: a queue that delivers at least once brings it again. Events that were
-  recorded before a crash are lost with the open windows, and the next meter remembers no ids.
+  `record_many/3` raised: a queue that delivers at least once brings it again. A list that is being
+  recorded while the meter is stopped in order raises too, unless some of it was counted: then the
+  rest is `:late`. Events that were recorded before a crash are lost with the open windows, and the
+  next meter remembers no ids.
 
   ## Dedupe
 
@@ -305,8 +307,14 @@ defmodule AdTally.Meter do
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1, &2))
-      Native.meter_record_first(native, events)
+      record_begin(native, events)
     end
+  end
+
+  # Until some are recorded: a call that was interrupted may have had no time for any.
+  defp record_begin(native, events) do
+    with {_all, {{0, 0, 0, 0, 0, 0}, []}} <- Native.meter_record_first(native, events),
+         do: record_begin(native, events)
   end
 
   # What is no list is one thing that is no event, and so is what a list ends with instead of [].

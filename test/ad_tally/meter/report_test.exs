@@ -438,7 +438,7 @@ defmodule AdTally.Meter.ReportTest do
     assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
   end
 
-  test "a window that begun before the clock was set back is closed with the others" do
+  test "a window that began before the clock was set back is closed with the others" do
     name = start(clock: :system, max_ahead: 10 * @minute)
     {_module, native, _late} = AdTally.Named.get(Meter, name)
     now = System.system_time(:millisecond)
