@@ -257,8 +257,10 @@ fn read_candidates<'a, L: Layout, P>(
             let index = from + candidates.len();
             return if at_end { Ok(rest) } else { Err(refusal::list(rest.in_env(env), ITEM, index).into()) };
         };
-        let candidate = candidate::<L, P>(env, table, item, user, &find, &mut last);
-        candidates.push(candidate.map_err(|unread| unread.at_index(from + candidates.len()))?);
+        match candidate::<L, P>(env, table, item, user, &find, &mut last) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(unread) => return Err(unread.at_index(from + candidates.len())),
+        }
         rest = tail;
     }
     Ok(rest)
