@@ -103,6 +103,8 @@ defmodule AdTally.Native.MeterManyWindowsTest do
     GenServer.stop(meter)
   end
 
+  # Alone it is 4 to 9 ms; after all other tests of the same VM it may be more than ten.
+  @tag :exhaustive
   test "a process that ticks every millisecond sees no gap over 10 ms beside a meter that is killed" do
     Process.flag(:trap_exit, true)
 
