@@ -194,7 +194,7 @@ fn a_panic_while_a_table_is_pinned_holds_no_drain_up() {
     let counters = Counters::new(1, 10).expect("one metric");
     key(1).with(counters.seed(), |key| counters.add(key, 0, 1));
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        counters.while_pinned(|| std::panic::resume_unwind(Box::new("on purpose")))
+        counters.while_protected(|| std::panic::resume_unwind(Box::new("on purpose")))
     }));
     assert!(result.is_err());
     assert_eq!(sum(counters.drain().rows), 1);
@@ -204,7 +204,7 @@ fn a_panic_while_a_table_is_pinned_holds_no_drain_up() {
 fn a_pin_within_a_pin_keeps_both_tables() {
     let outer = Counters::new(1, 10).expect("one metric");
     let inner = Counters::new(1, 10).expect("one metric");
-    outer.while_pinned(|| {
+    outer.while_protected(|| {
         key(1).with(inner.seed(), |key| inner.add(key, 0, 1));
         assert_eq!(sum(inner.drain().rows), 1);
     });
@@ -216,7 +216,7 @@ fn a_drain_waits_for_a_pin_whatever_else_its_thread_has_pinned() {
     fn within(others: &[Counters], act: &mut dyn FnMut()) {
         match others {
             [] => act(),
-            [first, rest @ ..] => first.while_pinned(|| within(rest, act)),
+            [first, rest @ ..] => first.while_protected(|| within(rest, act)),
         }
     }
     for depth in 0..5 {
@@ -225,7 +225,7 @@ fn a_drain_waits_for_a_pin_whatever_else_its_thread_has_pinned() {
         let is_drained = AtomicBool::new(false);
         thread::scope(|scope| {
             within(&others, &mut || {
-                counters.while_pinned(|| {
+                counters.while_protected(|| {
                     scope.spawn(|| {
                         let _ = counters.drain();
                         is_drained.store(true, Ordering::Relaxed);

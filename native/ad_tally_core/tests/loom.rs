@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
+use ad_tally_core::counters::row::{Row, Stripes};
 use ad_tally_core::frequency_cap::Model;
-use ad_tally_core::pin::{Current, Registry};
-use ad_tally_core::row::{Row, Stripes};
+use ad_tally_core::sync::hazard::{Current, Registry};
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
@@ -92,7 +92,7 @@ fn add(current: &Current<Table>, registry: &Registry, amounts: &[i64]) {
     let slot = registry.claim();
     for amount in amounts {
         // SAFETY: this thread claimed the slot, and the pin before was dropped.
-        let table = unsafe { current.pin_in(slot) };
+        let table = unsafe { current.protect_in(slot) };
         // SAFETY: the slot is this thread's, and the stripes are the row's.
         unsafe { table.row().add(0, *amount, slot.id(), &table.stripes) }.expect("small amounts fit");
     }
@@ -230,8 +230,8 @@ fn add_announcing(current: &Arc<Current<Named>>, registry: &Arc<Registry>) -> th
         let mut likely = 1;
         for amounts in [[1, 2], [10, 20]] {
             // SAFETY: this thread claimed the slot, and nothing is pinned in it.
-            let (named, announced) = unsafe { current.pin_announcing_in(slot, likely) };
-            let table = named.open.pin_announced(announced);
+            let (named, announced) = unsafe { current.protect_speculating_in(slot, likely) };
+            let table = named.open.protect_speculated(announced);
             likely = table.address();
             add_at_once(&table, amounts, slot.id());
         }

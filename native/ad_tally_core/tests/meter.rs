@@ -115,7 +115,7 @@ fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
     let told = |event: &Event<'_>| (event.at, written(event.key));
     let hint = hint.map(|hint| with_event(meter, hint, told));
     with_event(meter, sent, |event| {
-        let recording = meter.pin();
+        let recording = meter.protect();
         let mut ahead = recording.ahead();
         if let Some((at, key)) = hint {
             ahead.at(at);
@@ -389,7 +389,7 @@ fn an_event_is_not_looked_for_in_the_windows_of_another_meter() {
     let sent = Sent { id: None, at: BEGIN, key: (1, 2), amounts: [3, 4], user: 5 };
     assert_eq!([&one, &other].map(|meter| record(meter, &sent)), [Outcome::Applied; 2]);
     with_event(&one, &sent, |event| {
-        let (recording, strange) = (one.pin(), other.pin());
+        let (recording, strange) = (one.protect(), other.protect());
         let mut ahead = strange.ahead();
         ahead.at(BEGIN);
         assert_eq!(recording.record(event, ahead, || u64::MAX), Ok(Some(Outcome::Applied)));
@@ -406,7 +406,7 @@ fn an_event_is_not_looked_for_in_the_window_of_another_time() {
     let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
     with_event(&meter, &sent[1], |event| {
         for is_row_known in [true, false] {
-            let recording = meter.pin();
+            let recording = meter.protect();
             let mut ahead = recording.ahead();
             ahead.at(BEGIN);
             ahead.key(written(event.key));

@@ -208,8 +208,8 @@ pub fn walk_of<'a>(env: Env<'a>, metrics: &[u64], rows: Rows) -> Term<'a> {
 
 /// A row as a map from metric to total.
 pub fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
-    let mut names = [ErlNifTerm::default(); ad_tally_core::row::MAX_METRICS];
-    let mut values = [ErlNifTerm::default(); ad_tally_core::row::MAX_METRICS];
+    let mut names = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
+    let mut values = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
     for (at, (metric, total)) in metrics.iter().zip(totals).enumerate() {
         names[at] = args::atom_term(env, *metric).as_c_arg();
         values[at] = args::total(env, *total).as_c_arg();

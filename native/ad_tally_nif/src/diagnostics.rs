@@ -20,7 +20,7 @@ hot! {
 
     /// Panics in the middle of an add, to see that the caller gets an exception and the table goes on.
     fn counters_panic(_env, table: &Table) {
-        table.counters.while_pinned(|| panic!("on request"))
+        table.counters.while_protected(|| panic!("on request"))
     }
 }
 

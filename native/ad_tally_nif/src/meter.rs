@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ad_tally_core::counters::row::MAX_METRICS;
 use ad_tally_core::dedupe;
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::meter::{
     Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, WindowRef, Written,
 };
-use ad_tally_core::row::MAX_METRICS;
 use ad_tally_core::{Add, Error, Meter, Secret, Seed};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
@@ -255,7 +255,7 @@ impl Table {
             loop {
                 let mut room = vec![MaybeUninit::uninit(); words];
                 let recorded = with_layout!(L => {
-                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long, Meter::pin)
+                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long, Meter::protect)
                 });
                 match recorded {
                     Ok(outcome) => return Ok(outcome),
@@ -351,11 +351,11 @@ hot! {
             let table = names::running(&named).ok_or_else(no_meter)?;
             return Ok(outcome(env, table.record_long(env, event, Fault::Event(event))?));
         };
-        let (named, open) = place.pin();
+        let (named, open) = place.protect();
         let table = names::running(&named).ok_or_else(no_meter)?;
         // Consumed before a window is begun: who does that must not wait for what it has announced itself.
         let pin = |meter| {
-            let recording = Meter::pin_announced(meter, open);
+            let recording = Meter::protect_speculated(meter, open);
             place.note(recording.address());
             recording
         };

@@ -4,7 +4,7 @@
 //! it, and what it finds is a tuple with a reference to be read. Here a name is the VM's word for the atom, which an array
 //! is looked through for, from where a hash of it says.
 //!
-//! Who records has the name pinned (see `ad_tally_core::pin`), so its meter stays alive meanwhile, whatever becomes of
+//! Who records has the name pinned (see `ad_tally_core::sync::hazard`), so its meter stays alive meanwhile, whatever becomes of
 //! the name.
 
 use std::ptr;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use ad_tally_core::pin::{Announced, Current, Pinned, REGISTRY};
+use ad_tally_core::sync::hazard::{Current, Protected, REGISTRY, SpeculativeHazard};
 use parking_lot::Mutex;
 
 use crate::meter::Table;
@@ -33,13 +33,13 @@ pub struct Place {
 
 impl Place {
     /// What has the name now, pinned.
-    pub fn pin_alone(&'static self) -> Pinned<'static, Named> {
-        self.current.pin()
+    pub fn pin_alone(&'static self) -> Protected<'static, Named> {
+        self.current.protect()
     }
 
     /// The same, and the windows that most likely are open, announced.
     #[inline(always)]
-    pub fn pin(&'static self) -> (Pinned<'static, Named>, Option<Announced<'static>>) {
+    pub fn protect(&'static self) -> (Protected<'static, Named>, Option<SpeculativeHazard<'static>>) {
         self.current.pin_announcing(self.open.load(Relaxed))
     }
 

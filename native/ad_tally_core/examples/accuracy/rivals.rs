@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use ad_tally_core::hash::{murmur3_128, murmur3_128_of_integer};
+use ad_tally_core::sketch::murmur::{murmur3_128, murmur3_128_of_integer};
 use ad_tally_core::{Coupon, Sketch};
 use datasketches::hll::{HllSketch, HllType};
 use hyperloglogplus::{HyperLogLog, HyperLogLogPlus};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::table::Table;
 use crate::key::KeyRef;
-use crate::keyed::Walk;
+use crate::table::Walk;
 
 /// A walk over the rows of one table. It shows every row that was there when its shard was reached, once.
 pub struct Rows {

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use parking_lot::Mutex;
 
 use super::{Add, Added};
+use crate::counters::row::{Row, Stripes};
 use crate::key::{HashedKey, Seed};
-use crate::keyed::{Found, Keyed};
-use crate::pin::REGISTRY;
-use crate::row::{Row, Stripes};
 use crate::sync::AtomicU64;
+use crate::sync::hazard::REGISTRY;
+use crate::table::{Found, Keyed};
 
 /// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 threads take 8 MiB.
 const MAX_STRIPED: usize = 1_024;

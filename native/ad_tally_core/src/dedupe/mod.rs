@@ -31,13 +31,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use self::later::Later;
 use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide, places};
+use crate::bucket::free_list::FreeList;
 use crate::error::Error;
 use crate::key::Seed;
 use crate::memory::Lines;
-use crate::pin::thread_number;
-use crate::spare::Spare;
 use crate::sync::AtomicU64;
-use crate::tally::{THREADS, Tally};
+use crate::sync::hazard::thread_number;
+use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 
 /// The most ids.
 const MOST_CAPACITY: usize = 1_000_000_000;
@@ -101,10 +101,10 @@ pub struct Dedupe {
     to_rests: usize,
     /// Where those end that are there from the beginning.
     overflow_begin: usize,
-    overflow: Spare,
+    overflow: FreeList,
     later: Later,
     wide: bool,
-    tally: Tally<KINDS>,
+    tally: ShardedCounter<KINDS>,
 }
 
 /// An id that is looked for: the hash, the line where it belongs, and that of the rests of those.
@@ -197,10 +197,10 @@ impl Dedupe {
             homes: homes as u64,
             to_rests: if wide { 0 } else { homes },
             overflow_begin,
-            overflow: Spare::new(overflow as u32),
+            overflow: FreeList::new(overflow as u32),
             later: Later::new(if wide { 0 } else { THREADS }),
             wide,
-            tally: Tally::new(),
+            tally: ShardedCounter::new(),
         })
     }
 
@@ -272,7 +272,7 @@ impl Dedupe {
     #[inline(always)]
     pub(crate) fn fetch_id(&self, hash: u64) -> Id<'_> {
         let id = self.id(hash);
-        crate::fetch::fetch(id.home);
+        crate::sync::prefetch::fetch(id.home);
         id
     }
 

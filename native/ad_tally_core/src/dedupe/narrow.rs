@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::home::{self, Print, Ring};
 use super::line::{self, Format, Line, Narrow};
 use super::{Dedupe, GENERATIONS, Id, Kind, Quads, Used, entries_in, live_at};
-use crate::fetch::fetch_once;
+use crate::sync::prefetch::fetch_once;
 
 /// What is known of an id that may have been seen.
 enum Met {

@@ -10,7 +10,7 @@ use super::{HORIZON_TICKS, decide};
 use crate::error::Error;
 use crate::key::Seed;
 use crate::sync::AtomicU64;
-use crate::tally::Tally;
+use crate::sync::sharded_counter::ShardedCounter;
 
 /// Tiers of ticks at most.
 const MOST_TIERS: usize = 3;
@@ -144,7 +144,7 @@ pub struct FrequencyCap {
     /// Up to which time events are believed without asking for the system's time again: `max_ahead` past what that was when it
     /// was asked for last.
     believed: AtomicU64,
-    pub(super) tally: Tally<WHYS>,
+    pub(super) tally: ShardedCounter<WHYS>,
 }
 
 /// The lines of a pair, one a tier.
@@ -206,7 +206,7 @@ impl FrequencyCap {
             newest: AtomicU64::new(0),
             max_ahead,
             believed: AtomicU64::new(0),
-            tally: Tally::new(),
+            tally: ShardedCounter::new(),
         })
     }
 

@@ -74,7 +74,7 @@ impl Spot<'_> {
     #[inline(always)]
     #[cfg(not(loom))]
     pub fn fetch(&self) {
-        crate::fetch::fetch(self.line);
+        crate::sync::prefetch::fetch(self.line);
     }
 }
 

@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::line::{Header, Held, Line, WORDS};
 use super::slots::{self, Format, Lanes, Slot, TICKS};
+use crate::bucket::free_list::FreeList;
 use crate::memory::Lines;
-use crate::spare::Spare;
 use crate::sync::AtomicU64;
 
 /// Ticks of a pair that are looked at: enough for any rule.
@@ -47,7 +47,7 @@ pub(super) struct Table {
     most_splits: u32,
     splits: AtomicU64,
     /// Lines behind all others that full ones go on in.
-    overflow: Spare,
+    overflow: FreeList,
     stripes: Box<[Stripe]>,
     /// What `end` is set ahead of the newest event, in ticks: as long a line need not be looked through for old ones.
     ahead: u64,
@@ -225,7 +225,7 @@ impl Table {
             first: first as u64,
             most_splits,
             splits: AtomicU64::new(0),
-            overflow: Spare::new(overflow as u32),
+            overflow: FreeList::new(overflow as u32),
             stripes: (0..stripes).map(|_| Stripe::default()).collect(),
             ahead,
             most_pairs: most_of_a_stripe(max_capacity, stripes) as i64,

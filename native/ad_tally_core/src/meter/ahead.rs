@@ -9,7 +9,7 @@ use std::ptr;
 use super::open::OpenWindows;
 use super::window::Window;
 use super::{Meter, Written};
-use crate::keyed::{Found, Line};
+use crate::table::{Found, Line};
 
 /// An event that is being read. What it is told are hints: what is recorded is the event.
 pub struct Ahead<'o> {

@@ -10,14 +10,14 @@ use std::mem::MaybeUninit;
 use super::open::OpenWindows;
 use super::window::{Places, Window};
 use super::{Check, Event, Meter, OUTCOMES, Outcome, check_time};
+use crate::counters::row::MAX_METRICS;
 use crate::counters::{Add, Added};
 use crate::dedupe::{Id, Quads};
 use crate::error::Error;
 use crate::key::HashedKey;
-use crate::keyed::{Found, Line, Words};
-use crate::pin::Pinned;
-use crate::row::MAX_METRICS;
 use crate::sketch::Coupon;
+use crate::sync::hazard::Protected;
+use crate::table::{Found, Line, Words};
 
 /// Events that are taken through a step together at most.
 const RUN: usize = 8;
@@ -238,7 +238,7 @@ impl Meter {
             }
         };
         while done < batch.len() {
-            let open = self.open.pin();
+            let open = self.open.protect();
             let entries = &batch.entries[done..];
             let (recorded, end) = self.record_some(&open, batch, entries, outcomes, &now, &mut go_on);
             done += recorded;
@@ -267,7 +267,7 @@ impl Meter {
     #[inline(never)]
     fn record_some(
         &self,
-        open: &Pinned<'_, OpenWindows>,
+        open: &Protected<'_, OpenWindows>,
         batch: &Batch,
         entries: &[Entry],
         outcomes: &mut Outcomes,
@@ -363,7 +363,7 @@ impl Meter {
     #[inline(never)]
     fn check_all(
         &self,
-        open: &Pinned<'_, OpenWindows>,
+        open: &Protected<'_, OpenWindows>,
         batch: &Batch,
         run: &mut Run<'_, '_>,
         outcomes: &mut Outcomes,
@@ -395,7 +395,7 @@ impl Meter {
     #[inline(never)]
     fn add_all(
         &self,
-        open: &Pinned<'_, OpenWindows>,
+        open: &Protected<'_, OpenWindows>,
         batch: &Batch,
         run: &Run<'_, '_>,
         outcomes: &mut Outcomes,

@@ -28,17 +28,17 @@ use self::open::OpenWindows;
 use self::window::Places;
 pub use self::window::{Window, WindowRef};
 use self::windows::Windows;
+use crate::counters::row::MAX_METRICS;
 use crate::counters::{self, Added};
 use crate::dedupe::{self, Dedupe, Id, Quads};
 use crate::error::Error;
-use crate::free;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
-use crate::keyed::check_max_keys;
-use crate::pin::{Announced, Current, Pinned, REGISTRY};
-use crate::row::MAX_METRICS;
+use crate::memory::free;
 use crate::sketch::{Coupon, Secret, Sketch};
+use crate::sync::hazard::{Current, Protected, REGISTRY, SpeculativeHazard};
+use crate::sync::sharded_counter::ShardedCounter;
 use crate::sync::{AtomicU64, AtomicUsize};
-use crate::tally::Tally;
+use crate::table::check_max_keys;
 
 /// Times are below this, some 4,400 years after 1970.
 pub const TIMES: u64 = 1 << 47;
@@ -202,7 +202,7 @@ pub struct Meter {
     max_open_windows: usize,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
-    events: Tally<KINDS>,
+    events: ShardedCounter<KINDS>,
     left_out: [Mutex<Vec<i128>>; LEFT_OUT],
     /// The times of the last events that were.
     last_left_out: [AtomicU64; LEFT_OUT],
@@ -235,7 +235,7 @@ impl Drop for Meter {
 /// The windows of a meter that are open, pinned for an event.
 pub struct Recording<'m> {
     meter: &'m Meter,
-    open: Pinned<'m, OpenWindows>,
+    open: Protected<'m, OpenWindows>,
 }
 
 impl Recording<'_> {
@@ -324,7 +324,7 @@ impl Meter {
             windows: Mutex::default(),
             max_open_windows,
             closed_bytes: Arc::default(),
-            events: Tally::new(),
+            events: ShardedCounter::new(),
             left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
             last_left_out: Default::default(),
         })
@@ -379,7 +379,7 @@ impl Meter {
     #[inline(always)]
     pub fn record(&self, event: &Event<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
         check_time(event.at)?;
-        let recording = self.pin();
+        let recording = self.protect();
         match recording.try_record(event, Ahead::nothing(), &now) {
             Step::Done(outcome) => Ok(outcome),
             Step::Begin(number) => {
@@ -392,16 +392,16 @@ impl Meter {
     /// Pins the windows that are open, so that an event can be looked for while it is being read. Who closes windows waits
     /// meanwhile.
     #[inline(always)]
-    pub fn pin(&self) -> Recording<'_> {
-        Recording { meter: self, open: self.open.pin() }
+    pub fn protect(&self) -> Recording<'_> {
+        Recording { meter: self, open: self.open.protect() }
     }
 
     /// The same, if those that were announced still are open without waiting for a fence.
     #[inline(always)]
-    pub fn pin_announced<'m>(&'m self, announced: Option<Announced<'m>>) -> Recording<'m> {
+    pub fn protect_speculated<'m>(&'m self, announced: Option<SpeculativeHazard<'m>>) -> Recording<'m> {
         match announced {
-            Some(announced) => Recording { meter: self, open: self.open.pin_announced(announced) },
-            None => self.pin(),
+            Some(announced) => Recording { meter: self, open: self.open.protect_speculated(announced) },
+            None => self.protect(),
         }
     }
 
@@ -410,7 +410,7 @@ impl Meter {
     fn record_in_new(&self, mut number: u64, event: &Event<'_>, now: &impl Fn() -> u64) -> Outcome {
         loop {
             let begun = self.begin(number, now);
-            let open = self.open.pin();
+            let open = self.open.protect();
             let step = match begun {
                 Ok(()) => {
                     let window = open.find(number);
@@ -434,7 +434,7 @@ impl Meter {
     #[inline(always)]
     fn record_in<'w>(
         &self,
-        open: &Pinned<'_, OpenWindows>,
+        open: &Protected<'_, OpenWindows>,
         window: Option<&'w Window>,
         places: Places<'w>,
         event: &Event<'_>,
@@ -458,7 +458,7 @@ impl Meter {
     #[inline(always)]
     fn check<'w>(
         &self,
-        open: &Pinned<'_, OpenWindows>,
+        open: &Protected<'_, OpenWindows>,
         window: Option<&'w Window>,
         at: u64,
         id: Option<Id<'_>>,
@@ -528,7 +528,7 @@ impl Meter {
 
     /// Notes that so many events were none that could be recorded.
     pub fn refuse(&self, events: u64) {
-        let open = self.open.pin();
+        let open = self.open.protect();
         self.events.add_many_in(open.slot().id(), REFUSED, events);
     }
 
@@ -554,7 +554,7 @@ impl Meter {
     #[cold]
     fn begin(&self, number: u64, now: &impl Fn() -> u64) -> Result<(), Outcome> {
         let mut windows = self.windows.lock();
-        let mut open = self.open.pin().to_arc();
+        let mut open = self.open.protect().to_arc();
         let is_again = number < open.first && self.opens_again(&open, number, now);
         if number < open.first && !is_again || open.find(number).is_some() {
             return Ok(());
@@ -610,7 +610,7 @@ impl Meter {
     #[cold]
     fn open_again(&self, first: u64, now: u64) {
         let _windows = self.windows.lock();
-        let open = self.open.pin().to_arc();
+        let open = self.open.protect().to_arc();
         // Not after `stop`.
         if first < open.first && open.first < u64::MAX {
             self.open.replace(Arc::new(open.without(first, std::iter::empty())), &REGISTRY);
@@ -631,7 +631,7 @@ impl Meter {
 
     fn close_before(&self, first: u64) -> Closed {
         let mut windows = self.windows.lock();
-        let open = self.open.pin().to_arc();
+        let open = self.open.protect().to_arc();
         // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
         let beyond = windows.numbers_before(first).nth(CLOSED_AT_ONCE);
         let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
@@ -671,7 +671,7 @@ impl Meter {
     /// The number of the first window that is not closed.
     #[must_use]
     pub fn first_open(&self) -> u64 {
-        self.open.pin().first
+        self.open.protect().first
     }
 
     /// The number of the last window that is open and has events, if there is any. It may be newer than the newest event, where

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::ReachConfig;
 use crate::counters::{self, Added};
-use crate::free;
 use crate::key::{self, HashedKey, Seed};
-use crate::keyed::{Found, Line};
+use crate::memory::free;
 use crate::reach::{self, Linked, Near};
 use crate::sketch::{Coupon, Secret, Sketch};
 use crate::sync::AtomicUsize;
+use crate::table::{Found, Line};
 
 /// What was recorded in a window.
 pub struct Window {
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::counters::Add;
     use crate::key::{KeyWriter, SHORT_KEY_WORDS};
-    use crate::pin::REGISTRY;
+    use crate::sync::hazard::REGISTRY;
 
     /// Many keys with one sketch: what is noted of its least register keeps up, though nearly every user comes by a link that
     /// was stored before the last time it rose.

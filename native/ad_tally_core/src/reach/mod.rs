@@ -23,9 +23,9 @@ pub(crate) use table::{Linked, Near, Table};
 use crate::counters::Added;
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
-use crate::keyed::{Batch, check_max_keys};
-use crate::pin::{Current, REGISTRY};
 use crate::sketch::{Coupon, MergeError, Secret, Sketch};
+use crate::sync::hazard::{Current, REGISTRY};
+use crate::table::{Batch, check_max_keys};
 
 /// A table's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Reach {
     /// there is one.
     ///
     /// # Errors
-    /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::keyed::MAX_KEYS`].
+    /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::table::MAX_KEYS`].
     pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
         check_max_keys(max_keys)?;
         let seed = Seed::random();
@@ -104,20 +104,20 @@ impl Reach {
     /// Shows a user to a key.
     #[inline(always)]
     pub fn add(&self, key: HashedKey<'_>, user: Coupon) -> Added {
-        self.current.pin().add(key, user)
+        self.current.protect().add(key, user)
     }
 
     /// Shows users to a key. A key gets no row by no users.
     #[inline]
     pub fn add_users(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
-        let table = self.current.pin();
+        let table = self.current.protect();
         table.add_to(table.keyed.find(key), key, users)
     }
 
     /// Shows the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users and
     /// whenever registers were made. How many were shown, and how many of those had no row.
     pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> (usize, usize) {
-        let table = self.current.pin();
+        let table = self.current.protect();
         let mut overflowed = 0;
         let applied = table.keyed.for_each(batch, go_on, |found, key, user| {
             let dense = table.dense();
@@ -131,14 +131,14 @@ impl Reach {
     /// The number of different users a key was shown, 0 for a key that was never seen.
     #[must_use]
     pub fn estimate(&self, key: HashedKey<'_>) -> f64 {
-        let table = self.current.pin();
+        let table = self.current.protect();
         table.keyed.find(key).map_or(0.0, |found| table.estimate(found))
     }
 
     /// What it holds now, to look at several keys: a drain after this takes nothing out of it.
     #[must_use]
     pub fn look(&self) -> Look {
-        Look { table: self.current.pin().to_arc(), seed: self.seed.clone(), empty: self.empty_sketch() }
+        Look { table: self.current.protect().to_arc(), seed: self.seed.clone(), empty: self.empty_sketch() }
     }
 
     /// Shows all users of a sketch to a key. The table keeps its precision.
@@ -164,14 +164,14 @@ impl Reach {
         } else {
             sketch
         };
-        Ok(self.current.pin().merge(key, sketch))
+        Ok(self.current.protect().merge(key, sketch))
     }
 
     /// The rows there are now. Adds go on meanwhile: a row shows its users at the time it is reached, and a key that is
     /// new since the call may be missing.
     #[must_use]
     pub fn rows(&self) -> Rows {
-        Rows::new(self.current.pin().to_arc(), self.empty_sketch())
+        Rows::new(self.current.protect().to_arc(), self.empty_sketch())
     }
 
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
@@ -192,7 +192,7 @@ impl Reach {
     #[must_use]
     pub fn info(&self) -> Info {
         let drained = self.drained_overflow.lock();
-        let table = self.current.pin();
+        let table = self.current.protect();
         let (keys, dense) = (table.keyed.keys(), table.dense());
         Info {
             keys,

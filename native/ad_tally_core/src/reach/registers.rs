@@ -105,7 +105,7 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub(crate) fn fetch(self, coupon: Coupon) -> Register<'a> {
         let register = self.of(coupon);
-        crate::fetch::fetch(register.0);
+        crate::sync::prefetch::fetch(register.0);
         register
     }
 

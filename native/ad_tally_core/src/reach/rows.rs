@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::table::Table;
 use crate::key::KeyRef;
-use crate::keyed::Walk;
 use crate::sketch::Sketch;
+use crate::table::Walk;
 
 /// A walk over the rows of one table. It shows every row that was there when its shard was reached, once.
 pub struct Rows {

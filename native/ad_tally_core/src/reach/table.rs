@@ -29,9 +29,9 @@ use super::overflow::{Overflow, Users};
 use super::registers::{Register, Registers, View};
 use crate::counters::Added;
 use crate::key::{HashedKey, Seed};
-use crate::keyed::{Found, Keyed, Writer};
 use crate::sketch::{self, Coupon, Coupons, Sketch, most_coupons};
 use crate::sync::{AtomicU64, AtomicUsize};
+use crate::table::{Found, Keyed, Writer};
 
 /// Cells of a row.
 const WIDTH: usize = 5;

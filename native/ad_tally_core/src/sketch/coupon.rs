@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::hash::{murmur3_128, murmur3_128_of_integer};
+use crate::sketch::murmur::{murmur3_128, murmur3_128_of_integer};
 
 /// The seed that all DataSketches writers use.
 const SEED: u64 = 9001;

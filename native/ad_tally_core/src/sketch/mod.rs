@@ -14,6 +14,7 @@ mod coupon;
 mod coupons;
 mod estimate;
 mod joint;
+pub mod murmur;
 mod union;
 
 pub use bytes::FormatError;

@@ -28,8 +28,8 @@ use self::index::{Directory, Entries, Entry, Index, Indices, Memory, indices};
 pub(crate) use self::walk::Walk;
 pub(crate) use self::words::Words;
 use crate::error::Error;
-use crate::fetch::fetch;
 use crate::key::{self, HashedKey, Seed};
+use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// The most keys a table can be asked to hold.
@@ -519,7 +519,7 @@ impl Drop for Keyed {
     fn drop(&mut self) {
         if self.bytes() > FREED_IN_PLACE {
             let nothing = Shards { one: Stage::default(), all: OnceLock::new(), width: self.width, release: None };
-            crate::free::later(std::mem::replace(&mut self.shards, nothing));
+            crate::memory::free::later(std::mem::replace(&mut self.shards, nothing));
         }
     }
 }

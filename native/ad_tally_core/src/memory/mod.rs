@@ -4,6 +4,9 @@
 //! to get them from another one first. Two processes that recorded into a fresh table of a hundred megabytes held their
 //! schedulers for a tenth of a second, which whoever makes a table can do ahead ([`Lines::touch`]).
 
+#[cfg(not(loom))]
+pub(crate) mod free;
+
 use std::marker::PhantomData;
 
 /// What all zeros are a whole value of, as empty as a new one. Whoever shares it changes it by its atomics only.
@@ -82,7 +85,7 @@ impl<L> Drop for Lines<L> {
         if self.mapping.len() > FREED_IN_PLACE
             && let Ok(nothing) = memmap2::MmapMut::map_anon(1)
         {
-            crate::free::later(std::mem::replace(&mut self.mapping, nothing));
+            crate::memory::free::later(std::mem::replace(&mut self.mapping, nothing));
         }
     }
 }

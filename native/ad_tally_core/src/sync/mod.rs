@@ -1,5 +1,11 @@
 //! The atomics that the concurrent parts are built on: the standard ones, or loom's when a model is checked.
 
+pub mod hazard;
+#[cfg(not(loom))]
+pub(crate) mod prefetch;
+#[cfg(not(loom))]
+pub(crate) mod sharded_counter;
+
 #[cfg(not(loom))]
 pub(crate) use std::{
     hint::spin_loop,

@@ -23,7 +23,7 @@ use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::fetch::fetch;
+use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Rows in a line.

@@ -35,19 +35,19 @@ const PINS: usize = 2;
 
 /// A thread's place to say what it is working on. Two cache lines, because the prefetcher fetches lines in pairs.
 #[repr(align(128))]
-pub struct Slot {
+pub struct HazardSlot {
     pinned: [AtomicPtr<()>; PINS],
     claimed: AtomicBool,
     id: usize,
-    next: *const Slot,
+    next: *const HazardSlot,
 }
 
 // SAFETY: `next` is written before the slot is shared and never again; the rest is atomic or immutable.
-unsafe impl Sync for Slot {}
+unsafe impl Sync for HazardSlot {}
 // SAFETY: as above, a slot belongs to no thread by its memory.
-unsafe impl Send for Slot {}
+unsafe impl Send for HazardSlot {}
 
-impl Slot {
+impl HazardSlot {
     /// A small number that no other claimed slot has.
     pub fn id(&self) -> usize {
         self.id
@@ -65,7 +65,7 @@ impl Slot {
 
 /// All slots there are. A slot is never freed: there are as many as threads were ever at work at once.
 pub struct Registry {
-    head: AtomicPtr<Slot>,
+    head: AtomicPtr<HazardSlot>,
     count: AtomicUsize,
 }
 
@@ -88,7 +88,7 @@ impl Registry {
     }
 
     /// A slot for the calling thread alone, until it is released.
-    pub fn claim(&self) -> &'static Slot {
+    pub fn claim(&self) -> &'static HazardSlot {
         let mut next = self.head.load(Acquire);
         // SAFETY: the list is of leaked slots, linked before they were published.
         while let Some(slot) = unsafe { next.as_ref() } {
@@ -98,7 +98,7 @@ impl Registry {
             next = slot.next.cast_mut();
         }
 
-        let slot = Box::into_raw(Box::new(Slot {
+        let slot = Box::into_raw(Box::new(HazardSlot {
             pinned: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             claimed: AtomicBool::new(true),
             id: self.count.fetch_add(1, Relaxed),
@@ -117,7 +117,7 @@ impl Registry {
     }
 
     /// Returns once no slot names `pointer`, which must no longer be anyone's current one.
-    fn wait_until_unpinned(&self, pointer: *mut ()) {
+    fn wait_until_unprotected(&self, pointer: *mut ()) {
         fence(SeqCst);
         let mut next = self.head.load(Acquire).cast_const();
         // SAFETY: as in `claim`.
@@ -159,9 +159,9 @@ impl<T: Send + Sync> Current<T> {
     /// # Safety
     /// The calling thread claimed `slot`, and has nothing pinned in it.
     #[inline]
-    pub unsafe fn pin_in<'a>(&'a self, slot: &'a Slot) -> Pinned<'a, T> {
+    pub unsafe fn protect_in<'a>(&'a self, slot: &'a HazardSlot) -> Protected<'a, T> {
         // SAFETY: this function's contract.
-        unsafe { self.pin_at(slot, &slot.pinned[0]) }
+        unsafe { self.protect_at(slot, &slot.pinned[0]) }
     }
 
     /// Pins the current structure in a place of `slot` until the guard is dropped.
@@ -169,14 +169,14 @@ impl<T: Send + Sync> Current<T> {
     /// # Safety
     /// The calling thread claimed `slot`, and has nothing pinned in that place.
     #[inline(always)]
-    unsafe fn pin_at<'a>(&'a self, slot: &'a Slot, place: &'a AtomicPtr<()>) -> Pinned<'a, T> {
+    unsafe fn protect_at<'a>(&'a self, slot: &'a HazardSlot, place: &'a AtomicPtr<()>) -> Protected<'a, T> {
         let mut pointer = self.pointer.load(Acquire);
         loop {
             place.store(pointer.cast(), Release);
             fence(SeqCst);
             let now = self.pointer.load(Acquire);
             if now == pointer {
-                return Pinned { pointer, place, slot, temporary: false, owner: PhantomData };
+                return Protected { pointer, place, slot, temporary: false, owner: PhantomData };
             }
             pointer = now;
         }
@@ -189,26 +189,30 @@ impl<T: Send + Sync> Current<T> {
     /// The calling thread claimed `slot`, and has nothing pinned in it. It pins nothing else there before the announcement has
     /// ended; the address is not 0, by which a place would look free to it.
     #[inline(always)]
-    pub unsafe fn pin_announcing_in<'a>(&'a self, slot: &'a Slot, next: usize) -> (Pinned<'a, T>, Announced<'a>) {
+    pub unsafe fn protect_speculating_in<'a>(
+        &'a self,
+        slot: &'a HazardSlot,
+        next: usize,
+    ) -> (Protected<'a, T>, SpeculativeHazard<'a>) {
         let [first, second] = &slot.pinned;
         second.store(ptr::without_provenance_mut(next), Release);
-        let announced = Announced { address: next, place: second, slot, owner: PhantomData };
+        let announced = SpeculativeHazard { address: next, place: second, slot, owner: PhantomData };
         // SAFETY: this function's contract. Its fence comes after what was stored above.
-        (unsafe { self.pin_at(slot, first) }, announced)
+        (unsafe { self.protect_at(slot, first) }, announced)
     }
 
     /// Pins the current structure until the guard is dropped, without a fence of its own if it is what was announced.
     #[inline(always)]
-    pub fn pin_announced<'a>(&'a self, announced: Announced<'a>) -> Pinned<'a, T> {
-        let Announced { address, place, slot, .. } = announced;
+    pub fn protect_speculated<'a>(&'a self, announced: SpeculativeHazard<'a>) -> Protected<'a, T> {
+        let SpeculativeHazard { address, place, slot, .. } = announced;
         std::mem::forget(announced);
         let now = self.pointer.load(Acquire);
         if now.addr() == address {
-            return Pinned { pointer: now, place, slot, temporary: false, owner: PhantomData };
+            return Protected { pointer: now, place, slot, temporary: false, owner: PhantomData };
         }
         // SAFETY: the place is of a slot that the calling thread has claimed, or it would not have the announcement, and whatever
         // it names need not be pinned any more.
-        unsafe { self.pin_at(slot, place) }
+        unsafe { self.protect_at(slot, place) }
     }
 
     /// Makes `fresh` the current structure and returns the one before it, once no thread works on that any more.
@@ -224,7 +228,7 @@ impl<T: Send + Sync> Current<T> {
             "a thread must not wait for what it has pinned or announced itself"
         );
         let old = self.pointer.swap(Arc::into_raw(fresh).cast_mut(), AcqRel);
-        registry.wait_until_unpinned(old.cast());
+        registry.wait_until_unprotected(old.cast());
         // SAFETY: the pointer came from `Arc::into_raw`, and the swap took this `Current`'s only claim to it.
         unsafe { Arc::from_raw(old) }
     }
@@ -239,36 +243,36 @@ impl<T> Drop for Current<T> {
 }
 
 /// A structure that is named in a slot already, before it is known whether there is one at that address, and current: what was
-/// current a while ago is so mostly. Nothing may be read of it before [`Current::pin_announced`] has looked. That looks after the
+/// current a while ago is so mostly. Nothing may be read of it before [`Current::protect_speculated`] has looked. That looks after the
 /// fence of the pin that it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees
 /// the slot. If there is something else at the address by now, whoever closes that waits in vain until this is dropped.
 ///
 /// Meanwhile its thread must not call [`Current::replace`].
-pub struct Announced<'a> {
+pub struct SpeculativeHazard<'a> {
     address: usize,
     place: &'a AtomicPtr<()>,
-    slot: &'a Slot,
+    slot: &'a HazardSlot,
     // Neither `Send` nor `Sync`: a slot is its thread's.
     owner: PhantomData<*const ()>,
 }
 
-impl Drop for Announced<'_> {
+impl Drop for SpeculativeHazard<'_> {
     fn drop(&mut self) {
         self.place.store(ptr::null_mut(), Release);
     }
 }
 
 /// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what is pinned.
-pub struct Pinned<'a, T> {
+pub struct Protected<'a, T> {
     pointer: *mut T,
     place: &'a AtomicPtr<()>,
-    slot: &'a Slot,
+    slot: &'a HazardSlot,
     temporary: bool,
     // Neither `Send` nor `Sync`: a slot is its thread's.
     owner: PhantomData<*const &'a T>,
 }
 
-impl<T> Pinned<'_, T> {
+impl<T> Protected<'_, T> {
     /// What to announce, to pin the same once more.
     #[inline]
     pub fn address(&self) -> usize {
@@ -277,7 +281,7 @@ impl<T> Pinned<'_, T> {
 
     /// The slot it is pinned in.
     #[inline]
-    pub fn slot(&self) -> &Slot {
+    pub fn slot(&self) -> &HazardSlot {
         self.slot
     }
 
@@ -292,7 +296,7 @@ impl<T> Pinned<'_, T> {
     }
 }
 
-impl<T> Deref for Pinned<'_, T> {
+impl<T> Deref for Protected<'_, T> {
     type Target = T;
 
     #[inline]
@@ -302,7 +306,7 @@ impl<T> Deref for Pinned<'_, T> {
     }
 }
 
-impl<T> Drop for Pinned<'_, T> {
+impl<T> Drop for Protected<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // What was written is visible to the closer that sees the slot empty.
@@ -326,7 +330,7 @@ mod thread_slots {
     /// The slots of this program's threads.
     pub static REGISTRY: Registry = Registry::new();
 
-    struct ThreadSlot(&'static Slot);
+    struct ThreadSlot(&'static HazardSlot);
 
     impl ThreadSlot {
         fn claim() -> Self {
@@ -347,7 +351,7 @@ mod thread_slots {
     thread_local! {
         static SLOT: ThreadSlot = ThreadSlot::claim();
         /// The same while there is one: whoever only wants to know that does not claim one.
-        static OWN: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+        static OWN: Cell<Option<&'static HazardSlot>> = const { Cell::new(None) };
     }
 
     /// A small number that no other thread has meanwhile. None of a thread that is ending.
@@ -369,36 +373,37 @@ mod thread_slots {
     impl<T: Send + Sync> Current<T> {
         /// Pins the current structure until the guard is dropped. Pins may be nested.
         #[inline]
-        pub fn pin(&self) -> Pinned<'_, T> {
-            let free = |slot: &'static Slot| Some((slot, slot.pinned.iter().find(|it| it.load(Relaxed).is_null())?));
+        pub fn protect(&self) -> Protected<'_, T> {
+            let free =
+                |slot: &'static HazardSlot| Some((slot, slot.pinned.iter().find(|it| it.load(Relaxed).is_null())?));
             match SLOT.try_with(|own| own.0).ok().and_then(free) {
                 // SAFETY: the slot is this thread's, and that place of it names nothing.
-                Some((slot, place)) => unsafe { self.pin_at(slot, place) },
+                Some((slot, place)) => unsafe { self.protect_at(slot, place) },
                 None => self.pin_in_another(),
             }
         }
 
         /// The same, announcing what is to be pinned next, unless its address is 0 or something is pinned already.
         #[inline(always)]
-        pub fn pin_announcing(&self, next: usize) -> (Pinned<'_, T>, Option<Announced<'_>>) {
-            let is_free = |slot: &&'static Slot| slot.pinned.iter().all(|place| place.load(Relaxed).is_null());
+        pub fn pin_announcing(&self, next: usize) -> (Protected<'_, T>, Option<SpeculativeHazard<'_>>) {
+            let is_free = |slot: &&'static HazardSlot| slot.pinned.iter().all(|place| place.load(Relaxed).is_null());
             match SLOT.try_with(|own| own.0).ok().filter(is_free) {
                 // A place that names 0 would look free to others.
                 Some(slot) if next != 0 => {
                     // SAFETY: the slot is this thread's, and names nothing. Whatever else is pinned meanwhile looks for a place
                     // that names nothing.
-                    let (pinned, announced) = unsafe { self.pin_announcing_in(slot, next) };
+                    let (pinned, announced) = unsafe { self.protect_speculating_in(slot, next) };
                     (pinned, Some(announced))
                 }
-                _ => (self.pin(), None),
+                _ => (self.protect(), None),
             }
         }
 
         /// A pin within two others, or one at the end of a thread, takes a slot for itself.
         #[cold]
-        fn pin_in_another(&self) -> Pinned<'_, T> {
+        fn pin_in_another(&self) -> Protected<'_, T> {
             // SAFETY: claimed here, for this guard alone.
-            let mut pinned = unsafe { self.pin_in(REGISTRY.claim()) };
+            let mut pinned = unsafe { self.protect_in(REGISTRY.claim()) };
             pinned.temporary = true;
             pinned
         }
@@ -418,28 +423,28 @@ mod tests {
     #[test]
     fn what_is_announced_is_pinned_if_it_is_current_and_what_is_current_otherwise() {
         let (outer, inner) = (current(1), current(2));
-        let address = inner.pin().address();
+        let address = inner.protect().address();
         for address in [address, 8, 0] {
             let (first, announced) = outer.pin_announcing(address);
             assert_eq!(announced.is_some(), address != 0);
-            let second = announced.map_or_else(|| inner.pin(), |announced| inner.pin_announced(announced));
+            let second = announced.map_or_else(|| inner.protect(), |announced| inner.protect_speculated(announced));
             assert_eq!((*first, *second), (1, 2));
             // Both are pinned: a third one takes another slot.
-            let third = outer.pin();
+            let third = outer.protect();
             assert!(third.temporary && !ptr::eq(third.slot, first.slot));
         }
         drop(inner.replace(Arc::new(3), &REGISTRY));
         let (_first, announced) = outer.pin_announcing(address);
-        assert_eq!(*inner.pin_announced(announced.expect("an address")), 3);
+        assert_eq!(*inner.protect_speculated(announced.expect("an address")), 3);
     }
 
     #[test]
     fn a_pin_beside_an_announcement_does_not_take_its_place() {
         let (outer, inner, other) = (current(1), current(2), current(3));
-        let address = inner.pin().address();
+        let address = inner.protect().address();
         let (_first, announced) = outer.pin_announcing(address);
-        let beside = other.pin();
-        let second = inner.pin_announced(announced.expect("an address"));
+        let beside = other.protect();
+        let second = inner.protect_speculated(announced.expect("an address"));
         assert_eq!((*beside, *second), (3, 2));
         drop(second);
         assert_eq!(*beside, 3);
@@ -452,7 +457,7 @@ mod tests {
             scope.spawn(|| {
                 assert_eq!(*current.replace(Arc::new(2), &REGISTRY), 1);
                 assert!(thread_slots::is_without_slot());
-                drop(current.pin());
+                drop(current.protect());
                 assert!(!thread_slots::is_without_slot());
             });
         });
@@ -461,11 +466,11 @@ mod tests {
     #[test]
     fn nobody_waits_for_an_announcement_that_was_dropped_and_a_thread_never_for_itself() {
         let (outer, inner) = (current(1), current(2));
-        let address = inner.pin().address();
+        let address = inner.protect().address();
         let (first, announced) = outer.pin_announcing(address);
         let replaced = catch_unwind(AssertUnwindSafe(|| inner.replace(Arc::new(3), &REGISTRY)));
         assert!(replaced.is_err());
-        assert_eq!(*inner.pin_announced(announced.expect("an address")), 2);
+        assert_eq!(*inner.protect_speculated(announced.expect("an address")), 2);
         drop(first);
         let (first, announced) = outer.pin_announcing(address);
         assert!(announced.is_some());

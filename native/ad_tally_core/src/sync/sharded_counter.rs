@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::pin::thread_number;
 use crate::sync::AtomicU64;
+use crate::sync::hazard::thread_number;
 
 /// Threads that have counts of their own: more than a machine has schedulers, nearly always.
 pub(crate) const THREADS: usize = 64;
@@ -12,12 +12,12 @@ pub(crate) const THREADS: usize = 64;
 struct Counts<const KINDS: usize>([AtomicU64; KINDS]);
 
 /// Counts of every thread, so that they do not meet in one line.
-pub(crate) struct Tally<const KINDS: usize> {
+pub(crate) struct ShardedCounter<const KINDS: usize> {
     /// One of each thread, and the last one of all others.
     counts: Box<[Counts<KINDS>; THREADS + 1]>,
 }
 
-impl<const KINDS: usize> Tally<KINDS> {
+impl<const KINDS: usize> ShardedCounter<KINDS> {
     pub(crate) fn new() -> Self {
         Self { counts: Box::new(std::array::from_fn(|_| Counts(std::array::from_fn(|_| AtomicU64::new(0))))) }
     }

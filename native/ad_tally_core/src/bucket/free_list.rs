@@ -3,7 +3,7 @@
 use crate::sync::Mutex;
 
 /// Numbers below a most, each of which one line has at a time.
-pub(crate) struct Spare(Mutex<Numbers>);
+pub(crate) struct FreeList(Mutex<Numbers>);
 
 struct Numbers {
     free: Vec<u32>,
@@ -11,7 +11,7 @@ struct Numbers {
     most: u32,
 }
 
-impl Spare {
+impl FreeList {
     /// None of which is taken.
     pub(crate) fn new(most: u32) -> Self {
         Self(Mutex::new(Numbers { free: Vec::new(), used: 0, most }))
