@@ -14,13 +14,15 @@ defmodule AdTally.Bench do
     Jobs.AddMany,
     Jobs.Drain,
     Jobs.ReachAdd,
+    Jobs.ReachSparse,
     Jobs.ReachHotKey,
     Jobs.ReachAddMany,
     Jobs.ReachRivals,
     Jobs.CapsAdmit,
     Jobs.CapsAdmissible,
     Jobs.Dedupe,
-    Jobs.Meter
+    Jobs.Meter,
+    Jobs.MeterSparse
   ]
 
   @doc "All jobs, in the order in which they run."

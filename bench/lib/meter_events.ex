@@ -1,7 +1,10 @@
 defmodule AdTally.Bench.MeterEvents do
   @moduledoc """
   Contenders that count events with an id of their own, two metrics and a user: 10,000 keys of
-  three dimensions, 200 campaigns that users are counted of.
+  three dimensions. Users are counted of campaigns. There are 200, all passes count in one window,
+  and each campaign soon has seen thousands of a million users (`:dense`); or every key is a
+  campaign of its own, every pass counts in a window that begins empty, and no campaign sees a user
+  twice (`:sparse`).
 
   Events, and the keys of the yardstick, are made of their numbers in the loop, a hundred at a time,
   as a service makes them of what it reads from its broker. A list of a million of them, even of
@@ -31,16 +34,22 @@ defmodule AdTally.Bench.MeterEvents do
   @ids 1_000_000
   @metrics [impressions: 1, spend_micros: 1_250]
 
-  defp dimensions(n) do
+  defp dimensions(n, campaigns \\ @campaigns) do
     key = rem(mixed(n), @keys)
-    {rem(key, @campaigns), key, "us"}
+    {rem(key, campaigns), key, "us"}
   end
 
+  defp event(n), do: event(n, @begin, dimensions(n), rem(mixed(n + 0x5A5A5A5), @users))
+
+  # The user too is one that no other process has.
+  defp sparse_event(n, at),
+    do: event(n, at, dimensions(n, @keys), :erlang.phash2(self(), 1 <<< 20) <<< 32 ||| n)
+
   # With an id of 26 bytes that no other process makes in the same pass.
-  defp event(n) do
+  defp event(n, at, dimensions, user) do
     id = <<"01JEX5M3Z7QK8R", :erlang.phash2(self())::32, n::64>>
-    user = 80_351_110_224_678_912 + rem(mixed(n + 0x5A5A5A5), @users)
-    %Event{id: id, at: @begin, dimensions: dimensions(n), user: user, metrics: @metrics}
+    user = 80_351_110_224_678_912 + user
+    %Event{id: id, at: at, dimensions: dimensions, user: user, metrics: @metrics}
   end
 
   # A number below 2^28 that looks random, without one that is no small integer on the way.
@@ -54,7 +63,7 @@ defmodule AdTally.Bench.MeterEvents do
   defp event_list(first), do: Enum.map(numbers(first), &event/1)
   defp key_list(first), do: Enum.map(numbers(first), &dimensions/1)
 
-  @doc "`AdTally.Meter.record/2`, one event after the other."
+  @doc "`AdTally.Meter.record/2`, one event after the other; `:users` is `:dense` or `:sparse`."
   @spec record(String.t(), pos_integer(), keyword()) :: Contender.t()
   def record(label, count, options) do
     metering(
@@ -74,6 +83,7 @@ defmodule AdTally.Bench.MeterEvents do
   defp metering(label, count, record, options) do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
     processes = Keyword.get(options, :processes, 1)
+    {users, options} = Keyword.pop(options, :users, :dense)
 
     {:ok, _meter} =
       Meter.start_link(
@@ -89,9 +99,11 @@ defmodule AdTally.Bench.MeterEvents do
     passes = :counters.new(1, [])
 
     # A window and a half further on all ids that were there are forgotten.
+    at = fn -> @begin + :counters.get(passes, 1) * div(3 * @ids_window, 2) end
+
     forget = fn ->
       :counters.add(passes, 1, 1)
-      at = @begin + :counters.get(passes, 1) * div(3 * @ids_window, 2)
+      at = at.()
       :ok = Meter.record(name, %Event{id: {:mark, at}, at: at, dimensions: {0, 0, "mark"}})
     end
 
@@ -104,7 +116,11 @@ defmodule AdTally.Bench.MeterEvents do
     end
 
     act = fn events -> record.(name, events) end
-    contender(label, count, act, [{:prepare, forget}, {:check, check} | options])
+    # A minute after the mark, whose window has that.
+    sparse = fn first -> Enum.map(numbers(first), &sparse_event(&1, at.() + 60_000)) end
+    make = if users == :sparse, do: sparse, else: &event_list/1
+    options = [make: make, prepare: forget, check: check] ++ options
+    contender(label, count, act, options)
   end
 
   @doc "`:ets.update_counter/3` on as many keys: one metric, and nothing else."
