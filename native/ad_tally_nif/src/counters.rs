@@ -7,14 +7,13 @@ use parking_lot::Mutex;
 use rustler::sys::{ErlNifTerm, enif_make_map_from_arrays};
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
-use crate::args;
 use crate::atoms;
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, word};
+use crate::encode;
 use crate::hot::{Amount, Index, hot};
 use crate::owner::Owner;
-use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps::{self, Load, Shown, answer};
-use crate::terms::{self, Layout, Raw, word};
 
 /// A table of counters, with the names of its metrics.
 pub struct Table {
@@ -34,15 +33,15 @@ resource!(Walk, c"counters_walk", "a walk over an AdTally.Counters table");
 
 impl Table {
     #[inline(always)]
-    fn metric<'a>(&self, env: Env<'a>, name: Raw<'a>) -> Result<usize, Refusal> {
+    fn metric<'a>(&self, env: Env<'a>, name: Raw<'a>) -> Result<usize, BadArgument> {
         // At most sixteen words in one or two cache lines: faster than anything cleverer.
         let position = self.metrics.iter().position(|known| *known == name.word());
         position.ok_or_else(|| self.unknown_metric(name.in_env(env)))
     }
 
     #[cold]
-    fn unknown_metric(&self, name: Term<'_>) -> Refusal {
-        refusal::metric(name, self.metrics.iter().map(|word| args::atom_term(name.get_env(), *word)))
+    fn unknown_metric(&self, name: Term<'_>) -> BadArgument {
+        bad_argument::metric(name, self.metrics.iter().map(|word| encode::atom(name.get_env(), *word)))
     }
 }
 
@@ -51,19 +50,19 @@ hot! {
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, 1);
-        args::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
     }
 
     /// Adds an amount.
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>, amount: Amount) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, amount.0);
-        args::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
     }
 
     /// The totals of a key as a map, or nil.
     fn counters_get(env, table: &Table, key: Raw<'a>) {
-        let totals = args::with_key(env, table.counters.seed(), key, |key| table.counters.get(key))?;
+        let totals = keys::with_key(env, table.counters.seed(), key, |key| table.counters.get(key))?;
         Ok(totals.map_or_else(|| atoms::nil().to_term(env), |totals| row(env, &table.metrics, &totals)))
     }
 
@@ -71,7 +70,7 @@ hot! {
     fn counters_get(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
         let metric = table.metric(env, metric)?;
         let get = |key: HashedKey<'_>| table.counters.get_metric(key, metric);
-        args::with_key(env, table.counters.seed(), key, get).map(|total| args::total(env, total))
+        keys::with_key(env, table.counters.seed(), key, get).map(|total| encode::total(env, total))
     }
 
     /// Adds a list of `{key, metric, amount}` that one call can read.
@@ -121,12 +120,12 @@ impl Load for Adds<'_> {
     }
 
     #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
-        let Some(&[key, metric, amount]) = terms::tuple::<L>(env, item) else {
-            return Err(refusal::item(item.in_env(env), Self::ITEM));
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        let Some(&[key, metric, amount]) = decode::tuple::<L>(env, item) else {
+            return Err(bad_argument::item(item.in_env(env), Self::ITEM));
         };
         let metric = self.table.metric(env, metric)?;
-        let amount = terms::integer::<L>(env, amount).ok_or_else(|| refusal::amount(amount.in_env(env)))?;
+        let amount = decode::integer::<L>(env, amount).ok_or_else(|| bad_argument::amount(amount.in_env(env)))?;
         steps::push::<L, _>(env, self.batch, self.table.counters.seed(), key, Add { metric: metric as u32, amount })
     }
 
@@ -140,7 +139,7 @@ impl Load for Adds<'_> {
 
 #[rustler::nif]
 fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifResult<Term<'a>> {
-    let counters = Counters::new(metrics.len(), max_keys).map_err(Refusal::from)?;
+    let counters = Counters::new(metrics.len(), max_keys).map_err(BadArgument::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters") }))
 }
@@ -149,7 +148,7 @@ fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifRes
 #[rustler::nif]
 fn counters_metrics<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(table.metrics.iter().map(|word| args::atom_term(env, *word)).collect::<Vec<_>>().encode(env))
+    Ok(table.metrics.iter().map(|word| encode::atom(env, *word)).collect::<Vec<_>>().encode(env))
 }
 
 #[rustler::nif]
@@ -189,7 +188,7 @@ fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<
     let mut shown = Shown::before(env, list);
     let mut rows = walk.rows.lock();
     let more = rows.as_mut().is_some_and(|rows| {
-        rows.walk(|key, totals| shown.push((args::key_term(env, key), row(env, &walk.metrics, totals)).encode(env), 1))
+        rows.walk(|key, totals| shown.push((encode::key(env, key), row(env, &walk.metrics, totals)).encode(env), 1))
     });
     if !more {
         *rows = None;
@@ -211,8 +210,8 @@ pub fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
     let mut names = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
     let mut values = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
     for (at, (metric, total)) in metrics.iter().zip(totals).enumerate() {
-        names[at] = args::atom_term(env, *metric).as_c_arg();
-        values[at] = args::total(env, *total).as_c_arg();
+        names[at] = encode::atom(env, *metric).as_c_arg();
+        values[at] = encode::total(env, *total).as_c_arg();
     }
     let mut map = ErlNifTerm::default();
     // SAFETY: `metrics.len()` terms of this environment in both arrays. The names are distinct, which `new` sees to,

@@ -4,14 +4,15 @@ use ad_tally_core::Dedupe;
 use ad_tally_core::dedupe::{self, Config, Info};
 use rustler::{Encoder, Env, NifResult, Term};
 
-use crate::args::{self, Id};
 use crate::atoms;
 use crate::clock::now;
+use crate::decode::{
+    BadArgument, Raw,
+    keys::{self, Id},
+};
 use crate::hot::{At, hot};
 use crate::owner::Owner;
-use crate::refusal::Refusal;
 use crate::resource::{self, resource};
-use crate::terms::Raw;
 
 /// A table of ids.
 pub struct Table(Dedupe, Owner);
@@ -19,8 +20,8 @@ pub struct Table(Dedupe, Owner);
 resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 
 #[inline(always)]
-fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, Refusal> {
-    let id = args::hash::<Id>(env, dedupe::seed(), id)?;
+fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, BadArgument> {
+    let id = keys::hash::<Id>(env, dedupe::seed(), id)?;
     let is_first = table.0.first(id, at, now)?;
     Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
 }
@@ -40,7 +41,7 @@ hot! {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool) -> NifResult<Term<'a>> {
     let config = Config { window, capacity, wide };
-    let dedupe = Dedupe::new(&config).map_err(Refusal::from)?;
+    let dedupe = Dedupe::new(&config).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(dedupe, Owner::nobody("AdTally.Dedupe"))))
 }
 

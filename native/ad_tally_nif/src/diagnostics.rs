@@ -8,9 +8,8 @@ use rustler::{Encoder, Env, Term};
 use crate::atoms;
 use crate::clock;
 use crate::counters::Table;
-use crate::event;
+use crate::decode;
 use crate::hot::hot;
-use crate::terms;
 
 hot! {
     /// Does nothing: what a call costs before any work.
@@ -28,13 +27,11 @@ hot! {
 /// Results must be the same.
 #[rustler::nif]
 fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
-    let was = terms::is_layout_known() && event::is_layout_known();
+    let was = decode::in_place() == (true, true);
     if wanted {
-        terms::calibrate(env);
-        event::calibrate(env);
+        decode::calibrate(env)
     } else {
-        terms::forget_layout();
-        event::forget_layout();
+        decode::forget_layout()
     }
     was
 }
@@ -42,13 +39,14 @@ fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
 /// The version of this library, and what it reads in place: terms, events.
 #[rustler::nif]
 fn library_info() -> (&'static str, bool, bool) {
-    (env!("CARGO_PKG_VERSION"), terms::is_layout_known(), event::is_layout_known())
+    let (terms, events) = decode::in_place();
+    (env!("CARGO_PKG_VERSION"), terms, events)
 }
 
 /// A term as messages show it.
 #[rustler::nif]
 fn shown(term: Term<'_>) -> String {
-    crate::shown::shown(term)
+    crate::decode::shown::shown(term)
 }
 
 /// The system's time as functions without a time argument have it, in milliseconds.

@@ -7,15 +7,18 @@ use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, ListIterator, NifResult, Term};
 
-use crate::args::{self, Place, Role, User};
 use crate::atoms;
 use crate::clock::now;
+use crate::decode::{
+    self, BadArgument, Layout, Raw, bad_argument,
+    keys::{self, Place, Role, User},
+    with_layout,
+};
+use crate::encode;
 use crate::hot::{At, Index, hot};
 use crate::owner::Owner;
-use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps;
-use crate::terms::{self, Layout, Raw, with_layout};
 
 /// A table of caps.
 pub struct Table(FrequencyCap, Owner);
@@ -35,43 +38,55 @@ const CANDIDATES: usize = 65;
 
 impl Table {
     #[inline(always)]
-    fn hash<'a, R: Role>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, Refusal> {
-        args::hash::<R>(env, self.0.seed(), key)
+    fn hash<'a, R: Role>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, BadArgument> {
+        keys::hash::<R>(env, self.0.seed(), key)
     }
 
     #[inline(always)]
-    fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, Refusal> {
+    fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, BadArgument> {
         Ok(FrequencyCap::pair(self.hash::<Place>(env, scope)?, self.hash::<User>(env, user)?))
     }
 }
 
 #[inline(always)]
-fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, BadArgument> {
     let Some(quickly) = caps.quickly(at) else { return admit_slowly(env, caps, pair, rules, at) };
     match quickly.admit(pair, rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(terms::from_u32(env, rule)),
+        Quick::Capped(rule) => Ok(decode::from_u32(env, rule)),
         Quick::Undecided => admit_slowly(env, caps, pair, rules, at),
     }
 }
 
 #[inline(never)]
-fn admit_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+fn admit_slowly<'a>(
+    env: Env<'a>,
+    caps: &FrequencyCap,
+    pair: u64,
+    rules: &Rules,
+    at: u64,
+) -> Result<Term<'a>, BadArgument> {
     Ok(decided(env, caps.admit(pair, rules, at, now)?))
 }
 
 #[inline(always)]
-fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, BadArgument> {
     let Some(quickly) = caps.quickly(at) else { return check_slowly(env, caps, pair, rules, at) };
     match quickly.check(quickly.spot(pair), rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(terms::from_u32(env, rule)),
+        Quick::Capped(rule) => Ok(decode::from_u32(env, rule)),
         Quick::Undecided => check_slowly(env, caps, pair, rules, at),
     }
 }
 
 #[inline(never)]
-fn check_slowly<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, Refusal> {
+fn check_slowly<'a>(
+    env: Env<'a>,
+    caps: &FrequencyCap,
+    pair: u64,
+    rules: &Rules,
+    at: u64,
+) -> Result<Term<'a>, BadArgument> {
     Ok(decided(env, caps.check(pair, rules, at, now)?))
 }
 
@@ -105,7 +120,7 @@ hot! {
 
     /// Counts events of a window, `window` as in `caps_rules`.
     fn caps_count(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, window: Term<'a>, at: At) {
-        let (kind, length): (u8, i64) = window.decode().map_err(|_| refusal::item(window, "window"))?;
+        let (kind, length): (u8, i64) = window.decode().map_err(|_| bad_argument::item(window, "window"))?;
         let count = table.0.count(table.pair(env, scope, user)?, self::window(kind, length), at.0)?;
         Ok(count.encode(env))
     }
@@ -142,7 +157,7 @@ hot! {
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
     fn caps_sweep(env, table: &Table, from: Term<'a>, at: At) {
         let begin = Instant::now();
-        let from: (usize, usize) = from.decode().map_err(|_| refusal::item(from, "place"))?;
+        let from: (usize, usize) = from.decode().map_err(|_| bad_argument::item(from, "place"))?;
         let (next, removed) = table.0.sweep(from, at.0)?;
         steps::consume_timeslice(env, begin.elapsed());
         let next = next.map_or_else(|| atoms::done().to_term(env), |next| next.encode(env));
@@ -164,7 +179,7 @@ type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
 enum Unread {
     /// Rules of one of them are a list: they are to be compiled first.
     Plain,
-    Refused(Refusal),
+    Refused(BadArgument),
 }
 
 impl Unread {
@@ -172,14 +187,14 @@ impl Unread {
     fn at_index(self, index: usize) -> Self {
         match self {
             Self::Plain => Self::Plain,
-            Self::Refused(refusal) => Self::Refused(refusal.at_index(index)),
+            Self::Refused(error) => Self::Refused(error.at_index(index)),
         }
     }
 }
 
-impl From<Refusal> for Unread {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<BadArgument> for Unread {
+    fn from(error: BadArgument) -> Self {
+        Self::Refused(error)
     }
 }
 
@@ -192,11 +207,11 @@ impl From<ad_tally_core::Error> for Unread {
 /// The answer, or `compile` where rules are plain lists: the caller compiles them and calls again, so that nothing is looked
 /// at twice where they are compiled already.
 #[inline(always)]
-fn or_compile<'a>(env: Env<'a>, answer: Result<Term<'a>, Unread>) -> Result<Term<'a>, Refusal> {
+fn or_compile<'a>(env: Env<'a>, answer: Result<Term<'a>, Unread>) -> Result<Term<'a>, BadArgument> {
     match answer {
         Ok(answer) => Ok(answer),
         Err(Unread::Plain) => Ok(atoms::compile().to_term(env)),
-        Err(Unread::Refused(refusal)) => Err(refusal),
+        Err(Unread::Refused(error)) => Err(error),
     }
 }
 
@@ -205,7 +220,7 @@ fn rule_set<'a>(env: Env<'a>, rules: Raw<'a>, compiled: Raw<'a>) -> Result<&'a R
     match resource::read::<RuleSet>(env, compiled) {
         Ok(set) => Ok(&set.0),
         Err(_) if rules.in_env(env).is_list() => Err(Unread::Plain),
-        Err(refusal) => Err(refusal.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -220,22 +235,22 @@ fn candidate<'a, L: Layout, P>(
     find: impl Fn(u64) -> P,
     last: &mut Option<(u64, &'a Rules)>,
 ) -> Result<Candidate<'a, P>, Unread> {
-    let Some([scope, rules]) = terms::tuple::<L>(env, item) else {
-        return Err(refusal::item(item.in_env(env), ITEM).into());
+    let Some([scope, rules]) = decode::tuple::<L>(env, item) else {
+        return Err(bad_argument::item(item.in_env(env), ITEM).into());
     };
     let rules = match last {
         // Many candidates have the same rules as the one before.
         Some((word, last)) if *word == rules.word() => *last,
         _ => {
             // Rules are a pair of those compiled here and what is answered where one of them blocks.
-            let parts = terms::tuple::<L>(env, *rules);
+            let parts = decode::tuple::<L>(env, *rules);
             let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
             let set = rule_set(env, *rules, *compiled)?;
             *last = Some((rules.word(), set));
             set
         }
     };
-    let pair = find(FrequencyCap::pair(args::hash_laid_out::<L, Place>(env, table.0.seed(), *scope)?, user));
+    let pair = find(FrequencyCap::pair(keys::hash_laid_out::<L, Place>(env, table.0.seed(), *scope)?, user));
     Ok(Candidate { scope: *scope, pair, rules })
 }
 
@@ -252,10 +267,10 @@ fn read_candidates<'a, L: Layout, P>(
     let user = table.hash::<User>(env, user)?;
     let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
-        let Some([item, tail]) = terms::list_cell::<L>(env, rest) else {
-            let at_end = with_layout!(L => terms::is_empty_list::<L>(env, rest));
+        let Some([item, tail]) = decode::list_cell::<L>(env, rest) else {
+            let at_end = with_layout!(L => decode::is_empty_list::<L>(env, rest));
             let index = from + candidates.len();
-            return if at_end { Ok(rest) } else { Err(refusal::list(rest.in_env(env), ITEM, index).into()) };
+            return if at_end { Ok(rest) } else { Err(bad_argument::list(rest.in_env(env), ITEM, index).into()) };
         };
         match candidate::<L, P>(env, table, item, user, &find, &mut last) {
             Ok(candidate) => candidates.push(candidate),
@@ -306,7 +321,7 @@ fn admissible<'a, P: Copy>(
             admissible.push(candidate.scope);
         }
     }
-    let admissible = terms::list(env, &admissible);
+    let admissible = encode::list(env, &admissible);
     Ok(if candidates.is_full() {
         (admissible, rest.in_env(env), scopes.1 + CANDIDATES).encode(env)
     } else {
@@ -352,9 +367,9 @@ fn caps_rules<'a>(env: Env<'a>, rules: ListIterator<'a>) -> NifResult<Term<'a>> 
     // One too many is enough to see that they are.
     let rules: Vec<Rule> = list.by_ref().take(MOST_RULES + 1).map(rule).collect::<NifResult<_>>()?;
     if list.next().is_some() {
-        return Err(refusal::rules(MOST_RULES).into());
+        return Err(bad_argument::rules(MOST_RULES).into());
     }
-    let rules = Rules::new(rules).map_err(Refusal::from)?;
+    let rules = Rules::new(rules).map_err(BadArgument::from)?;
     Ok(resource::make(env, RuleSet(rules)))
 }
 
@@ -368,7 +383,7 @@ fn caps_new<'a>(
     max_ahead: Option<u64>,
 ) -> NifResult<Term<'a>> {
     let config = Config { capacity, max_capacity, tiers, lifetime, strict, max_ahead };
-    let caps = FrequencyCap::new(&config).map_err(Refusal::from)?;
+    let caps = FrequencyCap::new(&config).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"))))
 }
 

@@ -11,7 +11,7 @@
 //! }
 //! ```
 //!
-//! The call's lifetime is `'a`, where an argument has to name it. The body returns `Result<Term, Refusal>`. Arguments are
+//! The call's lifetime is `'a`, where an argument has to name it. The body returns `Result<Term, BadArgument>`. Arguments are
 //! read where the VM left them, by [`Argument`]: as a [`Raw`], which stays in a register, where a `Term` would be written to
 //! the stack. A panic ends in an exception of the caller. Whatever takes longer than
 //! a millisecond does not belong here.
@@ -22,33 +22,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rustler::sys::{ErlNifEnv, ErlNifTerm};
 use rustler::{Env, Term};
 
-use crate::refusal::{self, Refusal};
+use crate::decode::{self, BadArgument, Raw, bad_argument, with_layout};
 use crate::resource::{self, Resource};
-use crate::terms::{self, Raw, with_layout};
 
 /// What an argument of a hot function is read as.
 pub trait Argument<'a>: Sized {
     /// Reads it, or says why not.
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal>;
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument>;
 }
 
 impl<'a> Argument<'a> for Raw<'a> {
     #[inline(always)]
-    fn read(_env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+    fn read(_env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
         Ok(term)
     }
 }
 
 impl<'a> Argument<'a> for Term<'a> {
     #[inline(always)]
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
         Ok(term.in_env(env))
     }
 }
 
 impl<'a, T: Resource> Argument<'a> for &'a T {
     #[inline(always)]
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
         resource::read(env, term)
     }
 }
@@ -58,8 +57,10 @@ pub struct Amount(pub i64);
 
 impl<'a> Argument<'a> for Amount {
     #[inline(always)]
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
-        with_layout!(L => terms::integer::<L>(env, term)).map(Amount).ok_or_else(|| refusal::amount(term.in_env(env)))
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
+        with_layout!(L => decode::integer::<L>(env, term))
+            .map(Amount)
+            .ok_or_else(|| bad_argument::amount(term.in_env(env)))
     }
 }
 
@@ -68,9 +69,9 @@ pub struct Index(pub usize);
 
 impl<'a> Argument<'a> for Index {
     #[inline(always)]
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
-        let index = with_layout!(L => terms::integer::<L>(env, term)).and_then(|index| usize::try_from(index).ok());
-        index.map(Index).ok_or_else(|| refusal::item(term.in_env(env), "number of elements"))
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
+        let index = with_layout!(L => decode::integer::<L>(env, term)).and_then(|index| usize::try_from(index).ok());
+        index.map(Index).ok_or_else(|| bad_argument::item(term.in_env(env), "number of elements"))
     }
 }
 
@@ -79,11 +80,11 @@ pub struct At(pub u64);
 
 impl<'a> Argument<'a> for At {
     #[inline(always)]
-    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, Refusal> {
-        with_layout!(L => terms::integer::<L>(env, term))
+    fn read(env: Env<'a>, term: Raw<'a>) -> Result<Self, BadArgument> {
+        with_layout!(L => decode::integer::<L>(env, term))
             .and_then(|at| u64::try_from(at).ok())
             .map(At)
-            .ok_or_else(|| refusal::time(term.in_env(env)))
+            .ok_or_else(|| bad_argument::time(term.in_env(env)))
     }
 }
 
@@ -94,7 +95,7 @@ impl<'a> Argument<'a> for At {
 #[inline(always)]
 pub unsafe fn enter<F>(name: &'static str, env: *mut ErlNifEnv, body: F) -> ErlNifTerm
 where
-    F: for<'a> FnOnce(Env<'a>) -> Result<Term<'a>, Refusal>,
+    F: for<'a> FnOnce(Env<'a>) -> Result<Term<'a>, BadArgument>,
 {
     let call = ();
     // SAFETY: the environment is the VM's for this call, and the lifetime ends with this function.
@@ -103,7 +104,7 @@ where
     // are published last, so a table is whole at any point where code can panic.
     match catch_unwind(AssertUnwindSafe(|| body(env))) {
         Ok(Ok(term)) => term.as_c_arg(),
-        Ok(Err(refusal)) => refusal::raise(env, &refusal),
+        Ok(Err(error)) => bad_argument::raise(env, &error),
         Err(panic) => panicked(env, name, panic),
     }
 }
@@ -115,7 +116,7 @@ fn panicked(env: Env<'_>, name: &str, panic: Box<dyn Any + Send>) -> ErlNifTerm 
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    refusal::raise_panic(env, &format!("AdTally.Native.{name} panicked: {what}"))
+    bad_argument::raise_panic(env, &format!("AdTally.Native.{name} panicked: {what}"))
 }
 
 /// Declares per-event functions, each callable from Elixir under its name and the number of its arguments.
@@ -126,7 +127,7 @@ macro_rules! hot {
             #[inline(always)]
             fn body<'a>(
                 $env: ::rustler::Env<'a> $(, $argument: $kind)*
-            ) -> Result<::rustler::Term<'a>, $crate::refusal::Refusal> $body
+            ) -> Result<::rustler::Term<'a>, $crate::decode::BadArgument> $body
 
             unsafe extern "C" fn entry(
                 env: *mut ::rustler::sys::ErlNifEnv,
@@ -138,7 +139,7 @@ macro_rules! hot {
                     let mut _rest = arguments;
                     $(
                         // The VM passes as many terms as the arity it was told below, all of this environment.
-                        let term = $crate::terms::argument(env, *_rest);
+                        let term = $crate::decode::argument(env, *_rest);
                         let $argument = $crate::hot::Argument::read(env, term)?;
                         _rest = _rest.wrapping_add(1);
                     )*

@@ -1,27 +1,25 @@
 //! The NIF of AdTally: decodes arguments, calls `ad_tally_core`, encodes results. There is no algorithm in it.
 //!
-//! * `library`: what the VM calls when it loads the library
-//! * `allocator`: where Rust's memory comes from
-//! * `hot`: the one way a per-event function is declared
-//! * `terms`: terms, read where they lie
-//! * `args`: keys and amounts to Rust and back
-//! * `event`: events, read where they lie
-//! * `resource`: Rust values that Elixir holds a reference to
+//! From the bottom to the top, each layer knows only those below it:
+//!
+//! * `atoms`: the atoms known by name; `allocator`: where Rust's memory comes from; `clock`: what time it is
+//! * `decode`: terms to Rust values, and what is raised where they are none
+//! * `encode`: Rust values to terms
 //! * `owner`: the process that a table with a name belongs to
-//! * `names`: meters by the atoms they are named
-//! * `refusal`: what is raised for bad arguments
-//! * `shown`: terms as Elixir would show them, in messages
+//! * `resource`: Rust values that Elixir holds a reference to
+//! * `hot`: the one way a per-event function is declared
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`, `reach`, `sketch`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
+//! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
+//! * `library`: what the VM calls when it loads the library; `diagnostics`: functions that measure and try the boundary
 
 mod allocator;
-mod args;
 mod atoms;
 mod clock;
 mod counters;
+mod decode;
 mod dedupe;
 mod diagnostics;
-mod event;
+mod encode;
 mod frequency_cap;
 mod hot;
 mod library;
@@ -29,9 +27,6 @@ mod meter;
 mod names;
 mod owner;
 mod reach;
-mod refusal;
 mod resource;
-mod shown;
 mod sketch;
 mod steps;
-mod terms;

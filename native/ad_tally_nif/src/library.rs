@@ -17,10 +17,11 @@ use std::sync::OnceLock;
 
 use rustler::codegen_runtime::{ErlNifEntry, ErlNifFunc, c_int, c_void, inventory};
 use rustler::sys::{ErlNifEnv, ErlNifResourceFlags, ErlNifTerm};
-use rustler::{Env, Nif};
+use rustler::{Atom, Env, Nif, NifResult, Term};
 
-use crate::resource::{self, resource};
-use crate::{allocator, counters, dedupe, event, frequency_cap, meter, reach, sketch, terms};
+use crate::decode::BadArgument;
+use crate::resource::{self, Resource, resource};
+use crate::{allocator, atoms, counters, decode, dedupe, frequency_cap, meter, reach, sketch};
 
 /// Its address is that of this image.
 static IMAGE: u8 = 0;
@@ -81,8 +82,7 @@ unsafe extern "C" fn load(env: *mut ErlNifEnv, private: *mut *mut c_void, _info:
     unsafe {
         begin(env, private, how, |env| {
             allocator::give_back_at_once();
-            terms::calibrate(env);
-            event::calibrate(env);
+            decode::calibrate(env);
             resource::keep_for_ever::<Anchor>();
         })
     }
@@ -101,6 +101,47 @@ unsafe extern "C" fn upgrade(
     let how = ErlNifResourceFlags::ERL_NIF_RT_TAKEOVER;
     // SAFETY: the VM calls this function.
     unsafe { begin(env, private, how, |_env| {}) }
+}
+
+fn own<'a, T: Resource>(env: Env<'a>, table: Term<'a>, name: Atom) -> Result<(), BadArgument> {
+    let table = resource::of_type::<T>(env, table.into())?;
+    if let Some(owner) = table.owner() {
+        owner.begin(name);
+        if !resource::monitor_caller(env, table) {
+            owner.end();
+        }
+    }
+    Ok(())
+}
+
+fn end<'a, T: Resource>(env: Env<'a>, table: Term<'a>) -> Result<(), BadArgument> {
+    let table = resource::of_type::<T>(env, table.into())?;
+    if let Some(owner) = table.owner() {
+        owner.end();
+    }
+    Ok(())
+}
+
+/// Has a table belong to the calling process, under its name.
+#[rustler::nif]
+fn table_own<'a>(env: Env<'a>, table: Term<'a>, name: Atom) -> NifResult<Term<'a>> {
+    own::<meter::Table>(env, table, name)
+        .or_else(|_| own::<counters::Table>(env, table, name))
+        .or_else(|_| own::<reach::Table>(env, table, name))
+        .or_else(|_| own::<frequency_cap::Table>(env, table, name))
+        .or_else(|_| own::<dedupe::Table>(env, table, name))?;
+    Ok(atoms::ok().to_term(env))
+}
+
+/// Has every call with a table be refused from now on.
+#[rustler::nif]
+fn table_end<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    end::<meter::Table>(env, table)
+        .or_else(|_| end::<counters::Table>(env, table))
+        .or_else(|_| end::<reach::Table>(env, table))
+        .or_else(|_| end::<frequency_cap::Table>(env, table))
+        .or_else(|_| end::<dedupe::Table>(env, table))?;
+    Ok(atoms::ok().to_term(env))
 }
 
 struct Entry(ErlNifEntry);

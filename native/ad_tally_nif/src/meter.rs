@@ -16,20 +16,24 @@ use ad_tally_core::{Add, Error, Meter, Secret, Seed};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
-use crate::args::{self, Id, KeyFault, Parts, Place, Role};
 use crate::atoms;
 use crate::clock::now;
 use crate::counters;
-use crate::event::{self, EventTerm};
+use crate::decode::{
+    self, BadArgument, Layout, Raw, bad_argument,
+    bad_argument::KeyFault,
+    events::{self, EventTerm},
+    keys::{self, Id, Parts, Place, Role},
+    with_layout, word,
+};
+use crate::encode;
 use crate::hot::{Argument, At, Index, hot};
 use crate::names;
 use crate::owner::Owner;
 use crate::reach;
-use crate::refusal::{self, Refusal};
 use crate::resource::{self, Kept, resource};
 use crate::sketch;
 use crate::steps::{self, Load};
-use crate::terms::{self, Layout, Raw, with_layout, word};
 
 /// A meter, with the names of its metrics.
 pub struct Table {
@@ -80,29 +84,29 @@ enum Fault<'a> {
 impl Table {
     /// What is raised, which is noted as well.
     #[cold]
-    fn refusal<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> Refusal {
-        let refusal = self.refusal_of(env, fault);
-        let at = if let Fault::At(time) = fault { terms::integer_by_call(env, time) } else { None };
-        *self.refused.lock() = Some(Refused { at, reason: refusal.message().to_owned() });
-        refusal
+    fn bad_argument<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> BadArgument {
+        let error = self.bad_argument_of(env, fault);
+        let at = if let Fault::At(time) = fault { decode::integer_by_call(env, time) } else { None };
+        *self.refused.lock() = Some(Refused { at, reason: error.message().to_owned() });
+        error
     }
 
-    fn refusal_of<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> Refusal {
+    fn bad_argument_of<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> BadArgument {
         match fault {
-            Fault::Event(term) => refusal::item(term.in_env(env), event::NAME),
+            Fault::Event(term) => bad_argument::item(term.in_env(env), events::NAME),
             Fault::At(term) => match At::read(env, term) {
                 Ok(At(at)) => Error::Time(at).into(),
-                Err(refusal) => refusal,
+                Err(error) => error,
             },
-            Fault::Id(term) => key_refusal::<Id>(env, dedupe::seed(), term),
-            Fault::Key(term) => key_refusal::<Place>(env, self.meter.seed(), term),
-            Fault::Dimensions(term) => refusal::dimensions(term.in_env(env), self.dimensions),
-            Fault::User(term) => refusal::user(term.in_env(env)),
-            Fault::Metrics(term) => refusal::metrics(term.in_env(env), MAX_METRICS),
+            Fault::Id(term) => bad_key::<Id>(env, dedupe::seed(), term),
+            Fault::Key(term) => bad_key::<Place>(env, self.meter.seed(), term),
+            Fault::Dimensions(term) => bad_argument::dimensions(term.in_env(env), self.dimensions),
+            Fault::User(term) => bad_argument::user(term.in_env(env)),
+            Fault::Metrics(term) => bad_argument::metrics(term.in_env(env), MAX_METRICS),
             Fault::Metric(term) => {
-                refusal::metric(term.in_env(env), self.metrics.iter().map(|word| args::atom_term(env, *word)))
+                bad_argument::metric(term.in_env(env), self.metrics.iter().map(|word| encode::atom(env, *word)))
             }
-            Fault::Amount(term) => refusal::amount(term.in_env(env)),
+            Fault::Amount(term) => bad_argument::amount(term.in_env(env)),
             Fault::Room(_) => unreachable!("there was room for any keys"),
         }
     }
@@ -112,18 +116,18 @@ impl Table {
     fn read_amounts<'a, L: Layout>(&self, env: Env<'a>, list: Raw<'a>, room: &mut Amounts) -> Result<usize, Fault<'a>> {
         let mut rest = list;
         let mut count = 0;
-        while let Some([item, tail]) = terms::list_cell::<L>(env, rest) {
-            let &[name, amount] = terms::tuple_of::<L, 2>(env, item).ok_or(Fault::Metrics(list))?;
+        while let Some([item, tail]) = decode::list_cell::<L>(env, rest) {
+            let &[name, amount] = decode::tuple_of::<L, 2>(env, item).ok_or(Fault::Metrics(list))?;
             let metric = self.metrics.iter().position(|known| *known == name.word()).ok_or(Fault::Metric(name))?;
-            let amount = match terms::small::<L>(amount) {
+            let amount = match decode::small::<L>(amount) {
                 Some(amount) => amount,
-                None => terms::integer_by_call(env, amount).ok_or(Fault::Amount(amount))?,
+                None => decode::integer_by_call(env, amount).ok_or(Fault::Amount(amount))?,
             };
             room.get_mut(count).ok_or(Fault::Metrics(list))?.write(Add { metric: metric as u32, amount });
             count += 1;
             rest = tail;
         }
-        if terms::is_empty_list::<L>(env, rest) { Ok(count) } else { Err(Fault::Metrics(list)) }
+        if decode::is_empty_list::<L>(env, rest) { Ok(count) } else { Err(Fault::Metrics(list)) }
     }
 
     /// Writes the words of a key into the room.
@@ -136,7 +140,7 @@ impl Table {
         of: Raw<'a>,
         long: &mut Long,
     ) -> Result<Written, Fault<'a>> {
-        match args::write_short_key::<L, Place>(env, room, self.meter.seed(), Parts::of_tuple(elements)) {
+        match keys::write_short_key::<L, Place>(env, room, self.meter.seed(), Parts::of_tuple(elements)) {
             Some((hash, length)) => Ok(Written { hash, begin: 0, length: length as u32 }),
             None => self.write_long_key(env, room, elements, of, long),
         }
@@ -152,7 +156,7 @@ impl Table {
         long: &mut Long,
     ) -> Result<Written, Fault<'a>> {
         let parts = Parts::of_tuple(elements);
-        match with_layout!(L => args::write_any_key::<L, Place>(env, room, self.meter.seed(), parts)) {
+        match with_layout!(L => keys::write_any_key::<L, Place>(env, room, self.meter.seed(), parts)) {
             Ok(key) => {
                 long.bytes += size_of_val::<[u64]>(key.words);
                 Ok(Written { hash: key.hash, begin: 0, length: key.words.len() as u32 })
@@ -167,9 +171,9 @@ impl Table {
     fn begin<'a, L: Layout>(&self, env: Env<'a>, seen: Seen<'a>, long: &mut Long) -> Result<Begun<'a>, Fault<'a>> {
         let EventTerm { id, at: time, dimensions, user, metrics } = seen.event;
         // Of what is no small integer none is a time, if small ones are known.
-        let at = match terms::small::<L>(time) {
+        let at = match decode::small::<L>(time) {
             Some(at) => at as u64,
-            None => terms::integer_by_call(env, time).and_then(|at| u64::try_from(at).ok()).unwrap_or(TIMES),
+            None => decode::integer_by_call(env, time).and_then(|at| u64::try_from(at).ok()).unwrap_or(TIMES),
         };
         if at >= TIMES {
             return Err(Fault::At(time));
@@ -177,7 +181,7 @@ impl Table {
         let id = match seen.id {
             _ if !self.meter.has_dedupe() => None,
             Some(hash) => Some(hash),
-            None if terms::is_nil(id) => None,
+            None if decode::is_nil(id) => None,
             None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
         };
         Ok(Begun { at, id, dimensions, user, metrics })
@@ -196,12 +200,12 @@ impl Table {
     ) -> Result<Draft, Fault<'a>> {
         let Begun { at, id, dimensions, user, .. } = *begun;
         ahead.at(at);
-        let elements = terms::tuple_of_length::<L>(env, dimensions, self.dimensions);
+        let elements = decode::tuple_of_length::<L>(env, dimensions, self.dimensions);
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
         let key = self.write_key::<L>(env, room, elements, dimensions, long)?;
         ahead.key(key);
         let user = match self.meter.reach() {
-            Some(reach) if !terms::is_nil(user) => {
+            Some(reach) if !decode::is_nil(user) => {
                 let secret = reach.secret.as_ref();
                 let (user, length) = sketch::coupon_if_any::<L>(env, user, secret).ok_or(Fault::User(user))?;
                 long.bytes += length;
@@ -235,7 +239,7 @@ impl Table {
         let count = self.read_amounts::<L>(env, begun.metrics, &mut amounts)?;
         // SAFETY: those were written.
         let event =
-            unsafe { draft.event(args::written(room, draft.key.length as usize), args::written(&amounts, count)) };
+            unsafe { draft.event(keys::written(room, draft.key.length as usize), keys::written(&amounts, count)) };
         let refused = |_error| Fault::Event(term);
         match recording.record(&event, ahead, now).map_err(refused)? {
             Some(outcome) => Ok(outcome),
@@ -248,7 +252,7 @@ impl Table {
 
     /// Of an event whose keys are long, or that the VM has to be asked about, or that is refused.
     #[cold]
-    fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, Refusal> {
+    fn record_long<'a>(&self, env: Env<'a>, term: Raw<'a>, mut fault: Fault<'a>) -> Result<Outcome, BadArgument> {
         let mut long = Long::default();
         if let Some(event) = EventTerm::read_by_call(env, term) {
             let mut words = if let Fault::Room(words) = fault { words } else { SHORT_KEY_WORDS };
@@ -268,14 +272,14 @@ impl Table {
             }
         }
         self.meter.refuse(1);
-        Err(self.refusal(env, fault))
+        Err(self.bad_argument(env, fault))
     }
 }
 
 /// Says once more, and in words, why a term is no key.
-fn key_refusal<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Refusal {
-    let read = args::hash::<R>(env, seed, term);
-    read.map_or_else(|refusal| refusal, |_hash| refusal::key(term.in_env(env), KeyFault::Type))
+fn bad_key<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> BadArgument {
+    let read = keys::hash::<R>(env, seed, term);
+    read.map_or_else(|error| error, |_hash| bad_argument::key(term.in_env(env), KeyFault::Type))
 }
 
 /// What is seen of an event before it is known which meter it is for: finding that waits for memory, and meanwhile its id is
@@ -289,7 +293,7 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     #[inline(always)]
     fn of<L: Layout>(event: EventTerm<'a>) -> Self {
-        Self { event, id: args::hash_short::<L, Id>(dedupe::seed(), event.id) }
+        Self { event, id: keys::hash_short::<L, Id>(dedupe::seed(), event.id) }
     }
 }
 
@@ -319,7 +323,7 @@ impl Long {
         match self.id {
             Some((word, hash)) if word == id.word() => Some(hash),
             _ => {
-                let (hash, words) = args::hash_and_words::<Id>(env, dedupe::seed(), id).ok()?;
+                let (hash, words) = keys::hash_and_words::<Id>(env, dedupe::seed(), id).ok()?;
                 self.bytes += words * size_of::<u64>();
                 self.id = Some((id.word(), hash));
                 Some(hash)
@@ -344,7 +348,7 @@ hot! {
     /// Counts an event in the meter of a name.
     fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
         let seen = EventTerm::read(event).map(|event| with_layout!(L => Seen::of::<L>(event)));
-        let no_meter = || refusal::no_meter(name.in_env(env));
+        let no_meter = || bad_argument::no_meter(name.in_env(env));
         let place = names::place(name.word()).ok_or_else(no_meter)?;
         let Some(seen) = seen else {
             let named = place.pin_alone();
@@ -426,7 +430,7 @@ impl steps::Outcome for Outcomes {
     fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
         let [applied, others @ ..] = self.counts;
         let applied = u32::try_from(applied).ok()?;
-        (others == [0; 5]).then(|| terms::from_u32(env, applied))
+        (others == [0; 5]).then(|| decode::from_u32(env, applied))
     }
 
     fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
@@ -461,20 +465,20 @@ fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
 fn unless_left<'a>(
     env: Env<'a>,
     table: &Table,
-    act: impl FnOnce(&mut Events<'_>) -> Result<Term<'a>, Refusal>,
-) -> Result<Term<'a>, Refusal> {
+    act: impl FnOnce(&mut Events<'_>) -> Result<Term<'a>, BadArgument>,
+) -> Result<Term<'a>, BadArgument> {
     if table.owner.has_left() {
-        return Err(table.owner.refusal(env));
+        return Err(table.owner.not_running(env));
     }
     with_events(table, |events| {
         let answer = act(events)?;
         // It may have been stopped since. Whoever found the windows closed sees that it was left before.
-        if table.owner.has_left() && !events.counted.get() { Err(table.owner.refusal(env)) } else { Ok(answer) }
+        if table.owner.has_left() && !events.counted.get() { Err(table.owner.not_running(env)) } else { Ok(answer) }
     })
 }
 
 impl Load for Events<'_> {
-    const ITEM: &'static str = event::NAME;
+    const ITEM: &'static str = events::NAME;
     type Outcome = Outcomes;
 
     fn clear(&mut self) {
@@ -493,7 +497,7 @@ impl Load for Events<'_> {
     }
 
     #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
         let read = match EventTerm::read(item) {
             Some(event) => self.try_read::<L>(env, event, 0),
             None => Err(Fault::Event(item)),
@@ -531,7 +535,7 @@ impl Events<'_> {
 
     /// Reads an event whose keys are long, or that the VM has to be asked about, or says why it is none.
     #[cold]
-    fn read_long<'a>(&mut self, env: Env<'a>, item: Raw<'a>, mut fault: Fault<'a>) -> Result<(), Refusal> {
+    fn read_long<'a>(&mut self, env: Env<'a>, item: Raw<'a>, mut fault: Fault<'a>) -> Result<(), BadArgument> {
         if let Some(event) = EventTerm::read_by_call(env, item) {
             let mut words = if let Fault::Room(words) = fault { words } else { 0 };
             loop {
@@ -545,7 +549,7 @@ impl Events<'_> {
                 }
             }
         }
-        Err(self.table.refusal(env, fault))
+        Err(self.table.bad_argument(env, fault))
     }
 }
 
@@ -574,7 +578,7 @@ fn meter_new<'a>(
     let metrics_count = metrics.len();
     let config =
         Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
-    let meter = Meter::new(&config).map_err(Refusal::from)?;
+    let meter = Meter::new(&config).map_err(BadArgument::from)?;
     let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     let owner = Owner::nobody("AdTally.Meter");
     Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default(), owner }))

@@ -8,12 +8,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
-use rustler::{Atom, Env, NifResult, Term};
+use rustler::{Atom, Env};
 
-use crate::refusal::{self, Refusal};
-use crate::resource::{self, Resource};
-use crate::terms::word;
-use crate::{args, atoms, counters, dedupe, frequency_cap, meter, reach};
+use crate::atoms;
+use crate::decode::{BadArgument, bad_argument, word};
+use crate::encode;
 
 /// Which process a table belongs to, if to any, and whether that has ended.
 pub struct Owner {
@@ -42,7 +41,7 @@ impl Owner {
         self.state.load(Relaxed) == ENDED
     }
 
-    fn begin(&self, name: Atom) {
+    pub fn begin(&self, name: Atom) {
         self.name.store(word(name.as_c_arg()), Relaxed);
         self.state.store(RUNS, Relaxed);
     }
@@ -64,58 +63,17 @@ impl Owner {
         let _ = self.state.compare_exchange(RUNS, ENDED, Relaxed, Relaxed);
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         self.state.store(ENDED, Relaxed);
     }
 
     /// What is raised once the owner has ended or left.
     #[cold]
-    pub fn refusal(&self, env: Env<'_>) -> Refusal {
+    pub fn not_running(&self, env: Env<'_>) -> BadArgument {
         let name = match self.name.load(Relaxed) {
             0 => atoms::nil().to_term(env),
-            name => args::atom_term(env, name),
+            name => encode::atom(env, name),
         };
-        refusal::not_running(self.module, name)
+        bad_argument::not_running(self.module, name)
     }
-}
-
-fn own<'a, T: Resource>(env: Env<'a>, table: Term<'a>, name: Atom) -> Result<(), Refusal> {
-    let table = resource::of_type::<T>(env, table.into())?;
-    if let Some(owner) = table.owner() {
-        owner.begin(name);
-        if !resource::monitor_caller(env, table) {
-            owner.end();
-        }
-    }
-    Ok(())
-}
-
-fn end<'a, T: Resource>(env: Env<'a>, table: Term<'a>) -> Result<(), Refusal> {
-    let table = resource::of_type::<T>(env, table.into())?;
-    if let Some(owner) = table.owner() {
-        owner.end();
-    }
-    Ok(())
-}
-
-/// Has a table belong to the calling process, under its name.
-#[rustler::nif]
-fn table_own<'a>(env: Env<'a>, table: Term<'a>, name: Atom) -> NifResult<Term<'a>> {
-    own::<meter::Table>(env, table, name)
-        .or_else(|_| own::<counters::Table>(env, table, name))
-        .or_else(|_| own::<reach::Table>(env, table, name))
-        .or_else(|_| own::<frequency_cap::Table>(env, table, name))
-        .or_else(|_| own::<dedupe::Table>(env, table, name))?;
-    Ok(atoms::ok().to_term(env))
-}
-
-/// Has every call with a table be refused from now on.
-#[rustler::nif]
-fn table_end<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
-    end::<meter::Table>(env, table)
-        .or_else(|_| end::<counters::Table>(env, table))
-        .or_else(|_| end::<reach::Table>(env, table))
-        .or_else(|_| end::<frequency_cap::Table>(env, table))
-        .or_else(|_| end::<dedupe::Table>(env, table))?;
-    Ok(atoms::ok().to_term(env))
 }

@@ -8,15 +8,14 @@ use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Sketch};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
-use crate::args;
 use crate::atoms;
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_layout};
+use crate::encode;
 use crate::hot::{Index, hot};
 use crate::owner::Owner;
-use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
 use crate::steps::{self, Load, Shown, answer};
-use crate::terms::{self, Layout, Raw, with_layout};
 
 /// A table of sketches.
 pub struct Table(Reach, Owner);
@@ -36,13 +35,18 @@ resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
 
 impl Table {
     #[inline(always)]
-    fn coupon<'a>(&self, env: Env<'a>, user: Raw<'a>) -> Result<Coupon, Refusal> {
+    fn coupon<'a>(&self, env: Env<'a>, user: Raw<'a>) -> Result<Coupon, BadArgument> {
         with_layout!(L => sketch::coupon::<L>(env, user, self.0.secret())).map(|(coupon, _length)| coupon)
     }
 
     #[inline(always)]
-    fn with_key<'a, R>(&self, env: Env<'a>, key: Raw<'a>, act: impl FnOnce(HashedKey<'_>) -> R) -> Result<R, Refusal> {
-        args::with_key(env, self.0.seed(), key, act)
+    fn with_key<'a, R>(
+        &self,
+        env: Env<'a>,
+        key: Raw<'a>,
+        act: impl FnOnce(HashedKey<'_>) -> R,
+    ) -> Result<R, BadArgument> {
+        keys::with_key(env, self.0.seed(), key, act)
     }
 }
 
@@ -107,8 +111,8 @@ hot! {
         let mut sketch = union.sketch.lock();
         let rest = steps::each(env, keys, from, "key", |key, index| {
             let poured =
-                args::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch));
-            poured.map(drop).map_err(|refusal| refusal.at_index(index))
+                keys::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch));
+            poured.map(drop).map_err(|error| error.at_index(index))
         })?;
         Ok(rest.encode(env))
     }
@@ -148,9 +152,9 @@ impl Load for Pairs<'_> {
     }
 
     #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal> {
-        let Some(&[key, user]) = terms::tuple::<L>(env, item) else {
-            return Err(refusal::item(item.in_env(env), Self::ITEM));
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        let Some(&[key, user]) = decode::tuple::<L>(env, item) else {
+            return Err(bad_argument::item(item.in_env(env), Self::ITEM));
         };
         let (user, length) = sketch::coupon::<L>(env, user, self.reach.secret())?;
         self.hashed += length;
@@ -170,8 +174,8 @@ fn with_users<'a, R>(
     env: Env<'a>,
     table: &Table,
     key: Raw<'a>,
-    act: impl FnOnce(&mut Users<'_>) -> Result<R, Refusal>,
-) -> Result<R, Refusal> {
+    act: impl FnOnce(&mut Users<'_>) -> Result<R, BadArgument>,
+) -> Result<R, BadArgument> {
     table.with_key(env, key, |key| {
         let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
             Added::Row => 0,
@@ -183,7 +187,7 @@ fn with_users<'a, R>(
 
 #[rustler::nif]
 fn reach_new<'a>(env: Env<'a>, precision: u8, max_keys: usize, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
-    let reach = Reach::new(precision, max_keys, sketch::secret(secret)).map_err(Refusal::from)?;
+    let reach = Reach::new(precision, max_keys, sketch::secret(secret)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(reach, Owner::nobody("AdTally.Reach"))))
 }
 
@@ -262,7 +266,7 @@ fn reach_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Ter
     let mut rows = walk.0.lock();
     let more = rows.as_mut().is_some_and(|rows| {
         rows.walk(|key, sketch| {
-            let row = (args::key_term(env, key), sketch::term(env, sketch)).encode(env);
+            let row = (encode::key(env, key), sketch::term(env, sketch)).encode(env);
             // A row of coupons takes about as long as one of counters; kilobytes of registers are copied one by one.
             let cost = 1 + sketch.registers().map_or(0, |registers| registers.len() / 128);
             shown.push(row, cost)

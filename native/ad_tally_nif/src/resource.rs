@@ -21,9 +21,8 @@ use rustler::sys::{
 };
 use rustler::{Env, Term};
 
+use crate::decode::{BadArgument, Raw, bad_argument};
 use crate::owner::Owner;
-use crate::refusal::{self, Refusal};
-use crate::terms::Raw;
 
 /// The VM's pointer to a resource type, null until the library is loaded.
 pub struct Kind(AtomicPtr<ErlNifResourceType>);
@@ -171,7 +170,7 @@ unsafe impl<T: Resource> Sync for Kept<T> {}
 
 impl<T: Resource> Kept<T> {
     /// In the resource that a term refers to.
-    pub fn of(term: Term<'_>) -> Result<Self, Refusal> {
+    pub fn of(term: Term<'_>) -> Result<Self, BadArgument> {
         let value = NonNull::from(expect::<T>(term)?);
         // SAFETY: it lies in the resource, which the term keeps alive until this one does as well.
         unsafe { enif_keep_resource(value.as_ptr().cast()) };
@@ -198,20 +197,20 @@ impl<T: Resource> Drop for Kept<T> {
 
 /// The value a term refers to, or what is raised if it is no reference to one of that type, or its owner has ended.
 #[inline(always)]
-pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, Refusal> {
+pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {
     let value = of_type::<T>(env, term)?;
     match value.owner() {
-        Some(owner) if owner.has_ended() => Err(owner.refusal(env)),
+        Some(owner) if owner.has_ended() => Err(owner.not_running(env)),
         _ => Ok(value),
     }
 }
 
 /// The same, whatever became of its owner.
 #[inline(always)]
-pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, Refusal> {
+pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {
     // Relaxed: the kind is written before the VM lets any process call into the library.
     let kind = T::kind().0.load(Relaxed);
-    let object = object(env, term, kind).ok_or_else(|| refusal::not_a(T::DESCRIPTION, term.in_env(env)))?;
+    let object = object(env, term, kind).ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, term.in_env(env)))?;
     // SAFETY: it is an object of this kind, so `make` wrote a `T` there. The term keeps it alive, and the term lives as
     // long as its environment, whose lifetime the reference has.
     Ok(unsafe { object.cast::<T>().as_ref() })
@@ -227,6 +226,6 @@ fn object<'a>(env: Env<'a>, term: Raw<'a>, kind: *const ErlNifResourceType) -> O
 }
 
 /// The same of a term that has its environment with it.
-pub fn expect<T: Resource>(term: Term<'_>) -> Result<&T, Refusal> {
+pub fn expect<T: Resource>(term: Term<'_>) -> Result<&T, BadArgument> {
     read(term.get_env(), term.into())
 }

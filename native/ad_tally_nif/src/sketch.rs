@@ -10,13 +10,12 @@ use ad_tally_core::{Coupon, Secret, Sketch};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
-use crate::args;
 use crate::atoms;
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument};
+use crate::encode;
 use crate::hot::Index;
-use crate::refusal::{self, Refusal};
 use crate::resource::{self, resource};
 use crate::steps::{self, Load};
-use crate::terms::{self, Layout, Raw};
 
 /// A sketch in the making, that only the process which began it has.
 pub struct Builder {
@@ -34,21 +33,21 @@ resource!(Uniting, c"sketch_uniting", "a union of sketches in the making");
 pub fn term<'a>(env: Env<'a>, sketch: &Sketch) -> Term<'a> {
     let pairs = [
         (atoms::__struct__(), atoms::sketch().encode(env)),
-        (atoms::bytes(), args::binary_term(env, &sketch.to_bytes())),
+        (atoms::bytes(), encode::binary(env, &sketch.to_bytes())),
         (atoms::secret_check(), sketch.secret_check().encode(env)),
     ];
     Term::map_from_pairs(env, &pairs).unwrap_or_else(|_| unreachable!("the keys are distinct"))
 }
 
 /// The sketch that a struct is.
-pub fn read(term: Term<'_>) -> Result<Sketch, Refusal> {
-    let field = |name: rustler::Atom| term.map_get(name).map_err(|_| refusal::sketch(term, None));
-    let bytes: Binary<'_> = field(atoms::bytes())?.decode().map_err(|_| refusal::sketch(term, None))?;
-    let check: Option<u64> = field(atoms::secret_check())?.decode().map_err(|_| refusal::sketch(term, None))?;
+pub fn read(term: Term<'_>) -> Result<Sketch, BadArgument> {
+    let field = |name: rustler::Atom| term.map_get(name).map_err(|_| bad_argument::sketch(term, None));
+    let bytes: Binary<'_> = field(atoms::bytes())?.decode().map_err(|_| bad_argument::sketch(term, None))?;
+    let check: Option<u64> = field(atoms::secret_check())?.decode().map_err(|_| bad_argument::sketch(term, None))?;
     if field(atoms::__struct__())? != atoms::sketch().to_term(term.get_env()) {
-        return Err(refusal::sketch(term, None));
+        return Err(bad_argument::sketch(term, None));
     }
-    let sketch = Sketch::from_bytes(&bytes).map_err(|error| refusal::sketch(term, Some(error)))?;
+    let sketch = Sketch::from_bytes(&bytes).map_err(|error| bad_argument::sketch(term, Some(error)))?;
     Ok(sketch.with_secret_check(check))
 }
 
@@ -64,17 +63,21 @@ pub const MOST_HASHED: usize = 1 << 18;
 
 /// The coupon of a user, and how many bytes were hashed for it.
 #[inline(always)]
-pub fn coupon<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Result<(Coupon, usize), Refusal> {
-    coupon_if_any::<L>(env, user, secret).ok_or_else(|| refusal::user(user.in_env(env)))
+pub fn coupon<'a, L: Layout>(
+    env: Env<'a>,
+    user: Raw<'a>,
+    secret: Option<&Secret>,
+) -> Result<(Coupon, usize), BadArgument> {
+    coupon_if_any::<L>(env, user, secret).ok_or_else(|| bad_argument::user(user.in_env(env)))
 }
 
 /// The same of what may be no user.
 #[inline(always)]
 pub fn coupon_if_any<'a, L: Layout>(env: Env<'a>, user: Raw<'a>, secret: Option<&Secret>) -> Option<(Coupon, usize)> {
-    if let Some(bits) = terms::bits::<L>(env, user) {
+    if let Some(bits) = decode::bits::<L>(env, user) {
         return Some((Coupon::of_integer(bits, secret), size_of::<u64>()));
     }
-    let bytes = terms::binary::<L>(env, user).filter(|bytes| (1..=LONGEST_USER).contains(&bytes.len()))?;
+    let bytes = decode::binary::<L>(env, user).filter(|bytes| (1..=LONGEST_USER).contains(&bytes.len()))?;
     Some((Coupon::of_bytes(bytes, secret), bytes.len()))
 }
 
@@ -128,7 +131,7 @@ impl Load for Users<'_> {
     }
 
     #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, user: Raw<'a>) -> Result<(), Refusal> {
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, user: Raw<'a>) -> Result<(), BadArgument> {
         let (coupon, length) = coupon::<L>(env, user, self.secret)?;
         self.coupons.push(coupon);
         self.hashed += length;
@@ -146,7 +149,7 @@ impl Load for Users<'_> {
 #[rustler::nif]
 fn sketch_new<'a>(env: Env<'a>, precision: u8, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
     let secret = self::secret(secret);
-    let sketch = Sketch::new(precision, secret.as_ref().map(Secret::check)).map_err(Refusal::from)?;
+    let sketch = Sketch::new(precision, secret.as_ref().map(Secret::check)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Builder { sketch: Mutex::new(sketch), secret }))
 }
 
@@ -165,7 +168,7 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>, from
 /// Begins a union with the first sketch of a list.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn sketch_unite<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
-    let first = read(sketch).map_err(|refusal| refusal.at_index(0))?;
+    let first = read(sketch).map_err(|error| error.at_index(0))?;
     Ok(resource::make(env, Uniting(Mutex::new(Union::new(&first)))))
 }
 
@@ -176,27 +179,27 @@ fn sketch_unite_some<'a>(env: Env<'a>, union: Term<'a>, sketches: Term<'a>, from
     let union: &Uniting = resource::expect(union)?;
     let mut union = union.0.lock();
     let rest = steps::each(env, sketches, Index(from), "AdTally.Sketch struct", |sketch, index| {
-        let sketch = read(sketch).map_err(|refusal| refusal.at_index(index))?;
+        let sketch = read(sketch).map_err(|error| error.at_index(index))?;
         union.merge(&sketch).map_err(Fault::Different)
     });
     match rest {
         Ok(rest) => Ok(rest.encode(env)),
         Err(Fault::Different(error)) => Ok(merge_error(env, &error)),
-        Err(Fault::Refused(refusal)) => Err(refusal.into()),
+        Err(Fault::Refused(error)) => Err(error.into()),
     }
 }
 
 /// Why a union ends before its last sketch.
 enum Fault {
     /// The sketch is none.
-    Refused(Refusal),
+    Refused(BadArgument),
     /// It is one that does not unite with those before it.
     Different(MergeError),
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<BadArgument> for Fault {
+    fn from(error: BadArgument) -> Self {
+        Self::Refused(error)
     }
 }
 

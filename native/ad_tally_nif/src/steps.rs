@@ -11,11 +11,15 @@ use ad_tally_core::{Added, Batch, HashedKey, Seed};
 use rustler::sys::enif_make_list_cell;
 use rustler::{Encoder, Env, Term};
 
-use crate::args::{self, KeyFault, Place};
 use crate::atoms;
+use crate::decode::{
+    self, BadArgument, Layout, Raw, bad_argument,
+    bad_argument::KeyFault,
+    keys::{self, Place},
+    with_layout,
+};
+use crate::encode;
 use crate::hot::Index;
-use crate::refusal::{self, Refusal};
-use crate::terms::{self, Layout, Raw, with_layout};
 
 /// How long a call may work before it hands the rest back. A quarter of the millisecond that no call may take: what is
 /// done between two looks at the clock, and first touches of fresh memory, come on top.
@@ -69,7 +73,7 @@ pub trait Load {
     fn is_full(&self) -> bool;
 
     /// Reads an item.
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), Refusal>;
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument>;
 
     /// Applies its items in turn, for as long as `go_on` says so, which is asked now and then: how many were applied. What
     /// became of those is added to `outcome`.
@@ -90,10 +94,10 @@ pub fn push<'a, L: Layout, T: Copy>(
     seed: &Seed,
     key: Raw<'a>,
     item: T,
-) -> Result<(), Refusal> {
+) -> Result<(), BadArgument> {
     let mut words = 0;
     loop {
-        match args::write_key::<L, Place>(env, batch.room(words), seed, key) {
+        match keys::write_key::<L, Place>(env, batch.room(words), seed, key) {
             Ok(HashedKey { hash, words }) => {
                 let length = words.len();
                 // SAFETY: the key was written at the start of the room just now.
@@ -101,7 +105,7 @@ pub fn push<'a, L: Layout, T: Copy>(
                 return Ok(());
             }
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(key.in_env(env), fault)),
+            Err(fault) => return Err(bad_argument::key(key.in_env(env), fault)),
         }
     }
 }
@@ -109,7 +113,7 @@ pub fn push<'a, L: Layout, T: Copy>(
 /// Applies a list that one call can read: in short what became of it, or the rest of it, if time was up before all were applied,
 /// and what became of the others. `:many` for a longer list, and nothing is applied.
 #[inline(always)]
-pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, Refusal> {
+pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, BadArgument> {
     if read(env, items.into(), Some(0), load)?.is_some() {
         return Ok(atoms::many().to_term(env));
     }
@@ -126,7 +130,7 @@ pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resul
     if applied < load.len() {
         return Ok((skip(env, items, applied), outcome.term(env)).encode(env));
     }
-    Ok(outcome.short_term(env).unwrap_or_else(|| (terms::list(env, &[]), outcome.term(env)).encode(env)))
+    Ok(outcome.short_term(env).unwrap_or_else(|| (encode::list(env, &[]), outcome.term(env)).encode(env)))
 }
 
 /// Looks whether the items of a long list are right, as far as time permits: the rest of the list, and the index of that,
@@ -136,12 +140,12 @@ pub fn check_some<'a>(
     items: Term<'a>,
     Index(from): Index,
     load: &mut impl Load,
-) -> Result<Term<'a>, Refusal> {
+) -> Result<Term<'a>, BadArgument> {
     let mut next = from;
     let rest = in_steps(env, items, |items, _end| {
         let rest = read(env, items.into(), Some(next), load)?;
         next += load.len();
-        Ok::<_, Refusal>(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
+        Ok::<_, BadArgument>(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
     })?;
     Ok((rest, next).encode(env))
 }
@@ -153,24 +157,24 @@ pub fn refused_some<'a, T: Load>(
     items: Term<'a>,
     from: Index,
     load: &mut T,
-) -> Result<Term<'a>, Refusal> {
+) -> Result<Term<'a>, BadArgument> {
     let mut refused = Vec::new();
     load.clear();
     let (rest, next) = each(env, items, from, T::ITEM, |item, index| {
         if load.is_full() {
             load.clear();
         }
-        if let Err(refusal) = with_layout!(L => load.read::<L>(env, item.into())) {
-            refused.push((index, refusal));
+        if let Err(error) = with_layout!(L => load.read::<L>(env, item.into())) {
+            refused.push((index, error));
         }
-        Ok::<_, Refusal>(())
+        Ok::<_, BadArgument>(())
     })?;
     Ok((rest, next, refused).encode(env))
 }
 
 /// Applies items of a long list that were looked at, as far as time permits: the rest of the list and what became of the
 /// others.
-pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, Refusal> {
+pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, BadArgument> {
     let (rest, _next, outcome) = add_from(env, items, None, load)?;
     Ok((rest, outcome.term(env)).encode(env))
 }
@@ -182,7 +186,7 @@ pub fn add_unchecked<'a>(
     items: Term<'a>,
     from: usize,
     load: &mut impl Load,
-) -> Result<Term<'a>, Refusal> {
+) -> Result<Term<'a>, BadArgument> {
     let (rest, next, _outcome) = add_from(env, items, Some(from), load)?;
     Ok((rest, next).encode(env))
 }
@@ -192,44 +196,44 @@ fn add_from<'a, T: Load>(
     items: Term<'a>,
     from: Option<usize>,
     load: &mut T,
-) -> Result<(Term<'a>, usize, T::Outcome), Refusal> {
+) -> Result<(Term<'a>, usize, T::Outcome), BadArgument> {
     let mut outcome = T::Outcome::default();
     let mut next = from.unwrap_or_default();
     let rest = in_steps(env, items, |items, end| {
         read(env, items.into(), from.map(|_| next), load)?;
         let applied = load.apply(&mut outcome, || Instant::now() < end);
         next += applied;
-        Ok::<_, Refusal>(skip(env, items, applied))
+        Ok::<_, BadArgument>(skip(env, items, applied))
     })?;
     Ok((rest, next, outcome))
 }
 
 /// Reads items until the load is full: the rest of the list, or `None` at its end. `from` is the index of the first item,
-/// where a refusal is to name one.
+/// where an error is to name one.
 fn read<'a, T: Load>(
     env: Env<'a>,
     items: Raw<'a>,
     from: Option<usize>,
     load: &mut T,
-) -> Result<Option<Raw<'a>>, Refusal> {
+) -> Result<Option<Raw<'a>>, BadArgument> {
     let read = with_layout!(L => read_in::<L, T>(env, items, load));
     read.map_err(|refused| refused.named(T::ITEM, from.map(|from| from + load.len())))
 }
 
 /// What a list could not be read further for.
 enum Refused<'a> {
-    Item(Refusal),
+    Item(BadArgument),
     /// It has this term instead of an item or its end.
     End(Term<'a>),
 }
 
 impl Refused<'_> {
     #[cold]
-    fn named(self, item: &str, index: Option<usize>) -> Refusal {
+    fn named(self, item: &str, index: Option<usize>) -> BadArgument {
         match (self, index) {
-            (Self::Item(refusal), Some(index)) => refusal.at_index(index),
-            (Self::Item(refusal), None) => refusal,
-            (Self::End(term), index) => refusal::list(term, item, index.unwrap_or_default()),
+            (Self::Item(error), Some(index)) => error.at_index(index),
+            (Self::Item(error), None) => error,
+            (Self::End(term), index) => bad_argument::list(term, item, index.unwrap_or_default()),
         }
     }
 }
@@ -243,14 +247,14 @@ fn read_in<'a, L: Layout, T: Load>(
 ) -> Result<Option<Raw<'a>>, Refused<'a>> {
     load.clear();
     while !load.is_full() {
-        let Some([item, rest]) = terms::list_cell::<L>(env, items) else {
-            let at_end = terms::is_empty_list::<L>(env, items);
+        let Some([item, rest]) = decode::list_cell::<L>(env, items) else {
+            let at_end = decode::is_empty_list::<L>(env, items);
             return if at_end { Ok(None) } else { Err(Refused::End(items.in_env(env))) };
         };
         load.read::<L>(env, item).map_err(Refused::Item)?;
         items = rest;
     }
-    Ok(if terms::is_empty_list::<L>(env, items) { None } else { Some(items) })
+    Ok(if decode::is_empty_list::<L>(env, items) { None } else { Some(items) })
 }
 
 /// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
@@ -261,7 +265,7 @@ fn in_steps<'a, E>(
 ) -> Result<Term<'a>, E> {
     let begin = Instant::now();
     let end = begin + TIME_LIMIT;
-    while !with_layout!(L => terms::is_empty_list::<L>(env, list.into())) && Instant::now() < end {
+    while !with_layout!(L => decode::is_empty_list::<L>(env, list.into())) && Instant::now() < end {
         list = step(list, end)?;
     }
     consume_timeslice(env, begin.elapsed());
@@ -270,7 +274,7 @@ fn in_steps<'a, E>(
 
 /// As [`in_steps`], an element a step, with its index, where `from` is that of the first one: the rest and the index of
 /// that. What is no proper list of `item` is refused.
-pub fn each<'a, E: From<Refusal>>(
+pub fn each<'a, E: From<BadArgument>>(
     env: Env<'a>,
     list: Term<'a>,
     Index(from): Index,
@@ -279,8 +283,8 @@ pub fn each<'a, E: From<Refusal>>(
 ) -> Result<(Term<'a>, usize), E> {
     let mut next = from;
     let rest = in_steps(env, list, |list, _end| {
-        let cell = with_layout!(L => terms::list_cell::<L>(env, list.into()));
-        let [element, rest] = cell.ok_or_else(|| refusal::list(list, item, next))?;
+        let cell = with_layout!(L => decode::list_cell::<L>(env, list.into()));
+        let [element, rest] = cell.ok_or_else(|| bad_argument::list(list, item, next))?;
         act(element.in_env(env), next)?;
         next += 1;
         Ok::<_, E>(rest.in_env(env))
@@ -290,7 +294,7 @@ pub fn each<'a, E: From<Refusal>>(
 
 /// The list without its first elements, of which there are at least `count`.
 fn skip<'a>(env: Env<'a>, list: Term<'a>, count: usize) -> Term<'a> {
-    let rest = |list, _| with_layout!(L => terms::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
+    let rest = |list, _| with_layout!(L => decode::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
     (0..count).fold(Raw::from(list), rest).in_env(env)
 }
 

@@ -3,17 +3,17 @@
 //! It is raised from here, complete, because an Elixir clause that waits for the result in order to raise costs every
 //! call 5 ns (the call to the NIF is then no tail call), and these messages cost nothing until they are needed.
 
+use ad_tally_core::Error;
 use rustler::sys::{ErlNifTerm, enif_raise_exception};
 use rustler::{Encoder, Env, Term};
 
-use crate::args::KeyFault;
+use super::shown::shown;
 use crate::atoms;
-use crate::shown::shown;
 
 /// Why a call was refused: the message of the error.
-pub struct Refusal(String);
+pub struct BadArgument(String);
 
-impl Refusal {
+impl BadArgument {
     /// The message of the error.
     pub fn message(&self) -> &str {
         &self.0
@@ -33,14 +33,32 @@ impl Refusal {
     }
 }
 
-/// What is raised by a function that `#[rustler::nif]` declares.
-impl From<Refusal> for rustler::Error {
-    fn from(refusal: Refusal) -> Self {
-        rustler::Error::RaiseTerm(Box::new(refusal))
+/// Why a term is not a key.
+pub enum KeyFault {
+    /// It, or an element of it, is of another type.
+    Type,
+    /// It is too long somewhere.
+    Length(Error),
+    /// The room was too small.
+    Room(usize),
+    /// It, or an element of it, is `nil` or `""` where that says nothing: why not.
+    Empty(&'static str),
+}
+
+impl From<Error> for KeyFault {
+    fn from(error: Error) -> Self {
+        Self::Length(error)
     }
 }
 
-impl Encoder for Refusal {
+/// What is raised by a function that `#[rustler::nif]` declares.
+impl From<BadArgument> for rustler::Error {
+    fn from(error: BadArgument) -> Self {
+        rustler::Error::RaiseTerm(Box::new(error))
+    }
+}
+
+impl Encoder for BadArgument {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         exception(env, atoms::argument_error(), &self.0)
     }
@@ -57,8 +75,8 @@ fn exception<'a>(env: Env<'a>, module: rustler::Atom, message: &str) -> Term<'a>
 
 /// Raises it in the calling process.
 #[cold]
-pub fn raise(env: Env<'_>, refusal: &Refusal) -> ErlNifTerm {
-    let reason = refusal.encode(env).as_c_arg();
+pub fn raise(env: Env<'_>, error: &BadArgument) -> ErlNifTerm {
+    let reason = error.encode(env).as_c_arg();
     // SAFETY: the reason is of this environment, and what is returned goes back to the VM at once.
     unsafe { enif_raise_exception(env.as_c_arg(), reason) }
 }
@@ -73,15 +91,15 @@ pub fn raise_panic(env: Env<'_>, message: &str) -> ErlNifTerm {
 
 /// The argument is not a reference to the right kind of thing.
 #[cold]
-pub fn not_a(description: &str, term: Term<'_>) -> Refusal {
-    Refusal(format!("expected {description}, got: {}", shown(term)))
+pub fn not_a(description: &str, term: Term<'_>) -> BadArgument {
+    BadArgument(format!("expected {description}, got: {}", shown(term)))
 }
 
 /// The process of that name has ended, or there never was one. `AdTally.Named` has the same words.
 #[cold]
-pub fn not_running(module: &str, name: Term<'_>) -> Refusal {
+pub fn not_running(module: &str, name: Term<'_>) -> BadArgument {
     let name = shown(name);
-    Refusal(format!(
+    BadArgument(format!(
         "there is no {module} named {name} that runs: start it under a supervisor, before what uses it; if it has \
          crashed or was stopped, try again once it runs again"
     ))
@@ -89,29 +107,29 @@ pub fn not_running(module: &str, name: Term<'_>) -> Refusal {
 
 /// A meter is called by a name.
 #[cold]
-pub fn no_meter(name: Term<'_>) -> Refusal {
+pub fn no_meter(name: Term<'_>) -> BadArgument {
     if name.is_atom() {
         return not_running("AdTally.Meter", name);
     }
-    Refusal(format!("expected the name of an AdTally.Meter, an atom, got: {}", shown(name)))
+    BadArgument(format!("expected the name of an AdTally.Meter, an atom, got: {}", shown(name)))
 }
 
 /// The amount is no 64-bit integer.
 #[cold]
-pub fn amount(term: Term<'_>) -> Refusal {
-    Refusal(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", shown(term)))
+pub fn amount(term: Term<'_>) -> BadArgument {
+    BadArgument(format!("an amount is an integer of 64 bits (-2^63 to 2^63 - 1), got: {}", shown(term)))
 }
 
 /// The term is no time.
 #[cold]
-pub fn time(term: Term<'_>) -> Refusal {
-    Refusal(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", shown(term)))
+pub fn time(term: Term<'_>) -> BadArgument {
+    BadArgument(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", shown(term)))
 }
 
 /// The term is no user.
 #[cold]
-pub fn user(term: Term<'_>) -> Refusal {
-    Refusal(format!(
+pub fn user(term: Term<'_>) -> BadArgument {
+    BadArgument(format!(
         "a user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65536 bytes, got: {}",
         shown(term)
     ))
@@ -119,20 +137,20 @@ pub fn user(term: Term<'_>) -> Refusal {
 
 /// The term is no sketch.
 #[cold]
-pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -> Refusal {
+pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -> BadArgument {
     let why = why.map(|error| format!(" (its bytes are none: {error})")).unwrap_or_default();
-    Refusal(format!("expected an AdTally.Sketch, got: {}{why}", shown(term)))
+    BadArgument(format!("expected an AdTally.Sketch, got: {}{why}", shown(term)))
 }
 
 /// The term is no key.
 #[cold]
-pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
+pub fn key(term: Term<'_>, fault: KeyFault) -> BadArgument {
     let why = match fault {
-        KeyFault::Empty(why) => return Refusal(format!("{why}, got: {}", shown(term))),
+        KeyFault::Empty(why) => return BadArgument(format!("{why}, got: {}", shown(term))),
         KeyFault::Length(error) => format!(" ({error})"),
         KeyFault::Type | KeyFault::Room(_) => String::new(),
     };
-    Refusal(format!(
+    BadArgument(format!(
         "a key is an integer of 64 bits, a binary of at most 65536 bytes, an atom, or a tuple of one to eight of \
          those, got: {}{why}",
         shown(term)
@@ -141,45 +159,45 @@ pub fn key(term: Term<'_>, fault: KeyFault) -> Refusal {
 
 /// The dimensions are no tuple of as many.
 #[cold]
-pub fn dimensions(term: Term<'_>, arity: usize) -> Refusal {
-    Refusal(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", shown(term)))
+pub fn dimensions(term: Term<'_>, arity: usize) -> BadArgument {
+    BadArgument(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", shown(term)))
 }
 
 /// The metrics are no list of names and amounts.
 #[cold]
-pub fn metrics(term: Term<'_>, most: usize) -> Refusal {
-    Refusal(format!("expected a keyword list of at most {most} metrics and amounts, got: {}", shown(term)))
+pub fn metrics(term: Term<'_>, most: usize) -> BadArgument {
+    BadArgument(format!("expected a keyword list of at most {most} metrics and amounts, got: {}", shown(term)))
 }
 
 /// The metric is none of the table's.
 #[cold]
-pub fn metric<'a>(term: Term<'a>, known: impl Iterator<Item = Term<'a>>) -> Refusal {
+pub fn metric<'a>(term: Term<'a>, known: impl Iterator<Item = Term<'a>>) -> BadArgument {
     let known: Vec<String> = known.map(shown).collect();
-    Refusal(format!("unknown metric {}, the table has: {}", shown(term), known.join(", ")))
+    BadArgument(format!("unknown metric {}, the table has: {}", shown(term), known.join(", ")))
 }
 
 /// An element of a list is not what it should be.
 #[cold]
-pub fn item(term: Term<'_>, expected: &str) -> Refusal {
-    Refusal(format!("expected a {expected}, got: {}", shown(term)))
+pub fn item(term: Term<'_>, expected: &str) -> BadArgument {
+    BadArgument(format!("expected a {expected}, got: {}", shown(term)))
 }
 
 /// The argument is not a proper list: after so many elements it has this term instead of an element or its end.
 #[cold]
-pub fn list(term: Term<'_>, item: &str, elements: usize) -> Refusal {
-    let refusal = Refusal(format!("expected a proper list of {item}s, got: {}", shown(term)));
-    if elements == 0 { refusal } else { refusal.after(elements) }
+pub fn list(term: Term<'_>, item: &str, elements: usize) -> BadArgument {
+    let error = BadArgument(format!("expected a proper list of {item}s, got: {}", shown(term)));
+    if elements == 0 { error } else { error.after(elements) }
 }
 
 /// There are many more rules than the most.
 #[cold]
-pub fn rules(most: usize) -> Refusal {
-    Refusal(format!("one to {most} rules are asked together, not more than {}", most + 1))
+pub fn rules(most: usize) -> BadArgument {
+    BadArgument(format!("one to {most} rules are asked together, not more than {}", most + 1))
 }
 
 /// An argument that the core refused.
-impl From<ad_tally_core::Error> for Refusal {
-    fn from(error: ad_tally_core::Error) -> Self {
+impl From<Error> for BadArgument {
+    fn from(error: Error) -> Self {
         Self(error.to_string())
     }
 }

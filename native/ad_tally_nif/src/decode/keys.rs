@@ -1,33 +1,15 @@
-//! Keys and amounts to Rust and back.
+//! Keys: terms to their canonical words and hash.
 
 use std::mem::MaybeUninit;
 use std::ptr;
 
 use ad_tally_core::key::{self, MAX_BYTES, SHORT_KEY_WORDS, Shortfall};
-use ad_tally_core::{Element, Error, HashedKey, KeyRef, KeyWriter, Seed};
-use rustler::sys::{enif_make_new_binary, enif_make_tuple_from_array};
-use rustler::{Encoder, Env, Term};
+use ad_tally_core::{Error, HashedKey, KeyWriter, Seed};
+use rustler::Env;
 
-use crate::refusal::{self, Refusal};
-use crate::terms::{self, Layout, Raw, from_word, with_layout};
-
-/// Why a term is not a key.
-pub enum KeyFault {
-    /// It, or an element of it, is of another type.
-    Type,
-    /// It is too long somewhere.
-    Length(Error),
-    /// The room was too small.
-    Room(usize),
-    /// It, or an element of it, is `nil` or `""` where that says nothing: why not.
-    Empty(&'static str),
-}
-
-impl From<Error> for KeyFault {
-    fn from(error: Error) -> Self {
-        Self::Length(error)
-    }
-}
+use super::bad_argument::{self, BadArgument, KeyFault};
+use super::layout::{Layout, Raw, with_layout};
+use super::read;
 
 /// What a key is for.
 pub trait Role {
@@ -83,7 +65,7 @@ impl<'p, 'a> Parts<'p, 'a> {
 
     #[inline(always)]
     fn of<L: Layout>(env: Env<'a>, term: &'p Raw<'a>) -> Self {
-        match terms::tuple::<L>(env, *term) {
+        match read::tuple::<L>(env, *term) {
             Some(elements) => Self::of_tuple(elements),
             None => Self { elements: std::slice::from_ref(term), is_tuple: false },
         }
@@ -135,25 +117,25 @@ pub fn write_short_key<'a, L: Layout, R: Role>(
     let room = room.first_chunk_mut::<SHORT_KEY_WORDS>()?;
     let mut writer = parts.begin(room, seed).ok()?;
     for element in parts.elements {
-        if let Some(value) = terms::small::<L>(*element) {
+        if let Some(value) = read::small::<L>(*element) {
             writer.integer(value);
-        } else if let Some(bytes) = terms::short_binary_words::<L>(*element) {
+        } else if let Some(bytes) = read::short_binary_words::<L>(*element) {
             if R::refuses(|| bytes.is_empty()) || !writer.short_words(bytes) {
                 return None;
             }
-        } else if terms::is_atom::<L>(env, *element) {
-            if R::refuses(|| terms::is_nil(*element)) {
+        } else if read::is_atom::<L>(env, *element) {
+            if R::refuses(|| read::is_nil(*element)) {
                 return None;
             }
             writer.symbol(element.word());
-        } else if let Some(value) = terms::large::<L>(*element) {
+        } else if let Some(value) = read::large::<L>(*element) {
             writer.integer(value);
-        } else if let Some(bytes) = terms::binary::<L>(env, *element) {
+        } else if let Some(bytes) = read::binary::<L>(env, *element) {
             if R::refuses(|| bytes.is_empty()) || !writer.short_bytes(bytes) {
                 return None;
             }
         } else {
-            writer.integer(terms::integer::<L>(env, *element)?);
+            writer.integer(read::integer::<L>(env, *element)?);
         }
     }
     let key = writer.finish();
@@ -172,15 +154,15 @@ pub fn write_any_key<'r, 'a, L: Layout, R: Role>(
     let mut writer = parts.begin(room, seed)?;
     for element in parts.elements {
         if let Some(why) = R::NO_EMPTY
-            && (terms::is_nil(*element) || terms::binary::<L>(env, *element).is_some_and(<[u8]>::is_empty))
+            && (read::is_nil(*element) || read::binary::<L>(env, *element).is_some_and(<[u8]>::is_empty))
         {
             return Err(KeyFault::Empty(why));
         }
-        if let Some(value) = terms::integer::<L>(env, *element) {
+        if let Some(value) = read::integer::<L>(env, *element) {
             writer.integer(value);
-        } else if let Some(bytes) = terms::binary::<L>(env, *element) {
+        } else if let Some(bytes) = read::binary::<L>(env, *element) {
             writer.bytes(bytes)?.map_err(|Shortfall(words)| KeyFault::Room(words))?;
-        } else if terms::is_atom::<L>(env, *element) {
+        } else if read::is_atom::<L>(env, *element) {
             writer.symbol(element.word());
         } else {
             return Err(KeyFault::Type);
@@ -196,7 +178,7 @@ pub fn with_key<'a, T>(
     seed: &Seed,
     term: Raw<'a>,
     act: impl FnOnce(HashedKey<'_>) -> T,
-) -> Result<T, Refusal> {
+) -> Result<T, BadArgument> {
     with_key_of::<Place, T>(env, seed, term, act)
 }
 
@@ -206,24 +188,24 @@ fn with_key_of<'a, R: Role, T>(
     seed: &Seed,
     term: Raw<'a>,
     act: impl FnOnce(HashedKey<'_>) -> T,
-) -> Result<T, Refusal> {
+) -> Result<T, BadArgument> {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
     match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
         Ok(key) => Ok(act(key)),
         Err(KeyFault::Room(words)) => with_long_key::<R, T>(env, seed, term, words, act),
-        Err(fault) => Err(refusal::key(term.in_env(env), fault)),
+        Err(fault) => Err(bad_argument::key(term.in_env(env), fault)),
     }
 }
 
 /// The hash of a key.
 #[inline(always)]
-pub fn hash<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+pub fn hash<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
     with_layout!(L => hash_laid_out::<L, R>(env, seed, term))
 }
 
 /// The same where the layout of terms was asked for already.
 #[inline(always)]
-pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, Refusal> {
+pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
     match hash_short::<L, R>(seed, term) {
         Some(hash) => Ok(hash),
         None => hash_and_words::<R>(env, seed, term).map(|(hash, _words)| hash),
@@ -233,19 +215,19 @@ pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Ra
 /// Of what ids mostly are: an integer or some bytes that lie where their term does, as those of a UUID do.
 #[inline(always)]
 pub fn hash_short<L: Layout, R: Role>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
-    if let Some(value) = terms::small::<L>(term) {
+    if let Some(value) = read::small::<L>(term) {
         return Some(key::hash_integer(seed, value));
     }
-    let bytes = terms::short_binary::<L>(term)?;
+    let bytes = read::short_binary::<L>(term)?;
     (!R::refuses(|| bytes.is_empty())).then(|| key::hash_bytes(seed, bytes))
 }
 
 /// The hash of any key, and how many words were hashed for it.
 #[inline(never)]
-pub fn hash_and_words<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), Refusal> {
-    match with_layout!(L => terms::binary::<L>(env, term)) {
+pub fn hash_and_words<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), BadArgument> {
+    match with_layout!(L => read::binary::<L>(env, term)) {
         Some(bytes) if bytes.len() > MAX_BYTES => {
-            Err(refusal::key(term.in_env(env), Error::BinaryLength(bytes.len()).into()))
+            Err(bad_argument::key(term.in_env(env), Error::BinaryLength(bytes.len()).into()))
         }
         // It is refused below.
         Some(bytes) if !R::refuses(|| bytes.is_empty()) => {
@@ -263,63 +245,13 @@ fn with_long_key<'a, R: Role, T>(
     term: Raw<'a>,
     mut words: usize,
     act: impl FnOnce(HashedKey<'_>) -> T,
-) -> Result<T, Refusal> {
+) -> Result<T, BadArgument> {
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
         match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
             Ok(key) => return Ok(act(key)),
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(refusal::key(term.in_env(env), fault)),
+            Err(fault) => return Err(bad_argument::key(term.in_env(env), fault)),
         }
-    }
-}
-
-/// The term that a key was made from.
-pub fn key_term<'a>(env: Env<'a>, key: KeyRef<'_>) -> Term<'a> {
-    let mut elements = key.elements().map(|element| element_term(env, element));
-    if key.arity().is_none() {
-        return elements.next().unwrap_or_else(|| unreachable!("a bare key has an element"));
-    }
-    let mut terms = [from_word(0); ad_tally_core::key::MAX_ARITY];
-    let mut arity = 0;
-    for element in elements {
-        terms[arity] = element.as_c_arg();
-        arity += 1;
-    }
-    // SAFETY: the terms are of this environment (atoms are of every one), `arity` of them.
-    unsafe { Term::new(env, enif_make_tuple_from_array(env.as_c_arg(), terms.as_ptr(), arity as u32)) }
-}
-
-/// The atom whose word this is.
-pub fn atom_term(env: Env<'_>, word: u64) -> Term<'_> {
-    // SAFETY: callers got the word from an atom's term. Atoms are never collected and belong to no environment, so it
-    // still is that atom's.
-    unsafe { Term::new(env, from_word(word)) }
-}
-
-fn element_term<'a>(env: Env<'a>, element: Element<'_>) -> Term<'a> {
-    match element {
-        Element::Integer(value) => value.encode(env),
-        Element::Bytes(bytes) => binary_term(env, bytes),
-        Element::Symbol(word) => atom_term(env, word),
-    }
-}
-
-/// A binary of those bytes.
-pub fn binary_term<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
-    let mut term = from_word(0);
-    // SAFETY: the VM allocates that many bytes and says where; nobody else sees them before the term is used.
-    unsafe {
-        let room = enif_make_new_binary(env.as_c_arg(), bytes.len(), &mut term);
-        ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len());
-        Term::new(env, term)
-    }
-}
-
-/// A total, as an integer of whatever size it needs.
-pub fn total(env: Env<'_>, total: i128) -> Term<'_> {
-    match i64::try_from(total) {
-        Ok(total) => total.encode(env),
-        Err(_) => total.encode(env),
     }
 }

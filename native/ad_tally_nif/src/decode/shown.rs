@@ -13,8 +13,9 @@ use std::fmt::Write;
 use rustler::types::map::MapIterator;
 use rustler::{Atom, Encoder, Env, Term};
 
+use super::layout::{Raw, Unknown};
+use super::read;
 use crate::atoms::{__struct__, sketch};
-use crate::terms::{self, Raw, Unknown};
 
 /// Characters that a term takes at most in a message.
 const LINE: usize = 200;
@@ -100,7 +101,7 @@ impl Line {
         } else if term.is_number() {
             self.number(term);
         } else if term.is_binary() {
-            self.binary(terms::binary::<Unknown>(term.get_env(), term.into()).unwrap_or_default());
+            self.binary(read::binary::<Unknown>(term.get_env(), term.into()).unwrap_or_default());
         } else if term.is_pid() || term.is_port() || term.is_ref() || term.is_fun() {
             self.push(&running(term));
         } else if term.is_empty_list() {
@@ -108,7 +109,7 @@ impl Line {
         } else if depth > DEEPEST {
             self.push("...");
         } else if term.is_tuple() {
-            let elements = terms::tuple::<Unknown>(term.get_env(), term.into()).unwrap_or_default();
+            let elements = read::tuple::<Unknown>(term.get_env(), term.into()).unwrap_or_default();
             self.push("{");
             self.elements(term.get_env(), elements.iter().copied(), depth);
             self.push("}");
@@ -192,13 +193,13 @@ impl Line {
         }
         let mut rest = Raw::from(term);
         let next = |rest: &mut Raw<'a>| {
-            let [element, tail] = terms::list_cell::<Unknown>(env, *rest)?;
+            let [element, tail] = read::list_cell::<Unknown>(env, *rest)?;
             *rest = tail;
             Some(element)
         };
         let elements: Vec<Raw<'a>> = std::iter::from_fn(|| next(&mut rest)).take(MOST + 1).collect();
         let pair = |element: &Raw<'a>| {
-            let [key, value] = *terms::tuple_of::<Unknown, 2>(env, *element)?;
+            let [key, value] = *read::tuple_of::<Unknown, 2>(env, *element)?;
             Some((keyword(key.in_env(env))?, value))
         };
         self.push("[");
@@ -355,8 +356,8 @@ fn charlist(list: Term<'_>) -> Option<String> {
     let env = list.get_env();
     let mut rest = Raw::from(list);
     let mut text = String::new();
-    while let Some([element, tail]) = terms::list_cell::<Unknown>(env, rest) {
-        let character = terms::integer_by_call(env, element).filter(|code| (0x20..0x7F).contains(code))?;
+    while let Some([element, tail]) = read::list_cell::<Unknown>(env, rest) {
+        let character = read::integer_by_call(env, element).filter(|code| (0x20..0x7F).contains(code))?;
         if text.len() == MOST_CHARACTERS {
             return None;
         }
@@ -433,7 +434,7 @@ fn known_struct<'a>(of: Term<'a>, term: Term<'a>) -> Option<String> {
         return None;
     }
     let text = |name: Atom| {
-        let bytes = terms::binary::<Unknown>(env, field(name)?.into()).filter(|bytes| bytes.len() <= MOST_BYTES)?;
+        let bytes = read::binary::<Unknown>(env, field(name)?.into()).filter(|bytes| bytes.len() <= MOST_BYTES)?;
         std::str::from_utf8(bytes).ok()
     };
     let zone = text(fields::time_zone())?;

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustler::{Atom, Env};
 
+use super::layout::{Raw, word};
+use super::small_map::Shape;
 use crate::atoms;
-use crate::terms::{Raw, Shape, word};
 
 /// What an event is called in errors.
 pub const NAME: &str = "%AdTally.Event{} struct";

@@ -1,0 +1,129 @@
+//! Finds out, when the library is loaded, whether the VM lays terms out as `layout` has drawn it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustler::{Encoder, Env, NewBinary, Term};
+
+use super::layout::*;
+use super::read::{binary_by_call, list_cell_by_call, tuple_by_call};
+use crate::atoms;
+
+/// Finds out how the VM lays terms out.
+pub fn calibrate(env: Env<'_>) {
+    let known = smalls_match(env) && lists_and_tuples_match(env) && larges_match(env);
+    let layout = match known {
+        true if binaries_match::<Bytes>(env) && others_differ::<Bytes>(env) => Known::Bytes,
+        true if binaries_match::<Bits>(env) && others_differ::<Bits>(env) => Known::Bits,
+        _ => Known::Unknown,
+    };
+    EMPTY_LIST.store(word(Vec::<i64>::new().encode(env).as_c_arg()), Relaxed);
+    NIL.store(word(atoms::nil().as_c_arg()), Relaxed);
+    LAYOUT.store(layout as u8, Relaxed);
+}
+
+/// Has the VM's functions asked from now on, whatever the layout. `calibrate` takes it back.
+pub fn forget_layout() {
+    LAYOUT.store(Known::Unknown as u8, Relaxed);
+}
+
+/// Boxed terms that are neither tuples, short binaries nor small maps.
+pub(super) fn others(env: Env<'_>) -> [Term<'_>; 7] {
+    let large: Vec<(i64, i64)> = (0..40).map(|key| (key, key)).collect();
+    [
+        i64::MAX.encode(env),
+        i64::MIN.encode(env),
+        i128::MAX.encode(env),
+        1.5_f64.encode(env),
+        binary(env, &[0; LONGEST_SHORT_BINARY + 1]),
+        Term::map_from_pairs(env, &large).unwrap_or_else(|_| Term::map_new(env)),
+        env.make_ref().encode(env),
+    ]
+}
+
+fn smalls_match(env: Env<'_>) -> bool {
+    let largest = (1_i64 << 59) - 1;
+    let is_small = |value: i64| word(value.encode(env).as_c_arg()) == (value << SMALL_SHIFT) as u64 | SMALL;
+    (0..59).flat_map(|bit| [1 << bit, -(1 << bit), (1 << bit) - 1]).chain([largest, -largest - 1]).all(is_small)
+}
+
+/// Asked when tuples are known to match: then boxed terms are pointers with their mark.
+fn larges_match(env: Env<'_>) -> bool {
+    let matches = |value: i64| {
+        let term = Raw::from(value.encode(env)).word();
+        let header = if value < 0 { NEGATIVE } else { POSITIVE };
+        // SAFETY: the VM made the term on this environment's heap, and no integer beyond the small ones takes less than
+        // a header and a word there.
+        term & POINTER_MASK == BOXED
+            && unsafe { *((term - BOXED) as *const [u64; 2]) } == [header, value.unsigned_abs()]
+    };
+    (59..63).flat_map(|bit| [1 << bit, (1 << bit) + 1, -(1 << bit) - 1]).chain([i64::MAX, i64::MIN]).all(matches)
+}
+
+fn lists_and_tuples_match(env: Env<'_>) -> bool {
+    let elements: Vec<Term<'_>> = (0..16_i64).map(|number| number.encode(env)).collect();
+    let lists = (1..=elements.len()).all(|length| {
+        let list = Raw::from(elements[..length].encode(env));
+        let by_call = list_cell_by_call(env, list);
+        // The cell of a list that was just made is memory that may be read. Whether it lies there is the question.
+        list.word() & POINTER_MASK == LIST && {
+            // SAFETY: the VM made the list, and a pointer to its cell is what the word can only be: it points to
+            // memory of this environment.
+            let in_place = unsafe { *((list.word() - LIST) as *const [u64; 2]) };
+            in_place == <[u64; 2]>::from(by_call)
+        }
+    });
+    lists
+        && (1..=elements.len()).all(|arity| {
+            let tuple = Raw::from(rustler::types::tuple::make_tuple(env, &elements[..arity]));
+            let Some(by_call) = tuple_by_call(env, tuple) else { return false };
+            header(tuple, by_call.as_ptr().addr(), 1) == Some((arity as u64) << HEADER_SHIFT | TUPLE)
+        })
+}
+
+/// The header of a boxed term whose contents the VM says begin at `contents`, if that is `words` after the header.
+fn header(term: Raw<'_>, contents: usize, words: usize) -> Option<u64> {
+    let word = term.word();
+    let address = word.wrapping_sub(BOXED) as usize;
+    if word & POINTER_MASK != BOXED || address + words * size_of::<u64>() != contents {
+        return None;
+    }
+    // SAFETY: the contents are the VM's, and so are the words between the address the term itself names and those.
+    Some(unsafe { *(address as *const u64) })
+}
+
+fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
+    let matches = |length: usize| {
+        let bytes: Vec<u8> = (0..length as u8).collect();
+        let term = Raw::from(binary(env, &bytes));
+        let Some(by_call) = binary_by_call(env, term) else { return false };
+        let Some(header) = header(term, by_call.as_ptr().addr(), 2) else { return false };
+        // SAFETY: as in `header`: it lies between the two.
+        let size = unsafe { *((term.word() - BOXED) as *const u64).add(1) };
+        header & HEADER_MASK == L::SHORT_BINARY && size == (length as u64) << L::SIZE_SHIFT
+    };
+    (1..=LONGEST_SHORT_BINARY).all(matches)
+}
+
+/// Whether no term of another type looks like one that is read in place. Asked when the others are known to match.
+fn others_differ<L: Layout>(env: Env<'_>) -> bool {
+    let maps = [Term::map_new(env)];
+    let boxed_differ = others(env).into_iter().chain(maps).all(|term| {
+        let word = word(term.as_c_arg());
+        word & POINTER_MASK == BOXED && {
+            // SAFETY: the VM made the term on this environment's heap, and a word with the mark that tuples and
+            // binaries were seen to have is a pointer to there.
+            let kind = unsafe { *((word - BOXED) as *const u64) } & HEADER_MASK;
+            kind != TUPLE && kind != L::SHORT_BINARY
+        }
+    });
+    let immediates = [atoms::ok(), atoms::nil(), atoms::overflow()].map(|atom| word(atom.as_c_arg()));
+    let atoms_match = immediates.iter().all(|word| word & ATOM_MASK == ATOM);
+    let empty_list = word(Vec::<i64>::new().encode(env).as_c_arg());
+    boxed_differ && atoms_match && empty_list & IMMEDIATE_MASK == IMMEDIATE && empty_list & ATOM_MASK != ATOM
+}
+
+fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
+    let mut binary = NewBinary::new(env, bytes.len());
+    binary.as_mut_slice().copy_from_slice(bytes);
+    binary.into()
+}

@@ -1,0 +1,45 @@
+//! Terms to Rust values, and what is raised where they are none.
+//!
+//! From the bottom to the top:
+//!
+//! * `layout`: how the VM lays terms out
+//! * `read`: readers of integers, atoms, lists, tuples and binaries
+//! * `calibrate`: whether this VM has one of the layouts
+//! * `small_map`: maps of known keys
+//! * [`shown`]: terms as Elixir inspects them, in messages
+//! * [`bad_argument`]: what is raised for bad arguments
+//! * [`keys`]: keys, scopes, ids and users of caps
+//! * [`events`]: the struct `AdTally.Event`
+
+pub mod bad_argument;
+mod calibrate;
+pub mod events;
+pub mod keys;
+mod layout;
+mod read;
+pub mod shown;
+mod small_map;
+
+use rustler::Env;
+
+pub use bad_argument::BadArgument;
+pub(crate) use layout::with_layout;
+pub use layout::{Bits, Bytes, Known, Layout, Raw, Unknown, argument, from_u32, from_word, layout, word};
+pub use read::*;
+
+/// Finds out how the VM lays out terms and events.
+pub fn calibrate(env: Env<'_>) {
+    calibrate::calibrate(env);
+    events::calibrate(env);
+}
+
+/// Has the VM's functions asked from now on, whatever the layout. `calibrate` takes it back.
+pub fn forget_layout() {
+    calibrate::forget_layout();
+    events::forget_layout();
+}
+
+/// What is read in place: terms, events.
+pub fn in_place() -> (bool, bool) {
+    (layout::is_layout_known(), events::is_layout_known())
+}
