@@ -5,6 +5,7 @@
 //! * [`error`]: why a table could not be made; `memory`: zeroed lines from the system, and a thread that frees large tables
 //! * [`sync`]: hazard pointers, by which a structure is swapped while others write to it; counters that threads do not meet in
 //! * [`key`]: what is counted, as canonical words and their hash
+//! * [`codec`]: how what a table holds leaves it and comes in again, as frames
 //! * [`sketch`]: one sketch of users as a value, and its bytes
 //! * [`table`]: rows by key, and many lookups at once; `bucket`: what buckets of 64 bytes have in common
 //! * [`counters`]: keyed 64-bit counters; [`reach`]: keyed sketches; [`frequency_cap`]: how often a user may be shown
@@ -19,6 +20,8 @@
 compile_error!("AdTally needs a 64-bit little-endian target");
 
 mod bucket;
+#[cfg(not(loom))]
+pub mod codec;
 pub mod counters;
 pub mod frequency_cap;
 mod memory;

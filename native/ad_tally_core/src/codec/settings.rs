@@ -1,0 +1,308 @@
+//! What a frame tells of the table it came from: the options that it was made with, and its seed.
+//!
+//! ```text
+//! for every name of the kind, in the order of `names`:
+//!   u8         the name's number
+//!   the value  number   u64
+//!              flag     u8, 0 or 1
+//!              bytes    u8, how many; those
+//!              texts    u8, how many; for each u16, how many bytes; those, in UTF-8
+//!              pairs    u8, how many; for each u64, u64
+//! ```
+
+use super::{FrameError, Kind, Reader, Writer};
+
+/// The most bytes of all settings of a frame: sixteen names of 255 characters of four bytes, and the rest.
+pub const MAX_SETTINGS_BYTES: usize = 1 << 15;
+
+/// The name of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "they are the tables' options")]
+pub enum Name {
+    Seed = 1,
+    Metrics = 2,
+    MaxKeys = 3,
+    Precision = 4,
+    SecretCheck = 5,
+    Window = 6,
+    Capacity = 7,
+    FingerprintBits = 8,
+    MaxCapacity = 9,
+    Tiers = 10,
+    Lifetime = 11,
+    MaxAhead = 12,
+    Newest = 13,
+}
+
+/// The value of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Number(u64),
+    /// Whether something is so.
+    Flag(bool),
+    /// At most 255 bytes.
+    Bytes(Vec<u8>),
+    /// Names.
+    Texts(Vec<String>),
+    /// Granularities and horizons.
+    Pairs(Vec<(u64, u64)>),
+}
+
+/// A name and a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: Name,
+    /// Its value.
+    pub value: Value,
+}
+
+/// All settings of a table, in the order of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings(Vec<Setting>);
+
+impl Name {
+    /// The name, as an option of a table has it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Seed => "seed",
+            Self::Metrics => "metrics",
+            Self::MaxKeys => "max_keys",
+            Self::Precision => "precision",
+            Self::SecretCheck => "secret",
+            Self::Window => "window",
+            Self::Capacity => "capacity",
+            Self::FingerprintBits => "fingerprint_bits",
+            Self::MaxCapacity => "max_capacity",
+            Self::Tiers => "tiers",
+            Self::Lifetime => "lifetime",
+            Self::MaxAhead => "max_ahead",
+            Self::Newest => "newest",
+        }
+    }
+
+    /// Whether only a table of the same value takes the frame. Sizes may differ. The seed of keys does not matter to counters and
+    /// reach, whose frames have the keys themselves.
+    fn must_be_equal(self, kind: Kind) -> bool {
+        match self {
+            Self::MaxKeys | Self::Capacity | Self::MaxCapacity | Self::MaxAhead | Self::Newest => false,
+            Self::Seed => matches!(kind, Kind::Dedupe | Kind::FrequencyCap),
+            _ => true,
+        }
+    }
+}
+
+impl Kind {
+    /// The settings of a table of this kind, in the order in which they are written.
+    fn names(self) -> &'static [Name] {
+        match self {
+            Self::Counters => &[Name::Seed, Name::MaxKeys, Name::Metrics],
+            Self::Reach => &[Name::Seed, Name::MaxKeys, Name::Precision, Name::SecretCheck],
+            Self::Dedupe => &[Name::Seed, Name::Capacity, Name::Window, Name::FingerprintBits, Name::Newest],
+            Self::FrequencyCap => &[
+                Name::Seed,
+                Name::Capacity,
+                Name::MaxCapacity,
+                Name::Tiers,
+                Name::Lifetime,
+                Name::FingerprintBits,
+                Name::MaxAhead,
+                Name::Newest,
+            ],
+        }
+    }
+}
+
+impl Settings {
+    /// Those of a table.
+    ///
+    /// # Panics
+    /// If they are not those of the kind, in its order.
+    #[must_use]
+    pub fn new(kind: Kind, settings: impl IntoIterator<Item = (Name, Value)>) -> Self {
+        let settings: Vec<Setting> = settings.into_iter().map(|(name, value)| Setting { name, value }).collect();
+        assert!(settings.iter().map(|setting| &setting.name).eq(kind.names()));
+        Self(settings)
+    }
+
+    /// Each.
+    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.iter()
+    }
+
+    /// The value of a name, if it is a number.
+    #[must_use]
+    pub fn number(&self, name: Name) -> Option<u64> {
+        self.0.iter().find_map(|setting| match setting.value {
+            Value::Number(number) if setting.name == name => Some(number),
+            _ => None,
+        })
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        for Setting { name, value } in &self.0 {
+            writer.u8(*name as u8);
+            match value {
+                Value::Number(number) => writer.u64(*number),
+                Value::Flag(flag) => writer.u8(u8::from(*flag)),
+                Value::Bytes(bytes) => {
+                    writer.u8(length(bytes.len()));
+                    writer.bytes(bytes);
+                }
+                Value::Texts(texts) => {
+                    writer.u8(length(texts.len()));
+                    for text in texts {
+                        writer.u16(u16::try_from(text.len()).unwrap_or_else(|_| unreachable!("a name is shorter")));
+                        writer.bytes(text.as_bytes());
+                    }
+                }
+                Value::Pairs(pairs) => {
+                    writer.u8(length(pairs.len()));
+                    pairs.iter().for_each(|(one, other)| {
+                        writer.u64(*one);
+                        writer.u64(*other);
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn read(kind: Kind, reader: &mut Reader<'_>) -> Result<Self, FrameError> {
+        let read = |name: &Name| Ok(Setting { name: *name, value: read_setting(*name, reader)? });
+        let settings = kind.names().iter().map(read).collect::<Result<_, FrameError>>()?;
+        if !reader.is_empty() {
+            return Err(FrameError::new("settings", reader.at(), "longer than they are", "no more settings"));
+        }
+        Ok(Self(settings))
+    }
+
+    /// Whether a table with these takes a frame with others.
+    pub(super) fn check(&self, kind: Kind, frame: &Self, begin: usize) -> Result<(), FrameError> {
+        let mut at = begin;
+        for (own, other) in self.iter().zip(frame.iter()) {
+            if own.value != other.value && own.name.must_be_equal(kind) {
+                return Err(difference(own, other, at));
+            }
+            at += other.length();
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn difference(own: &Setting, other: &Setting, at: usize) -> FrameError {
+    let (found, expected) = match own.name {
+        // It stays unknown which.
+        Name::SecretCheck => match (&own.value, &other.value) {
+            (Value::Bytes(own), _) if own.is_empty() => ("one that the frame's users are hidden under", "none"),
+            (_, Value::Bytes(other)) if other.is_empty() => ("none", "the table's"),
+            _ => ("another one", "the table's"),
+        },
+        _ => return FrameError::new(own.name.text(), at, &other.value, format_args!("the table's, {}", own.value)),
+    };
+    FrameError::new(own.name.text(), at, found, expected)
+}
+
+impl Setting {
+    /// How many bytes it is written in.
+    fn length(&self) -> usize {
+        1 + match &self.value {
+            Value::Number(_) => 8,
+            Value::Flag(_) => 1,
+            Value::Bytes(bytes) => 1 + bytes.len(),
+            Value::Texts(texts) => 1 + texts.iter().map(|text| 2 + text.len()).sum::<usize>(),
+            Value::Pairs(pairs) => 1 + 16 * pairs.len(),
+        }
+    }
+}
+
+/// As Elixir would show it.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Bytes(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Texts(texts) => {
+                write!(f, "[{}]", texts.iter().map(|text| format!(":{text}")).collect::<Vec<_>>().join(", "))
+            }
+            Self::Pairs(pairs) => {
+                let pairs: Vec<String> = pairs.iter().map(|(one, other)| format!("{{{one}, {other}}}")).collect();
+                write!(f, "[{}]", pairs.join(", "))
+            }
+        }
+    }
+}
+
+fn length(length: usize) -> u8 {
+    u8::try_from(length).unwrap_or_else(|_| unreachable!("settings have at most 255 parts"))
+}
+
+/// Reads a setting of a name: what a value may be is checked here, so that a table can be made of it.
+fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError> {
+    let begin = reader.at();
+    let number = reader.u8(name.text())?;
+    if number != name as u8 {
+        let expected = format_args!("{}, the number of the setting {}", name as u8, name.text()).to_string();
+        return Err(FrameError::new("settings", begin, number, expected));
+    }
+    let field = name.text();
+    let at = reader.at();
+    match name {
+        Name::MaxKeys
+        | Name::Precision
+        | Name::Window
+        | Name::Capacity
+        | Name::FingerprintBits
+        | Name::MaxCapacity
+        | Name::MaxAhead
+        | Name::Newest => reader.u64(field).map(Value::Number),
+        Name::Lifetime => match reader.u8(field)? {
+            flag @ 0..=1 => Ok(Value::Flag(flag == 1)),
+            other => Err(FrameError::new(field, at, other, "0 or 1")),
+        },
+        Name::Seed => read_bytes(field, &[16], reader),
+        Name::SecretCheck => read_bytes(field, &[0, 8], reader),
+        Name::Metrics => {
+            let count = reader.u8(field)?;
+            if !(1..=16).contains(&count) {
+                return Err(FrameError::new(field, at, format_args!("{count} names"), "1 to 16"));
+            }
+            (0..count).map(|_| read_text(field, reader)).collect::<Result<_, _>>().map(Value::Texts)
+        }
+        Name::Tiers => {
+            let count = reader.u8(field)?;
+            if count > 3 {
+                return Err(FrameError::new(field, at, format_args!("{count} tiers"), "0 to 3"));
+            }
+            (0..count).map(|_| Ok((reader.u64(field)?, reader.u64(field)?))).collect::<Result<_, _>>().map(Value::Pairs)
+        }
+    }
+}
+
+fn read_bytes(field: &'static str, lengths: &[u8], reader: &mut Reader<'_>) -> Result<Value, FrameError> {
+    let at = reader.at();
+    let length = reader.u8(field)?;
+    if !lengths.contains(&length) {
+        let expected = lengths.iter().map(u8::to_string).collect::<Vec<_>>().join(" or ");
+        return Err(FrameError::new(field, at, format_args!("{length} bytes"), expected));
+    }
+    reader.bytes(field, usize::from(length)).map(|bytes| Value::Bytes(bytes.to_vec()))
+}
+
+fn read_text(field: &'static str, reader: &mut Reader<'_>) -> Result<String, FrameError> {
+    let length = reader.u16(field)?;
+    let at = reader.at();
+    let bytes = reader.bytes(field, usize::from(length))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| FrameError::new(field, at, "no UTF-8", "the name of an atom"))?;
+    match text.chars().count() {
+        0..=255 => Ok(text.to_owned()),
+        characters => Err(FrameError::new(field, at, format_args!("{characters} characters"), "at most 255")),
+    }
+}

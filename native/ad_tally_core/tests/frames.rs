@@ -1,0 +1,169 @@
+//! Frames: what is written is read, and every byte that is changed or missing is found.
+
+use ad_tally_core::codec::{
+    Frame, FrameError, FrameWriter, Kind, MAX_FRAME_BYTES, Name, Settings, StreamId, Value, frame_bytes,
+};
+
+fn counters() -> Settings {
+    let metrics = ["impressions", "Kosten in €"].map(str::to_owned).to_vec();
+    Settings::new(
+        Kind::Counters,
+        [
+            (Name::Seed, Value::Bytes((0..16).collect())),
+            (Name::MaxKeys, Value::Number(1_000)),
+            (Name::Metrics, Value::Texts(metrics)),
+        ],
+    )
+}
+
+fn caps(tiers: Vec<(u64, u64)>, capacity: u64) -> Settings {
+    Settings::new(
+        Kind::FrequencyCap,
+        [
+            (Name::Seed, Value::Bytes(vec![1; 16])),
+            (Name::Capacity, Value::Number(capacity)),
+            (Name::MaxCapacity, Value::Number(2_000)),
+            (Name::Tiers, Value::Pairs(tiers)),
+            (Name::Lifetime, Value::Flag(true)),
+            (Name::FingerprintBits, Value::Number(16)),
+            (Name::MaxAhead, Value::Number(60_000)),
+            (Name::Newest, Value::Number(0)),
+        ],
+    )
+}
+
+fn frames(kind: Kind, settings: &Settings, rows: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut writer = FrameWriter::new(kind, StreamId([9; 16]), settings);
+    let mut frames = Vec::new();
+    for row in rows {
+        if !writer.row(|writer| writer.bytes(row)) {
+            frames.push(writer.finish(false));
+        }
+    }
+    frames.push(writer.finish(true));
+    frames
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.len() - 4;
+    let checksum = crc32c::crc32c(&bytes[..end]).to_le_bytes();
+    bytes[end..].copy_from_slice(&checksum);
+    bytes
+}
+
+fn message(bytes: &[u8]) -> String {
+    Frame::read(bytes).expect_err("no frame").to_string()
+}
+
+#[test]
+fn a_frame_is_read_as_it_was_written() {
+    for (kind, settings) in [(Kind::Counters, counters()), (Kind::FrequencyCap, caps(vec![(1_000, 60_000)], 5))] {
+        let written = frames(kind, &settings, &[vec![1, 2, 3], vec![4]]);
+        let [bytes] = &written[..] else { panic!("one frame, not {}", written.len()) };
+        let frame = Frame::read(bytes).expect("a frame");
+        assert_eq!((frame.kind, frame.is_last, frame.number, frame.rows), (kind, true, 0, 2));
+        assert_eq!((frame.stream, &frame.settings), (StreamId([9; 16]), &settings));
+        assert_eq!(frame.payload().bytes("rows", 4), Ok(&[1, 2, 3, 4][..]));
+        assert_eq!(frame.expect(kind, &settings), Ok(()));
+    }
+}
+
+#[test]
+fn rows_that_have_no_room_are_those_of_the_next_frame() {
+    let rows: Vec<Vec<u8>> = (0..40_u8).map(|row| vec![row; 100_000]).collect();
+    let frames = frames(Kind::Counters, &counters(), &rows);
+    assert_eq!(frames.len(), 4);
+    let mut seen = Vec::new();
+    for (number, bytes) in frames.iter().enumerate() {
+        assert!(bytes.len() <= MAX_FRAME_BYTES);
+        let frame = Frame::read(bytes).expect("a frame");
+        assert_eq!((frame.number as usize, frame.is_last), (number, number == 3));
+        frame.check_rows(|reader| reader.bytes("row", 100_000).map(|row| seen.push(row.to_vec()))).expect("rows");
+    }
+    assert_eq!(seen, rows);
+}
+
+#[test]
+fn rejects_a_frame_with_any_byte_changed_or_cut_off() {
+    let bytes = frames(Kind::Counters, &counters(), &[vec![1, 2, 3]]).remove(0);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << bit;
+            let error = Frame::read(&bytes).expect_err("changed");
+            assert!(error.at <= bytes.len(), "{error}");
+        }
+        let error = Frame::read(&bytes[..at]).expect_err("cut off");
+        let needed = if at < 44 { 44 } else { bytes.len() };
+        let expected = FrameError::new("length", at, format!("{at} bytes"), format!("{needed} bytes"));
+        assert_eq!(error, expected);
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert_eq!(Frame::read(&longer).expect_err("longer").field, "length");
+}
+
+#[test]
+fn rejects_fields_that_agree_with_the_checksum_and_are_wrong() {
+    let bytes = frames(Kind::Counters, &counters(), &[vec![1, 2, 3]]).remove(0);
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        message(&with_checksum(bytes))
+    };
+    let is = |at, byte, expected: &str| assert_eq!(changed(at, byte), expected);
+    is(0, 0, "magic is 00416454616c6c79, expected 89416454616c6c79 (byte 0 of the frame)");
+    is(8, 2, "version is 2, expected 1 (byte 8 of the frame)");
+    is(10, 0, "kind is 0, expected 1 (counters), 2 (reach), 3 (dedupe) or 4 (frequency_cap) (byte 10 of the frame)");
+    is(11, 2, "flags is 2, expected 0 or 1 (byte 11 of the frame)");
+    is(38, 1, "settings length is 65593, expected at most 32768 (byte 36 of the frame)");
+    is(42, 0xff, "payload length is 16711683, expected at most 1048471 (byte 40 of the frame)");
+    is(44, 9, "settings is 9, expected 1, the number of the setting seed (byte 44 of the frame)");
+    is(45, 8, "seed is 8 bytes, expected 16 (byte 45 of the frame)");
+    is(72, 17, "metrics is 17 names, expected 1 to 16 (byte 72 of the frame)");
+    is(75, 0xff, "metrics is no UTF-8, expected the name of an atom (byte 75 of the frame)");
+}
+
+#[test]
+fn a_table_takes_no_frame_of_another_configuration() {
+    let table = caps(vec![(1_000, 60_000)], 5);
+    let refused = |settings: &Settings| {
+        let bytes = frames(Kind::FrequencyCap, settings, &[]).remove(0);
+        let frame = Frame::read(&bytes).expect("a frame");
+        frame.expect(Kind::FrequencyCap, &table).map_err(|error| error.to_string())
+    };
+    assert_eq!(refused(&caps(vec![(1_000, 60_000)], 900)), Ok(()));
+    let expected =
+        "tiers is [{1000, 60000}, {60000, 600000}], expected the table's, [{1000, 60000}] (byte 80 of the frame)";
+    assert_eq!(refused(&caps(vec![(1_000, 60_000), (60_000, 600_000)], 5)), Err(expected.to_owned()));
+
+    let bytes = frames(Kind::Counters, &counters(), &[]).remove(0);
+    let error = Frame::read(&bytes).expect("a frame").expect(Kind::FrequencyCap, &table).expect_err("of another kind");
+    assert_eq!(error.to_string(), "kind is counters, expected frequency_cap (byte 10 of the frame)");
+}
+
+#[test]
+fn the_end_of_a_frame_is_known_from_its_header() {
+    let bytes = frames(Kind::Counters, &counters(), &[vec![5; 77]]).remove(0);
+    for length in 0..44 {
+        assert_eq!(frame_bytes(&bytes[..length]), Ok(44));
+    }
+    assert_eq!(frame_bytes(&bytes[..44]), Ok(bytes.len()));
+    assert_eq!(frame_bytes(&[&bytes[..], &bytes[..]].concat()), Ok(bytes.len()));
+    assert!(frame_bytes(b"\x89AdTales").is_err());
+}
+
+#[test]
+fn rejects_more_or_fewer_rows_than_the_header_says() {
+    let bytes = frames(Kind::Counters, &counters(), &[vec![1], vec![2]]).remove(0);
+    let rows = |rows: u8| {
+        let mut bytes = bytes.clone();
+        bytes[32] = rows;
+        let bytes = with_checksum(bytes);
+        let frame = Frame::read(&bytes).expect("a frame");
+        frame.check_rows(|reader| reader.u8("row").map(drop)).map_err(|error| error.to_string())
+    };
+    assert_eq!(rows(2), Ok(()));
+    assert_eq!(rows(3), Err("rows is 3, expected 2, as many as there are (byte 32 of the frame)".to_owned()));
+    let end = bytes.len() - 5;
+    assert_eq!(rows(1), Err(format!("payload is longer, expected the end after 1 rows (byte {end} of the frame)")));
+}
