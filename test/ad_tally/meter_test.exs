@@ -374,7 +374,7 @@ defmodule AdTally.MeterTest do
   end
 
   defp native(name) do
-    {native, _late} = AdTally.Named.get(Meter, name)
+    {_module, native, _late} = AdTally.Named.get(Meter, name)
     native
   end
 

@@ -47,10 +47,10 @@ impl Key {
 #[inline(always)]
 fn with_words<R>(seed: &Seed, campaign: i64, creative: &[u8], act: impl FnOnce(HashedKey<'_>) -> R) -> R {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    let mut writer = KeyWriter::tuple(&mut room, seed, 2).expect("two elements");
+    let mut writer = KeyWriter::tuple(&mut room, 2).expect("two elements");
     writer.integer(campaign);
-    writer.bytes(creative).expect("short").expect("room for it");
-    act(writer.finish())
+    writer.bytes(creative).expect("short");
+    act(seed.key(writer.finish()))
 }
 
 /// The keys in an order that has nothing to do with their numbers, the same in every run.

@@ -113,10 +113,10 @@ impl Keyed {
     #[inline(always)]
     fn with_key<R>(seed: &Seed, user: u64, act: impl FnOnce(HashedKey<'_>) -> R) -> R {
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-        let mut writer = KeyWriter::tuple(&mut room, seed, 2).expect("two elements");
+        let mut writer = KeyWriter::tuple(&mut room, 2).expect("two elements");
         writer.integer((user % KEYS) as i64);
-        writer.symbol(7);
-        act(writer.finish())
+        writer.atom(7);
+        act(seed.key(writer.finish()))
     }
 }
 

@@ -1,14 +1,8 @@
 //! What a caller can do wrong, in words that say what would have been right.
 
-/// Why a key or a table was refused.
+/// Why a table, or a call of one, was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A tuple key that is empty or too long.
-    #[error("a tuple key has one to eight elements, this one has {0}")]
-    Arity(usize),
-    /// A binary in a key that is too long.
-    #[error("a binary in a key has at most 65536 bytes, this one has {0}")]
-    BinaryLength(usize),
     /// A table with no metric or too many.
     #[error("a table has one to sixteen metrics, not {0}")]
     Metrics(usize),
@@ -111,6 +105,9 @@ pub enum Error {
     /// A meter's window that is zero or longer than times are.
     #[error("a window is 1 to 140737488355327 ms, not {0}")]
     MeterWindow(u64),
+    /// Users that are counted by no dimension, or by too many.
+    #[error("users are counted by one to eight dimensions, not {0}")]
+    ReachBy(usize),
     /// A lateness longer than times are.
     #[error("a lateness is 0 to 140737488355327 ms, not {0}")]
     Lateness(u64),

@@ -16,7 +16,7 @@ fn part() -> impl Strategy<Value = Part> {
     prop_oneof![
         prop_oneof![Just(0), Just(-1), Just(i64::MIN), Just(i64::MAX), 0..4_i64, any::<i64>()].prop_map(Part::Integer),
         prop::collection::vec(prop_oneof![Just(0_u8), Just(b'a'), any::<u8>()], 0..70).prop_map(Part::Bytes),
-        prop_oneof![Just(0), Just(1), any::<u64>()].prop_map(Part::Symbol),
+        prop_oneof![Just(0), Just(1), any::<u64>()].prop_map(Part::Atom),
     ]
 }
 

@@ -152,9 +152,9 @@ fn batches_count_as_single_adds_do() {
     let mut batch = Batch::default();
     for at in 0..1_000_i64 {
         let seed = counters.seed().clone();
-        let mut writer = KeyWriter::bare(batch.room(0), &seed);
+        let mut writer = KeyWriter::bare(batch.room(0));
         writer.integer(at % 150);
-        let key = writer.finish();
+        let key = seed.key(writer.finish());
         let (hash, length) = (key.hash, key.words.len());
         // SAFETY: the key was finished at the start of the room just now.
         unsafe { batch.push(hash, length, Add { metric: (at % 2) as u32, amount: at }) };
@@ -173,9 +173,9 @@ fn a_batch_that_is_stopped_says_how_far_it_came() {
     let mut batch = Batch::default();
     let seed = counters.seed().clone();
     for at in 0..200 {
-        let mut writer = KeyWriter::bare(batch.room(0), &seed);
+        let mut writer = KeyWriter::bare(batch.room(0));
         writer.integer(at);
-        let key = writer.finish();
+        let key = seed.key(writer.finish());
         let (hash, length) = (key.hash, key.words.len());
         // SAFETY: the key was finished at the start of the room just now.
         unsafe { batch.push(hash, length, Add { metric: 0, amount: 1 }) };

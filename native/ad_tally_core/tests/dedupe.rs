@@ -106,7 +106,7 @@ fn stream(config: &Config, windows: u64) -> (usize, usize) {
     let quarter = a_window / 4;
     let (mut dropped, mut passed) = (0, 0);
     // Under the hash that ids have, which is another one in every run.
-    let hash = |id: u64| key::hash_integer(dedupe::seed(), id as i64);
+    let hash = |id: u64| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64));
     let first = |dedupe: &Dedupe, id, at| dedupe.first(hash(id), at, || u64::MAX).expect("a time");
     for id in 0..windows * a_window {
         let at = BEGIN + id * config.window / a_window;

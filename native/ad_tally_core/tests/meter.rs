@@ -83,14 +83,17 @@ fn record_at(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
 
 fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) -> R {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    let mut key = KeyWriter::tuple(&mut room, meter.seed(), 2).expect("an arity");
+    let mut key = KeyWriter::tuple(&mut room, 2).expect("an arity");
     key.integer(sent.key.0);
     key.integer(sent.key.1);
     let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
     act(&Event {
         at: sent.at,
-        id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
-        key: key.finish(),
+        id: sent
+            .id
+            .filter(|_| meter.has_dedupe())
+            .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64))),
+        key: meter.seed().key(key.finish()),
         amounts: &amounts,
         user: user(meter, sent),
     })
@@ -147,14 +150,17 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
         // SAFETY: they were written just now.
         unsafe { batch.keep_amounts(sent.amounts.len()) };
     }
-    let mut writer = KeyWriter::tuple(batch.room(0), meter.seed(), 2).expect("an arity");
+    let mut writer = KeyWriter::tuple(batch.room(0), 2).expect("an arity");
     writer.integer(sent.key.0);
     writer.integer(sent.key.1);
-    let key = writer.finish();
+    let key = meter.seed().key(writer.finish());
     let key = Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
     let draft = Draft {
         at: sent.at,
-        id: sent.id.filter(|_| meter.has_dedupe()).map(|id| key::hash_integer(dedupe::seed(), id as i64)),
+        id: sent
+            .id
+            .filter(|_| meter.has_dedupe())
+            .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64))),
         key,
         user: user(meter, sent),
     };
@@ -1097,9 +1103,9 @@ fn a_time_too_far_ahead_is_not_counted_and_closes_nothing() {
     assert!(close(&meter, BEGIN + MINUTE).is_empty());
     assert_eq!(meter.info().left_out[2], [1, 7]);
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    let mut key = KeyWriter::bare(&mut room, meter.seed());
+    let mut key = KeyWriter::bare(&mut room);
     key.integer(1);
-    let event = Event { at: u64::MAX, id: None, key: key.finish(), amounts: &[], user: None };
+    let event = Event { at: u64::MAX, id: None, key: meter.seed().key(key.finish()), amounts: &[], user: None };
     assert_eq!(meter.record(&event, || u64::MAX), Err(Error::Time(u64::MAX)));
 }
 
@@ -1127,7 +1133,7 @@ fn a_configuration_that_is_wrong_is_refused() {
     assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Precision(3)));
     for by in [vec![], vec![0; 9]] {
         let (arity, reach) = (by.len(), ReachConfig { by, precision: 12, max_keys: 1, secret: None });
-        assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::Arity(arity)));
+        assert_eq!(refused(Config { reach: Some(reach), ..config() }), Some(Error::ReachBy(arity)));
     }
     let dedupe = dedupe::Config { window: 0, capacity: 1, wide: false };
     assert_eq!(refused(Config { dedupe: Some(dedupe), ..config() }), Some(Error::DedupeWindow(0)));

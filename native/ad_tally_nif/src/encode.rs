@@ -40,7 +40,7 @@ fn element<'a>(env: Env<'a>, element: Element<'_>) -> Term<'a> {
     match element {
         Element::Integer(value) => value.encode(env),
         Element::Bytes(bytes) => binary(env, bytes),
-        Element::Symbol(word) => atom(env, word),
+        Element::Atom(word) => atom(env, word),
     }
 }
 

@@ -24,6 +24,7 @@ mod frequency_cap;
 mod hot;
 mod library;
 mod meter;
+mod names;
 mod owner;
 mod reach;
 mod resource;

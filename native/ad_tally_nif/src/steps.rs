@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use ad_tally_core::key::KeyFault;
 use ad_tally_core::{Added, Batch, HashedKey, Seed};
 use rustler::sys::enif_make_list_cell;
 use rustler::{Encoder, Env, Term};
@@ -14,7 +15,6 @@ use rustler::{Encoder, Env, Term};
 use crate::atoms;
 use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
-    bad_argument::KeyFault,
     keys::{self, Place},
     with_layout,
 };

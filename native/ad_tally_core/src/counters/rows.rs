@@ -11,27 +11,25 @@ use crate::table::Walk;
 pub struct Rows {
     table: Arc<Table>,
     walk: Walk,
-    key: Vec<u64>,
     totals: Vec<i128>,
 }
 
 impl Rows {
     pub(crate) fn new(table: Arc<Table>) -> Self {
         let totals = vec![0; table.metrics()];
-        Self { table, walk: Walk::default(), key: Vec::new(), totals }
+        Self { table, walk: Walk::default(), totals }
     }
 
     /// Shows rows (key and totals by metric) from where the last call stopped, until `show` breaks or there are no
     /// more. Whether there may be more.
     pub fn walk(&mut self, mut show: impl FnMut(KeyRef<'_>, &[i128]) -> ControlFlow<()>) -> bool {
-        let Self { table, walk, key, totals } = self;
+        let Self { table, walk, totals } = self;
         while let Some(found) = walk.next(&table.keyed) {
-            table.keyed.copy_key(found, key);
             let row = table.row(found);
             for (metric, total) in totals.iter_mut().enumerate() {
                 *total = row.total(metric);
             }
-            if show(KeyRef::new(key), totals).is_break() {
+            if show(KeyRef::new(table.keyed.key_of(found)), totals).is_break() {
                 return true;
             }
         }

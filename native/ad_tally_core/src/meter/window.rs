@@ -214,7 +214,7 @@ impl Window {
     /// Shows a user to the sketch of a key, which is looked for, and links the key's row to it. Once more makes no difference.
     #[inline(never)]
     fn add_user(&self, reach: &Reach, key: HashedKey<'_>, user: Coupon) -> Added {
-        key::with_part(key.words, &reach.by, reach.table.keyed.seed(), |part| {
+        key::with_projection(key.words, &reach.by, reach.table.keyed.seed(), |part| {
             let added = reach.table.add(part, user);
             if added == Added::Row
                 && let Some(row) = self.counters.keyed.find(key)
@@ -312,13 +312,13 @@ mod tests {
         let window = Window::new(0, 1, 10_000, Some(&config), &seed, Arc::default());
         let show = |user: u64, slot: usize| {
             let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-            let mut writer = KeyWriter::tuple(&mut room, &seed, 2).expect("an arity");
+            let mut writer = KeyWriter::tuple(&mut room, 2).expect("an arity");
             writer.integer(1);
             writer.integer((user % KEYS) as i64);
             let event = Event {
                 at: 0,
                 id: None,
-                key: writer.finish(),
+                key: seed.key(writer.finish()),
                 amounts: &[Add { metric: 0, amount: 1 }],
                 user: Some(Coupon::of_integer(user, None)),
             };
@@ -340,10 +340,10 @@ mod tests {
         });
         let table = &window.reach.as_ref().expect("sketches").table;
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-        let mut writer = KeyWriter::tuple(&mut room, &seed, 1).expect("an arity");
+        let mut writer = KeyWriter::tuple(&mut room, 1).expect("an arity");
         writer.integer(1);
         let (noted, least) =
-            table.noted_and_least(table.keyed.find(writer.finish()).expect("a row")).expect("registers");
+            table.noted_and_least(table.keyed.find(seed.key(writer.finish())).expect("a row")).expect("registers");
         // Of 64 registers that have seen 3,000 users each. It must not be noted too high, or users would be left out.
         assert!(least >= 7 && noted <= least, "{noted} of {least}");
         // That it has just risen is soon noted.

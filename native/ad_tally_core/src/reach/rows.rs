@@ -12,23 +12,21 @@ use crate::table::Walk;
 pub struct Rows {
     table: Arc<Table>,
     walk: Walk,
-    key: Vec<u64>,
     empty: Sketch,
 }
 
 impl Rows {
     pub(crate) fn new(table: Arc<Table>, empty: Sketch) -> Self {
-        Self { table, walk: Walk::default(), key: Vec::new(), empty }
+        Self { table, walk: Walk::default(), empty }
     }
 
     /// Shows rows (key and sketch) from where the last call stopped, until `show` breaks or there are no more. Whether
     /// there may be more.
     pub fn walk(&mut self, mut show: impl FnMut(KeyRef<'_>, &Sketch) -> ControlFlow<()>) -> bool {
         while let Some(found) = self.walk.next(&self.table.keyed) {
-            self.table.keyed.copy_key(found, &mut self.key);
             let mut sketch = self.empty.clone();
             self.table.pour(found, &mut sketch);
-            if show(KeyRef::new(&self.key), &sketch).is_break() {
+            if show(KeyRef::new(self.table.keyed.key_of(found)), &sketch).is_break() {
                 return true;
             }
         }

@@ -551,9 +551,9 @@ mod tests {
             let seed = Seed::random();
             let table = Table::new(Sketch::new(precision, None).expect("a precision"), 10, seed.clone());
             let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-            let mut writer = KeyWriter::bare(&mut room, &seed);
+            let mut writer = KeyWriter::bare(&mut room);
             writer.integer(1);
-            let key = writer.finish();
+            let key = seed.key(writer.finish());
             let users: Vec<Coupon> = (0..100 << precision).map(|user| Coupon::of_integer(user, None)).collect();
             assert_eq!(table.add_to(None, key, &users), Added::Row);
             let (noted, least) = table.noted_and_least(table.keyed.find(key).expect("a row")).expect("registers");

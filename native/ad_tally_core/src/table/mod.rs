@@ -274,31 +274,19 @@ impl Keyed {
         unsafe { std::slice::from_raw_parts(found.address(), self.width) }
     }
 
-    /// A word of a row's key.
-    ///
-    /// # Safety
-    /// The key has that word: it is the header, or the header and the lengths before it announce it.
-    #[inline(always)]
-    unsafe fn key_word(&self, found: Found<'_>, at: usize) -> u64 {
-        // SAFETY: the key follows the cells.
-        unsafe { found.entry.row().add(self.width + at).as_ref() }.load(Relaxed)
-    }
-
     #[inline(always)]
     fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
         has_key(found.entry.row(), self.width, words)
     }
 
-    fn key_length(&self, found: Found<'_>) -> usize {
-        // SAFETY: the header and the lengths that it announces are all it asks for.
-        key::length_in_words(|at| unsafe { self.key_word(found, at) })
-    }
-
-    /// Copies the words of a row's key.
-    pub(crate) fn copy_key(&self, found: Found<'_>, into: &mut Vec<u64>) {
-        into.clear();
-        // SAFETY: these are the words that the key has.
-        into.extend((0..self.key_length(found)).map(|at| unsafe { self.key_word(found, at) }));
+    /// The words of a row's key.
+    pub(crate) fn key_of<'a>(&'a self, found: Found<'a>) -> &'a [u64] {
+        // SAFETY: the key follows the cells. It was written before the row could be found, and is never written again, so it may
+        // be read as plain words; the header and the lengths that it announces are all that is read to learn its length.
+        unsafe {
+            let words = found.address().add(self.width).cast::<u64>();
+            std::slice::from_raw_parts(words, key::length_in_words(|at| *words.add(at)))
+        }
     }
 
     /// Gives a key a row, unless it has one by now; `None` when the budget is used up.
@@ -340,7 +328,7 @@ impl Keyed {
     /// Copies a row, whose lock the caller has, to a place of its own with `before` zeroed words right before it, a whole
     /// number of lines with the cells. Nobody finds it there until [`Keyed::rename`] has told the index.
     pub(crate) fn copy_row(&self, writer: &mut Writer, found: Found<'_>, before: usize) -> NonNull<AtomicU64> {
-        let length = self.width + self.key_length(found);
+        let length = self.width + self.key_of(found).len();
         let (room, grown) = writer.arena.allocate_alone(before + length);
         self.allocated.fetch_add(grown, Relaxed);
         // SAFETY: the room is that long, and so is the row.
@@ -418,9 +406,7 @@ impl Keyed {
 
     /// The hash of a row's key.
     pub(crate) fn hash_of(&self, found: Found<'_>) -> u64 {
-        // SAFETY: the words up to the key's length are those it has.
-        let word = |at| unsafe { self.key_word(found, at) };
-        key::hash_words(&self.seed, self.key_length(found), word)
+        self.seed.key(self.key_of(found)).hash
     }
 
     /// Keeps everybody else who asks for the lock of a row waiting. It is that of the shard where its key's hash belongs:

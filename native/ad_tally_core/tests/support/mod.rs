@@ -11,7 +11,7 @@ use ad_tally_core::{Element, HashedKey, KeyRef, KeyWriter, Seed};
 pub enum Part {
     Integer(i64),
     Bytes(Vec<u8>),
-    Symbol(u64),
+    Atom(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,17 +30,17 @@ impl Key {
         let long: usize = parts.iter().map(|part| if let Part::Bytes(bytes) = part { bytes.len() } else { 0 }).sum();
         let mut room = vec![MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS + long];
         let mut writer = match self {
-            Key::Bare(_) => KeyWriter::bare(&mut room, seed),
-            Key::Tuple(parts) => KeyWriter::tuple(&mut room, seed, parts.len()).expect("one to eight parts"),
+            Key::Bare(_) => KeyWriter::bare(&mut room),
+            Key::Tuple(parts) => KeyWriter::tuple(&mut room, parts.len()).expect("one to eight parts"),
         };
         for part in parts {
             match part {
                 Part::Integer(value) => writer.integer(*value),
-                Part::Bytes(bytes) => writer.bytes(bytes).expect("not too long").expect("enough room"),
-                Part::Symbol(name) => writer.symbol(*name),
+                Part::Bytes(bytes) => writer.bytes(bytes).expect("not too long"),
+                Part::Atom(name) => writer.atom(*name),
             }
         }
-        act(writer.finish())
+        act(seed.key(writer.finish()))
     }
 
     /// The key that a row shows.
@@ -50,7 +50,7 @@ impl Key {
             .map(|element| match element {
                 Element::Integer(value) => Part::Integer(value),
                 Element::Bytes(bytes) => Part::Bytes(bytes.to_vec()),
-                Element::Symbol(name) => Part::Symbol(name),
+                Element::Atom(name) => Part::Atom(name),
             })
             .collect();
         match key.arity() {

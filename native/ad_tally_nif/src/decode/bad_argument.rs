@@ -4,6 +4,7 @@
 //! call 5 ns (the call to the NIF is then no tail call), and these messages cost nothing until they are needed.
 
 use ad_tally_core::Error;
+use ad_tally_core::key::KeyFault;
 use rustler::sys::{ErlNifTerm, enif_raise_exception};
 use rustler::{Encoder, Env, Term};
 
@@ -30,24 +31,6 @@ impl BadArgument {
     pub fn after(self, elements: usize) -> Self {
         let elements = if elements == 1 { "1 element".to_owned() } else { format!("{elements} elements") };
         Self(format!("{} (after {elements} of the list)", self.0))
-    }
-}
-
-/// Why a term is not a key.
-pub enum KeyFault {
-    /// It, or an element of it, is of another type.
-    Type,
-    /// It is too long somewhere.
-    Length(Error),
-    /// The room was too small.
-    Room(usize),
-    /// It, or an element of it, is `nil` or `""` where that says nothing: why not.
-    Empty(&'static str),
-}
-
-impl From<Error> for KeyFault {
-    fn from(error: Error) -> Self {
-        Self::Length(error)
     }
 }
 
@@ -105,6 +88,15 @@ pub fn not_running(module: &str, name: Term<'_>) -> BadArgument {
     ))
 }
 
+/// A meter is called by a name.
+#[cold]
+pub fn no_meter(name: Term<'_>) -> BadArgument {
+    if name.is_atom() {
+        return not_running("AdTally.Meter", name);
+    }
+    BadArgument(format!("expected the name of an AdTally.Meter, an atom, got: {}", shown(name)))
+}
+
 /// The amount is no 64-bit integer.
 #[cold]
 pub fn amount(term: Term<'_>) -> BadArgument {
@@ -138,8 +130,8 @@ pub fn sketch(term: Term<'_>, why: Option<ad_tally_core::sketch::FormatError>) -
 pub fn key(term: Term<'_>, fault: KeyFault) -> BadArgument {
     let why = match fault {
         KeyFault::Empty(why) => return BadArgument(format!("{why}, got: {}", shown(term))),
-        KeyFault::Length(error) => format!(" ({error})"),
         KeyFault::Type | KeyFault::Room(_) => String::new(),
+        fault => format!(" ({fault})"),
     };
     BadArgument(format!(
         "a key is an integer of 64 bits, a binary of at most 65536 bytes, an atom, or a tuple of one to eight of \

@@ -3,16 +3,18 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, MAX_BYTES, SHORT_KEY_WORDS, Shortfall};
-use ad_tally_core::{Error, HashedKey, KeyWriter, Seed};
+use ad_tally_core::key::{self, Domain, KeyFault, SHORT_KEY_WORDS};
+use ad_tally_core::{HashedKey, KeyWriter, Seed};
 use rustler::Env;
 
-use super::bad_argument::{self, BadArgument, KeyFault};
+use super::bad_argument::{self, BadArgument};
 use super::layout::{Layout, Raw, with_layout};
 use super::read;
 
 /// What a key is for.
 pub trait Role {
+    /// What it is hashed as.
+    const DOMAIN: Domain;
     /// Where `nil` and `""` are refused, bare or in a tuple: why.
     const NO_EMPTY: Option<&'static str>;
 
@@ -31,10 +33,12 @@ pub struct Id;
 pub struct User;
 
 impl Role for Place {
+    const DOMAIN: Domain = Domain::Key;
     const NO_EMPTY: Option<&'static str> = None;
 }
 
 impl Role for Id {
+    const DOMAIN: Domain = Domain::Id;
     const NO_EMPTY: Option<&'static str> = Some(
         "expected an id that is of one event only: with nil or \"\", alone or in a tuple, all events of an empty column \
          would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask \
@@ -43,6 +47,7 @@ impl Role for Id {
 }
 
 impl Role for User {
+    const DOMAIN: Domain = Domain::User;
     const NO_EMPTY: Option<&'static str> = Some(
         "expected a user that is one person only: with nil or \"\", alone or in a tuple, all events of an empty column \
          would share one cap (do not ask for a cap where the user is not known)",
@@ -72,8 +77,8 @@ impl<'p, 'a> Parts<'p, 'a> {
     }
 
     #[inline(always)]
-    fn begin<'r>(self, room: &'r mut [MaybeUninit<u64>], seed: &Seed) -> Result<KeyWriter<'r>, Error> {
-        if self.is_tuple { KeyWriter::tuple(room, seed, self.elements.len()) } else { Ok(KeyWriter::bare(room, seed)) }
+    fn begin<'r>(self, room: &'r mut [MaybeUninit<u64>]) -> Result<KeyWriter<'r>, KeyFault> {
+        if self.is_tuple { KeyWriter::tuple(room, self.elements.len()) } else { Ok(KeyWriter::bare(room)) }
     }
 }
 
@@ -115,19 +120,19 @@ pub fn write_short_key<'a, L: Layout, R: Role>(
 ) -> Option<(u64, usize)> {
     // Of a length that the compiler knows.
     let room = room.first_chunk_mut::<SHORT_KEY_WORDS>()?;
-    let mut writer = parts.begin(room, seed).ok()?;
+    let mut writer = parts.begin(room).ok()?;
     for element in parts.elements {
         if let Some(value) = read::small::<L>(*element) {
             writer.integer(value);
-        } else if let Some(bytes) = read::short_binary_words::<L>(*element) {
-            if R::refuses(|| bytes.is_empty()) || !writer.short_words(bytes) {
+        } else if let Some(bytes) = read::short_binary::<L>(*element) {
+            if R::refuses(|| bytes.is_empty()) || !writer.short_bytes(bytes) {
                 return None;
             }
         } else if read::is_atom::<L>(env, *element) {
             if R::refuses(|| read::is_nil(*element)) {
                 return None;
             }
-            writer.symbol(element.word());
+            writer.atom(element.word());
         } else if let Some(value) = read::large::<L>(*element) {
             writer.integer(value);
         } else if let Some(bytes) = read::binary::<L>(env, *element) {
@@ -138,8 +143,8 @@ pub fn write_short_key<'a, L: Layout, R: Role>(
             writer.integer(read::integer::<L>(env, *element)?);
         }
     }
-    let key = writer.finish();
-    Some((key.hash, key.words.len()))
+    let words = writer.finish();
+    Some((seed.hash(R::DOMAIN, words), words.len()))
 }
 
 /// Writes any key, or says why it is none.
@@ -151,7 +156,7 @@ pub fn write_any_key<'r, 'a, L: Layout, R: Role>(
     seed: &Seed,
     parts: Parts<'_, 'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
-    let mut writer = parts.begin(room, seed)?;
+    let mut writer = parts.begin(room)?;
     for element in parts.elements {
         if let Some(why) = R::NO_EMPTY
             && (read::is_nil(*element) || read::binary::<L>(env, *element).is_some_and(<[u8]>::is_empty))
@@ -161,14 +166,15 @@ pub fn write_any_key<'r, 'a, L: Layout, R: Role>(
         if let Some(value) = read::integer::<L>(env, *element) {
             writer.integer(value);
         } else if let Some(bytes) = read::binary::<L>(env, *element) {
-            writer.bytes(bytes)?.map_err(|Shortfall(words)| KeyFault::Room(words))?;
+            writer.bytes(bytes)?;
         } else if read::is_atom::<L>(env, *element) {
-            writer.symbol(element.word());
+            writer.atom(element.word());
         } else {
             return Err(KeyFault::Type);
         }
     }
-    Ok(writer.finish())
+    let words = writer.finish();
+    Ok(HashedKey { hash: seed.hash(R::DOMAIN, words), words })
 }
 
 /// Reads a key and does something with it.
@@ -216,25 +222,19 @@ pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Ra
 #[inline(always)]
 pub fn hash_short<L: Layout, R: Role>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
     if let Some(value) = read::small::<L>(term) {
-        return Some(key::hash_integer(seed, value));
+        return Some(seed.hash(R::DOMAIN, &key::integer_words(value)));
     }
     let bytes = read::short_binary::<L>(term)?;
-    (!R::refuses(|| bytes.is_empty())).then(|| key::hash_bytes(seed, bytes))
+    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+    let mut writer = KeyWriter::bare(&mut room);
+    let is_written = !R::refuses(|| bytes.is_empty()) && writer.short_bytes(bytes);
+    is_written.then(|| seed.hash(R::DOMAIN, writer.finish()))
 }
 
 /// The hash of any key, and how many words were hashed for it.
 #[inline(never)]
 pub fn hash_and_words<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), BadArgument> {
-    match with_layout!(L => read::binary::<L>(env, term)) {
-        Some(bytes) if bytes.len() > MAX_BYTES => {
-            Err(bad_argument::key(term.in_env(env), Error::BinaryLength(bytes.len()).into()))
-        }
-        // It is refused below.
-        Some(bytes) if !R::refuses(|| bytes.is_empty()) => {
-            Ok((key::hash_bytes(seed, bytes), bytes.len().div_ceil(size_of::<u64>())))
-        }
-        _ => with_key_of::<R, _>(env, seed, term, |key| (key.hash, key.words.len())),
-    }
+    with_key_of::<R, _>(env, seed, term, |key| (key.hash, key.words.len()))
 }
 
 /// Of a key whose room was too small, with as many words as it was told to need so far.

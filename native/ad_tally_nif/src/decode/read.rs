@@ -5,7 +5,6 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ad_tally_core::key::InWords;
 use rustler::Env;
 use rustler::sys::{
     ErlNifBinary, enif_get_int64, enif_get_list_cell, enif_get_tuple, enif_get_uint64, enif_inspect_binary,
@@ -138,16 +137,6 @@ pub fn short_binary<'a, L: Layout>(term: Raw<'a>) -> Option<&'a [u8]> {
     let (bytes, length) = short_binary_at::<L>(term)?;
     // SAFETY: as many bytes lie there while the environment lives.
     Some(unsafe { slice::from_raw_parts(bytes.cast(), length) })
-}
-
-/// The same, as the words they lie in.
-#[inline(always)]
-pub fn short_binary_words<'a, L: Layout>(term: Raw<'a>) -> Option<InWords<'a>> {
-    let (words, length) = short_binary_at::<L>(term)?;
-    // SAFETY: the VM allocates terms in whole words, so all of the last one belongs to the binary. It lies there while the
-    // environment lives, and whatever is behind the last byte is some value.
-    let words = unsafe { slice::from_raw_parts(words, length.div_ceil(size_of::<u64>())) };
-    Some(InWords::new(words, length))
 }
 
 /// Where the bytes of a binary begin that lies where its term does, and how many they are.
