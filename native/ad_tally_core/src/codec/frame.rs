@@ -107,7 +107,7 @@ pub fn frame_bytes(begin: &[u8]) -> Result<usize, FrameError> {
     }
     let settings = field(SETTINGS_LENGTH_AT).u32("settings length")? as usize;
     if settings > MAX_SETTINGS_BYTES {
-        let expected = format_args!("at most {MAX_SETTINGS_BYTES}").to_string();
+        let expected = format!("at most {MAX_SETTINGS_BYTES}");
         return Err(FrameError::new("settings length", SETTINGS_LENGTH_AT, settings, expected));
     }
     let payload = field(PAYLOAD_LENGTH_AT).u32("payload length")? as usize;
@@ -147,7 +147,7 @@ impl<'a> Frame<'a> {
         let needed = frame_bytes(bytes)?;
         if bytes.len() != needed {
             let at = bytes.len().min(needed);
-            let found = format_args!("{} bytes", bytes.len()).to_string();
+            let found = format!("{} bytes", bytes.len());
             return Err(FrameError::new("length", at, found, format_args!("{needed} bytes")));
         }
         let end = needed - CHECKSUM_BYTES;
@@ -155,7 +155,7 @@ impl<'a> Frame<'a> {
         let there = Reader::new(checksum, 0).u32("checksum")?;
         let right = crc32c::crc32c(bytes);
         if there != right {
-            let expected = format_args!("{right:#010x}, that of the bytes before it").to_string();
+            let expected = format!("{right:#010x}, that of the bytes before it");
             return Err(FrameError::new("checksum", end, format_args!("{there:#010x}"), expected));
         }
         let field = |at: usize| Reader::new(bytes, at);
@@ -223,7 +223,7 @@ impl<'a> Frame<'a> {
             return Err(FrameError::new("rows", ROWS_AT, self.rows, format_args!("{rows}, as many as there are")));
         }
         if !reader.is_empty() {
-            let expected = format_args!("the end after {rows} rows").to_string();
+            let expected = format!("the end after {rows} rows");
             return Err(FrameError::new("payload", reader.at(), "longer", expected));
         }
         Ok(())
@@ -231,13 +231,13 @@ impl<'a> Frame<'a> {
 
     /// An error in the frame's number.
     #[cold]
-    pub(super) fn number_error(&self, found: impl ToString, expected: impl ToString) -> FrameError {
+    pub(super) fn number_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
         FrameError::new("number", NUMBER_AT, found, expected)
     }
 
     /// An error in the frame's stream.
     #[cold]
-    pub(super) fn stream_error(&self, found: impl ToString, expected: impl ToString) -> FrameError {
+    pub(super) fn stream_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
         FrameError::new("stream", STREAM_AT, found, expected)
     }
 }

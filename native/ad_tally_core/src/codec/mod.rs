@@ -33,9 +33,3 @@ pub enum Imported {
     /// The table had taken the frame before: nothing changed.
     AlreadyTaken,
 }
-
-/// What is taken out of a table, a frame a call.
-pub trait Export: Send {
-    /// The next frame, at most [`MAX_FRAME_BYTES`] long. `None` after the last one.
-    fn next_frame(&mut self) -> Option<Vec<u8>>;
-}

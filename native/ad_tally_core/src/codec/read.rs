@@ -35,6 +35,12 @@ impl<'a> Reader<'a> {
         self.at == self.bytes.len()
     }
 
+    /// All that is left, which stays to be read.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     /// The next `length` bytes.
     ///
     /// # Errors

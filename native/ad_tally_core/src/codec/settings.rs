@@ -5,7 +5,7 @@
 //!   u8         the name's number
 //!   the value  number   u64
 //!              flag     u8, 0 or 1
-//!              bytes    u8, how many; those
+//!              check    u8, 1 if there is one; u64
 //!              texts    u8, how many; for each u16, how many bytes; those, in UTF-8
 //!              pairs    u8, how many; for each u64, u64
 //! ```
@@ -42,8 +42,8 @@ pub enum Value {
     Number(u64),
     /// Whether something is so.
     Flag(bool),
-    /// At most 255 bytes.
-    Bytes(Vec<u8>),
+    /// By which a secret is told from others, where there is one.
+    Check(Option<u64>),
     /// Names.
     Texts(Vec<String>),
     /// Granularities and horizons.
@@ -148,9 +148,9 @@ impl Settings {
             match value {
                 Value::Number(number) => writer.u64(*number),
                 Value::Flag(flag) => writer.u8(u8::from(*flag)),
-                Value::Bytes(bytes) => {
-                    writer.u8(length(bytes.len()));
-                    writer.bytes(bytes);
+                Value::Check(check) => {
+                    writer.u8(u8::from(check.is_some()));
+                    check.iter().for_each(|check| writer.u64(*check));
                 }
                 Value::Texts(texts) => {
                     writer.u8(length(texts.len()));
@@ -194,14 +194,14 @@ impl Settings {
 
 #[cold]
 fn difference(own: &Setting, other: &Setting, at: usize) -> FrameError {
-    let (found, expected) = match own.name {
-        // It stays unknown which.
-        Name::SecretCheck => match (&own.value, &other.value) {
-            (Value::Bytes(own), _) if own.is_empty() => ("one that the frame's users are hidden under", "none"),
-            (_, Value::Bytes(other)) if other.is_empty() => ("none", "the table's"),
-            _ => ("another one", "the table's"),
-        },
-        _ => return FrameError::new(own.name.text(), at, &other.value, format_args!("the table's, {}", own.value)),
+    let (found, expected) = match (&own.value, &other.value) {
+        // Which one stays unknown.
+        (Value::Check(Some(_)), Value::Check(Some(_))) => ("another one", "the table's"),
+        (Value::Check(Some(_)), _) => ("none", "the table's"),
+        (Value::Check(None), _) => ("one", "none, as the table has none"),
+        (own_value, value) => {
+            return FrameError::new(own.name.text(), at, value, format_args!("the table's, {own_value}"));
+        }
     };
     FrameError::new(own.name.text(), at, found, expected)
 }
@@ -212,7 +212,7 @@ impl Setting {
         1 + match &self.value {
             Value::Number(_) => 8,
             Value::Flag(_) => 1,
-            Value::Bytes(bytes) => 1 + bytes.len(),
+            Value::Check(check) => 1 + check.map_or(0, |_| 8),
             Value::Texts(texts) => 1 + texts.iter().map(|text| 2 + text.len()).sum::<usize>(),
             Value::Pairs(pairs) => 1 + 16 * pairs.len(),
         }
@@ -225,10 +225,7 @@ impl std::fmt::Display for Value {
         match self {
             Self::Number(number) => write!(f, "{number}"),
             Self::Flag(flag) => write!(f, "{flag}"),
-            Self::Bytes(bytes) => {
-                f.write_str("0x")?;
-                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
+            Self::Check(check) => f.write_str(if check.is_some() { "one" } else { "none" }),
             Self::Texts(texts) => {
                 write!(f, "[{}]", texts.iter().map(|text| format!(":{text}")).collect::<Vec<_>>().join(", "))
             }
@@ -249,13 +246,14 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
     let begin = reader.at();
     let number = reader.u8(name.text())?;
     if number != name as u8 {
-        let expected = format_args!("{}, the number of the setting {}", name as u8, name.text()).to_string();
+        let expected = format!("{}, the number of the setting {}", name as u8, name.text());
         return Err(FrameError::new("settings", begin, number, expected));
     }
     let field = name.text();
     let at = reader.at();
     match name {
-        Name::MaxKeys
+        Name::Seed
+        | Name::MaxKeys
         | Name::Precision
         | Name::Window
         | Name::Capacity
@@ -267,8 +265,11 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
             flag @ 0..=1 => Ok(Value::Flag(flag == 1)),
             other => Err(FrameError::new(field, at, other, "0 or 1")),
         },
-        Name::Seed => read_bytes(field, &[16], reader),
-        Name::SecretCheck => read_bytes(field, &[0, 8], reader),
+        Name::SecretCheck => match reader.u8(field)? {
+            0 => Ok(Value::Check(None)),
+            1 => reader.u64(field).map(|check| Value::Check(Some(check))),
+            other => Err(FrameError::new(field, at, other, "0, for none, or 1")),
+        },
         Name::Metrics => {
             let count = reader.u8(field)?;
             if !(1..=16).contains(&count) {
@@ -284,16 +285,6 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
             (0..count).map(|_| Ok((reader.u64(field)?, reader.u64(field)?))).collect::<Result<_, _>>().map(Value::Pairs)
         }
     }
-}
-
-fn read_bytes(field: &'static str, lengths: &[u8], reader: &mut Reader<'_>) -> Result<Value, FrameError> {
-    let at = reader.at();
-    let length = reader.u8(field)?;
-    if !lengths.contains(&length) {
-        let expected = lengths.iter().map(u8::to_string).collect::<Vec<_>>().join(" or ");
-        return Err(FrameError::new(field, at, format_args!("{length} bytes"), expected));
-    }
-    reader.bytes(field, usize::from(length)).map(|bytes| Value::Bytes(bytes.to_vec()))
 }
 
 fn read_text(field: &'static str, reader: &mut Reader<'_>) -> Result<String, FrameError> {

@@ -158,7 +158,7 @@ mod tests {
     /// The frames of a stream, of no rows.
     fn stream(count: u32) -> Vec<Vec<u8>> {
         let settings = [
-            (Name::Seed, Value::Bytes(vec![7; 16])),
+            (Name::Seed, Value::Number(7)),
             (Name::MaxKeys, Value::Number(1)),
             (Name::Metrics, Value::Texts(vec!["clicks".to_owned()])),
         ];
@@ -212,14 +212,14 @@ mod tests {
         let last_of_short = of_long(&short[1]);
         let taken = Taken::default();
         assert_eq!(claim(&taken, &last_of_short), Ok(Claim::New));
-        let message = "number is 3, expected at most 1, the last one's (byte 12 of the frame)";
+        let message = "number: 3, expected at most 1, the last one's (byte 12 of the frame)";
         assert_eq!(claim(&taken, &long[3]), Err(message.to_owned()));
-        let message = "number is 4, of another last frame, expected only 1 (byte 12 of the frame)";
+        let message = "number: 4, of another last frame, expected only 1 (byte 12 of the frame)";
         assert_eq!(claim(&taken, &long[4]), Err(message.to_owned()));
 
         let taken = Taken::default();
         assert_eq!(claim(&taken, &long[3]), Ok(Claim::New));
-        let message = "number is 1, of the last frame, expected more than 3, which was taken (byte 12 of the frame)";
+        let message = "number: 1, of the last frame, expected more than 3, which was taken (byte 12 of the frame)";
         assert_eq!(claim(&taken, &last_of_short), Err(message.to_owned()));
     }
 

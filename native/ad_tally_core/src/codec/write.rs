@@ -25,6 +25,12 @@ impl Writer {
         self.bytes
     }
 
+    /// Has something else append to the bytes.
+    #[inline]
+    pub fn with<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        append(&mut self.bytes)
+    }
+
     /// Bytes as they are.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
@@ -107,14 +113,14 @@ mod tests {
 
     #[test]
     fn rejects_numbers_that_are_cut_off_too_large_or_written_too_long() {
-        let read = |bytes: &[u8]| Reader::new(bytes, 0).number("it", 0..=u64::MAX).map_err(|error| error.found);
-        assert_eq!(read(&[0x80]), Err("cut off after 0 bytes".to_owned()));
-        assert_eq!(read(&[0x80, 0]), Err("written too long".to_owned()));
+        let read = |bytes: &[u8]| Reader::new(bytes, 0).number("it", 0..=u64::MAX).map_err(|error| error.reason);
+        assert_eq!(read(&[0x80]), Err("cut off after 0 bytes, expected 1 bytes".to_owned()));
+        assert_eq!(read(&[0x80, 0]), Err("written too long, expected no zeros at its end".to_owned()));
         assert_eq!(read(&[&[0xff; 9][..], &[1]].concat()), Ok(u64::MAX));
-        assert_eq!(read(&[&[0xff; 9][..], &[2]].concat()), Err("too large".to_owned()));
-        assert_eq!(read(&[&[0x80; 10][..], &[1]].concat()), Err("too large".to_owned()));
+        assert_eq!(read(&[&[0xff; 9][..], &[2]].concat()), Err("too large, expected a number of 64 bits".to_owned()));
+        assert_eq!(read(&[&[0x80; 10][..], &[1]].concat()), Err("too large, expected a number of 64 bits".to_owned()));
         let error = Reader::new(&[9], 0).number("age", 0..=4).expect_err("above the range");
-        assert_eq!(error.to_string(), "age is 9, expected 0 to 4 (byte 0 of the frame)");
+        assert_eq!(error.to_string(), "age: 9, expected 0 to 4 (byte 0 of the frame)");
     }
 
     proptest! {
