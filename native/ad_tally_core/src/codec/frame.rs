@@ -21,7 +21,7 @@
 //! The checksum finds what happened by accident, and nothing that somebody has forged.
 
 use super::settings::MAX_SETTINGS_BYTES;
-use super::{FrameError, Reader, Settings, Writer};
+use super::{FrameError, Kind, Reader, Settings, Writer};
 
 /// The most bytes of a frame.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -38,32 +38,6 @@ const SETTINGS_LENGTH_AT: usize = 36;
 const PAYLOAD_LENGTH_AT: usize = 40;
 const HEADER_BYTES: usize = 44;
 const CHECKSUM_BYTES: usize = 4;
-
-/// What kind of table a frame is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "they are the tables' names")]
-pub enum Kind {
-    Counters = 1,
-    Reach = 2,
-    Dedupe = 3,
-    FrequencyCap = 4,
-}
-
-impl Kind {
-    const ALL: [Self; 4] = [Self::Counters, Self::Reach, Self::Dedupe, Self::FrequencyCap];
-
-    /// The kind in words.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Counters => "counters",
-            Self::Reach => "reach",
-            Self::Dedupe => "dedupe",
-            Self::FrequencyCap => "frequency_cap",
-        }
-    }
-}
 
 /// What the frames of one export have in common, and no other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

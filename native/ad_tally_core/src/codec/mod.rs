@@ -1,6 +1,7 @@
 //! How what a table holds leaves it and comes in again: as frames that stand alone.
 //!
 //! * [`frame`]: the format, and the checks of a whole frame
+//! * [`kind`]: what kinds of tables there are frames of
 //! * [`settings`]: what a frame tells of the table it came from, and which of that another table must have too
 //! * [`read`], [`write`]: single fields
 //! * [`taken`]: which frames a table has taken, so that none is taken twice
@@ -8,13 +9,15 @@
 
 pub mod error;
 pub mod frame;
+pub mod kind;
 pub mod read;
 pub mod settings;
 pub mod taken;
 pub mod write;
 
 pub use error::FrameError;
-pub use frame::{Frame, FrameWriter, Kind, MAX_FRAME_BYTES, StreamId, frame_bytes};
+pub use frame::{Frame, FrameWriter, MAX_FRAME_BYTES, StreamId, frame_bytes};
+pub use kind::Kind;
 pub use read::Reader;
 pub use settings::{Name, Setting, Settings, Value};
 pub use taken::{Claim, Taken, TakenInfo};
