@@ -185,9 +185,16 @@ defmodule AdTally.Meter do
   """
   @spec record(name(), Event.t()) :: outcome()
   def record(name, event) do
-    with :late <- Native.meter_record(name, event) do
-      late = late_of(Named.get(__MODULE__, name))
-      if late != nil, do: Late.take(late, [event])
+    case Named.get(__MODULE__, name) do
+      {native, nil} -> Native.meter_record(native, event)
+      {native, late} -> record(native, late, event)
+      nil -> raise_not_running(name)
+    end
+  end
+
+  defp record(native, late, event) do
+    with :late <- Native.meter_record(native, event) do
+      Late.take(late, [event])
       :late
     end
   end
@@ -239,7 +246,7 @@ defmodule AdTally.Meter do
   defp on_refused!(options),
     do: options |> Options.known!([:on_refused]) |> Options.one_of!(:on_refused, [:raise, :skip])
 
-  defp record_all({_meter, native, _late} = meter, events) do
+  defp record_all({native, _late} = meter, events) do
     first =
       try do
         record_first(native, events)
@@ -254,7 +261,7 @@ defmodule AdTally.Meter do
 
   # Mostly none is refused. Where one is, nothing was counted yet: those are looked for, and the others
   # are a list of their own.
-  defp record_good({_meter, native, _late} = meter, events) do
+  defp record_good({native, _late} = meter, events) do
     first =
       try do
         record_first(native, events)
@@ -330,7 +337,7 @@ defmodule AdTally.Meter do
   defp how_many(_other, count), do: {:improper, count + 1}
 
   # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
-  defp record_rest({_meter, native, late} = meter, events, {rest, {counts, places}}, counted) do
+  defp record_rest({native, late} = meter, events, {rest, {counts, places}}, counted) do
     if late != nil, do: Late.take(late, at_places(events, places, 0))
     counted = add(counted, counts)
 
@@ -420,7 +427,7 @@ defmodule AdTally.Meter do
   def report(name, options \\ []) do
     options = Options.known!(options, [:by, :where, :from, :to, :timeout])
     check_time = time_limit(options, 60_000, {__MODULE__, :report, [name, options]})
-    {_meter, native, _late} = running(name)
+    {native, _late} = running(name)
 
     {config, kept, sequence} =
       calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
@@ -550,7 +557,7 @@ defmodule AdTally.Meter do
   def info(name, options \\ []) do
     options = Options.known!(options, [:timeout])
     check_time = time_limit(options, 5_000, {__MODULE__, :info, [name, options]})
-    {_meter, native, late} = running(name)
+    {native, late} = running(name)
     %{events: events} = info = Native.meter_info(native)
     ask = fn request -> calling(name, fn -> request.(check_time.()) end) end
     {closed_windows, deliveries, kept} = ask.(&GenServer.call(name, :info, &1))
@@ -639,17 +646,8 @@ defmodule AdTally.Meter do
 
   defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
 
-  # Who is given late events, also while the meter is stopping.
-  defp late_of({__MODULE__, _native, late}), do: late
-  defp late_of(_other), do: nil
-
-  # `record/2` does not ask here: the library has the names as well.
-  defp running(name) do
-    case Named.get(__MODULE__, name) do
-      {__MODULE__, native, _late} = meter when native != nil -> meter
-      _other -> raise_not_running(name)
-    end
-  end
+  # The native meter, and who is given late events.
+  defp running(name), do: Named.get(__MODULE__, name) || raise_not_running(name)
 
   # What processes of the meter are asked, which may end before they answer.
   defp calling(name, ask) do
@@ -691,9 +689,7 @@ defmodule AdTally.Meter do
       end
 
     late = config.on_late && late(config, emitter)
-    forget = {Native, :meter_forget, [config.name, native]}
-    Named.put(config.name, __MODULE__, native, {__MODULE__, native, late}, forget)
-    Native.meter_name(config.name, native)
+    Named.put(config.name, __MODULE__, native, {native, late})
 
     state = %{
       config: config,
@@ -791,17 +787,11 @@ defmodule AdTally.Meter do
   # How long telemetry handlers may take when the meter stops.
   @telemetry_wait 1_000
 
-  # In order: nobody finds the meter any more. An event of `record/2` is counted by then. Of a list that
-  # has found it before the rest is late if some was counted, and otherwise it is refused.
+  # In order: nobody finds the meter any more. What whoever has found it before records is counted, or
+  # refused once the windows are closed, but for the rest of a list of which some was counted: that is late.
   @impl true
   def terminate(_reason, state) do
-    Native.meter_forget(state.config.name, state.native)
-
-    # An event that was late just now is still to be handed on.
-    if state.late,
-      do: Named.replace(state.config.name, {__MODULE__, nil, state.late}),
-      else: Named.erase(state.config.name)
-
+    Named.erase(state.config.name)
     state = close(state, true, fn -> Native.meter_stop(state.native) end)
     wait = state.config.flush
     late = if state.late, do: [{:late, fn -> Late.flush(state.late, wait) end}], else: []
@@ -820,8 +810,6 @@ defmodule AdTally.Meter do
       {{:left, count}, whose} -> say_what_is_left(whose, count, state.config)
       {hangs_or_gone, whose} when hangs_or_gone in [:hangs, :gone] -> give_up(whose, state)
     end)
-
-    if state.late, do: Named.erase(state.config.name)
 
     if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
       Logger.warning(

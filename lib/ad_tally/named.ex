@@ -15,9 +15,6 @@ defmodule AdTally.Named do
 
   alias AdTally.{Native, Options}
 
-  @typedoc "What is called, with the table already refused, before the entry of a dead owner is erased."
-  @type forget :: {module(), atom(), [term()]}
-
   # A name whose key somebody else has put there cannot be given. What is there of this library is that
   # of an owner that is dead, or of one that lives: then the process' name is taken.
   @spec free!(atom()) :: atom()
@@ -52,22 +49,12 @@ defmodule AdTally.Named do
   end
 
   # Puts the value of a table there, which belongs to the calling process from now on.
-  @spec put(atom(), module(), reference(), term(), forget() | nil) :: :ok
-  def put(name, module, table, value, forget \\ nil) do
+  @spec put(atom(), module(), reference(), term()) :: :ok
+  def put(name, module, table, value) do
     :ok = Native.table_own(table, name)
     # Not a function: code that is loaded again would end a process that holds one.
-    watcher = spawn(__MODULE__, :watch, [self(), name, table, forget])
+    watcher = spawn(__MODULE__, :watch, [self(), name, table])
     :persistent_term.put(name, {module, value, watcher})
-  end
-
-  # Puts another value in the place of the owner's own.
-  @spec replace(atom(), term()) :: :ok
-  def replace(name, value) do
-    # Nothing is done where somebody else has put something there.
-    with {module, _value, watcher} when is_pid(watcher) <- :persistent_term.get(name, nil),
-         do: :persistent_term.put(name, {module, value, watcher})
-
-    :ok
   end
 
   # Called by the owner.
@@ -102,28 +89,27 @@ defmodule AdTally.Named do
   end
 
   @doc false
-  def watch(owner, name, table, forget) do
+  def watch(owner, name, table) do
     monitor = Process.monitor(owner)
-    hibernate(monitor, name, table, forget)
+    hibernate(monitor, name, table)
   end
 
   # Small, and in no version of this module's code, for as long as the owner lives.
-  defp hibernate(monitor, name, table, forget),
-    do: :erlang.hibernate(__MODULE__, :watching, [monitor, name, table, forget])
+  defp hibernate(monitor, name, table),
+    do: :erlang.hibernate(__MODULE__, :watching, [monitor, name, table])
 
   @doc false
-  def watching(monitor, name, table, forget) do
+  def watching(monitor, name, table) do
     receive do
-      {:DOWN, ^monitor, :process, _owner, _reason} -> clear(name, table, forget)
-      _other -> hibernate(monitor, name, table, forget)
+      {:DOWN, ^monitor, :process, _owner, _reason} -> clear(name, table)
+      _other -> hibernate(monitor, name, table)
     end
   end
 
   # An owner that has stopped in order has erased its entry, and the next one's is not this one's.
-  defp clear(name, table, forget) do
+  defp clear(name, table) do
     with {_module, _value, watcher} when watcher == self() <- :persistent_term.get(name, nil) do
       :ok = Native.table_end(table)
-      with {module, function, arguments} <- forget, do: apply(module, function, arguments)
       :persistent_term.erase(name)
     end
   end

@@ -111,7 +111,7 @@ defmodule AdTally.Native do
   def dedupe_first(_table, _id, _at), do: not_loaded()
   def dedupe_first(_table, _id), do: not_loaded()
 
-  def meter_record(_name, _event), do: not_loaded()
+  def meter_record(_meter, _event), do: not_loaded()
   def meter_record_many(_meter, _events), do: not_loaded()
   def meter_check_some(_meter, _events, _from), do: not_loaded()
   def meter_refused_some(_meter, _events, _from), do: not_loaded()
@@ -158,8 +158,6 @@ defmodule AdTally.Native do
   def dedupe_new(_window, _capacity, _wide), do: not_loaded()
   def dedupe_info(_table), do: not_loaded()
   def meter_new(_times, _names, _sketches, _ids), do: not_loaded()
-  def meter_name(_name, _meter), do: not_loaded()
-  def meter_forget(_name, _meter), do: not_loaded()
   def meter_refuse(_meter, _events, _reason), do: not_loaded()
   def meter_epoch(_now), do: not_loaded()
   def meter_close(_meter, _now), do: not_loaded()

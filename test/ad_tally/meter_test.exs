@@ -374,7 +374,7 @@ defmodule AdTally.MeterTest do
   end
 
   defp native(name) do
-    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = AdTally.Named.get(Meter, name)
     native
   end
 

@@ -89,7 +89,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
     name = Module.concat(__MODULE__, "Pass#{pass}")
     options = [{:name, name} | put_in(@options[:reach][:secret], secret)]
     {:ok, meter} = Meter.start_link(options)
-    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = AdTally.Named.get(Meter, name)
     result = act.(native)
     GenServer.stop(meter)
     result

@@ -27,7 +27,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
     ]
 
     {:ok, meter} = Meter.start_link(Keyword.merge(defaults, options))
-    {_module, native, _late} = AdTally.Named.get(Meter, __MODULE__.Ads)
+    {native, _late} = AdTally.Named.get(Meter, __MODULE__.Ads)
     {meter, native}
   end
 
@@ -53,8 +53,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
       &Native.thread_time/0,
       fn timed ->
         for step <- 1..1_000 do
-          {time, outcome} =
-            timed.(fn -> Native.meter_record(__MODULE__.Ads, event(@windows + step)) end)
+          {time, outcome} = timed.(fn -> Native.meter_record(native, event(@windows + step)) end)
 
           assert outcome == :ok
           time

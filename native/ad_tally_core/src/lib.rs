@@ -42,6 +42,8 @@ pub mod sketch;
 #[cfg(not(loom))]
 pub mod table;
 
+#[cfg(loom)]
+pub use bucket::model::Model as BucketModel;
 #[cfg(not(loom))]
 pub use counters::{Add, Added, Counters, Info, Rows};
 #[cfg(not(loom))]

@@ -1,12 +1,13 @@
 //! Interleavings of adders and a drainer, by loom, all of them or as many as a test's preemption bound allows: run with
 //! `RUSTFLAGS="--cfg loom"`.
 //!
-//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row; and the real lines of a
-//! frequency cap.
+//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row; the real buckets, of
+//! two words, and those of a frequency cap.
 #![cfg(loom)]
 
 use std::sync::Arc;
 
+use ad_tally_core::BucketModel;
 use ad_tally_core::counters::row::{Row, Stripes};
 use ad_tally_core::frequency_cap::Model;
 use ad_tally_core::sync::hazard::{Current, Registry};
@@ -201,72 +202,72 @@ fn threads_that_stripe_a_row_together_lose_nothing() {
     });
 }
 
-/// What is found by a name: another structure with what is current in it.
-struct Named {
-    open: Current<Table>,
+fn check_bucket(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
 }
 
-impl Named {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { open: Current::new(Arc::new(Table::new())) })
-    }
-
-    /// Closes what is open, which is final from then on: its total.
-    fn close(&self, registry: &Registry) -> i128 {
-        let closed = self.open.replace(Arc::new(Table::new()), registry);
-        let taken = closed.row().total(0);
-        thread::yield_now();
-        assert_eq!(closed.row().total(0), taken);
-        taken
-    }
-}
-
-/// A thread that adds 33 in all, twice at once and each time under two pins with one fence, announcing what was open before.
-fn add_announcing(current: &Arc<Current<Named>>, registry: &Arc<Registry>) -> thread::JoinHandle<()> {
-    let (current, registry) = (current.clone(), registry.clone());
-    thread::spawn(move || {
-        let slot = registry.claim();
-        // No structure is there.
-        let mut likely = 1;
-        for amounts in [[1, 2], [10, 20]] {
-            // SAFETY: this thread claimed the slot, and nothing is pinned in it.
-            let (named, announced) = unsafe { current.protect_speculating_in(slot, likely) };
-            let table = named.open.protect_speculated(announced);
-            likely = table.address();
-            add_at_once(&table, amounts, slot.id());
-        }
-        // SAFETY: claimed above, nothing is pinned, and not used again.
-        unsafe { slot.release() };
-    })
-}
-
-/// Beside one that takes the name away and closes what was open by it.
+/// A full bucket's last entry moves to the overflow bucket: a reader sees it once all the same.
 #[test]
-fn an_add_under_an_announced_pin_is_in_exactly_one_of_the_tables() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
-        let (current, registry) = (Arc::new(Current::new(Named::new())), Arc::new(Registry::new()));
-        let adder = add_announcing(&current, &registry);
-        let other = Named::new();
-        let named = current.replace(other.clone(), &registry);
-        let taken = named.close(&registry);
-        adder.join().expect("it does not panic");
-        assert_eq!(taken + named.close(&registry) + other.close(&registry), 33);
+fn a_reader_beside_an_insert_that_links_an_overflow_bucket_sees_every_entry_once() {
+    check_bucket(|| {
+        let bucket = Arc::new(BucketModel::new(&[2, 4]));
+        let other = bucket.clone();
+        let other = thread::spawn(move || other.insert(6));
+        let seen = bucket.read(2);
+        assert!(seen.as_ref().is_none_or(|seen| seen == &[2, 4] || seen == &[2, 4, 6]), "{seen:?}");
+        other.join().expect("no panic");
+        assert_eq!(bucket.read(2), Some(vec![2, 4, 6]));
     });
 }
 
-/// Beside one that closes what is open while the name stays: the second add announces a table that may have been closed.
 #[test]
-fn an_add_that_announces_what_is_closed_is_in_exactly_one_of_the_tables() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
-        let named = Named::new();
-        let (current, registry) = (Arc::new(Current::new(named.clone())), Arc::new(Registry::new()));
-        let adder = add_announcing(&current, &registry);
-        let taken = named.close(&registry);
-        adder.join().expect("it does not panic");
-        assert_eq!(taken + named.close(&registry), 33);
+fn inserts_that_each_link_an_overflow_bucket_lose_nothing() {
+    check_bucket(|| {
+        let bucket = Arc::new(BucketModel::new(&[2, 4, 6]));
+        let others = [8, 10].map(|entry| {
+            let bucket = bucket.clone();
+            thread::spawn(move || bucket.insert(entry))
+        });
+        others.into_iter().for_each(|other| other.join().expect("no panic"));
+        assert_eq!((bucket.read(2), bucket.overflow()), (Some(vec![2, 4, 6, 8, 10]), 3));
+    });
+}
+
+/// What is given back is used again at once, while a reader may still be on its way there.
+#[test]
+fn a_reader_beside_a_removal_that_gives_an_overflow_bucket_back_sees_one_moment() {
+    check_bucket(|| {
+        let bucket = Arc::new(BucketModel::new(&[2, 4, 6]));
+        let other = bucket.clone();
+        let other = thread::spawn(move || {
+            other.remove(4);
+            other.insert(8);
+        });
+        let seen = bucket.read(2);
+        let moments = [vec![2, 4, 6], vec![2, 6], vec![2, 6, 8]];
+        assert!(seen.as_ref().is_none_or(|seen| moments.contains(seen)), "{seen:?}");
+        other.join().expect("no panic");
+        assert_eq!((bucket.read(2), bucket.overflow()), (Some(vec![2, 6, 8]), 1));
+    });
+}
+
+#[test]
+fn a_reader_beside_a_split_finds_every_entry_in_its_bucket() {
+    check_bucket(|| {
+        let bucket = Arc::new(BucketModel::new(&[2, 3, 4]));
+        let other = bucket.clone();
+        let other = thread::spawn(move || {
+            other.grow();
+            other.insert(5);
+        });
+        for (entry, before, after) in [(3, vec![2, 3, 4], vec![3]), (2, vec![2, 3, 4], vec![2, 4])] {
+            let seen = bucket.read(entry);
+            let moments = [before, after, vec![3, 5]];
+            assert!(seen.as_ref().is_none_or(|seen| moments.contains(seen) && seen.contains(&entry)), "{seen:?}");
+        }
+        other.join().expect("no panic");
+        assert_eq!([bucket.read(2), bucket.read(3)], [Some(vec![2, 4]), Some(vec![3, 5])]);
     });
 }

@@ -24,7 +24,6 @@ mod frequency_cap;
 mod hot;
 mod library;
 mod meter;
-mod names;
 mod owner;
 mod reach;
 mod resource;

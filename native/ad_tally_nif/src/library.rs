@@ -4,8 +4,8 @@
 //!
 //! * A code reloader deletes a module and has the next call load it again, while the older instance and all that it made
 //!   are still there. Then the VM calls `upgrade`, which takes the resources over: references go on as if nothing had
-//!   happened. Only the same image of the library can do so, because another one has statics of its own (the names of
-//!   meters, the hazard pointers) and may lay its values out differently. An image knows itself by the address of one of its
+//!   happened. Only the same image of the library can do so, because another one has statics of its own (the hazard
+//!   pointers) and may lay its values out differently. An image knows itself by the address of one of its
 //!   statics, which it leaves with the VM. Any other is refused. (While an older instance is in use, `AdTally.Native` does
 //!   not even ask.)
 //! * The image is never unmapped: threads of its own may still free a table, and others run destructors of its thread-local

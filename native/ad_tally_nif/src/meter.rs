@@ -10,7 +10,7 @@ use ad_tally_core::counters::row::MAX_METRICS;
 use ad_tally_core::dedupe;
 use ad_tally_core::key::{KeyFault, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{
-    Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, Recording, TIMES, WindowRef, Written,
+    Ahead, Batch, Closed, Config, Draft, Outcome, Outcomes, ReachConfig, TIMES, WindowRef, Written,
 };
 use ad_tally_core::{Add, Error, Meter, Secret, Seed};
 use parking_lot::Mutex;
@@ -27,10 +27,9 @@ use crate::decode::{
 };
 use crate::encode;
 use crate::hot::{Argument, At, Index, hot};
-use crate::names;
 use crate::owner::Owner;
 use crate::reach;
-use crate::resource::{self, Kept, resource};
+use crate::resource::{self, resource};
 use crate::sketch;
 use crate::steps::{self, Load};
 
@@ -167,8 +166,13 @@ impl Table {
 
     /// Begins to read an event: its time and its id. What is long of it is noted.
     #[inline(always)]
-    fn begin<'a, L: Layout>(&self, env: Env<'a>, seen: Seen<'a>, long: &mut Long) -> Result<Begun<'a>, Fault<'a>> {
-        let EventTerm { id, at: time, dimensions, user, metrics } = seen.event;
+    fn begin<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        event: EventTerm<'a>,
+        long: &mut Long,
+    ) -> Result<Begun<'a>, Fault<'a>> {
+        let EventTerm { id, at: time, dimensions, user, metrics } = event;
         // Of what is no small integer none is a time, if small ones are known.
         let at = match decode::small::<L>(time) {
             Some(at) => at as u64,
@@ -177,11 +181,13 @@ impl Table {
         if at >= TIMES {
             return Err(Fault::At(time));
         }
-        let id = match seen.id {
-            _ if !self.meter.has_dedupe() => None,
-            Some(hash) => Some(hash),
-            None if decode::is_nil(id) => None,
-            None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
+        let id = if !self.meter.has_dedupe() || decode::is_nil(id) {
+            None
+        } else {
+            match keys::hash_short::<L, Id>(dedupe::seed(), id) {
+                Some(hash) => Some(hash),
+                None => Some(long.hash(env, id).ok_or(Fault::Id(id))?),
+            }
         };
         Ok(Begun { at, id, dimensions, user, metrics })
     }
@@ -216,23 +222,35 @@ impl Table {
         Ok(Draft { at, id, key, user })
     }
 
+    /// Records the event that a term is.
     #[inline(always)]
-    fn record<'m, 'a, L: Layout>(
-        &'m self,
+    fn record<'a>(&self, env: Env<'a>, term: Raw<'a>) -> Result<Outcome, BadArgument> {
+        let Some(event) = EventTerm::read(term) else {
+            return self.record_long(env, term, Fault::Event(term));
+        };
+        let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+        match with_layout!(L => self.try_record::<L>(env, term, event, &mut room, &mut Long::default())) {
+            Ok(outcome) => Ok(outcome),
+            Err(fault) => self.record_long(env, term, fault),
+        }
+    }
+
+    #[inline(always)]
+    fn try_record<'a, L: Layout>(
+        &self,
         env: Env<'a>,
         term: Raw<'a>,
-        seen: Seen<'a>,
+        event: EventTerm<'a>,
         room: &mut [MaybeUninit<u64>],
         long: &mut Long,
-        pin: impl FnOnce(&'m Meter) -> Recording<'m>,
     ) -> Result<Outcome, Fault<'a>> {
         let mut amounts = [MaybeUninit::uninit(); MAX_METRICS];
-        let begun = self.begin::<L>(env, seen, long)?;
+        let begun = self.begin::<L>(env, event, long)?;
         // It is the line that lies furthest away, so all else is done while it is on its way.
         if let Some(id) = begun.id {
             self.meter.fetch_id(id);
         }
-        let recording = pin(&self.meter);
+        let recording = self.meter.protect();
         let mut ahead = recording.ahead();
         let draft = self.read::<L>(env, &begun, room, long, &mut ahead)?;
         let count = self.read_amounts::<L>(env, begun.metrics, &mut amounts)?;
@@ -257,10 +275,7 @@ impl Table {
             let mut words = if let Fault::Room(words) = fault { words } else { SHORT_KEY_WORDS };
             loop {
                 let mut room = vec![MaybeUninit::uninit(); words];
-                let recorded = with_layout!(L => {
-                    self.record::<L>(env, term, Seen::of::<L>(event), &mut room, &mut long, Meter::protect)
-                });
-                match recorded {
+                match with_layout!(L => self.try_record::<L>(env, term, event, &mut room, &mut long)) {
                     Ok(outcome) => return Ok(outcome),
                     Err(Fault::Room(more)) => words = more,
                     Err(refused) => {
@@ -279,21 +294,6 @@ impl Table {
 fn bad_key<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> BadArgument {
     let read = keys::hash::<R>(env, seed, term);
     read.map_or_else(|error| error, |_hash| bad_argument::key(term.in_env(env), KeyFault::Type))
-}
-
-/// What is seen of an event before it is known which meter it is for: finding that waits for memory, and meanwhile its id is
-/// hashed, if that is short.
-#[derive(Clone, Copy)]
-struct Seen<'a> {
-    event: EventTerm<'a>,
-    id: Option<u64>,
-}
-
-impl<'a> Seen<'a> {
-    #[inline(always)]
-    fn of<L: Layout>(event: EventTerm<'a>) -> Self {
-        Self { event, id: keys::hash_short::<L, Id>(dedupe::seed(), event.id) }
-    }
 }
 
 /// An event of which the time and the hash of the id were read, and the terms of the rest.
@@ -344,31 +344,14 @@ fn outcome(env: Env<'_>, outcome: Outcome) -> Term<'_> {
 }
 
 hot! {
-    /// Counts an event in the meter of a name.
-    fn meter_record(env, name: Raw<'a>, event: Raw<'a>) {
-        let seen = EventTerm::read(event).map(|event| with_layout!(L => Seen::of::<L>(event)));
-        let no_meter = || bad_argument::no_meter(name.in_env(env));
-        let place = names::place(name.word()).ok_or_else(no_meter)?;
-        let Some(seen) = seen else {
-            let named = place.pin_alone();
-            let table = names::running(&named).ok_or_else(no_meter)?;
-            return Ok(outcome(env, table.record_long(env, event, Fault::Event(event))?));
-        };
-        let (named, open) = place.protect();
-        let table = names::running(&named).ok_or_else(no_meter)?;
-        // Consumed before a window is begun: who does that must not wait for what it has announced itself.
-        let pin = |meter| {
-            let recording = Meter::protect_speculated(meter, open);
-            place.note(recording.address());
-            recording
-        };
-        let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-        let recorded =
-            with_layout!(L => table.record::<L>(env, event, seen, &mut room, &mut Long::default(), pin));
-        let recorded = match recorded {
-            Ok(recorded) => recorded,
-            Err(fault) => table.record_long(env, event, fault)?,
-        };
+    /// Counts an event. In a meter that is stopped meanwhile it is refused instead of late: it is not lost then, and whoever has
+    /// it brings it again.
+    fn meter_record(env, table: &Table, event: Raw<'a>) {
+        let recorded = table.record(env, event)?;
+        // Whoever found the windows closed sees that the meter was left before.
+        if recorded == Outcome::Late && table.owner.has_left() {
+            return Err(table.owner.not_running(env));
+        }
         Ok(outcome(env, recorded))
     }
 
@@ -396,20 +379,6 @@ hot! {
     fn meter_record_some(env, table: &Table, events: Term<'a>) {
         with_events(table, |load| steps::add_some(env, events, load))
     }
-}
-
-/// Has a meter be found by a name. Whoever had the name before is not recorded in any more.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn meter_name<'a>(env: Env<'a>, name: Atom, table: Term<'a>) -> NifResult<Term<'a>> {
-    names::give(word(name.as_c_arg()), Kept::of(table)?);
-    Ok(atoms::ok().to_term(env))
-}
-
-/// Has nobody find a meter by a name any more, if it has it. Once it returns nobody who has found it records in it either.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn meter_forget<'a>(env: Env<'a>, name: Atom, table: Term<'a>) -> NifResult<Term<'a>> {
-    names::take(word(name.as_c_arg()), resource::of_type(env, table.into())?);
-    Ok(atoms::ok().to_term(env))
 }
 
 /// Notes that so many events of a list were refused, and why, if that is not the reason of one of them.
@@ -520,7 +489,7 @@ impl Events<'_> {
     #[inline(always)]
     fn try_read<'a, L: Layout>(&mut self, env: Env<'a>, event: EventTerm<'a>, words: usize) -> Result<(), Fault<'a>> {
         let Self { table, batch, long, metrics, .. } = self;
-        let begun = table.begin::<L>(env, Seen::of::<L>(event), long)?;
+        let begun = table.begin::<L>(env, event, long)?;
         let draft = table.read::<L>(env, &begun, batch.room(words), long, &mut Ahead::nothing())?;
         if *metrics != Some(begun.metrics.word()) {
             let count = table.read_amounts::<L>(env, begun.metrics, batch.room_for_amounts())?;

@@ -300,14 +300,18 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     Process.flag(:trap_exit, true)
     {:ok, meter} = Meter.start_link(options(name))
-    {_module, native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.get(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     killed_at = kill(meter)
 
     assert refused_at(fn -> Native.meter_record_some(native, [event(1, 2)]) end) - killed_at <
              @grace
 
-    for call <- [&Native.meter_record_many/2, &Native.meter_check_some(&1, &2, 0)] do
+    for call <- [
+          &Native.meter_record(&1, hd(&2)),
+          &Native.meter_record_many/2,
+          &Native.meter_check_some(&1, &2, 0)
+        ] do
       assert_raise ArgumentError, Named.not_running(Meter, name), fn ->
         call.(native, [event(1, 2)])
       end
@@ -324,22 +328,23 @@ defmodule AdTally.Meter.DeathTest do
   test "the rest of a list is late in a meter that was stopped meanwhile" do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
-    {_module, native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.get(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
     assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
   end
 
-  # What `record_many` calls for a list that has found the meter before it was stopped.
-  test "a list of which nothing was counted is refused by a meter that was stopped meanwhile" do
+  # What `record` and `record_many` call once they have found the meter.
+  test "a meter that was stopped meanwhile refuses an event, and a list of which nothing was counted" do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
-    {_module, native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.get(Meter, name)
     assert Native.meter_record_first(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
 
     for call <- [
+          &Native.meter_record(&1, hd(&2)),
           &Native.meter_record_many/2,
           &Native.meter_record_first/2,
           &Native.meter_check_some(&1, &2, 0),

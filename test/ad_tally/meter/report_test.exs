@@ -422,7 +422,7 @@ defmodule AdTally.Meter.ReportTest do
 
   test "a window that opens again because the clock was set back is there beside the closed one" do
     name = start(clock: :system)
-    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = AdTally.Named.get(Meter, name)
     event = event({42, 7, "us"}, at: System.system_time(:millisecond))
 
     assert Meter.record(name, event) == :ok
@@ -440,7 +440,7 @@ defmodule AdTally.Meter.ReportTest do
 
   test "a window that began before the clock was set back is closed with the others" do
     name = start(clock: :system, max_ahead: 10 * @minute)
-    {_module, native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = AdTally.Named.get(Meter, name)
     now = System.system_time(:millisecond)
     event = event({42, 7, "us"}, at: now + 5 * @minute)
     assert Meter.record(name, event) == :ok

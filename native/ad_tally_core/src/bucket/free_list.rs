@@ -1,8 +1,8 @@
-//! The numbers of lines that full ones go on in.
+//! The numbers of the overflow buckets that nobody uses.
 
 use crate::sync::Mutex;
 
-/// Numbers below a most, each of which one line has at a time.
+/// Numbers below a most, each of which is one bucket's at a time.
 pub(crate) struct FreeList(Mutex<Numbers>);
 
 struct Numbers {
@@ -31,7 +31,7 @@ impl FreeList {
         Some(number)
     }
 
-    /// Takes some back. Their lines are empty.
+    /// Takes some back. Their buckets are empty.
     pub(crate) fn give_back(&self, numbers: impl IntoIterator<Item = u32>) {
         self.0.lock().free.extend(numbers);
     }
@@ -42,7 +42,7 @@ impl FreeList {
         numbers.used as usize - numbers.free.len()
     }
 
-    /// How many were ever taken: their lines are in memory.
+    /// How many were ever taken: their buckets are in memory.
     pub(crate) fn touched(&self) -> usize {
         self.0.lock().used as usize
     }

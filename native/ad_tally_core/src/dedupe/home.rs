@@ -22,8 +22,8 @@
 use std::hint::select_unpredictable;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::bytes;
 use super::line::{self, GENERATION_BITS, Line, MARK_SHIFT};
+use crate::bucket::simd;
 
 /// Slots of a line.
 const SLOTS: u32 = 32;
@@ -175,7 +175,7 @@ fn sum(counts: u64) -> u64 {
 /// The slots that have the tag of an id, as bits.
 #[inline(always)]
 pub(super) fn candidates(line: &Line, print: Print) -> u32 {
-    bytes::equal(&line.bytes(TAGS_AT), print.tag)
+    simd::match_u8(&line.bytes(TAGS_AT), print.tag)
 }
 
 /// Which of those slots is that of the id.

@@ -14,7 +14,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::halves;
+use crate::bucket::simd;
 use crate::memory::ZeroIsEmpty;
 use crate::sync::{AtomicU64, wait};
 
@@ -284,12 +284,12 @@ impl Format for Narrow {
 
     #[inline(always)]
     fn has(words: &Words, fingerprint: u64) -> bool {
-        halves::equal(words, ENTRY_MASK as u32, fingerprint as u32) & ENTRIES != 0
+        simd::match_u32(words, ENTRY_MASK as u32, fingerprint as u32) & ENTRIES != 0
     }
 
     #[inline(always)]
     fn free(words: &Words) -> Option<usize> {
-        let empty = halves::equal(words, u32::MAX, 0) & ENTRIES;
+        let empty = simd::match_u32(words, u32::MAX, 0) & ENTRIES;
         (empty != 0).then(|| empty.trailing_zeros() as usize)
     }
 }

@@ -17,8 +17,6 @@
 //! the window. When there is no room, an entry of the home is forgotten early, one of the oldest, which is counted: then a copy
 //! of it may pass.
 
-mod bytes;
-mod halves;
 mod home;
 mod later;
 mod line;

@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::decide::{Block, Compiled, Kind, Moment};
+use super::entry::{Format, TICKS};
+use super::locked::{Added, Known, LockedBucket};
 use super::rules::{Rule, Rules, Tiers, Window};
-use super::slots::Format;
-use super::table::{Added, Full, Home, Known, Seen, Size, Table};
+use super::seen::Seen;
+use super::table::{Size, Table};
 use super::{HORIZON_TICKS, decide};
+use crate::bucket::Full;
 use crate::error::Error;
 use crate::key::Seed;
 use crate::sync::AtomicU64;
@@ -26,7 +29,7 @@ const TIMES: u64 = 1 << 47;
 /// The newest time seen is noted in steps of this many milliseconds, so that threads do not all write one line.
 const NEWEST_STEP: u64 = 1_000;
 /// Ticks that a line is set ahead at least when it is looked through for old ones.
-const LEAST_AHEAD: u64 = super::slots::TICKS - 2 - HORIZON_TICKS;
+const LEAST_AHEAD: u64 = TICKS - 2 - HORIZON_TICKS;
 /// Lines that are swept at once.
 const SWEPT_AT_ONCE: usize = 1_024;
 
@@ -148,7 +151,7 @@ pub struct FrequencyCap {
 }
 
 /// The lines of a pair, one a tier.
-type Homes<'t> = [Option<Home<'t>>; MOST_TIERS + 1];
+type Homes<'t> = [Option<LockedBucket<'t>>; MOST_TIERS + 1];
 type Moments = [Moment; MOST_TIERS + 1];
 
 impl FrequencyCap {
@@ -187,7 +190,7 @@ impl FrequencyCap {
             let ticks = horizon.div_ceil(*granularity);
             // A window of the whole horizon may reach one tick further back than it is long. Of what is left, up to a quarter
             // of the horizon is kept besides, for events that are late.
-            let spare = super::slots::TICKS - 2 - ticks;
+            let spare = TICKS - 2 - ticks;
             (*granularity, format, spare, spare - (ticks / 4).min(spare.saturating_sub(LEAST_AHEAD)))
         });
         let tables = ticks
@@ -446,16 +449,16 @@ impl FrequencyCap {
             .iter()
             .enumerate()
             .map(|(at, tier)| {
-                let Size { pairs, words, overflow_lines, slots, splits } = tier.table.size();
+                let Size { pairs, entries, overflow_buckets, places, level, bytes, huge_bytes } = tier.table.size();
                 TierInfo {
                     tier: self.tiers.ticks.get(at).copied(),
                     pairs,
-                    words,
-                    slots,
-                    stash: overflow_lines,
-                    grown: splits,
-                    memory_bytes: tier.table.bytes(),
-                    huge_bytes: tier.table.huge_bytes(),
+                    words: entries,
+                    slots: places,
+                    stash: overflow_buckets,
+                    grown: level,
+                    memory_bytes: bytes,
+                    huge_bytes,
                 }
             })
             .collect();
@@ -604,7 +607,7 @@ impl FrequencyCap {
         let seen: [(Seen, u64); MOST_TIERS + 1] = std::array::from_fn(|tier| {
             let Some(Tier { table, .. }) = self.tables.get(tier) else { return (Seen::new(), 0) };
             let tick = moments[tier].tick;
-            table.look(pair, tick).unwrap_or_else(|| {
+            table.read(pair, tick).unwrap_or_else(|| {
                 let mut home = table.lock(pair);
                 home.reach(tick);
                 (home.seen(pair), home.end())
@@ -614,32 +617,33 @@ impl FrequencyCap {
     }
 
     fn place_in(&self, tier: usize, pair: u64) -> usize {
-        self.tables[tier].table.home(pair)
+        self.tables[tier].table.buckets.find(pair)
     }
 
     /// Locks the lines of several pairs, each once, in the order of tiers and lines.
-    fn lock_all(&self, pairs: &[u64]) -> Vec<(usize, Home<'_>)> {
+    fn lock_all(&self, pairs: &[u64]) -> Vec<(usize, LockedBucket<'_>)> {
         'again: loop {
             let mut wanted = Vec::with_capacity(pairs.len() * self.tables.len());
             for (tier, of) in self.tables.iter().enumerate() {
                 for pair in pairs {
-                    of.table.split_for(*pair);
-                    wanted.push((tier, of.table.home(*pair), *pair));
+                    of.table.buckets.split_for(*pair);
+                    wanted.push((tier, of.table.buckets.find(*pair), *pair));
                 }
             }
             wanted.sort_unstable();
-            let mut locked: Vec<(usize, Home<'_>)> = Vec::with_capacity(wanted.len());
+            let mut locked: Vec<(usize, LockedBucket<'_>)> = Vec::with_capacity(wanted.len());
             for (tier, at, pair) in &wanted {
-                let is_locked = locked.last().is_some_and(|(of, home)| of == tier && home.at == *at);
-                if is_locked {
-                    if !self.tables[*tier].table.is_home(*at, *pair) {
-                        continue 'again;
-                    }
-                    continue;
-                }
-                match self.tables[*tier].table.lock_at(*at, *pair) {
-                    Some(home) => locked.push((*tier, home)),
-                    None => continue 'again,
+                let last = locked.last().filter(|(of, locked)| of == tier && locked.chain.at == *at);
+                let is_its = match last {
+                    Some((_, locked)) => locked.is_of(*pair),
+                    None => self.tables[*tier]
+                        .table
+                        .lock_at(*at, *pair)
+                        .map(|bucket| locked.push((*tier, bucket)))
+                        .is_some(),
+                };
+                if !is_its {
+                    continue 'again;
                 }
             }
             return locked;
@@ -656,7 +660,7 @@ fn block(rule: &Compiled, moments: &Moments, seen: &Seen, end: u64) -> Option<Bl
 }
 
 /// A locked line.
-fn home_of<'h, 't>(lines: &'h mut [(usize, Home<'t>)], tier: usize, at: usize) -> &'h mut Home<'t> {
-    let found = lines.iter_mut().find(|(of, home)| *of == tier && home.at == at);
+fn home_of<'h, 't>(lines: &'h mut [(usize, LockedBucket<'t>)], tier: usize, at: usize) -> &'h mut LockedBucket<'t> {
+    let found = lines.iter_mut().find(|(of, home)| *of == tier && home.chain.at == at);
     found.map(|(_, home)| home).unwrap_or_else(|| unreachable!("all lines of the pairs are locked"))
 }

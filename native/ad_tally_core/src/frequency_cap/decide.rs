@@ -4,7 +4,8 @@
 //! moment of its tick is. That keeps a window closed for up to one granule longer than the event's true time would, and
 //! never opens it earlier. A window that ends with a later event has both ends in ticks: there it is up to two granules.
 
-use super::slots::{Lanes, TICKS};
+use super::ages::Lanes;
+use super::entry::TICKS;
 
 /// What a rule became for a table's tiers.
 #[derive(Debug, Clone, Copy)]

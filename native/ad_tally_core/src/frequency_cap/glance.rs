@@ -4,9 +4,11 @@
 //! line's lock, so that it writes to no memory that another core reads. Only who is to be counted takes the lock, looks again,
 //! and decides again if that is not what it saw before.
 
-use super::line::{Header, Line, WORDS};
-use super::slots::{self, Format, Lanes, Slot, TICKS};
-use super::table::{Full, Home, Table};
+use super::ages::Lanes;
+use super::entry::{self, Entry, Format, TICKS, TICKS_BITS, WORDS};
+use super::locked::LockedBucket;
+use super::table::{self, Table};
+use crate::bucket::{Bucket, Full, Header, Place};
 
 /// The ticks of a pair that has one slot or none, and the end of its line. Two words, so that they stay in registers: what is
 /// returned through memory by halves and read whole makes the processor wait.
@@ -38,7 +40,7 @@ impl Glance {
     /// The ages of its events as of a tick or the end, whichever is later: that one too.
     #[inline(always)]
     pub(super) fn ages(self, tick: u64) -> (Lanes, u64) {
-        let lanes = slots::lanes(self.content, self.end % TICKS);
+        let lanes = Lanes::of(self.content, self.end % TICKS);
         if tick <= self.end { (lanes, self.end) } else { (lanes.later(tick - self.end), tick) }
     }
 }
@@ -59,7 +61,7 @@ pub enum Quick {
 pub struct Spot<'t> {
     pair: u64,
     at: usize,
-    line: &'t Line,
+    bucket: &'t Bucket<WORDS>,
 }
 
 impl Spot<'_> {
@@ -74,7 +76,7 @@ impl Spot<'_> {
     #[inline(always)]
     #[cfg(not(loom))]
     pub fn fetch(&self) {
-        crate::sync::prefetch::fetch(self.line);
+        crate::sync::prefetch::fetch(self.bucket);
     }
 }
 
@@ -91,8 +93,8 @@ impl Table {
     /// Where to look for a pair.
     #[inline(always)]
     pub(super) fn spot(&self, pair: u64) -> Spot<'_> {
-        let at = self.home(pair);
-        Spot { pair, at, line: self.line(at) }
+        let at = self.buckets.find(pair);
+        Spot { pair, at, bucket: self.buckets.bucket(at) }
     }
 
     /// Counts an event at a tick unless the judge names a rule that blocks.
@@ -141,28 +143,28 @@ impl Table {
     /// A glance at a pair without a lock.
     #[inline(always)]
     fn glance(&self, spot: Spot<'_>) -> Glance {
-        let Spot { pair, at, line } = spot;
-        let Some(header) = line.begin_read() else { return Glance { content: CHANGING, end: 0 } };
-        let content = self.content(line, header, pair);
-        let is_whole = line.end_read(header) && self.is_home_by(header, at, pair);
-        Glance { content: if is_whole { content } else { CHANGING }, end: header.end() }
+        let Spot { pair, at, bucket } = spot;
+        let Some(header) = bucket.begin_read() else { return Glance { content: CHANGING, end: 0 } };
+        let content = self.content(bucket, header, pair);
+        let is_whole = bucket.end_read(header) && self.buckets.is_place_of(at, header, pair);
+        Glance { content: if is_whole { content } else { CHANGING }, end: table::end(header) }
     }
 
     /// What a pair's slot holds, 0 if it has none.
     #[inline(always)]
-    fn content(&self, line: &Line, header: Header, pair: u64) -> u64 {
+    fn content(&self, bucket: &Bucket<WORDS>, header: Header, pair: u64) -> u64 {
         let fingerprint = Format::Ticks.fingerprint(pair);
-        let content = content_in(line, fingerprint);
+        let content = content_in(bucket, fingerprint);
         if fingerprint == LIKE_EMPTY || header.is_linked() {
-            return self.content_further(line, content, fingerprint);
+            return self.content_further(bucket, content, fingerprint);
         }
         content
     }
 
     #[inline(never)]
-    fn content_further(&self, line: &Line, content: u64, fingerprint: u64) -> u64 {
-        let more = self.overflow_line(line.word(WORDS - 1)).filter(|more| !more.peek().is_linked());
-        match (content, more.map(|more| content_in(more, fingerprint))) {
+    fn content_further(&self, bucket: &Bucket<WORDS>, content: u64, fingerprint: u64) -> u64 {
+        let mut more = self.buckets.overflow_of(bucket);
+        match (content, more.next().filter(|more| !more.1).map(|more| content_in(more.0, fingerprint))) {
             _ if fingerprint == LIKE_EMPTY => NOT_ALL,
             (0, Some(content)) | (content, Some(0)) => content,
             _ => NOT_ALL,
@@ -173,53 +175,52 @@ impl Table {
 /// What the slot of a line holds that has a fingerprint which no empty slot has: 0 if there is none. Neither has the number of
 /// an overflow line.
 #[inline(always)]
-fn content_in(line: &Line, fingerprint: u64) -> u64 {
-    let wanted = fingerprint << CONTENT_BITS;
+fn content_in(bucket: &Bucket<WORDS>, fingerprint: u64) -> u64 {
+    let wanted = fingerprint << TICKS_BITS;
     let (mut content, mut slots) = (0, 0);
-    for at in 0..WORDS {
-        // Without a branch: where in its line a pair has its slot is as good as random.
-        let of_own = line.word(at) ^ wanted;
-        let is_own = of_own < 1 << CONTENT_BITS;
+    for word in bucket.words() {
+        // Without a branch: where in its bucket a pair has its entry is as good as random.
+        let of_own = word ^ wanted;
+        let is_own = of_own < 1 << TICKS_BITS;
         content |= if is_own { of_own } else { 0 };
         slots += u64::from(is_own);
     }
     if slots > 1 { NOT_ALL } else { content }
 }
 
-/// Below the fingerprint of a slot.
-const CONTENT_BITS: u32 = 48;
-
-impl<'t> Home<'t> {
+impl<'t> LockedBucket<'t> {
     /// A glance at a pair.
     #[inline(always)]
     fn glance(&self, pair: u64) -> Glance {
-        Glance { content: self.table.content(self.held.line, self.held.header, pair), end: self.end() }
+        Glance { content: self.table.content(self.chain.guard.bucket, self.chain.guard.header, pair), end: self.end() }
     }
 
     /// Counts an event of a pair that was glanced at just now.
     fn add_at(&mut self, seen: Glance, pair: u64, tick: u64) -> Result<(), Full> {
-        let kept = slots::kept(tick);
+        let kept = entry::kept(tick);
         let fingerprint = Format::Ticks.fingerprint(pair);
         if seen.content == 0 {
-            return self.add_slot(0, self.place_of(0), Slot { fingerprint, content: kept });
+            return self.add_entry(0, self.place_of(0), Entry { fingerprint, value: kept });
         }
-        let place = self.place_of(fingerprint << CONTENT_BITS | seen.content);
-        match (place, slots::with(seen.content, Format::Ticks.ticks(), kept)) {
-            (Some((line, slot)), Some(content)) => {
-                self.held.change();
-                Format::Ticks.set(line, slot, Slot { fingerprint, content });
+        let place = self.place_of(fingerprint << TICKS_BITS | seen.content);
+        match (place, entry::with(seen.content, Format::Ticks.ticks(), kept)) {
+            (Some(place), Some(value)) => {
+                self.chain.set(place, Entry { fingerprint, value });
                 Ok(())
             }
             _ => self.add(pair, tick).map(|_| ()),
         }
     }
 
-    /// The first slot that is a word, or that is empty, of a line that goes on in one overflow line at most.
-    fn place_of(&self, word: u64) -> Option<(&'t Line, usize)> {
-        let (line, is_linked) = (self.held.line, self.held.header.is_linked());
-        let more = if is_linked { self.table.overflow_line(line.word(WORDS - 1)) } else { None };
-        let here = (0..WORDS - usize::from(is_linked)).map(|at| (line, at));
-        let there = more.into_iter().flat_map(|more| (0..WORDS).map(move |at| (more, at)));
-        here.chain(there).find(|(line, at)| line.word(*at) == word)
+    /// The first place that holds a word, or that is empty, of a bucket that goes on in one overflow bucket at most.
+    fn place_of(&self, word: u64) -> Option<Place<'t>> {
+        let mut found = None;
+        self.chain.visit(|place, _| {
+            if place.0.word(place.1) == word {
+                found = Some(place);
+            }
+            found.is_none()
+        });
+        found
     }
 }

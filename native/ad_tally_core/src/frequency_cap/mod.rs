@@ -15,13 +15,15 @@
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
+mod ages;
 mod decide;
+mod entry;
 mod glance;
-mod line;
+mod locked;
 #[cfg(not(loom))]
 mod rules;
-mod slots;
-pub(crate) mod table;
+mod seen;
+mod table;
 
 /// Ticks of a pair that are looked at.
 const MOST_TICKS: usize = 28;
@@ -48,8 +50,8 @@ pub use rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules,
 /// The step of an `admit` on one tier, for the model checker.
 #[cfg(loom)]
 mod model {
+    use super::entry::{Format, TICKS};
     use super::glance::{Glance, Judge, Quick};
-    use super::slots::{Format, TICKS};
     use super::table::Table;
 
     /// A table of one line.
@@ -90,7 +92,7 @@ mod model {
 
         /// Events counted, looked at without a lock.
         pub fn count(&self, hash: u64, tick: u64) -> Option<usize> {
-            self.0.look(hash, tick).map(|(seen, _)| seen.length())
+            self.0.read(hash, tick).map(|(seen, _)| seen.length())
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::error::Error;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
 use crate::memory::free;
 use crate::sketch::{Coupon, Secret, Sketch};
-use crate::sync::hazard::{Current, Protected, REGISTRY, SpeculativeHazard};
+use crate::sync::hazard::{Current, Protected, REGISTRY};
 use crate::sync::sharded_counter::ShardedCounter;
 use crate::sync::{AtomicU64, AtomicUsize};
 use crate::table::check_max_keys;
@@ -239,12 +239,6 @@ pub struct Recording<'m> {
 }
 
 impl Recording<'_> {
-    /// What to announce for the next event.
-    #[inline(always)]
-    pub fn address(&self) -> usize {
-        self.open.address()
-    }
-
     /// What the event that is being read can be looked for with.
     #[inline(always)]
     pub fn ahead(&self) -> Ahead<'_> {
@@ -394,15 +388,6 @@ impl Meter {
     #[inline(always)]
     pub fn protect(&self) -> Recording<'_> {
         Recording { meter: self, open: self.open.protect() }
-    }
-
-    /// The same, if those that were announced still are open without waiting for a fence.
-    #[inline(always)]
-    pub fn protect_speculated<'m>(&'m self, announced: Option<SpeculativeHazard<'m>>) -> Recording<'m> {
-        match announced {
-            Some(announced) => Recording { meter: self, open: self.open.protect_speculated(announced) },
-            None => self.protect(),
-        }
     }
 
     /// Counts an event in a window that is still to begin.

@@ -30,13 +30,10 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, fence, spin_loop, yield_now};
 
-/// What a thread may pin at once without claiming another slot for it: what has a name, and something in that.
-const PINS: usize = 2;
-
 /// A thread's place to say what it is working on. Two cache lines, because the prefetcher fetches lines in pairs.
 #[repr(align(128))]
 pub struct HazardSlot {
-    pinned: [AtomicPtr<()>; PINS],
+    pinned: AtomicPtr<()>,
     claimed: AtomicBool,
     id: usize,
     next: *const HazardSlot,
@@ -99,7 +96,7 @@ impl Registry {
         }
 
         let slot = Box::into_raw(Box::new(HazardSlot {
-            pinned: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            pinned: AtomicPtr::new(ptr::null_mut()),
             claimed: AtomicBool::new(true),
             id: self.count.fetch_add(1, Relaxed),
             next: ptr::null(),
@@ -122,14 +119,11 @@ impl Registry {
         let mut next = self.head.load(Acquire).cast_const();
         // SAFETY: as in `claim`.
         while let Some(slot) = unsafe { next.as_ref() } {
-            for pinned in &slot.pinned {
-                let mut looks = 0_u32;
-                while pinned.load(Acquire) == pointer {
-                    // A pin seldom lasts for microseconds unless its thread was descheduled: then this one must not
-                    // take its core.
-                    looks += 1;
-                    if looks.is_multiple_of(64) { yield_now() } else { spin_loop() }
-                }
+            let mut looks = 0_u32;
+            while slot.pinned.load(Acquire) == pointer {
+                // A pin seldom lasts for microseconds unless its thread was descheduled: then this one must not take its core.
+                looks += 1;
+                if looks.is_multiple_of(64) { yield_now() } else { spin_loop() }
             }
             next = slot.next;
         }
@@ -160,72 +154,29 @@ impl<T: Send + Sync> Current<T> {
     /// The calling thread claimed `slot`, and has nothing pinned in it.
     #[inline]
     pub unsafe fn protect_in<'a>(&'a self, slot: &'a HazardSlot) -> Protected<'a, T> {
-        // SAFETY: this function's contract.
-        unsafe { self.protect_at(slot, &slot.pinned[0]) }
-    }
-
-    /// Pins the current structure in a place of `slot` until the guard is dropped.
-    ///
-    /// # Safety
-    /// The calling thread claimed `slot`, and has nothing pinned in that place.
-    #[inline(always)]
-    unsafe fn protect_at<'a>(&'a self, slot: &'a HazardSlot, place: &'a AtomicPtr<()>) -> Protected<'a, T> {
         let mut pointer = self.pointer.load(Acquire);
         loop {
-            place.store(pointer.cast(), Release);
+            slot.pinned.store(pointer.cast(), Release);
             fence(SeqCst);
             let now = self.pointer.load(Acquire);
             if now == pointer {
-                return Protected { pointer, place, slot, temporary: false, owner: PhantomData };
+                return Protected { pointer, slot, temporary: false, owner: PhantomData };
             }
             pointer = now;
         }
     }
 
-    /// Pins the current structure in `slot`, and announces by the same fence what is to be pinned next: the structure at an
-    /// address.
-    ///
-    /// # Safety
-    /// The calling thread claimed `slot`, and has nothing pinned in it. It pins nothing else there before the announcement has
-    /// ended; the address is not 0, by which a place would look free to it.
-    #[inline(always)]
-    pub unsafe fn protect_speculating_in<'a>(
-        &'a self,
-        slot: &'a HazardSlot,
-        next: usize,
-    ) -> (Protected<'a, T>, SpeculativeHazard<'a>) {
-        let [first, second] = &slot.pinned;
-        second.store(ptr::without_provenance_mut(next), Release);
-        let announced = SpeculativeHazard { address: next, place: second, slot, owner: PhantomData };
-        // SAFETY: this function's contract. Its fence comes after what was stored above.
-        (unsafe { self.protect_at(slot, first) }, announced)
-    }
-
-    /// Pins the current structure until the guard is dropped, without a fence of its own if it is what was announced.
-    #[inline(always)]
-    pub fn protect_speculated<'a>(&'a self, announced: SpeculativeHazard<'a>) -> Protected<'a, T> {
-        let SpeculativeHazard { address, place, slot, .. } = announced;
-        std::mem::forget(announced);
-        let now = self.pointer.load(Acquire);
-        if now.addr() == address {
-            return Protected { pointer: now, place, slot, temporary: false, owner: PhantomData };
-        }
-        // SAFETY: the place is of a slot that the calling thread has claimed, or it would not have the announcement, and whatever
-        // it names need not be pinned any more.
-        unsafe { self.protect_at(slot, place) }
-    }
-
     /// Makes `fresh` the current structure and returns the one before it, once no thread works on that any more.
     ///
     /// # Panics
-    /// If the calling thread has the current one pinned or announced in its own slot, and nothing has changed. (One that it has
-    /// pinned within two others, or at its end, is not seen: it waits for itself.)
+    /// If the calling thread has the current one pinned in its own slot, and nothing has changed. (One that it has pinned within
+    /// another, or at its end, is not seen: it waits for itself.)
     pub fn replace(&self, fresh: Arc<T>, registry: &Registry) -> Arc<T> {
         // Before anything has changed. What this thread has pinned may stop being current meanwhile, and will not be again.
         #[cfg(not(loom))]
         assert!(
             !thread_slots::is_named(self.pointer.load(Relaxed).cast()),
-            "a thread must not wait for what it has pinned or announced itself"
+            "a thread must not wait for what it has pinned itself"
         );
         let old = self.pointer.swap(Arc::into_raw(fresh).cast_mut(), AcqRel);
         registry.wait_until_unprotected(old.cast());
@@ -242,30 +193,9 @@ impl<T> Drop for Current<T> {
     }
 }
 
-/// A structure that is named in a slot already, before it is known whether there is one at that address, and current: what was
-/// current a while ago is so mostly. Nothing may be read of it before [`Current::protect_speculated`] has looked. That looks after the
-/// fence of the pin that it was announced with, so it is as with any pin: either the look sees a fresh pointer, or the closer sees
-/// the slot. If there is something else at the address by now, whoever closes that waits in vain until this is dropped.
-///
-/// Meanwhile its thread must not call [`Current::replace`].
-pub struct SpeculativeHazard<'a> {
-    address: usize,
-    place: &'a AtomicPtr<()>,
-    slot: &'a HazardSlot,
-    // Neither `Send` nor `Sync`: a slot is its thread's.
-    owner: PhantomData<*const ()>,
-}
-
-impl Drop for SpeculativeHazard<'_> {
-    fn drop(&mut self) {
-        self.place.store(ptr::null_mut(), Release);
-    }
-}
-
 /// The structure that was current when it was pinned. It outlives the guard's borrow: nobody frees what is pinned.
 pub struct Protected<'a, T> {
     pointer: *mut T,
-    place: &'a AtomicPtr<()>,
     slot: &'a HazardSlot,
     temporary: bool,
     // Neither `Send` nor `Sync`: a slot is its thread's.
@@ -273,12 +203,6 @@ pub struct Protected<'a, T> {
 }
 
 impl<T> Protected<'_, T> {
-    /// What to announce, to pin the same once more.
-    #[inline]
-    pub fn address(&self) -> usize {
-        self.pointer.addr()
-    }
-
     /// The slot it is pinned in.
     #[inline]
     pub fn slot(&self) -> &HazardSlot {
@@ -310,7 +234,7 @@ impl<T> Drop for Protected<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // What was written is visible to the closer that sees the slot empty.
-        self.place.store(ptr::null_mut(), Release);
+        self.slot.pinned.store(ptr::null_mut(), Release);
         if self.temporary {
             // SAFETY: `pin` claimed it for this guard alone.
             unsafe { self.slot.release() };
@@ -362,7 +286,7 @@ mod thread_slots {
 
     /// Whether this thread names it in its own slot, if it has one.
     pub(super) fn is_named(pointer: *mut ()) -> bool {
-        OWN.get().is_some_and(|slot| slot.pinned.iter().any(|place| place.load(Relaxed) == pointer))
+        OWN.get().is_some_and(|slot| slot.pinned.load(Relaxed) == pointer)
     }
 
     #[cfg(test)]
@@ -374,34 +298,16 @@ mod thread_slots {
         /// Pins the current structure until the guard is dropped. Pins may be nested.
         #[inline]
         pub fn protect(&self) -> Protected<'_, T> {
-            let free =
-                |slot: &'static HazardSlot| Some((slot, slot.pinned.iter().find(|it| it.load(Relaxed).is_null())?));
-            match SLOT.try_with(|own| own.0).ok().and_then(free) {
-                // SAFETY: the slot is this thread's, and that place of it names nothing.
-                Some((slot, place)) => unsafe { self.protect_at(slot, place) },
-                None => self.pin_in_another(),
+            match SLOT.try_with(|own| own.0).ok().filter(|slot| slot.pinned.load(Relaxed).is_null()) {
+                // SAFETY: the slot is this thread's, and names nothing.
+                Some(slot) => unsafe { self.protect_in(slot) },
+                None => self.protect_in_another(),
             }
         }
 
-        /// The same, announcing what is to be pinned next, unless its address is 0 or something is pinned already.
-        #[inline(always)]
-        pub fn pin_announcing(&self, next: usize) -> (Protected<'_, T>, Option<SpeculativeHazard<'_>>) {
-            let is_free = |slot: &&'static HazardSlot| slot.pinned.iter().all(|place| place.load(Relaxed).is_null());
-            match SLOT.try_with(|own| own.0).ok().filter(is_free) {
-                // A place that names 0 would look free to others.
-                Some(slot) if next != 0 => {
-                    // SAFETY: the slot is this thread's, and names nothing. Whatever else is pinned meanwhile looks for a place
-                    // that names nothing.
-                    let (pinned, announced) = unsafe { self.protect_speculating_in(slot, next) };
-                    (pinned, Some(announced))
-                }
-                _ => (self.protect(), None),
-            }
-        }
-
-        /// A pin within two others, or one at the end of a thread, takes a slot for itself.
+        /// A pin within another, or one at the end of a thread, takes a slot for itself.
         #[cold]
-        fn pin_in_another(&self) -> Protected<'_, T> {
+        fn protect_in_another(&self) -> Protected<'_, T> {
             // SAFETY: claimed here, for this guard alone.
             let mut pinned = unsafe { self.protect_in(REGISTRY.claim()) };
             pinned.temporary = true;
@@ -421,33 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_is_pinned_if_it_is_current_and_what_is_current_otherwise() {
+    fn a_pin_within_another_takes_a_slot_for_itself() {
         let (outer, inner) = (current(1), current(2));
-        let address = inner.protect().address();
-        for address in [address, 8, 0] {
-            let (first, announced) = outer.pin_announcing(address);
-            assert_eq!(announced.is_some(), address != 0);
-            let second = announced.map_or_else(|| inner.protect(), |announced| inner.protect_speculated(announced));
-            assert_eq!((*first, *second), (1, 2));
-            // Both are pinned: a third one takes another slot.
-            let third = outer.protect();
-            assert!(third.temporary && !ptr::eq(third.slot, first.slot));
-        }
-        drop(inner.replace(Arc::new(3), &REGISTRY));
-        let (_first, announced) = outer.pin_announcing(address);
-        assert_eq!(*inner.protect_speculated(announced.expect("an address")), 3);
-    }
-
-    #[test]
-    fn a_pin_beside_an_announcement_does_not_take_its_place() {
-        let (outer, inner, other) = (current(1), current(2), current(3));
-        let address = inner.protect().address();
-        let (_first, announced) = outer.pin_announcing(address);
-        let beside = other.protect();
-        let second = inner.protect_speculated(announced.expect("an address"));
-        assert_eq!((*beside, *second), (3, 2));
-        drop(second);
-        assert_eq!(*beside, 3);
+        let first = outer.protect();
+        let second = inner.protect();
+        assert!(!first.temporary && second.temporary && !ptr::eq(first.slot, second.slot));
+        assert_eq!((*first, *second), (1, 2));
     }
 
     #[test]
@@ -464,17 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_an_announcement_that_was_dropped_and_a_thread_never_for_itself() {
-        let (outer, inner) = (current(1), current(2));
-        let address = inner.protect().address();
-        let (first, announced) = outer.pin_announcing(address);
-        let replaced = catch_unwind(AssertUnwindSafe(|| inner.replace(Arc::new(3), &REGISTRY)));
-        assert!(replaced.is_err());
-        assert_eq!(*inner.protect_speculated(announced.expect("an address")), 2);
-        drop(first);
-        let (first, announced) = outer.pin_announcing(address);
-        assert!(announced.is_some());
-        drop((first, announced));
-        assert_eq!(*inner.replace(Arc::new(4), &REGISTRY), 2);
+    fn a_thread_never_waits_for_itself() {
+        let current = current(1);
+        let protected = current.protect();
+        assert!(catch_unwind(AssertUnwindSafe(|| current.replace(Arc::new(2), &REGISTRY))).is_err());
+        drop(protected);
+        assert_eq!(*current.replace(Arc::new(2), &REGISTRY), 1);
     }
 }

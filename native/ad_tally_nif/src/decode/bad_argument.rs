@@ -88,15 +88,6 @@ pub fn not_running(module: &str, name: Term<'_>) -> BadArgument {
     ))
 }
 
-/// A meter is called by a name.
-#[cold]
-pub fn no_meter(name: Term<'_>) -> BadArgument {
-    if name.is_atom() {
-        return not_running("AdTally.Meter", name);
-    }
-    BadArgument(format!("expected the name of an AdTally.Meter, an atom, got: {}", shown(name)))
-}
-
 /// The amount is no 64-bit integer.
 #[cold]
 pub fn amount(term: Term<'_>) -> BadArgument {

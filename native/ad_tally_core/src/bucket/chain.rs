@@ -1,0 +1,210 @@
+//! A locked bucket and the overflow buckets it goes on in.
+//!
+//! ```text
+//! bucket  entries, number ──> overflow bucket  entries, number ──> overflow bucket  entries
+//! ```
+//!
+//! Overflow buckets have no lock of their own: they belong to whoever has that of the bucket at which their chain begins. A
+//! fresh one goes between the bucket and what it was linked to, so that no chain has to be walked for it.
+
+use super::line::{Bucket, Guard, Header};
+use super::{Buckets, Content};
+
+/// The most overflow buckets that a reader without the lock follows: it may be led in a circle by a chain that changes.
+const DEEPEST: usize = 1 << 10;
+
+/// There is no overflow bucket left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// Where an entry lies: in which bucket, and where in it.
+pub(crate) type Place<'t, const WORDS: usize = 7> = (&'t Bucket<WORDS>, usize);
+
+/// A bucket whose lock is held until this is dropped.
+pub(crate) struct Chain<'t, C, const WORDS: usize = 7> {
+    pub(crate) buckets: &'t Buckets<C, WORDS>,
+    pub(crate) guard: Guard<'t, WORDS>,
+    /// The bucket's number.
+    pub(crate) at: usize,
+}
+
+impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
+    /// Shows the entries of a bucket and its overflow buckets, empty ones too, until `show` is false. Without the lock, what
+    /// it shows may be of different moments.
+    #[inline(always)]
+    pub(crate) fn visit<'t>(
+        &'t self,
+        bucket: &'t Bucket<WORDS>,
+        header: Header,
+        mut show: impl FnMut(Place<'t, WORDS>, C::Entry) -> bool,
+    ) {
+        for at in 0..self.content.entries(header.is_linked()) {
+            if !show((bucket, at), self.content.get(bucket, at)) {
+                return;
+            }
+        }
+        if header.is_linked() {
+            self.visit_overflow(bucket, &mut show);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn visit_overflow<'t>(
+        &'t self,
+        bucket: &'t Bucket<WORDS>,
+        show: &mut impl FnMut(Place<'t, WORDS>, C::Entry) -> bool,
+    ) {
+        for (bucket, is_linked) in self.overflow_of(bucket) {
+            for at in 0..self.content.entries(is_linked) {
+                if !show((bucket, at), self.content.get(bucket, at)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The overflow buckets of one that is linked, and whether each is linked itself.
+    pub(crate) fn overflow_of<'t>(
+        &'t self,
+        bucket: &'t Bucket<WORDS>,
+    ) -> impl Iterator<Item = (&'t Bucket<WORDS>, bool)> {
+        let next = |of: &Bucket<WORDS>| {
+            let bucket = self.overflow_bucket(of.overflow_number())?;
+            Some((bucket, bucket.peek().is_linked()))
+        };
+        std::iter::successors(next(bucket), move |(bucket, is_linked)| is_linked.then(|| next(bucket))?).take(DEEPEST)
+    }
+
+    /// Takes overflow buckets back that are no longer linked.
+    fn give_back(&self, numbers: Vec<u32>) {
+        for bucket in numbers.iter().filter_map(|number| self.overflow_bucket(u64::from(*number))) {
+            (0..WORDS).for_each(|word| bucket.set_word(word, 0));
+            bucket.set_linked(false);
+        }
+        if !numbers.is_empty() {
+            self.overflow.give_back(numbers);
+        }
+    }
+}
+
+impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
+    /// Shows all entries, empty ones too, until `show` is false.
+    #[inline(always)]
+    pub(crate) fn visit(&self, show: impl FnMut(Place<'t, WORDS>, C::Entry) -> bool) {
+        self.buckets.visit(self.guard.bucket, self.guard.header, show);
+    }
+
+    /// The entries that are not empty.
+    pub(crate) fn entries(&self) -> Vec<C::Entry> {
+        let mut entries = Vec::new();
+        self.visit(|_, entry| {
+            if !C::is_empty(&entry) {
+                entries.push(entry);
+            }
+            true
+        });
+        entries
+    }
+
+    /// Sets an entry.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, (bucket, at): Place<'t, WORDS>, entry: C::Entry) {
+        self.guard.change();
+        self.buckets.content.set(bucket, at, entry);
+    }
+
+    /// Links one more overflow bucket, whose first entry is this one, to a chain that has no empty place.
+    pub(crate) fn push_overflow(&mut self, entry: C::Entry) -> Result<(), Full> {
+        let (content, bucket, is_linked) = (self.buckets.content, self.guard.bucket, self.guard.header.is_linked());
+        let number = u64::from(self.buckets.overflow.take().ok_or(Full)?);
+        let Some(more) = self.buckets.overflow_bucket(number) else { return Err(Full) };
+        self.guard.change();
+        content.set(more, 0, entry);
+        more.set_linked(is_linked);
+        if is_linked {
+            more.set_word(WORDS - 1, bucket.overflow_number());
+        } else {
+            // The number takes the place of the last entries.
+            let displaced = content.entries(true)..content.entries(false);
+            displaced.enumerate().for_each(|(to, from)| content.set(more, 1 + to, content.get(bucket, from)));
+        }
+        bucket.set_word(WORDS - 1, number);
+        self.guard.header = self.guard.header.with_linked(true);
+        Ok(())
+    }
+
+    /// The numbers of its overflow buckets.
+    pub(super) fn overflow_numbers(&self) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        let (mut bucket, mut is_linked) = (self.guard.bucket, self.guard.header.is_linked());
+        while is_linked {
+            let number = bucket.overflow_number();
+            numbers.push(number as u32);
+            let Some(next) = self.buckets.overflow_bucket(number) else { break };
+            (bucket, is_linked) = (next, next.peek().is_linked());
+        }
+        numbers
+    }
+
+    /// Makes the chain one of just these entries, in as many of the spare overflow buckets as they need. What is left in
+    /// `spare` is no longer linked.
+    pub(super) fn rewrite_with(&mut self, mut entries: &[C::Entry], spare: &mut Vec<u32>) {
+        let content = self.buckets.content;
+        self.guard.change();
+        let mut bucket = self.guard.bucket;
+        self.guard.header = self.guard.header.with_linked(false);
+        loop {
+            (0..WORDS).for_each(|word| bucket.set_word(word, 0));
+            let is_linked = entries.len() > content.entries(false);
+            let (here, rest) = entries.split_at(if is_linked { content.entries(true) } else { entries.len() });
+            here.iter().enumerate().for_each(|(at, entry)| content.set(bucket, at, *entry));
+            if !is_linked {
+                break;
+            }
+            let number = spare.pop().unwrap_or_else(|| unreachable!("entries need no more buckets than they had"));
+            bucket.set_word(WORDS - 1, u64::from(number));
+            if std::ptr::eq(bucket, self.guard.bucket) {
+                self.guard.header = self.guard.header.with_linked(true);
+            } else {
+                bucket.set_linked(true);
+            }
+            let next = self.buckets.overflow_bucket(u64::from(number));
+            bucket = next.unwrap_or_else(|| unreachable!("it is one of the table's"));
+            bucket.set_linked(false);
+            entries = rest;
+        }
+    }
+
+    /// Makes the chain one of just these entries, which are no more than it has, and gives back the overflow buckets that
+    /// are no longer needed.
+    pub(crate) fn rewrite(&mut self, entries: &[C::Entry]) {
+        let mut spare = self.overflow_numbers();
+        self.rewrite_with(entries, &mut spare);
+        self.buckets.give_back(spare);
+    }
+
+    /// Gives back overflow buckets that are no longer needed, after entries were emptied.
+    pub(crate) fn compact(&mut self) {
+        if self.guard.header.is_linked() {
+            self.rewrite(&self.entries());
+        }
+    }
+
+    /// Gives the entries whose hash has the bit of this level to the bucket that comes into being by it, with the same bits
+    /// of the policy's.
+    pub(super) fn split(&mut self) {
+        let level = self.guard.header.level();
+        let child = self.at + (self.buckets.first << level) as usize;
+        let mut other = self.buckets.lock_bucket(child);
+        let (stay, go): (Vec<C::Entry>, Vec<C::Entry>) =
+            self.entries().into_iter().partition(|entry| C::low_bits(entry) >> level & 1 == 0);
+        other.guard.change();
+        other.guard.header = other.guard.header.with_level(level + 1).with_policy(self.guard.header.policy());
+        let mut spare = self.overflow_numbers();
+        self.rewrite_with(&stay, &mut spare);
+        other.rewrite_with(&go, &mut spare);
+        self.buckets.give_back(spare);
+        self.guard.header = self.guard.header.with_level(level + 1);
+    }
+}

@@ -1,0 +1,127 @@
+//! Growth by splitting one bucket after the other: linear hashing (Litwin, "Linear hashing: a new tool for file and table
+//! addressing", 1980), with a level in every bucket as in its distributed form (LH*: Litwin, Neimat, Schneider 1993) instead of
+//! one split pointer.
+//!
+//! The memory for as many buckets as there may ever be is reserved at once and not used until it is touched. To grow is to
+//! allow one more level: bucket `i` of `first * 2^k` gives those of its entries whose hash has bit `k` to bucket
+//! `i + first * 2^k`, when it is next locked for one of them. So no call ever moves more than a bucket or two, and an insert
+//! never waits for growth. The entries of a bucket that has not come into being yet (of level 0, and not among the first) are
+//! still in that which it will be split from. Whoever has locked a bucket makes sure that it is still the one: it may have been
+//! split meanwhile.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::line::{Bucket, Header};
+use super::{Buckets, Chain, Content};
+
+impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
+    /// Allows one level more than `level`, unless that was done already or there is none.
+    pub(crate) fn grow(&self, level: u32) {
+        if level < self.most_level {
+            let (now, next) = (u64::from(level), u64::from(level + 1));
+            let _ = self.level.compare_exchange(now, next, Relaxed, Relaxed);
+        }
+    }
+
+    /// Where a hash belongs among buckets of that level.
+    #[inline(always)]
+    pub(crate) fn place(&self, hash: u64, level: u32) -> usize {
+        let among_first = (u128::from(hash) * u128::from(self.first)) >> 64;
+        if level == 0 {
+            return among_first as usize;
+        }
+        // The lowest bits: the highest ones choose among the first.
+        let split = hash & ((1 << level) - 1);
+        among_first as usize + (self.first * split) as usize
+    }
+
+    /// The bucket that one was split from, which is not among the first.
+    fn parent(&self, at: usize) -> usize {
+        let power = at as u64 / self.first;
+        at - (self.first << power.ilog2()) as usize
+    }
+
+    pub(super) fn is_born(&self, at: usize, header: Header) -> bool {
+        header.level() > 0 || (at as u64) < self.first
+    }
+
+    /// The number of a hash's bucket, at this moment.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64) -> usize {
+        let level = self.level();
+        let at = self.place(hash, level);
+        if level > 0 { self.find_born(at) } else { at }
+    }
+
+    fn find_born(&self, mut at: usize) -> usize {
+        while !self.is_born(at, self.bucket(at).peek()) {
+            at = self.parent(at);
+        }
+        at
+    }
+
+    /// Whether a bucket is that of a hash, by what its header says.
+    #[inline(always)]
+    pub(crate) fn is_place_of(&self, at: usize, header: Header, hash: u64) -> bool {
+        header.level() == 0 || self.place(hash, header.level()) == at
+    }
+
+    /// Locks the bucket of a hash, and splits it before if it is its turn.
+    #[inline(always)]
+    pub(crate) fn lock(&self, hash: u64) -> Chain<'_, C, WORDS> {
+        loop {
+            self.split_for(hash);
+            if let Some(chain) = self.lock_at(self.find(hash), hash) {
+                return chain;
+            }
+        }
+    }
+
+    /// Locks a bucket if it is that of a hash.
+    #[inline(always)]
+    pub(crate) fn lock_at(&self, at: usize, hash: u64) -> Option<Chain<'_, C, WORDS>> {
+        let chain = self.lock_bucket(at);
+        self.is_place_of(at, chain.guard.header, hash).then_some(chain)
+    }
+
+    /// Reads the bucket of a hash without a lock, as [`Bucket::read`].
+    #[inline(always)]
+    pub(crate) fn read<'t, R>(&'t self, hash: u64, mut read: impl FnMut(&'t Bucket<WORDS>, Header) -> R) -> Option<R> {
+        loop {
+            let at = self.find(hash);
+            let bucket = self.bucket(at);
+            let seen = bucket.read(|header| self.is_place_of(at, header, hash).then(|| read(bucket, header)))?;
+            if seen.is_some() {
+                return seen;
+            }
+        }
+    }
+
+    /// Brings the bucket of a hash into being, and splits it as often as is allowed.
+    #[inline(always)]
+    pub(crate) fn split_for(&self, hash: u64) {
+        let allowed = self.level();
+        if allowed > 0 && self.bucket(self.place(hash, allowed)).peek().level() < allowed {
+            self.split_each(hash, allowed);
+        }
+    }
+
+    #[cold]
+    fn split_each(&self, hash: u64, allowed: u32) {
+        for level in 0..allowed {
+            let mut chain = self.lock_bucket(self.place(hash, level));
+            if chain.guard.header.level() == level {
+                chain.split();
+            }
+        }
+    }
+}
+
+impl<C: Content<WORDS>, const WORDS: usize> Chain<'_, C, WORDS> {
+    /// Splits the bucket as often as is allowed.
+    pub(super) fn split_up_to(&mut self, allowed: u32) {
+        while self.guard.header.level() < allowed {
+            self.split();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! A pair's bucket, locked: its events are counted, taken back, and given up when they are too old.
+
+use super::entry::{self, Entry, Format, MOST_COUNT, TICKS};
+use super::seen::{MOST_KEPT, Seen};
+use super::table::{self, Table};
+use crate::bucket::{Chain, Content, Full, Place};
+
+/// A bucket whose lock is held until this is dropped.
+pub(super) struct LockedBucket<'t> {
+    pub(super) table: &'t Table,
+    pub(super) chain: Chain<'t, Format>,
+}
+
+/// What [`LockedBucket::add`] did, so that it can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// The pair has a tick or a count more.
+    More,
+    /// The tick took the place of the pair's oldest one.
+    InPlaceOf(u64),
+    /// The tick is not kept: it is too old for the bucket, or the pair has as many as are kept and none is older.
+    NotKept,
+}
+
+/// What is known of an event of a pair at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// There is one.
+    Kept,
+    /// There may have been one, which was given up: it is too old for the bucket, or no newer than the oldest tick of a pair
+    /// that has as many as are kept.
+    Lost,
+    /// There is none.
+    Absent,
+}
+
+impl<'t> LockedBucket<'t> {
+    /// The bucket's end.
+    #[inline(always)]
+    pub(super) fn end(&self) -> u64 {
+        table::end(self.chain.guard.header)
+    }
+
+    /// Has the bucket reach to a tick at least: removes what is too old to be told from it.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, tick: u64) {
+        if tick > self.end() && self.table.format() != Format::Count {
+            self.expire(tick);
+        }
+    }
+
+    /// Whether it is that of a pair.
+    pub(super) fn is_of(&self, hash: u64) -> bool {
+        self.table.buckets.is_place_of(self.chain.at, self.chain.guard.header, hash)
+    }
+
+    /// What a pair has here.
+    pub(super) fn seen(&self, hash: u64) -> Seen {
+        self.table.seen(self.chain.guard.bucket, self.chain.guard.header, hash)
+    }
+
+    /// Counts an event of a pair, at a tick up to the bucket's end.
+    pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<Added, Full> {
+        let format = self.table.format();
+        let fingerprint = format.fingerprint(hash);
+        let kept = entry::kept(tick);
+        if format != Format::Count && self.end() - tick >= TICKS {
+            return Ok(Added::NotKept);
+        }
+        let (mut own, mut with_room, mut empty) = (0, None, None);
+        let mut seen = 0;
+        self.chain.visit(|place, entry| {
+            if entry.value == 0 {
+                empty = empty.or(Some(place));
+            } else if entry.fingerprint == fingerprint {
+                own += 1;
+                let more = if format == Format::Count {
+                    Some((entry.value + 1).min(MOST_COUNT))
+                } else {
+                    seen += entry::ages(entry.value, 0).count();
+                    entry::with(entry.value, format.ticks(), kept)
+                };
+                if let Some(value) = more {
+                    with_room = Some((place, Entry { fingerprint, value }));
+                }
+            }
+            true
+        });
+        if seen >= MOST_KEPT {
+            return Ok(self.replace_oldest(hash, tick));
+        }
+        if let Some((place, entry)) = with_room {
+            self.chain.set(place, entry);
+            return Ok(Added::More);
+        }
+        self.add_entry(own, empty, Entry { fingerprint, value: if format == Format::Count { 1 } else { kept } })?;
+        Ok(Added::More)
+    }
+
+    /// Puts an entry of a pair that has `own` others into an empty place or one more overflow bucket.
+    #[inline(never)]
+    pub(super) fn add_entry(&mut self, own: usize, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {
+        let Table { buckets, population, .. } = self.table;
+        if own == 0 && !population.has_room(self.chain.at) {
+            return Err(Full);
+        }
+        match empty {
+            Some(place) => self.chain.set(place, entry),
+            None => self.chain.push_overflow(entry)?,
+        }
+        let level = buckets.level();
+        if population.add(self.chain.at, own == 0, level) {
+            buckets.grow(level);
+        }
+        Ok(())
+    }
+
+    /// Gives up the oldest tick of a pair for another one, unless that is no newer.
+    fn replace_oldest(&mut self, hash: u64, tick: u64) -> Added {
+        let oldest = self.end() - self.oldest(hash).1;
+        if tick <= oldest {
+            return Added::NotKept;
+        }
+        self.replace(hash, oldest, tick);
+        Added::InPlaceOf(oldest)
+    }
+
+    /// How many ticks of a pair are kept, and the age of the oldest one, 0 if there is none.
+    fn oldest(&self, hash: u64) -> (usize, u64) {
+        let fingerprint = self.table.format().fingerprint(hash);
+        let end = self.end() % TICKS;
+        let (mut count, mut oldest) = (0, 0);
+        self.chain.visit(|_, entry| {
+            if entry.value != 0 && entry.fingerprint == fingerprint {
+                for age in entry::ages(entry.value, end) {
+                    count += 1;
+                    oldest = oldest.max(u64::from(age));
+                }
+            }
+            true
+        });
+        (count, oldest)
+    }
+
+    /// What is known of an event of a pair at a tick. Of a lifetime, which knows no ticks, whether there is an event at all.
+    pub(super) fn known(&self, hash: u64, tick: u64) -> Known {
+        if self.table.format() == Format::Count {
+            return if self.seen(hash).count > 0 { Known::Kept } else { Known::Absent };
+        }
+        let Some(age) = self.end().checked_sub(tick) else { return Known::Absent };
+        let (count, oldest) = self.oldest(hash);
+        if age >= TICKS || count >= MOST_KEPT && age >= oldest {
+            return Known::Lost;
+        }
+        if self.place_with(hash, tick).is_some() { Known::Kept } else { Known::Absent }
+    }
+
+    /// Takes an event back that is known to be there: one at that tick, or any of a lifetime.
+    pub(super) fn take_back(&mut self, hash: u64, tick: u64) {
+        if self.table.format() != Format::Count
+            && let (count, oldest) = self.oldest(hash)
+            && count >= MOST_KEPT
+        {
+            // It stays full: of older events it may have lost some.
+            self.replace(hash, tick, self.end() - oldest);
+        } else {
+            self.remove(hash, tick);
+        }
+    }
+
+    /// Undoes what [`LockedBucket::add`] has done a moment ago, under the same lock.
+    pub(super) fn undo(&mut self, hash: u64, tick: u64, added: Added) {
+        match added {
+            Added::More => self.remove(hash, tick),
+            Added::InPlaceOf(oldest) => self.replace(hash, tick, oldest),
+            Added::NotKept => {}
+        }
+    }
+
+    /// An entry of a pair that has a tick, and what it holds without it. Of a lifetime: with one event less.
+    fn place_with(&self, hash: u64, tick: u64) -> Option<(Place<'t>, u64)> {
+        let format = self.table.format();
+        let fingerprint = format.fingerprint(hash);
+        let mut found = None;
+        self.chain.visit(|place, entry| {
+            if entry.value != 0 && entry.fingerprint == fingerprint {
+                let less = match format {
+                    // A count that has come to its end is no longer known.
+                    Format::Count => Some(if entry.value == MOST_COUNT { MOST_COUNT } else { entry.value - 1 }),
+                    _ => entry::without(entry.value, format.ticks(), entry::kept(tick)),
+                };
+                found = less.map(|value| (place, value));
+            }
+            found.is_none()
+        });
+        found
+    }
+
+    /// Puts one tick of a pair in the place of another one, which is there.
+    fn replace(&mut self, hash: u64, tick: u64, other: u64) {
+        let format = self.table.format();
+        let Some((place, without)) = self.place_with(hash, tick) else { return };
+        if let Some(value) = entry::with(without, format.ticks(), entry::kept(other)) {
+            self.chain.set(place, Entry { fingerprint: format.fingerprint(hash), value });
+        }
+    }
+
+    /// Removes one tick of a pair, or one event of a lifetime.
+    fn remove(&mut self, hash: u64, tick: u64) {
+        let fingerprint = self.table.format().fingerprint(hash);
+        let Some((place, value)) = self.place_with(hash, tick) else { return };
+        self.chain.set(place, Entry { fingerprint, value });
+        if value == 0 {
+            self.forget(vec![fingerprint]);
+        }
+    }
+
+    /// Removes ticks that are too old for a tick and for all up to the bucket's new end. How many entries became empty.
+    #[inline(never)]
+    pub(super) fn expire(&mut self, tick: u64) -> usize {
+        if self.table.format() == Format::Count || tick + self.table.ahead <= self.end() {
+            return 0;
+        }
+        self.expire_up_to(tick + self.table.ahead)
+    }
+
+    /// Gives the bucket a later end, and removes ticks that are too old for it. How many entries became empty.
+    fn expire_up_to(&mut self, end: u64) -> usize {
+        let format = self.table.format();
+        let (old_end, passed) = (self.end(), end - self.end());
+        self.chain.guard.change();
+        let mut emptied = Vec::new();
+        self.chain.visit(|(bucket, at), Entry { fingerprint, value }| {
+            if value != 0 {
+                let left = match (TICKS - 1).checked_sub(passed) {
+                    Some(oldest) => entry::without_older(value, format.ticks(), old_end % TICKS, oldest),
+                    None => 0,
+                };
+                if left != value {
+                    format.set(bucket, at, Entry { fingerprint, value: left });
+                }
+                if left == 0 {
+                    emptied.push(fingerprint);
+                }
+            }
+            true
+        });
+        self.chain.guard.header = self.chain.guard.header.with_policy(end);
+        let count = emptied.len();
+        if count > 0 {
+            self.forget(emptied);
+        }
+        count
+    }
+
+    /// Counts entries that became empty, one of each of these fingerprints, and gives back overflow buckets that are no longer
+    /// needed.
+    fn forget(&mut self, mut emptied: Vec<u64>) {
+        let entries = emptied.len();
+        emptied.sort_unstable();
+        emptied.dedup();
+        // Of those pairs that have no other entry, the last one is gone.
+        let mut last = emptied.len();
+        for fingerprint in &emptied {
+            let mut has_more = false;
+            self.chain.visit(|_, entry| {
+                has_more |= entry.value != 0 && entry.fingerprint == *fingerprint;
+                !has_more
+            });
+            last -= usize::from(has_more);
+        }
+        self.table.population.remove(self.chain.at, entries, entries - last);
+        self.chain.compact();
+    }
+}
