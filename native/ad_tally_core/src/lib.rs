@@ -45,7 +45,7 @@ pub mod table;
 #[cfg(loom)]
 pub use bucket::model::Model as BucketModel;
 #[cfg(not(loom))]
-pub use counters::{Add, Added, Counters, Info, Rows};
+pub use counters::{Add, Counters};
 #[cfg(not(loom))]
 pub use dedupe::Dedupe;
 #[cfg(not(loom))]
@@ -61,4 +61,4 @@ pub use reach::Reach;
 #[cfg(not(loom))]
 pub use sketch::{Coupon, Secret, Sketch};
 #[cfg(not(loom))]
-pub use table::Batch;
+pub use table::{Added, Batch, Info, Rows};

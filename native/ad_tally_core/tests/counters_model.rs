@@ -6,6 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use ad_tally_core::counters::Cells;
 use ad_tally_core::{Added, Counters, Error, Rows};
 use proptest::prelude::*;
 use support::{Key, Part};
@@ -24,7 +25,7 @@ fn key() -> impl Strategy<Value = Key> {
     prop_oneof![part().prop_map(Key::Bare), prop::collection::vec(part(), 1..=8).prop_map(Key::Tuple)]
 }
 
-fn rows(mut rows: Rows) -> HashMap<Key, Vec<i128>> {
+fn rows(mut rows: Rows<Cells>) -> HashMap<Key, Vec<i128>> {
     let mut all = HashMap::new();
     let more = rows.walk(|key, totals| {
         assert_eq!(all.insert(Key::read(key), totals.to_vec()), None, "a row was shown twice");

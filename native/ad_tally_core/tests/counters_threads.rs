@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use ad_tally_core::counters::Cells;
 use ad_tally_core::{Add, Added, Batch, Counters, KeyWriter, Rows};
 use support::{Key, Part};
 
 const THREADS: i64 = 8;
 const ADDS: i64 = 200_000;
 
-fn sum(mut rows: Rows) -> i128 {
+fn sum(mut rows: Rows<Cells>) -> i128 {
     let mut sum = 0;
     rows.walk(|_, totals| {
         sum += totals.iter().sum::<i128>();
@@ -96,7 +97,7 @@ fn a_hot_key_gets_stripes_and_its_total_stays_exact() {
     };
     // Until threads have met: on one core that takes a few turns.
     let mut rounds = 0;
-    while counters.info().striped_rows == 0 {
+    while counters.info().grown_rows == 0 {
         rounds += 1;
         assert!(rounds < 1_000, "eight threads never met on one key");
         all_add();
@@ -104,7 +105,7 @@ fn a_hot_key_gets_stripes_and_its_total_stays_exact() {
     all_add();
     let total = key(0).with(counters.seed(), |key| counters.get_metric(key, 0));
     assert_eq!(total, i128::from((rounds + 1) * THREADS * ADDS));
-    assert_eq!(counters.info().striped_rows, 1);
+    assert_eq!(counters.info().grown_rows, 1);
 }
 
 #[test]

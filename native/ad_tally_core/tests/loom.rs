@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use ad_tally_core::BucketModel;
-use ad_tally_core::counters::row::{Row, Stripes};
+use ad_tally_core::counters::row::Row;
+use ad_tally_core::counters::stripes::Stripes;
 use ad_tally_core::frequency_cap::Model;
 use ad_tally_core::sync::hazard::{Current, Registry};
 use loom::sync::atomic::AtomicU64;
@@ -78,7 +79,7 @@ impl Table {
         Self { head: AtomicU64::new(0), cells: [AtomicU64::new(0)], stripes: Stripes::new(1, || 2) }
     }
 
-    /// A row that is one meeting of threads away from stripes.
+    /// A row that is one collision away from stripes.
     fn about_to_be_striped() -> Self {
         Self { head: AtomicU64::new(15), ..Self::new() }
     }
@@ -141,49 +142,10 @@ fn an_add_that_stripes_the_row_beside_a_drain_is_in_exactly_one_of_the_tables() 
     adds_are_in_exactly_one_drain(Table::about_to_be_striped);
 }
 
-/// Adds amounts at once, or one by one if that takes waiting or lanes, on behalf of a thread with that slot number of its own.
-fn add_at_once(table: &Table, amounts: [i64; 2], slot: usize) {
-    // SAFETY: the row is added to in this way only.
-    let added = unsafe { table.row().add_at_once(amounts.map(|amount| (0, amount)).into_iter()) };
-    if added.is_none() {
-        for amount in amounts {
-            // SAFETY: each thread has a slot number of its own, as if it had claimed that slot.
-            unsafe { table.row().add_waiting(0, amount, slot, &table.stripes, true) }.expect("small amounts fit");
-        }
-    }
-}
-
-/// Two that add at once to a row that gets so many lanes.
-fn adds_at_once_lose_nothing(lanes: fn() -> usize) {
+/// Two that add to a row that gets so many lanes: nothing is lost.
+fn threads_that_stripe_a_row_lose_nothing(lanes: fn() -> usize) {
     loom::model(move || {
         let table = Arc::new(Table { stripes: Stripes::new(1, lanes), ..Table::about_to_be_striped() });
-        let adders: Vec<_> = (0..2)
-            .map(|slot| {
-                let table = table.clone();
-                thread::spawn(move || [[1, 10], [100, 1_000]].map(|amounts| add_at_once(&table, amounts, slot)))
-            })
-            .collect();
-        for adder in adders {
-            adder.join().expect("adders do not panic");
-        }
-        assert_eq!(table.row().total(0), 2_222);
-    });
-}
-
-#[test]
-fn threads_that_add_several_amounts_at_once_lose_nothing() {
-    adds_at_once_lose_nothing(|| 2);
-}
-
-#[test]
-fn a_thread_without_a_lane_that_adds_at_once_loses_nothing() {
-    adds_at_once_lose_nothing(|| 1);
-}
-
-#[test]
-fn threads_that_stripe_a_row_together_lose_nothing() {
-    loom::model(|| {
-        let table = Arc::new(Table::about_to_be_striped());
         let adders: Vec<_> = (0..2)
             .map(|slot| {
                 let table = table.clone();
@@ -200,6 +162,16 @@ fn threads_that_stripe_a_row_together_lose_nothing() {
         }
         assert_eq!(table.row().total(0), 22);
     });
+}
+
+#[test]
+fn threads_that_stripe_a_row_together_lose_nothing() {
+    threads_that_stripe_a_row_lose_nothing(|| 2);
+}
+
+#[test]
+fn a_thread_without_a_lane_in_a_striped_row_loses_nothing() {
+    threads_that_stripe_a_row_lose_nothing(|| 1);
 }
 
 fn check_bucket(model: impl Fn() + Sync + Send + 'static) {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use ad_tally_core::counters::Cells;
 use ad_tally_core::{Add, Batch, Counters, HashedKey, Rows};
 use parking_lot::Mutex;
 use rustler::sys::{ErlNifTerm, enif_make_map_from_arrays};
@@ -24,7 +25,7 @@ pub struct Table {
 
 /// A walk over a table's rows, done when it is `None`.
 pub struct Walk {
-    rows: Mutex<Option<Rows>>,
+    rows: Mutex<Option<Rows<Cells>>>,
     metrics: Vec<u64>,
 }
 
@@ -158,7 +159,7 @@ fn counters_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let pairs = [
         (atoms::keys(), info.keys.encode(env)),
         (atoms::max_keys(), info.max_keys.encode(env)),
-        (atoms::striped_keys(), info.striped_rows.encode(env)),
+        (atoms::striped_keys(), info.grown_rows.encode(env)),
         (atoms::memory_bytes(), info.memory_bytes.encode(env)),
         (atoms::overflow(), row(env, &table.metrics, &info.overflow)),
     ];
@@ -196,19 +197,19 @@ fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<
     Ok(shown.answer(more))
 }
 
-fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows) -> Term<'a> {
+fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows<Cells>) -> Term<'a> {
     walk_of(env, &table.metrics, rows)
 }
 
 /// A walk over rows of those metrics.
-pub fn walk_of<'a>(env: Env<'a>, metrics: &[u64], rows: Rows) -> Term<'a> {
+pub fn walk_of<'a>(env: Env<'a>, metrics: &[u64], rows: Rows<Cells>) -> Term<'a> {
     resource::make(env, Walk { rows: Mutex::new(Some(rows)), metrics: metrics.to_vec() })
 }
 
 /// A row as a map from metric to total.
 pub fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
-    let mut names = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
-    let mut values = [ErlNifTerm::default(); ad_tally_core::counters::row::MAX_METRICS];
+    let mut names = [ErlNifTerm::default(); ad_tally_core::counters::MAX_METRICS];
+    let mut values = [ErlNifTerm::default(); ad_tally_core::counters::MAX_METRICS];
     for (at, (metric, total)) in metrics.iter().zip(totals).enumerate() {
         names[at] = encode::atom(env, *metric).as_c_arg();
         values[at] = encode::total(env, *total).as_c_arg();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ad_tally_core::counters::row::MAX_METRICS;
+use ad_tally_core::counters::MAX_METRICS;
 use ad_tally_core::dedupe;
 use ad_tally_core::key::{KeyFault, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{

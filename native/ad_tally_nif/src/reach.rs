@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use ad_tally_core::reach::{Look, Rows};
-use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Sketch};
+use ad_tally_core::reach::{Look, Sketches};
+use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Rows, Sketch};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
@@ -21,7 +21,7 @@ use crate::steps::{self, Load, Shown, answer};
 pub struct Table(Reach, Owner);
 
 /// A walk over a table's rows, done when it is `None`.
-pub struct Walk(Mutex<Option<Rows>>);
+pub struct Walk(Mutex<Option<Rows<Sketches>>>);
 
 /// Keys of a table that are being united.
 pub struct Union {
@@ -111,7 +111,7 @@ hot! {
         let mut sketch = union.sketch.lock();
         let rest = steps::each(env, keys, from, "key", |key, index| {
             let poured =
-                keys::with_key(env, union.look.seed(), key.into(), |key| union.look.pour(key, &mut sketch));
+                keys::with_key(env, union.look.seed(), key.into(), |key| union.look.merge_into(key, &mut sketch));
             poured.map(drop).map_err(|error| error.at_index(index))
         })?;
         Ok(rest.encode(env))
@@ -199,8 +199,8 @@ fn reach_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::keys(), info.keys.encode(env)),
         (atoms::max_keys(), info.max_keys.encode(env)),
         (atoms::precision(), table.0.precision().encode(env)),
-        (atoms::sparse(), info.sparse.encode(env)),
-        (atoms::dense(), info.dense.encode(env)),
+        (atoms::sparse(), info.keys.saturating_sub(info.grown_rows).encode(env)),
+        (atoms::dense(), info.grown_rows.encode(env)),
         (atoms::memory_bytes(), info.memory_bytes.encode(env)),
         (atoms::overflow(), info.overflow.encode(env)),
     ];
@@ -213,7 +213,7 @@ fn reach_sketch<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>) -> NifResult<T
     let table: &Table = resource::expect(table)?;
     let look = table.0.look();
     let mut sketch = look.empty_sketch();
-    let seen = table.with_key(env, key.into(), |key| look.pour(key, &mut sketch))?;
+    let seen = table.with_key(env, key.into(), |key| look.merge_into(key, &mut sketch))?;
     Ok(if seen { sketch::term(env, &sketch) } else { atoms::nil().to_term(env) })
 }
 
@@ -244,7 +244,7 @@ fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 }
 
 /// A walk over rows.
-pub fn walk_of<'a>(env: Env<'a>, rows: Rows) -> Term<'a> {
+pub fn walk_of<'a>(env: Env<'a>, rows: Rows<Sketches>) -> Term<'a> {
     resource::make(env, Walk(Mutex::new(Some(rows))))
 }
 

@@ -9,7 +9,7 @@ use std::ptr;
 use super::open::OpenWindows;
 use super::window::Window;
 use super::{Meter, Written};
-use crate::table::{Found, Line};
+use crate::table::{Line, RowRef};
 
 /// An event that is being read. What it is told are hints: what is recorded is the event.
 pub struct Ahead<'o> {
@@ -18,7 +18,7 @@ pub struct Ahead<'o> {
     window: Option<&'o Window>,
     line: Option<&'o Line>,
     key: Written,
-    row: Option<Found<'o>>,
+    row: Option<RowRef<'o>>,
 }
 
 impl<'o> Ahead<'o> {
@@ -68,7 +68,7 @@ impl<'o> Ahead<'o> {
         meter: &Meter,
         open: &'w OpenWindows,
         at: u64,
-    ) -> (Option<&'w Window>, Option<Found<'w>>)
+    ) -> (Option<&'w Window>, Option<RowRef<'w>>)
     where
         'o: 'w,
     {

@@ -10,14 +10,13 @@ use std::mem::MaybeUninit;
 use super::open::OpenWindows;
 use super::window::{Places, Window};
 use super::{Check, Event, Meter, OUTCOMES, Outcome, check_time};
-use crate::counters::row::MAX_METRICS;
-use crate::counters::{Add, Added};
+use crate::counters::{Add, MAX_METRICS};
 use crate::dedupe::{Id, Quads};
 use crate::error::Error;
 use crate::key::HashedKey;
 use crate::sketch::Coupon;
 use crate::sync::hazard::Protected;
-use crate::table::{Found, Line, Words};
+use crate::table::{Added, Line, RowRef, Words};
 
 /// Events that are taken through a step together at most.
 const RUN: usize = 8;
@@ -495,6 +494,6 @@ struct Sought<'o> {
     /// The line of the index where its key belongs.
     line: Option<&'o Line>,
     /// Where the row of its counters most likely is.
-    row: Option<Found<'o>>,
+    row: Option<RowRef<'o>>,
     places: Places<'o>,
 }

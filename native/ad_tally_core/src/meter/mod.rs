@@ -28,8 +28,7 @@ use self::open::OpenWindows;
 use self::window::Places;
 pub use self::window::{Window, WindowRef};
 use self::windows::Windows;
-use crate::counters::row::MAX_METRICS;
-use crate::counters::{self, Added};
+use crate::counters::{self, MAX_METRICS};
 use crate::dedupe::{self, Dedupe, Id, Quads};
 use crate::error::Error;
 use crate::key::{HashedKey, MAX_ARITY, Seed};
@@ -38,7 +37,7 @@ use crate::sketch::{Coupon, Secret, Sketch};
 use crate::sync::hazard::{Current, Protected, REGISTRY};
 use crate::sync::sharded_counter::ShardedCounter;
 use crate::sync::{AtomicU64, AtomicUsize};
-use crate::table::check_max_keys;
+use crate::table::{Added, check_max_keys};
 
 /// Times are below this, some 4,400 years after 1970.
 pub const TIMES: u64 = 1 << 47;

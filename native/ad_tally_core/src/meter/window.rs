@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::ReachConfig;
-use crate::counters::{self, Added};
+use crate::counters::{self, Cells};
 use crate::key::{self, HashedKey, Seed};
 use crate::memory::free;
-use crate::reach::{self, Linked, Near};
-use crate::sketch::{Coupon, Secret, Sketch};
+use crate::reach::{self, Linked, Near, Sketches};
+use crate::sketch::{Coupon, Sketch};
 use crate::sync::AtomicUsize;
-use crate::table::{Found, Line};
+use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
 
 /// What was recorded in a window.
 pub struct Window {
     /// Which one: it begins at this many times its length.
     pub number: u64,
-    counters: Arc<counters::Table>,
+    counters: Arc<Generation<Cells>>,
     reach: Option<Reach>,
     /// What it takes once it is closed, and where that is counted until it is dropped.
     bytes: AtomicUsize,
@@ -61,15 +61,14 @@ impl Drop for Window {
 /// The sketches of a window. A row of counters has the word of its sketch's row, once that was looked for: of many keys that
 /// have a sketch in common each finds it without making that one's key and looking for it.
 struct Reach {
-    table: Arc<reach::Table>,
-    empty: Sketch,
+    table: Arc<Generation<Sketches>>,
     by: Vec<usize>,
 }
 
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Places<'w> {
-    pub(super) counters: Option<Found<'w>>,
+    pub(super) counters: Option<RowRef<'w>>,
     pub(super) sketch: Option<Near<'w>>,
 }
 
@@ -92,12 +91,12 @@ impl Window {
         closed_bytes: Arc<AtomicUsize>,
     ) -> Self {
         let reach = reach.map(|reach| {
-            let empty = Sketch::new(reach.precision, reach.secret.as_ref().map(Secret::check));
-            let empty = empty.unwrap_or_else(|_| unreachable!("checked when the meter was made"));
-            let table = Arc::new(reach::Table::undivided(empty.clone(), reach.max_keys, seed.clone()));
-            Reach { table, empty, by: reach.by.clone() }
+            let config = reach::Config { precision: reach.precision, secret: reach.secret.clone() };
+            let table = Arc::new(Generation::undivided(&config, reach.max_keys, seed.clone()));
+            Reach { table, by: reach.by.clone() }
         });
-        let counters = counters::Table::of_events(metrics, reach.is_some(), max_keys, seed.clone());
+        let config = counters::Config { metrics, linked: reach.is_some() };
+        let counters = Generation::undivided(&config, max_keys, seed.clone());
         Self { number, counters: Arc::new(counters), reach, bytes: AtomicUsize::new(0), closed_bytes }
     }
 
@@ -109,7 +108,7 @@ impl Window {
 
     /// Asks for the row of counters that most likely is that of a key of that hash and so many words, whose line is near.
     #[inline(always)]
-    pub(super) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<Found<'_>> {
+    pub(super) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<RowRef<'_>> {
         self.counters.keyed.fetch_row(line, hash, words)
     }
 
@@ -120,7 +119,7 @@ impl Window {
         &'w self,
         key: HashedKey<'_>,
         user: Option<Coupon>,
-        likely: Option<Found<'w>>,
+        likely: Option<RowRef<'w>>,
     ) -> Places<'w> {
         let counters = self.counters.keyed.find_at(likely, key);
         let sketch = match (counters, user, &self.reach) {
@@ -128,7 +127,7 @@ impl Window {
                 let word = self.counters.link(row).load(Acquire);
                 // SAFETY: it is 0, or what `add_user` has stored, which had found a row of that table, or `add`, which had it
                 // from here with a smaller note. The window keeps the table.
-                let sketch = unsafe { Found::from_word(word) };
+                let sketch = unsafe { RowRef::from_word(word) };
                 sketch.map(|sketch| reach.table.fetch_register(sketch, user))
             }
             _ => None,
@@ -166,16 +165,16 @@ impl Window {
     /// # Safety
     /// The row is of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
-    pub(super) unsafe fn add_amounts(&self, row: Found<'_>, amounts: &[counters::Add], slot: usize) -> Added {
+    pub(super) unsafe fn add_amounts(&self, row: RowRef<'_>, amounts: &[counters::Add], slot: usize) -> Added {
         // SAFETY: the row is of that table, the slot as in this function.
-        unsafe { self.counters.add_all_to(row, amounts, slot) }
+        unsafe { self.counters.add_to_row(row, amounts, slot) }
     }
 
     /// Shows a user to the sketch of a row, if there are sketches.
     #[inline(never)]
     pub(super) fn show<'k>(
         &self,
-        row: Found<'_>,
+        row: RowRef<'_>,
         sketch: Option<Near<'_>>,
         user: Coupon,
         key: impl Fn() -> HashedKey<'k>,
@@ -204,7 +203,7 @@ impl Window {
         slot: usize,
     ) -> Added {
         // SAFETY: this function's contract.
-        let added = unsafe { self.counters.add_all(key, amounts, slot) };
+        let added = unsafe { self.counters.add(None, key, amounts, slot) };
         match (user, &self.reach) {
             (Some(user), Some(reach)) => added.and(self.add_user(reach, key, user)),
             _ => added,
@@ -228,30 +227,26 @@ impl Window {
 
     /// The rows of its counters.
     #[must_use]
-    pub fn counters(&self) -> counters::Rows {
-        counters::Rows::new(self.counters.clone())
+    pub fn counters(&self) -> Rows<Cells> {
+        Rows::new(self.counters.clone())
     }
 
     /// What had no row, by metric.
     #[must_use]
     pub fn overflow(&self) -> Vec<i128> {
-        self.counters.overflow()
+        self.counters.value.overflow()
     }
 
     /// The rows of its sketches, if it has any.
     #[must_use]
-    pub fn reach(&self) -> Option<reach::Rows> {
-        self.reach.as_ref().map(|reach| reach::Rows::new(reach.table.clone(), reach.empty.clone()))
+    pub fn reach(&self) -> Option<Rows<Sketches>> {
+        self.reach.as_ref().map(|reach| Rows::new(reach.table.clone()))
     }
 
     /// The users of keys that had no sketch.
     #[must_use]
     pub fn reach_overflow(&self) -> Option<Sketch> {
-        self.reach.as_ref().map(|reach| {
-            let mut sketch = reach.empty.clone();
-            reach.table.overflow().pour(&mut sketch);
-            sketch
-        })
+        self.reach.as_ref().map(|reach| reach.table.value.overflow())
     }
 
     /// How many rows its counters have.

@@ -45,8 +45,8 @@ impl Overflow {
     }
 
     /// Takes in the users of so many adds.
-    pub(crate) fn show(&self, adds: usize, users: Users<'_>) {
-        self.adds.fetch_add(adds as u64, Relaxed);
+    pub(crate) fn insert(&self, adds: u64, users: Users<'_>) {
+        self.adds.fetch_add(adds, Relaxed);
         if let Some(many) = self.many.get() {
             return raise(many, users);
         }
@@ -68,7 +68,7 @@ impl Overflow {
     }
 
     /// Shows them to a sketch.
-    pub(crate) fn pour(&self, into: &mut Sketch) {
+    pub(crate) fn merge_into(&self, into: &mut Sketch) {
         // Held, so that nobody goes from the few to the many in between.
         let few = self.few.lock();
         few.coupons().into_iter().for_each(|few| into.insert_all(few));

@@ -27,11 +27,12 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::overflow::{Overflow, Users};
 use super::registers::{Register, Registers, View};
-use crate::counters::Added;
-use crate::key::{HashedKey, Seed};
-use crate::sketch::{self, Coupon, Coupons, Sketch, most_coupons};
+use crate::error::Error;
+use crate::key::HashedKey;
+use crate::sketch::{self, Coupon, Coupons, Secret, Sketch, most_coupons};
+use crate::sync::hazard::Protected;
 use crate::sync::{AtomicU64, AtomicUsize};
-use crate::table::{Found, Keyed, Writer};
+use crate::table::{self, Added, Generation, RowRef, Value, Writer};
 
 /// Cells of a row.
 const WIDTH: usize = 5;
@@ -51,7 +52,7 @@ const LIST_SHIFT: u32 = 2;
 pub(crate) enum Linked<'a> {
     Shown,
     /// It was shown, and more is noted of the row than when that was found: this is what to find it by.
-    Noted(Found<'a>),
+    Noted(RowRef<'a>),
     /// It was not: the row has moved, and is to be looked for anew.
     Moved,
 }
@@ -59,7 +60,7 @@ pub(crate) enum Linked<'a> {
 /// A row that was found some time ago, and the register of a user that is to be shown to it, if it has some.
 #[derive(Clone, Copy)]
 pub(crate) struct Near<'a> {
-    found: Found<'a>,
+    found: RowRef<'a>,
     register: Option<Register<'a>>,
 }
 
@@ -96,8 +97,28 @@ impl Least {
     }
 }
 
-pub(crate) struct Table {
-    pub(crate) keyed: Keyed,
+/// What the sketches of a table are to be.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Their precision.
+    pub precision: u8,
+    /// What users are hidden under.
+    pub secret: Option<Secret>,
+}
+
+impl Config {
+    /// A sketch of no users.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] unless that is 4 to 18.
+    pub(crate) fn empty_sketch(&self) -> Result<Sketch, Error> {
+        Sketch::new(self.precision, self.secret.as_ref().map(Secret::check))
+    }
+}
+
+/// The sketches of a generation.
+pub struct Sketches {
+    empty: Sketch,
     precision: u8,
     /// Bytes before a row that has registers: those and a gap, so that the row's key begins a line.
     bytes_before: usize,
@@ -106,38 +127,66 @@ pub(crate) struct Table {
     overflow: Overflow,
 }
 
-impl Table {
-    /// A table of sketches of that precision, of which `empty` is one.
-    pub(crate) fn new(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
-        Self::of(empty, Keyed::new(WIDTH, max_keys, seed, Some(release)))
-    }
+impl Value for Sketches {
+    type Config = Config;
+    type Snapshot = Sketch;
+    /// Adds and merges.
+    type Overflowed = u64;
 
-    /// The same for a table that most likely has few keys.
-    pub(crate) fn undivided(empty: Sketch, max_keys: usize, seed: Seed) -> Self {
-        Self::of(empty, Keyed::undivided(WIDTH, max_keys, seed, Some(release)))
-    }
+    const RELEASE: Option<table::Release> = Some(release);
 
-    fn of(empty: Sketch, keyed: Keyed) -> Self {
-        let precision = empty.precision();
+    fn new(config: &Config) -> Self {
+        let empty = config.empty_sketch().unwrap_or_else(|_| unreachable!("checked when the table was made"));
         Self {
-            keyed,
-            precision,
-            bytes_before: Registers::bytes(precision) + GAP * size_of::<u64>(),
+            precision: config.precision,
+            bytes_before: Registers::bytes(config.precision) + GAP * size_of::<u64>(),
             dense: AtomicUsize::new(0),
-            overflow: Overflow::new(empty),
+            overflow: Overflow::new(empty.clone()),
+            empty,
         }
     }
 
-    pub(crate) fn dense(&self) -> usize {
+    fn words(&self) -> usize {
+        WIDTH
+    }
+
+    fn bytes(&self) -> usize {
+        self.overflow.bytes()
+    }
+
+    fn grown_rows(&self) -> usize {
         self.dense.load(Relaxed)
     }
 
-    pub(crate) fn overflow(&self) -> &Overflow {
-        &self.overflow
+    fn read(table: &Generation<Self>, row: RowRef<'_>) -> Sketch {
+        let mut sketch = table.value.empty.clone();
+        table.merge_into(row, &mut sketch);
+        sketch
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.keyed.bytes() + self.overflow.bytes()
+    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, sketch: &Sketch) -> Added {
+        table.merge(key, sketch)
+    }
+
+    fn overflow(&self) -> Sketch {
+        let mut sketch = self.empty.clone();
+        self.overflow.merge_into(&mut sketch);
+        sketch
+    }
+
+    fn add_overflowed(&self, to: &mut u64) {
+        *to += self.overflow.adds();
+    }
+
+    fn merge_overflow(table: &Protected<'_, Generation<Self>>, sketch: &Sketch, adds: &u64) {
+        with_users(sketch, |users| table.value.overflow.insert(*adds, users));
+    }
+}
+
+impl Generation<Sketches> {
+    /// A sketch of no users.
+    pub(crate) fn empty_sketch(&self) -> &Sketch {
+        &self.value.empty
     }
 
     /// The registers of a row in that state, if it has some.
@@ -145,17 +194,17 @@ impl Table {
     fn registers(&self, state: u64) -> Option<View<'_>> {
         // SAFETY: `to_registers` has put the address of registers of this precision there, and they are kept until the
         // table is dropped.
-        (state & KIND_MASK == KIND_REGISTERS).then(|| unsafe { View::at(state - KIND_REGISTERS, self.precision) })
+        (state & KIND_MASK == KIND_REGISTERS).then(|| unsafe { View::at(state - KIND_REGISTERS, self.value.precision) })
     }
 
     /// The registers that a row lies behind, if it does, and a value that none of them is below.
     #[inline(always)]
-    fn registers_before<'a>(&'a self, found: Found<'a>) -> Option<(View<'a>, u8)> {
+    fn registers_before<'a>(&'a self, found: RowRef<'a>) -> Option<(View<'a>, u8)> {
         let least = found.note().checked_sub(1)?;
-        let address = found.address().wrapping_byte_sub(self.bytes_before).expose_provenance();
+        let address = found.address().wrapping_byte_sub(self.value.bytes_before).expose_provenance();
         // SAFETY: a note is made of a row only when it lies behind registers of this precision, which are part of the
         // table's memory.
-        Some((unsafe { View::at(address as u64, self.precision) }, least))
+        Some((unsafe { View::at(address as u64, self.value.precision) }, least))
     }
 
     /// Shows a user to a key.
@@ -166,14 +215,14 @@ impl Table {
 
     /// A row that was found some time ago, for a user that is to be shown to it soon: the register is asked for, if it has some.
     #[inline(always)]
-    pub(crate) fn fetch_register<'a>(&'a self, found: Found<'a>, coupon: Coupon) -> Near<'a> {
+    pub(crate) fn fetch_register<'a>(&'a self, found: RowRef<'a>, coupon: Coupon) -> Near<'a> {
         let register = self.registers_before(found).map(|(registers, _least)| registers.fetch(coupon));
         Near { found, register }
     }
 
     /// Shows a user to a key whose row was looked for just now.
     #[inline(always)]
-    pub(crate) fn add_found(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupon: Coupon) -> Added {
+    pub(crate) fn add_found(&self, found: Option<RowRef<'_>>, key: HashedKey<'_>, coupon: Coupon) -> Added {
         if let Some(found) = found
             && let Some((registers, least)) = self.registers_before(found)
         {
@@ -195,7 +244,7 @@ impl Table {
         if noted.value > least { Linked::Noted(found.with_note(noted.note())) } else { Linked::Shown }
     }
 
-    fn add_linked_to_few<'a>(&self, found: Found<'a>, coupon: Coupon) -> Linked<'a> {
+    fn add_linked_to_few<'a>(&self, found: RowRef<'a>, coupon: Coupon) -> Linked<'a> {
         let cells = self.keyed.cells(found);
         if self.registers(cells[0].load(Acquire)).is_some() {
             return Linked::Moved;
@@ -209,7 +258,7 @@ impl Table {
 
     /// Has what is noted of a row keep up when one of its registers was raised: what is noted by now.
     #[inline(always)]
-    fn raised(&self, found: Found<'_>, registers: View<'_>, before: u8) -> Least {
+    fn raised(&self, found: RowRef<'_>, registers: View<'_>, before: u8) -> Least {
         // Acquire, as it goes on from here in a link: who relies on it has to see the registers as they were found.
         let noted = Least::of(self.keyed.cells(found)[1].load(Acquire));
         // One that was not above what is noted is known. While that is so, it does not matter what becomes of the others.
@@ -221,7 +270,7 @@ impl Table {
 
     /// Looks for what no register of a row is below, and notes it.
     #[cold]
-    fn note_least(&self, found: Found<'_>, registers: View<'_>) -> Least {
+    fn note_least(&self, found: RowRef<'_>, registers: View<'_>) -> Least {
         let cell = &self.keyed.cells(found)[1];
         let noted = Least::of(cell.load(Acquire));
         let (number, value) = registers.least(noted.value, noted.number);
@@ -242,14 +291,14 @@ impl Table {
 
     /// The value that no register of a row is below as it is noted, and as it is.
     #[cfg(test)]
-    pub(crate) fn noted_and_least(&self, found: Found<'_>) -> Option<(u8, u8)> {
+    pub(crate) fn noted_and_least(&self, found: RowRef<'_>) -> Option<(u8, u8)> {
         let (registers, noted) = self.registers_before(found)?;
         Some((noted, registers.values().min()?))
     }
 
     /// Shows users to a key whose row was looked for just now.
     #[inline(never)]
-    pub(crate) fn add_to(&self, found: Option<Found<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
+    pub(crate) fn add_to(&self, found: Option<RowRef<'_>>, key: HashedKey<'_>, coupons: &[Coupon]) -> Added {
         let Some(found) = found else {
             return self.add_to_new(key, coupons);
         };
@@ -275,14 +324,14 @@ impl Table {
         match self.keyed.insert(key) {
             Some(found) => self.add_to(Some(found), key, coupons),
             None => {
-                self.overflow.show(coupons.len(), Users::Coupons(coupons));
+                self.value.overflow.insert(coupons.len() as u64, Users::Coupons(coupons));
                 Added::Overflow
             }
         }
     }
 
     /// Shows users to a row that had no registers.
-    fn add_to_few(&self, found: Found<'_>, hash: u64, coupons: &[Coupon]) {
+    fn add_to_few(&self, found: RowRef<'_>, hash: u64, coupons: &[Coupon]) {
         let cells = self.keyed.cells(found);
         let mut new = coupons.iter().copied().skip_while(|coupon| is_listed(cells, *coupon)).peekable();
         if new.peek().is_none() {
@@ -298,16 +347,16 @@ impl Table {
     }
 
     /// Where a row is now that was found before it had registers, and those.
-    fn moved(&self, cells: &[AtomicU64], hash: u64) -> Option<(Found<'_>, View<'_>)> {
+    fn moved(&self, cells: &[AtomicU64], hash: u64) -> Option<(RowRef<'_>, View<'_>)> {
         let state = cells[0].load(Acquire);
         self.registers(state)?;
-        let address = (state - KIND_REGISTERS) as usize + self.bytes_before;
+        let address = (state - KIND_REGISTERS) as usize + self.value.bytes_before;
         let moved = self.keyed.find_at_address(hash, address)?;
         Some((moved, self.registers_before(moved)?.0))
     }
 
     /// Shows a user to a row whose lock the caller has.
-    fn add_locked(&self, writer: &mut Writer, found: Found<'_>, hash: u64, coupon: Coupon) {
+    fn add_locked(&self, writer: &mut Writer, found: RowRef<'_>, hash: u64, coupon: Coupon) {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Relaxed);
         if let Some(registers) = self.registers(state) {
@@ -318,7 +367,7 @@ impl Table {
             if is_listed(cells, coupon) {
                 return;
             }
-            if listed < LISTED.min(most_coupons(self.precision)) {
+            if listed < LISTED.min(most_coupons(self.value.precision)) {
                 list(cells, listed, coupon);
                 return cells[0].store(((listed + 1) as u64) << LIST_SHIFT, Release);
             }
@@ -330,7 +379,7 @@ impl Table {
         let before = set.bytes();
         set.insert(coupon);
         self.keyed.owns_more(set.bytes() - before);
-        if set.len() > most_coupons(self.precision) {
+        if set.len() > most_coupons(self.value.precision) {
             self.to_registers(writer, found, hash);
         }
     }
@@ -346,18 +395,18 @@ impl Table {
     }
 
     /// Makes registers of whatever a row is, whose lock the caller has.
-    fn to_registers(&self, writer: &mut Writer, found: Found<'_>, hash: u64) {
+    fn to_registers(&self, writer: &mut Writer, found: RowRef<'_>, hash: u64) {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Relaxed);
         if state & KIND_MASK == KIND_REGISTERS {
             return;
         }
-        let before = self.bytes_before / size_of::<u64>();
+        let before = self.value.bytes_before / size_of::<u64>();
         let row = self.keyed.copy_row(writer, found, before);
         let address = row.as_ptr().wrapping_sub(before).expose_provenance() as u64;
         // SAFETY: the copy was given as many zeroed words before it as registers of this precision and the gap take, of the
         // table's memory.
-        let registers = unsafe { View::at(address, self.precision) };
+        let registers = unsafe { View::at(address, self.value.precision) };
         if state & KIND_MASK == KIND_LIST {
             listed_coupons(cells, (state >> LIST_SHIFT) as usize).for_each(|coupon| registers.raise(coupon));
         } else {
@@ -367,7 +416,7 @@ impl Table {
             set.iter().for_each(|coupon| registers.raise(coupon));
             self.keyed.owns_less(size_of::<Coupons>() + set.bytes());
         }
-        self.dense.fetch_add(1, Relaxed);
+        self.value.dense.fetch_add(1, Relaxed);
         let state = address + KIND_REGISTERS;
         let least = Least { value: 0, number: 0 };
         // SAFETY: the copy has the cells of a row, and nobody else knows of it yet.
@@ -381,7 +430,7 @@ impl Table {
     /// Makes room for so many different users in a row whose lock the caller has: a set that grows on the way takes
     /// several times as long.
     fn make_room(&self, cells: &[AtomicU64], more: usize) {
-        let (state, most) = (cells[0].load(Relaxed), most_coupons(self.precision));
+        let (state, most) = (cells[0].load(Relaxed), most_coupons(self.value.precision));
         match state & KIND_MASK {
             KIND_LIST => {
                 let listed = (state >> LIST_SHIFT) as usize;
@@ -402,11 +451,13 @@ impl Table {
 
     /// Shows all users of a sketch to a key. Registers have the table's precision.
     pub(crate) fn merge(&self, key: HashedKey<'_>, sketch: &Sketch) -> Added {
-        let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
-        let users = sketch.registers().map_or(Users::Coupons(&coupons), Users::Registers);
+        with_users(sketch, |users| self.merge_users(key, users))
+    }
+
+    fn merge_users(&self, key: HashedKey<'_>, users: Users<'_>) -> Added {
         let found = self.keyed.find(key);
         let Some(found) = found.or_else(|| self.keyed.insert(key)) else {
-            self.overflow.show(1, users);
+            self.value.overflow.insert(1, users);
             return Added::Overflow;
         };
         if found.note() == 0 {
@@ -433,7 +484,7 @@ impl Table {
     }
 
     /// The number of different users a row has seen.
-    pub(crate) fn estimate(&self, found: Found<'_>) -> f64 {
+    pub(crate) fn estimate(&self, found: RowRef<'_>) -> f64 {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Acquire);
         if let Some(registers) = self.registers(state) {
@@ -450,10 +501,10 @@ impl Table {
     }
 
     /// Shows all users of a row to a sketch without a secret's check that differs, of any precision.
-    pub(crate) fn pour(&self, found: Found<'_>, into: &mut Sketch) {
+    pub(crate) fn merge_into(&self, found: RowRef<'_>, into: &mut Sketch) {
         let cells = self.keyed.cells(found);
         let state = cells[0].load(Acquire);
-        into.fold(self.precision);
+        into.fold(self.value.precision);
         if let Some(registers) = self.registers(state) {
             return into.raise_all(registers.values());
         }
@@ -473,7 +524,7 @@ impl Table {
     /// Looks at a row that had a set a moment ago.
     fn with_set_or_registers<R>(
         &self,
-        found: Found<'_>,
+        found: RowRef<'_>,
         look_at_set: impl FnOnce(&Coupons) -> R,
         look_at_registers: impl FnOnce(View<'_>) -> R,
     ) -> R {
@@ -488,6 +539,15 @@ impl Table {
             None => look_at_set(unsafe { set(state) }),
         }
     }
+}
+
+/// Does something with the users of a sketch.
+fn with_users<R>(sketch: &Sketch, act: impl FnOnce(Users<'_>) -> R) -> R {
+    if let Some(registers) = sketch.registers() {
+        return act(Users::Registers(registers));
+    }
+    let coupons: Vec<Coupon> = sketch.coupons().into_iter().flat_map(Coupons::iter).collect();
+    act(Users::Coupons(&coupons))
 }
 
 /// The set of a row in that state.
@@ -542,14 +602,15 @@ mod tests {
     use std::mem::MaybeUninit;
 
     use super::*;
-    use crate::key::{KeyWriter, SHORT_KEY_WORDS};
+    use crate::key::{KeyWriter, SHORT_KEY_WORDS, Seed};
 
     /// Users of a list are shown under the row's lock, also those that come after it got registers.
     #[test]
     fn the_least_register_is_noted_of_a_row_whose_first_users_are_many() {
         for precision in 4..=8 {
             let seed = Seed::random();
-            let table = Table::new(Sketch::new(precision, None).expect("a precision"), 10, seed.clone());
+            let config = Config { precision, secret: None };
+            let table = Generation::<Sketches>::new(&config, 10, seed.clone());
             let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
             let mut writer = KeyWriter::bare(&mut room);
             writer.integer(1);

@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 
 use super::index::Line;
-use super::{Found, Keyed, Words};
+use super::{Keyed, RowRef, Words};
 use crate::key::HashedKey;
 
 /// Items whose cache lines are asked for together.
@@ -92,7 +92,7 @@ impl Keyed {
         &'k self,
         batch: &Batch<T>,
         mut go_on: impl FnMut() -> bool,
-        mut act: impl FnMut(Option<Found<'k>>, HashedKey<'_>, T) -> bool,
+        mut act: impl FnMut(Option<RowRef<'k>>, HashedKey<'_>, T) -> bool,
     ) -> usize {
         let mut done = 0;
         let mut groups = batch.entries.chunks(GROUP);

@@ -10,8 +10,11 @@
 
 mod arena;
 mod batch;
+mod cursor;
+mod drainable;
+mod generation;
 mod index;
-mod walk;
+mod rows;
 mod words;
 
 use std::marker::PhantomData;
@@ -23,9 +26,12 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::arena::Arena;
 pub use self::batch::Batch;
+pub(crate) use self::cursor::Cursor;
+pub use self::drainable::{Drainable, Drained, Info};
+pub use self::generation::{Generation, Value};
 pub(crate) use self::index::Line;
 use self::index::{Directory, Entries, Entry, Index, Indices, Memory, indices};
-pub(crate) use self::walk::Walk;
+pub use self::rows::Rows;
 pub(crate) use self::words::Words;
 use crate::error::Error;
 use crate::key::{self, HashedKey, Seed};
@@ -43,6 +49,22 @@ const MAX_SHARDS: usize = 1 << 16;
 /// Keys of a table that begins with one shard when it is divided into all: that looks at each of them and makes the shards, some
 /// 50 us where a million keys are the most, 0.3 ms for ten million and 1.5 ms for a hundred million.
 const KEYS_UNDIVIDED: usize = 512;
+
+/// Where something that was added went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// Into the key's own row.
+    Row,
+    /// Into the overflow: the key is new and the budget is used up, or the row has no room for so large a total.
+    Overflow,
+}
+
+impl Added {
+    /// Into rows only if both were.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Row { other } else { self }
+    }
+}
 
 /// A budget of keys that a table can be made for.
 pub(crate) fn check_max_keys(max_keys: usize) -> Result<(), Error> {
@@ -96,7 +118,7 @@ impl Stage {
 ///
 /// # Safety
 /// To be called with the cells of a row of the table it was given to, the last time they are looked at.
-pub(crate) type Release = unsafe fn(&[AtomicU64]);
+pub type Release = unsafe fn(&[AtomicU64]);
 
 /// What a shard's new keys need.
 pub(crate) struct Writer {
@@ -109,17 +131,17 @@ pub(crate) struct Writer {
 /// Where a row of a table lies (its cells, then the key), with its note: a complete one, in an arena that neither changes
 /// its key nor frees it during `'a`. One word, so that it stays in a register between lookup and add.
 #[derive(Clone, Copy)]
-pub(crate) struct Found<'a> {
+pub struct RowRef<'a> {
     entry: Entry,
     table: PhantomData<&'a Keyed>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> RowRef<'a> {
     fn new(entry: Entry) -> Self {
         Self { entry, table: PhantomData }
     }
 
-    /// It as a word, which is not 0, for [`Found::from_word`].
+    /// It as a word, which is not 0, for [`RowRef::from_word`].
     #[inline(always)]
     pub(crate) fn word(self) -> u64 {
         self.entry.word()
@@ -224,13 +246,13 @@ impl Keyed {
 
     /// The row of a key, if it has one.
     #[inline(always)]
-    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<RowRef<'_>> {
         self.find_in(self.entries(key.hash)?, key)
     }
 
     /// The same, looked at first where it most likely is.
     #[inline(always)]
-    pub(crate) fn find_at<'a>(&'a self, likely: Option<Found<'a>>, key: HashedKey<'_>) -> Option<Found<'a>> {
+    pub(crate) fn find_at<'a>(&'a self, likely: Option<RowRef<'a>>, key: HashedKey<'_>) -> Option<RowRef<'a>> {
         match likely {
             Some(row) if self.has_key(row, key.words) => likely,
             _ => self.find_elsewhere(key),
@@ -239,7 +261,7 @@ impl Keyed {
 
     /// Of a key that was not where it most likely is. Its code is not part of who has found it there.
     #[inline(never)]
-    fn find_elsewhere(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+    fn find_elsewhere(&self, key: HashedKey<'_>) -> Option<RowRef<'_>> {
         self.find(key)
     }
 
@@ -252,35 +274,35 @@ impl Keyed {
     /// The row that most likely is that of a key of that hash and so many words, whose line of the index is near, asked for so
     /// that it is near when it is looked for.
     #[inline(always)]
-    pub(crate) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<Found<'_>> {
+    pub(crate) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<RowRef<'_>> {
         let entry = line.candidate(hash)?;
         // The lines of its first and of its last word: most rows lie in one or two.
         let row = entry.row().as_ptr();
         fetch(row);
         fetch(row.wrapping_add(self.width + words - 1));
-        Some(Found::new(entry))
+        Some(RowRef::new(entry))
     }
 
     #[inline(always)]
-    fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<Found<'a>> {
+    fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<RowRef<'a>> {
         let width = self.width;
-        entries.find(key.hash, |entry| has_key(entry.row(), width, key.words)).map(Found::new)
+        entries.find(key.hash, |entry| has_key(entry.row(), width, key.words)).map(RowRef::new)
     }
 
     /// The cells of a row.
     #[inline(always)]
-    pub(crate) fn cells<'a>(&'a self, found: Found<'a>) -> &'a [AtomicU64] {
+    pub(crate) fn cells<'a>(&'a self, found: RowRef<'a>) -> &'a [AtomicU64] {
         // SAFETY: this is how `insert` lays a row out.
         unsafe { std::slice::from_raw_parts(found.address(), self.width) }
     }
 
     #[inline(always)]
-    fn has_key(&self, found: Found<'_>, words: &[u64]) -> bool {
+    fn has_key(&self, found: RowRef<'_>, words: &[u64]) -> bool {
         has_key(found.entry.row(), self.width, words)
     }
 
     /// The words of a row's key.
-    pub(crate) fn key_of<'a>(&'a self, found: Found<'a>) -> &'a [u64] {
+    pub(crate) fn key_of<'a>(&'a self, found: RowRef<'a>) -> &'a [u64] {
         // SAFETY: the key follows the cells. It was written before the row could be found, and is never written again, so it may
         // be read as plain words; the header and the lengths that it announces are all that is read to learn its length.
         unsafe {
@@ -291,7 +313,7 @@ impl Keyed {
 
     /// Gives a key a row, unless it has one by now; `None` when the budget is used up.
     #[cold]
-    pub(crate) fn insert(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+    pub(crate) fn insert(&self, key: HashedKey<'_>) -> Option<RowRef<'_>> {
         if self.placed.load(Acquire) >= self.max_keys {
             // The budget is not given back, so without a lock: full it stays, and the key has a row by now or none. Not
             // asked of `keys`, which counts a row before it can be found.
@@ -322,12 +344,12 @@ impl Keyed {
         self.allocated.fetch_add(grown, Relaxed);
         entries.place(key.hash, words, 0);
         self.placed.fetch_add(1, Ordering::Release);
-        entries.find(key.hash, |entry| entry.row() == words).map(Found::new)
+        entries.find(key.hash, |entry| entry.row() == words).map(RowRef::new)
     }
 
     /// Copies a row, whose lock the caller has, to a place of its own with `before` zeroed words right before it, a whole
     /// number of lines with the cells. Nobody finds it there until [`Keyed::rename`] has told the index.
-    pub(crate) fn copy_row(&self, writer: &mut Writer, found: Found<'_>, before: usize) -> NonNull<AtomicU64> {
+    pub(crate) fn copy_row(&self, writer: &mut Writer, found: RowRef<'_>, before: usize) -> NonNull<AtomicU64> {
         let length = self.width + self.key_of(found).len();
         let (room, grown) = writer.arena.allocate_alone(before + length);
         self.allocated.fetch_add(grown, Relaxed);
@@ -342,13 +364,13 @@ impl Keyed {
     }
 
     /// The row of that hash that the index names at an address, if it does.
-    pub(crate) fn find_at_address(&self, hash: u64, address: usize) -> Option<Found<'_>> {
+    pub(crate) fn find_at_address(&self, hash: u64, address: usize) -> Option<RowRef<'_>> {
         let entries = self.entries(hash)?;
-        entries.find(hash, |entry| entry.row().addr().get() == address).map(Found::new)
+        entries.find(hash, |entry| entry.row().addr().get() == address).map(RowRef::new)
     }
 
     /// Has the index note something larger about a row, whose lock the caller has, if it still is named where it was found.
-    pub(crate) fn note(&self, writer: &mut Writer, found: Found<'_>, hash: u64, note: u8) {
+    pub(crate) fn note(&self, writer: &mut Writer, found: RowRef<'_>, hash: u64, note: u8) {
         let noted = self.find_at_address(hash, found.address().addr());
         if noted.is_some_and(|noted| noted.note() < note) {
             self.rename(writer, found, hash, found.entry.row(), note);
@@ -357,7 +379,7 @@ impl Keyed {
 
     /// Has the index name another place and another note for a row, whose lock the caller has. What was written to that
     /// place before is seen by whoever finds it there. The row stays where it was as well, for whoever has found that.
-    pub(crate) fn rename(&self, _writer: &mut Writer, found: Found<'_>, hash: u64, to: NonNull<AtomicU64>, note: u8) {
+    pub(crate) fn rename(&self, _writer: &mut Writer, found: RowRef<'_>, hash: u64, to: NonNull<AtomicU64>, note: u8) {
         if let Some(entries) = self.entries(hash) {
             entries.replace(hash, found.entry.row(), to, note);
         }
@@ -377,7 +399,7 @@ impl Keyed {
         let memory = Memory::new(old.map_or(1, |old: Entries<'_>| old.lines() * 2));
         if let Some(old) = old {
             for entry in (0..old.len()).filter_map(|at| old.entry(at)) {
-                memory.entries().place(self.hash_of(Found::new(entry)), entry.row(), entry.note());
+                memory.entries().place(self.hash_of(RowRef::new(entry)), entry.row(), entry.note());
             }
         }
         self.allocated.fetch_add(memory.bytes(), Relaxed);
@@ -394,7 +416,7 @@ impl Keyed {
         let all = self.shards.all.get_or_init(|| Stage::new(self.count));
         let entries = one.memories.last().map(Memory::entries);
         for entry in entries.iter().flat_map(|entries| (0..entries.len()).filter_map(|at| entries.entry(at))) {
-            let hash = self.hash_of(Found::new(entry));
+            let hash = self.hash_of(RowRef::new(entry));
             let shard = shard(hash, self.count);
             let mut writer = all.writers[shard].lock();
             let entries = self.entries_with_room(Indices::index(&all.indices, shard), shard, &mut writer);
@@ -405,7 +427,7 @@ impl Keyed {
     }
 
     /// The hash of a row's key.
-    pub(crate) fn hash_of(&self, found: Found<'_>) -> u64 {
+    pub(crate) fn hash_of(&self, found: RowRef<'_>) -> u64 {
         self.seed.key(self.key_of(found)).hash
     }
 
@@ -447,8 +469,8 @@ impl Keyed {
         Some(unsafe { memory.entries_unbound() })
     }
 
-    fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<Found<'a>> {
-        entries.entry(at).map(Found::new)
+    fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<RowRef<'a>> {
+        entries.entry(at).map(RowRef::new)
     }
 }
 

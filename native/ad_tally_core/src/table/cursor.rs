@@ -1,10 +1,10 @@
-//! Going through all rows of a table, a few at a time.
+//! A place among all rows of a table, from which they are read on.
 
-use super::{Found, Keyed};
+use super::{Keyed, RowRef};
 
 /// How far it has come. It shows every row that was there when its shard was reached, once.
 #[derive(Default)]
-pub(crate) struct Walk {
+pub(crate) struct Cursor {
     /// How many shards the table had at the beginning: those are walked, though it may be divided into others meanwhile.
     shards: Option<usize>,
     shard: usize,
@@ -14,9 +14,9 @@ pub(crate) struct Walk {
     at: usize,
 }
 
-impl Walk {
+impl Cursor {
     /// The next row of the table, always the same one.
-    pub(crate) fn next<'k>(&mut self, table: &'k Keyed) -> Option<Found<'k>> {
+    pub(crate) fn next<'k>(&mut self, table: &'k Keyed) -> Option<RowRef<'k>> {
         let shards = *self.shards.get_or_insert_with(|| table.shard_count());
         while self.shard < shards {
             if let Some(entries) = table.entries_of(shards, self.shard, self.length) {
