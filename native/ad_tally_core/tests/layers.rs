@@ -52,7 +52,7 @@ const NIF: Crate = Crate {
         &["counters", "sketch"],
         &["reach", "frequency_cap", "dedupe"],
         &["names"],
-        &["meter"],
+        &["meter", "export"],
         &["library", "diagnostics"],
     ],
     owed: &[["names.rs", "meter.rs"]],

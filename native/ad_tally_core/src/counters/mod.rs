@@ -11,6 +11,8 @@ pub mod stripes;
 #[cfg(not(loom))]
 mod cells;
 #[cfg(not(loom))]
+mod export;
+#[cfg(not(loom))]
 mod table;
 
 #[cfg(not(loom))]

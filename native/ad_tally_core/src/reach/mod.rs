@@ -8,6 +8,7 @@
 //! A user of a key with many users costs a lookup, as in `counters`, and a look at one register. `drain` puts a fresh table
 //! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
 
+mod export;
 mod overflow;
 mod registers;
 mod table;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Added, Generation, Rows, Value, check_max_keys};
+use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::{Current, Protected, REGISTRY};
@@ -25,6 +26,7 @@ pub struct Drainable<V: Value> {
     max_keys: usize,
     /// What overflowed in the generations that were drained.
     drained: Mutex<V::Overflowed>,
+    taken: Taken,
 }
 
 /// What a drain took out.
@@ -58,13 +60,32 @@ impl<V: Value> Drainable<V> {
     pub(crate) fn with_config(config: V::Config, max_keys: usize, seed: Seed) -> Result<Self, Error> {
         check_max_keys(max_keys)?;
         let first = Generation::new(&config, max_keys, seed.clone());
-        Ok(Self { current: Current::new(Arc::new(first)), config, seed, max_keys, drained: Mutex::default() })
+        Ok(Self {
+            current: Current::new(Arc::new(first)),
+            config,
+            seed,
+            max_keys,
+            drained: Mutex::default(),
+            taken: Taken::default(),
+        })
     }
 
     /// What its generations are made from.
     #[inline(always)]
     pub(crate) fn config(&self) -> &V::Config {
         &self.config
+    }
+
+    /// The budget of keys.
+    #[must_use]
+    pub fn max_keys(&self) -> usize {
+        self.max_keys
+    }
+
+    /// Which frames were imported.
+    #[must_use]
+    pub fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// The seed its keys are hashed under.

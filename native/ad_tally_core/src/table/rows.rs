@@ -17,6 +17,13 @@ impl<V: Value> Rows<V> {
         Self { table, cursor: Cursor::default() }
     }
 
+    /// What has no row, and how much.
+    pub(super) fn overflow(&self) -> (V::Snapshot, V::Overflowed) {
+        let mut overflowed = V::Overflowed::default();
+        self.table.value.add_overflowed(&mut overflowed);
+        (self.table.value.overflow(), overflowed)
+    }
+
     /// Shows rows from where the last call stopped, until `show` breaks or there are no more. Whether there may be more.
     pub fn walk(&mut self, mut show: impl FnMut(KeyRef<'_>, &V::Snapshot) -> ControlFlow<()>) -> bool {
         while let Some(row) = self.cursor.next(&self.table.keyed) {
