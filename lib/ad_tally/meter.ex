@@ -303,14 +303,11 @@ defmodule AdTally.Meter do
 
   defp record_after(meter, events, first) do
     counted = %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
-
-    if is_integer(first),
-      do: %{counted | ok: first},
-      else: record_rest(meter, events, first, counted)
+    record_rest(meter, events, first, counted)
   end
 
-  # All of them, if that is not too much for a call: how many, if each was counted. Otherwise
-  # they are looked at, and only then the first ones are counted.
+  # All of them, if that is not too much for a call. Otherwise they are checked, and only then the
+  # first ones are counted.
   defp record_first(native, events) do
     with :many <- Native.meter_record_many(native, events) do
       Steps.each(events, &Native.meter_check_some(native, &1, &2))

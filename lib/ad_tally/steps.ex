@@ -3,11 +3,9 @@ defmodule AdTally.Steps do
   # Long lists and large tables, worked through in native calls that are short. The
   # other side of native/ad_tally_nif/src/steps.rs.
 
-  # What a native call made of a whole list: all of it, too many items for one call
-  # and nothing added, or a rest because the time was up. A longer list is looked at
-  # to its end before anything of it is added.
-  def add_many(:ok, _items, _check_some, _add_some), do: :ok
-
+  # What a native call made of a whole list: too many items for one call and nothing added, or the
+  # rest and how many overflowed. The rest is empty unless the time was up. Of a longer list every
+  # item is checked before any is added.
   def add_many(:many, items, check_some, add_some) do
     each(items, check_some)
     add_rest(items, 0, add_some)

@@ -5,28 +5,27 @@ use std::cell::RefCell;
 use ad_tally_core::counters::Cells;
 use ad_tally_core::{Add, Batch, Counters, HashedKey, Rows};
 use parking_lot::Mutex;
-use rustler::sys::{ErlNifTerm, enif_make_map_from_arrays};
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use crate::atoms;
-use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, word};
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys};
 use crate::encode;
 use crate::hot::{Amount, Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
-use crate::steps::{self, Load, Shown, answer};
+use crate::steps::{self, Load, Page};
 
 /// A table of counters, with the names of its metrics.
 pub struct Table {
     pub(crate) counters: Counters,
-    metrics: Vec<u64>,
+    metrics: Vec<Atom>,
     owner: Owner,
 }
 
 /// A walk over a table's rows, done when it is `None`.
 pub struct Walk {
     rows: Mutex<Option<Rows<Cells>>>,
-    metrics: Vec<u64>,
+    metrics: Vec<Atom>,
 }
 
 resource!(Table, c"counters", "an AdTally.Counters table", owner: owner);
@@ -36,13 +35,13 @@ impl Table {
     #[inline(always)]
     fn metric<'a>(&self, env: Env<'a>, name: Raw<'a>) -> Result<usize, BadArgument> {
         // At most sixteen words in one or two cache lines: faster than anything cleverer.
-        let position = self.metrics.iter().position(|known| *known == name.word());
+        let position = self.metrics.iter().position(|known| name == *known);
         position.ok_or_else(|| self.unknown_metric(name.in_env(env)))
     }
 
     #[cold]
     fn unknown_metric(&self, name: Term<'_>) -> BadArgument {
-        bad_argument::metric(name, self.metrics.iter().map(|word| encode::atom(name.get_env(), *word)))
+        bad_argument::metric(name, self.metrics.iter().map(|metric| metric.to_term(name.get_env())))
     }
 }
 
@@ -51,20 +50,20 @@ hot! {
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, 1);
-        keys::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).map(|added| encode::added(env, added))
     }
 
     /// Adds an amount.
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>, amount: Amount) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, amount.0);
-        keys::with_key(env, table.counters.seed(), key, add).map(|added| answer(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).map(|added| encode::added(env, added))
     }
 
     /// The totals of a key as a map, or nil.
     fn counters_get(env, table: &Table, key: Raw<'a>) {
         let totals = keys::with_key(env, table.counters.seed(), key, |key| table.counters.get(key))?;
-        Ok(totals.map_or_else(|| atoms::nil().to_term(env), |totals| row(env, &table.metrics, &totals)))
+        Ok(totals.map_or_else(|| atoms::nil().to_term(env), |totals| encode::row(env, &table.metrics, &totals)))
     }
 
     /// One total of a key, 0 if the key was never seen.
@@ -76,7 +75,7 @@ hot! {
 
     /// Adds a list of `{key, metric, amount}` that one call can read.
     fn counters_add_many(env, table: &Table, items: Term<'a>) {
-        with_adds(table, |adds| steps::add_all(env, items, adds))
+        with_adds(table, |adds| steps::add_many(env, items, adds))
     }
 
     /// Looks at items of a long list.
@@ -141,7 +140,6 @@ impl Load for Adds<'_> {
 #[rustler::nif]
 fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifResult<Term<'a>> {
     let counters = Counters::new(metrics.len(), max_keys).map_err(BadArgument::from)?;
-    let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters") }))
 }
 
@@ -149,7 +147,7 @@ fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifRes
 #[rustler::nif]
 fn counters_metrics<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(table.metrics.iter().map(|word| encode::atom(env, *word)).collect::<Vec<_>>().encode(env))
+    Ok(table.metrics.encode(env))
 }
 
 #[rustler::nif]
@@ -161,7 +159,7 @@ fn counters_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::max_keys(), info.max_keys.encode(env)),
         (atoms::striped_keys(), info.grown_rows.encode(env)),
         (atoms::memory_bytes(), info.memory_bytes.encode(env)),
-        (atoms::overflow(), row(env, &table.metrics, &info.overflow)),
+        (atoms::overflow(), encode::row(env, &table.metrics, &info.overflow)),
     ];
     Term::map_from_pairs(env, &pairs)
 }
@@ -179,22 +177,24 @@ fn counters_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn counters_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.counters.drain();
-    Ok((walk(env, table, drained.rows), row(env, &table.metrics, &drained.overflow)).encode(env))
+    Ok((walk(env, table, drained.rows), encode::row(env, &table.metrics, &drained.overflow)).encode(env))
 }
 
 /// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
     let walk: &Walk = resource::expect(walk)?;
-    let mut shown = Shown::before(env, list);
+    let mut page = Page::before(list);
     let mut rows = walk.rows.lock();
     let more = rows.as_mut().is_some_and(|rows| {
-        rows.walk(|key, totals| shown.push((encode::key(env, key), row(env, &walk.metrics, totals)).encode(env), 1))
+        rows.walk(|key, totals| {
+            page.push((encode::key(env, key), encode::row(env, &walk.metrics, totals)).encode(env), 1)
+        })
     });
     if !more {
         *rows = None;
     }
-    Ok(shown.answer(more))
+    Ok(page.answer(more))
 }
 
 fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows<Cells>) -> Term<'a> {
@@ -202,23 +202,6 @@ fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows<Cells>) -> Term<'a> {
 }
 
 /// A walk over rows of those metrics.
-pub fn walk_of<'a>(env: Env<'a>, metrics: &[u64], rows: Rows<Cells>) -> Term<'a> {
+pub fn walk_of<'a>(env: Env<'a>, metrics: &[Atom], rows: Rows<Cells>) -> Term<'a> {
     resource::make(env, Walk { rows: Mutex::new(Some(rows)), metrics: metrics.to_vec() })
-}
-
-/// A row as a map from metric to total.
-pub fn row<'a>(env: Env<'a>, metrics: &[u64], totals: &[i128]) -> Term<'a> {
-    let mut names = [ErlNifTerm::default(); ad_tally_core::counters::MAX_METRICS];
-    let mut values = [ErlNifTerm::default(); ad_tally_core::counters::MAX_METRICS];
-    for (at, (metric, total)) in metrics.iter().zip(totals).enumerate() {
-        names[at] = encode::atom(env, *metric).as_c_arg();
-        values[at] = encode::total(env, *total).as_c_arg();
-    }
-    let mut map = ErlNifTerm::default();
-    // SAFETY: `metrics.len()` terms of this environment in both arrays. The names are distinct, which `new` sees to,
-    // so the map is always made.
-    unsafe {
-        enif_make_map_from_arrays(env.as_c_arg(), names.as_ptr(), values.as_ptr(), metrics.len(), &mut map);
-        Term::new(env, map)
-    }
 }

@@ -1,64 +1,66 @@
 //! Rust values to terms.
 
-use std::ptr;
+use ad_tally_core::counters::MAX_METRICS;
+use ad_tally_core::{Added, Element, KeyRef};
+use rustler::sys::{ErlNifTerm, enif_make_list_from_array, enif_make_map_from_arrays};
+use rustler::types::tuple::make_tuple;
+use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
-use ad_tally_core::{Element, KeyRef};
-use rustler::sys::{enif_make_list_from_array, enif_make_new_binary, enif_make_tuple_from_array};
-use rustler::{Encoder, Env, Term};
+use crate::atoms;
+use crate::decode::{Raw, atom_of_word};
 
-use crate::decode::{Raw, from_word};
-
-/// A list of those terms.
-pub fn list<'a>(env: Env<'a>, terms: &[Raw<'a>]) -> Term<'a> {
-    // SAFETY: the terms are of this environment, and `Raw` is a transparent wrapper around one.
-    unsafe { Term::new(env, enif_make_list_from_array(env.as_c_arg(), terms.as_ptr().cast(), terms.len() as u32)) }
-}
 /// The term that a key was made from.
 pub fn key<'a>(env: Env<'a>, key: KeyRef<'_>) -> Term<'a> {
-    let mut elements = key.elements().map(|part| element(env, part));
-    if key.arity().is_none() {
-        return elements.next().unwrap_or_else(|| unreachable!("a bare key has an element"));
-    }
-    let mut terms = [from_word(0); ad_tally_core::key::MAX_ARITY];
-    let mut arity = 0;
-    for element in elements {
-        terms[arity] = element.as_c_arg();
-        arity += 1;
-    }
-    // SAFETY: the terms are of this environment (atoms are of every one), `arity` of them.
-    unsafe { Term::new(env, enif_make_tuple_from_array(env.as_c_arg(), terms.as_ptr(), arity as u32)) }
-}
-
-/// The atom whose word this is.
-pub fn atom(env: Env<'_>, word: u64) -> Term<'_> {
-    // SAFETY: callers got the word from an atom's term. Atoms are never collected and belong to no environment, so it
-    // still is that atom's.
-    unsafe { Term::new(env, from_word(word)) }
+    let elements: Vec<Term<'a>> = key.elements().map(|part| element(env, part)).collect();
+    if key.arity().is_some() { make_tuple(env, &elements) } else { elements[0] }
 }
 
 fn element<'a>(env: Env<'a>, element: Element<'_>) -> Term<'a> {
     match element {
         Element::Integer(value) => value.encode(env),
         Element::Bytes(bytes) => binary(env, bytes),
-        Element::Atom(word) => atom(env, word),
+        Element::Atom(word) => atom_of_word(env, word),
     }
+}
+
+/// A list of those terms. Not by way of a vector, as rustler makes one: `admissible/3` took 379 ns instead of 344.
+pub fn list<'a>(env: Env<'a>, terms: &[Raw<'a>]) -> Term<'a> {
+    // SAFETY: the terms are of this environment, and `Raw` is a transparent wrapper around one.
+    unsafe { Term::new(env, enif_make_list_from_array(env.as_c_arg(), terms.as_ptr().cast(), terms.len() as u32)) }
 }
 
 /// A binary of those bytes.
 pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
-    let mut term = from_word(0);
-    // SAFETY: the VM allocates that many bytes and says where; nobody else sees them before the term is used.
+    NewBinary::from_slice(env, bytes).into()
+}
+
+/// A total, as an integer of whatever size it needs. Of 128 bits rustler makes one only by way of its bytes.
+pub fn total(env: Env<'_>, total: i128) -> Term<'_> {
+    i64::try_from(total).map_or_else(|_| total.encode(env), |total| total.encode(env))
+}
+
+/// A map from metric to total. By arrays on the stack: rustler's maps take four vectors, and a row of a drain 391 ns instead
+/// of 335.
+pub fn row<'a>(env: Env<'a>, metrics: &[Atom], totals: &[i128]) -> Term<'a> {
+    let [mut names, mut values] = [[ErlNifTerm::default(); MAX_METRICS]; 2];
+    for (at, (metric, amount)) in metrics.iter().zip(totals).enumerate() {
+        names[at] = metric.as_c_arg();
+        values[at] = total(env, *amount).as_c_arg();
+    }
+    let mut map = ErlNifTerm::default();
+    // SAFETY: `metrics.len()` terms of this environment in both arrays. The names are distinct, which `new` sees to,
+    // so the map is always made.
     unsafe {
-        let room = enif_make_new_binary(env.as_c_arg(), bytes.len(), &mut term);
-        ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len());
-        Term::new(env, term)
+        enif_make_map_from_arrays(env.as_c_arg(), names.as_ptr(), values.as_ptr(), metrics.len(), &mut map);
+        Term::new(env, map)
     }
 }
 
-/// A total, as an integer of whatever size it needs.
-pub fn total(env: Env<'_>, total: i128) -> Term<'_> {
-    match i64::try_from(total) {
-        Ok(total) => total.encode(env),
-        Err(_) => total.encode(env),
+/// What a function that adds to a row answers.
+#[inline(always)]
+pub fn added(env: Env<'_>, added: Added) -> Term<'_> {
+    match added {
+        Added::Row => atoms::ok().to_term(env),
+        Added::Overflow => atoms::overflow().to_term(env),
     }
 }

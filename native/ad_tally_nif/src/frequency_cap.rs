@@ -53,7 +53,7 @@ fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u6
     let Some(quickly) = caps.quickly(at) else { return admit_slowly(env, caps, pair, rules, at) };
     match quickly.admit(pair, rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(decode::from_u32(env, rule)),
+        Quick::Capped(rule) => Ok(rule.encode(env)),
         Quick::Undecided => admit_slowly(env, caps, pair, rules, at),
     }
 }
@@ -74,7 +74,7 @@ fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u6
     let Some(quickly) = caps.quickly(at) else { return check_slowly(env, caps, pair, rules, at) };
     match quickly.check(quickly.spot(pair), rules) {
         Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(decode::from_u32(env, rule)),
+        Quick::Capped(rule) => Ok(rule.encode(env)),
         Quick::Undecided => check_slowly(env, caps, pair, rules, at),
     }
 }

@@ -23,7 +23,7 @@ use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
     events::{self, EventTerm},
     keys::{self, Id, Parts, Place, Role},
-    with_layout, word,
+    with_layout,
 };
 use crate::encode;
 use crate::hot::{Argument, At, Index, hot};
@@ -36,7 +36,7 @@ use crate::steps::{self, Load};
 /// A meter, with the names of its metrics.
 pub struct Table {
     meter: Meter,
-    metrics: Arc<[u64]>,
+    metrics: Arc<[Atom]>,
     /// How many dimensions an event has.
     dimensions: usize,
     /// The last event that was refused.
@@ -54,7 +54,7 @@ struct Refused {
 /// A window of a meter.
 pub struct Period {
     window: WindowRef,
-    metrics: Arc<[u64]>,
+    metrics: Arc<[Atom]>,
 }
 
 resource!(Table, c"meter", "an AdTally.Meter", owner: owner);
@@ -102,7 +102,7 @@ impl Table {
             Fault::User(term) => bad_argument::user(term.in_env(env)),
             Fault::Metrics(term) => bad_argument::metrics(term.in_env(env), MAX_METRICS),
             Fault::Metric(term) => {
-                bad_argument::metric(term.in_env(env), self.metrics.iter().map(|word| encode::atom(env, *word)))
+                bad_argument::metric(term.in_env(env), self.metrics.iter().map(|metric| metric.to_term(env)))
             }
             Fault::Amount(term) => bad_argument::amount(term.in_env(env)),
             Fault::Room(_) => unreachable!("there was room for any keys"),
@@ -116,7 +116,7 @@ impl Table {
         let mut count = 0;
         while let Some([item, tail]) = decode::list_cell::<L>(env, rest) {
             let &[name, amount] = decode::tuple_of::<L, 2>(env, item).ok_or(Fault::Metrics(list))?;
-            let metric = self.metrics.iter().position(|known| *known == name.word()).ok_or(Fault::Metric(name))?;
+            let metric = self.metrics.iter().position(|known| name == *known).ok_or(Fault::Metric(name))?;
             let amount = match decode::small::<L>(amount) {
                 Some(amount) => amount,
                 None => decode::integer_by_call(env, amount).ok_or(Fault::Amount(amount))?,
@@ -205,7 +205,7 @@ impl Table {
     ) -> Result<Draft, Fault<'a>> {
         let Begun { at, id, dimensions, user, .. } = *begun;
         ahead.at(at);
-        let elements = decode::tuple_of_length::<L>(env, dimensions, self.dimensions);
+        let elements = decode::tuple::<L>(env, dimensions).filter(|elements| elements.len() == self.dimensions);
         let elements = elements.ok_or(Fault::Dimensions(dimensions))?;
         let key = self.write_key::<L>(env, room, elements, dimensions, long)?;
         ahead.key(key);
@@ -357,7 +357,7 @@ hot! {
 
     /// Counts a list of events that one call can read.
     fn meter_record_many(env, table: &Table, events: Term<'a>) {
-        unless_left(env, table, |load| steps::add_all(env, events, load))
+        unless_left(env, table, |load| steps::add_many(env, events, load))
     }
 
     /// Looks at events of a long list.
@@ -393,17 +393,13 @@ fn meter_refuse<'a>(env: Env<'a>, table: Term<'a>, events: u64, reason: Option<S
 }
 
 /// How many events of a list had each outcome, in their order, and which ones were late.
-impl steps::Outcome for Outcomes {
-    /// How many there were, if all were counted.
-    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
-        let [applied, others @ ..] = self.counts;
-        let applied = u32::try_from(applied).ok()?;
-        (others == [0; 5]).then(|| decode::from_u32(env, applied))
-    }
+#[derive(Default)]
+struct Recorded(Outcomes);
 
-    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future, no_window, overflow] = self.counts;
-        ((applied, duplicate, late, future, no_window, overflow), &self.late).encode(env)
+impl Encoder for Recorded {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let [applied, duplicate, late, future, no_window, overflow] = self.0.counts;
+        ((applied, duplicate, late, future, no_window, overflow), &self.0.late).encode(env)
     }
 }
 
@@ -447,7 +443,7 @@ fn unless_left<'a>(
 
 impl Load for Events<'_> {
     const ITEM: &'static str = events::NAME;
-    type Outcome = Outcomes;
+    type Outcome = Recorded;
 
     fn clear(&mut self) {
         self.batch.clear();
@@ -477,7 +473,7 @@ impl Load for Events<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
+    fn apply(&self, Recorded(outcomes): &mut Recorded, go_on: impl FnMut() -> bool) -> usize {
         let recorded = self.table.meter.record_batch(self.batch, outcomes, now, go_on);
         self.counted.set(outcomes.counts[Outcome::Applied as usize] + outcomes.counts[Outcome::Overflow as usize] > 0);
         recorded
@@ -547,9 +543,8 @@ fn meter_new<'a>(
     let config =
         Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
     let meter = Meter::new(&config).map_err(BadArgument::from)?;
-    let metrics = metrics.iter().map(|metric| word(metric.as_c_arg())).collect();
     let owner = Owner::nobody("AdTally.Meter");
-    Ok(resource::make(env, Table { meter, metrics, dimensions, refused: Mutex::default(), owner }))
+    Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, refused: Mutex::default(), owner }))
 }
 
 /// A number that no other meter of this VM has: the system's time in microseconds, or the next one that is free.
@@ -639,7 +634,7 @@ fn meter_open_bytes<'a>(env: Env<'a>, table: Term<'a>, from: u64) -> NifResult<T
 fn meter_counters<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     let Period { window, metrics } = resource::expect(period)?;
     let walk = counters::walk_of(env, metrics, window.counters());
-    Ok((walk, counters::row(env, metrics, &window.overflow())).encode(env))
+    Ok((walk, encode::row(env, metrics, &window.overflow())).encode(env))
 }
 
 /// A walk over the sketches of a window, for `reach_rows`, and the sketch of users who had none, or nil.
@@ -656,7 +651,7 @@ fn meter_reach<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_totals<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     let Period { window, metrics } = resource::expect(period)?;
-    let [totals, overflow] = [window.totals(), window.overflow()].map(|amounts| counters::row(env, metrics, &amounts));
+    let [totals, overflow] = [window.totals(), window.overflow()].map(|amounts| encode::row(env, metrics, &amounts));
     Ok((window.keys(), totals, overflow, window.bytes()).encode(env))
 }
 
@@ -689,7 +684,7 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let excluded: Vec<(Atom, Term<'a>)> = excluded
         .into_iter()
         .zip(&info.left_out)
-        .map(|(why, amounts)| (why, counters::row(env, &table.metrics, amounts)))
+        .map(|(why, amounts)| (why, encode::row(env, &table.metrics, amounts)))
         .collect();
     let pairs = [
         (atoms::events(), Term::map_from_pairs(env, &counts)?),

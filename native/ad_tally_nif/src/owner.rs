@@ -5,21 +5,20 @@
 //! on a scheduler, in the middle of the process' end. What takes longer is done by the process that `AdTally.Named` has watch
 //! it: to take the name away, and so to free the table.
 
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU64};
 
-use rustler::{Atom, Env};
+use parking_lot::Mutex;
+use rustler::{Atom, Encoder, Env};
 
-use crate::atoms;
-use crate::decode::{BadArgument, bad_argument, word};
-use crate::encode;
+use crate::decode::{BadArgument, bad_argument};
 
 /// Which process a table belongs to, if to any, and whether that has ended.
 pub struct Owner {
     /// The module that the table is of, for errors.
     module: &'static str,
-    /// The word of the atom that the process and the table are named, once it has one.
-    name: AtomicU64,
+    /// What the process and the table are named, once they are.
+    name: Mutex<Option<Atom>>,
     state: AtomicU8,
 }
 
@@ -32,7 +31,7 @@ const LEFT: u8 = 3;
 impl Owner {
     /// That of a table that belongs to no process.
     pub const fn nobody(module: &'static str) -> Self {
-        Self { module, name: AtomicU64::new(0), state: AtomicU8::new(NOBODY) }
+        Self { module, name: Mutex::new(None), state: AtomicU8::new(NOBODY) }
     }
 
     /// Whether the table had an owner that has ended.
@@ -41,8 +40,9 @@ impl Owner {
         self.state.load(Relaxed) == ENDED
     }
 
+    /// A process begins to own the table, under that name.
     pub fn begin(&self, name: Atom) {
-        self.name.store(word(name.as_c_arg()), Relaxed);
+        *self.name.lock() = Some(name);
         self.state.store(RUNS, Relaxed);
     }
 
@@ -63,6 +63,7 @@ impl Owner {
         let _ = self.state.compare_exchange(RUNS, ENDED, Relaxed, Relaxed);
     }
 
+    /// The owner has ended before the VM could be asked to watch it.
     pub fn end(&self) {
         self.state.store(ENDED, Relaxed);
     }
@@ -70,10 +71,6 @@ impl Owner {
     /// What is raised once the owner has ended or left.
     #[cold]
     pub fn not_running(&self, env: Env<'_>) -> BadArgument {
-        let name = match self.name.load(Relaxed) {
-            0 => atoms::nil().to_term(env),
-            name => encode::atom(env, name),
-        };
-        bad_argument::not_running(self.module, name)
+        bad_argument::not_running(self.module, self.name.lock().encode(env))
     }
 }

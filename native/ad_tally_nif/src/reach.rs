@@ -15,7 +15,7 @@ use crate::hot::{Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
-use crate::steps::{self, Load, Shown, answer};
+use crate::steps::{self, Load, Page};
 
 /// A table of sketches.
 pub struct Table(Reach, Owner);
@@ -54,12 +54,12 @@ hot! {
     /// Shows a user to a key.
     fn reach_add(env, table: &Table, key: Raw<'a>, user: Raw<'a>) {
         let user = table.coupon(env, user)?;
-        table.with_key(env, key, |key| table.0.add(key, user)).map(|added| answer(env, added))
+        table.with_key(env, key, |key| table.0.add(key, user)).map(|added| encode::added(env, added))
     }
 
     /// Shows a list of `{key, user}` that one call can read.
     fn reach_add_many(env, table: &Table, items: Term<'a>) {
-        with_pairs(&table.0, |pairs| steps::add_all(env, items, pairs))
+        with_pairs(&table.0, |pairs| steps::add_many(env, items, pairs))
     }
 
     /// Looks at items of a long list.
@@ -74,7 +74,7 @@ hot! {
 
     /// Shows a list of users that one call can read to a key.
     fn reach_add_users(env, table: &Table, key: Raw<'a>, users: Term<'a>) {
-        with_users(env, table, key, |load| steps::add_all(env, users, load))
+        with_users(env, table, key, |load| steps::add_many(env, users, load))
     }
 
     /// Looks at a key and users of a long list.
@@ -223,7 +223,7 @@ fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a
     let table: &Table = resource::expect(table)?;
     let sketch = sketch::read(sketch)?;
     let merged = table.with_key(env, key.into(), |key| table.0.merge(key, &sketch))?;
-    Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| answer(env, added)))
+    Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| encode::added(env, added)))
 }
 
 /// The number of users of a union.
@@ -262,18 +262,18 @@ fn reach_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn reach_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
     let walk: &Walk = resource::expect(walk)?;
-    let mut shown = Shown::before(env, list);
+    let mut page = Page::before(list);
     let mut rows = walk.0.lock();
     let more = rows.as_mut().is_some_and(|rows| {
         rows.walk(|key, sketch| {
             let row = (encode::key(env, key), sketch::term(env, sketch)).encode(env);
             // A row of coupons takes about as long as one of counters; kilobytes of registers are copied one by one.
             let cost = 1 + sketch.registers().map_or(0, |registers| registers.len() / 128);
-            shown.push(row, cost)
+            page.push(row, cost)
         })
     });
     if !more {
         *rows = None;
     }
-    Ok(shown.answer(more))
+    Ok(page.answer(more))
 }

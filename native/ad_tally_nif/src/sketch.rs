@@ -162,7 +162,9 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>, from
         coupons.iter().for_each(|coupon| sketch.insert(*coupon));
         0
     };
-    Ok(with_users(builder.secret.as_ref(), &give, |load| steps::add_unchecked(env, users, from, load))?)
+    let (rest, next, _overflowed) =
+        with_users(builder.secret.as_ref(), &give, |load| steps::add_from(env, users, from, load))?;
+    Ok((rest, next).encode(env))
 }
 
 /// Begins a union with the first sketch of a list.

@@ -1,67 +1,39 @@
 //! Long lists and large tables, worked through in calls that are short.
 //!
-//! A list that one call can read is read whole, looked at item by item, and only then applied: [`add_all`]. Of a longer
-//! one every item is looked at first, in as many calls as that takes ([`check_some`]), and then applied in as many more
-//! ([`add_some`]); Elixir calls again with the rest of the list that it was given back.
+//! A list that one call can read is read whole and then applied: [`add_many`]. Every item of a longer one is checked
+//! first, in as many calls as that takes ([`check_some`]), and then applied in as many more ([`add_some`]). Each call
+//! returns the rest of the list, with which Elixir calls again.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use ad_tally_core::key::KeyFault;
-use ad_tally_core::{Added, Batch, HashedKey, Seed};
-use rustler::sys::enif_make_list_cell;
+use ad_tally_core::{Batch, HashedKey, Seed};
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
-use crate::decode::{
-    self, BadArgument, Layout, Raw, bad_argument,
-    keys::{self, Place},
-    with_layout,
-};
-use crate::encode;
+use crate::decode::keys::{self, Place};
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, with_layout};
 use crate::hot::Index;
 
-/// How long a call may work before it hands the rest back. A quarter of the millisecond that no call may take: what is
-/// done between two looks at the clock, and first touches of fresh memory, come on top.
+/// How long a call may work before it returns the rest. A quarter of the millisecond that no call may take: what is done
+/// between two readings of the clock, and first touches of fresh memory, come on top.
 pub const TIME_LIMIT: Duration = Duration::from_micros(250);
 
-/// Items a call reads at most: tens of microseconds of work. A list that fits is read once only, because the load is
-/// complete before it is applied.
+/// Items that a call reads at most before it applies them: tens of microseconds of work.
 pub const MOST_ITEMS: usize = 1_024;
-/// Items from which on the VM is told that a call took longer than others.
-const LONG_FOR_ONE_TURN: usize = 64;
-/// Items beyond which it is told how long, and up to which a list asks for the clock only if whoever applies it asks whether
-/// to go on: two looks take as long as an item.
-const LONG_FOR_NO_CLOCK: usize = 128;
+/// Items of a list that is applied without a clock: to read that twice and to tell the VM the time takes as long as three
+/// items.
+const FEW_ITEMS: usize = 64;
 /// A megabyte of keys: long binaries fill a batch before it has many items.
 const MOST_WORDS: usize = 1 << 17;
-
-/// What became of items that were applied.
-pub trait Outcome: Default {
-    /// What Elixir is told of a list that was applied whole, where it is in short.
-    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>>;
-
-    /// What Elixir is told.
-    fn term<'a>(&self, env: Env<'a>) -> Term<'a>;
-}
-
-/// How many overflowed.
-impl Outcome for usize {
-    fn short_term<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
-        (*self == 0).then(|| atoms::ok().to_term(env))
-    }
-
-    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
-        self.encode(env)
-    }
-}
 
 /// Items of a list, read and not yet applied.
 pub trait Load {
     /// What an item looks like, for errors.
     const ITEM: &'static str;
-    /// What becomes of them.
-    type Outcome: Outcome;
+    /// What became of items that were applied.
+    type Outcome: Default + Encoder;
 
     /// Empties it.
     fn clear(&mut self);
@@ -110,31 +82,27 @@ pub fn push<'a, L: Layout, T: Copy>(
     }
 }
 
-/// Applies a list that one call can read: in short what became of it, or the rest of it, if time was up before all were applied,
-/// and what became of the others. `:many` for a longer list, and nothing is applied.
+/// Applies a list that one call can read: the rest of it, which is empty unless the time was up, and what became of the
+/// others. `:many` for a longer list, of which nothing is applied.
 #[inline(always)]
-pub fn add_all<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, BadArgument> {
-    if read(env, items.into(), Some(0), load)?.is_some() {
+pub fn add_many<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, BadArgument> {
+    let rest = read(env, items.into(), 0, load)?;
+    if !is_empty_list(env, rest) {
         return Ok(atoms::many().to_term(env));
     }
-    let mut begin = (load.len() > LONG_FOR_NO_CLOCK).then(Instant::now);
+    // An item that takes as long as many asks whether to go on, and has the clock read as well.
+    let mut begin = (load.len() > FEW_ITEMS).then(Instant::now);
     let mut outcome = Default::default();
     let applied = load.apply(&mut outcome, || begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
-    match begin {
-        Some(begin) => consume_timeslice(env, begin.elapsed()),
-        // Two to ten microseconds, of which the VM cannot be told less than ten. A process that does nothing but add such lists
-        // has to be told of, or it would have its scheduler for ten times as long as others.
-        None if applied >= LONG_FOR_ONE_TURN => consume_timeslice(env, Duration::ZERO),
-        None => {}
+    if let Some(begin) = begin {
+        consume_timeslice(env, begin.elapsed());
     }
-    if applied < load.len() {
-        return Ok((skip(env, items, applied), outcome.term(env)).encode(env));
-    }
-    Ok(outcome.short_term(env).unwrap_or_else(|| (encode::list(env, &[]), outcome.term(env)).encode(env)))
+    let rest = if applied < load.len() { skip(env, items.into(), applied) } else { rest };
+    Ok((rest.in_env(env), outcome).encode(env))
 }
 
-/// Looks whether the items of a long list are right, as far as time permits: the rest of the list, and the index of that,
-/// where `from` is the index of the first item.
+/// Checks items of a long list until the time is up: the rest of the list, and the index of that, where `from` is the
+/// index of the first item.
 pub fn check_some<'a>(
     env: Env<'a>,
     items: Term<'a>,
@@ -142,15 +110,15 @@ pub fn check_some<'a>(
     load: &mut impl Load,
 ) -> Result<Term<'a>, BadArgument> {
     let mut next = from;
-    let rest = in_steps(env, items, |items, _end| {
-        let rest = read(env, items.into(), Some(next), load)?;
+    let rest = in_steps(env, items, |items, _in_time| {
+        let rest = read(env, items, next, load)?;
         next += load.len();
-        Ok::<_, BadArgument>(rest.map_or_else(|| skip(env, items, load.len()), |rest| rest.in_env(env)))
+        Ok::<_, BadArgument>(rest)
     })?;
     Ok((rest, next).encode(env))
 }
 
-/// Looks which items of a list are refused, as far as time permits: the rest of the list, the index of that, and
+/// Checks which items of a list are refused until the time is up: the rest of the list, the index of that, and
 /// `{index, error}` of each one refused, in their order. `from` is the index of the first item.
 pub fn refused_some<'a, T: Load>(
     env: Env<'a>,
@@ -159,11 +127,8 @@ pub fn refused_some<'a, T: Load>(
     load: &mut T,
 ) -> Result<Term<'a>, BadArgument> {
     let mut refused = Vec::new();
-    load.clear();
     let (rest, next) = each(env, items, from, T::ITEM, |item, index| {
-        if load.is_full() {
-            load.clear();
-        }
+        load.clear();
         if let Err(error) = with_layout!(L => load.read::<L>(env, item.into())) {
             refused.push((index, error));
         }
@@ -172,70 +137,34 @@ pub fn refused_some<'a, T: Load>(
     Ok((rest, next, refused).encode(env))
 }
 
-/// Applies items of a long list that were looked at, as far as time permits: the rest of the list and what became of the
-/// others.
-pub fn add_some<'a, T: Load>(env: Env<'a>, items: Term<'a>, load: &mut T) -> Result<Term<'a>, BadArgument> {
-    let (rest, _next, outcome) = add_from(env, items, None, load)?;
-    Ok((rest, outcome.term(env)).encode(env))
-}
-
-/// Applies items of a list, as far as time permits: the rest of the list, and the index of that, where `from` is the index
-/// of the first item. All before an item that is refused may have been applied.
-pub fn add_unchecked<'a>(
+/// Applies items of a list until the time is up: the rest of the list, the index of that, where `from` is the index of the
+/// first item, and what became of the others. All items before one that is refused may have been applied.
+pub fn add_from<'a, T: Load>(
     env: Env<'a>,
     items: Term<'a>,
     from: usize,
-    load: &mut impl Load,
-) -> Result<Term<'a>, BadArgument> {
-    let (rest, next, _outcome) = add_from(env, items, Some(from), load)?;
-    Ok((rest, next).encode(env))
-}
-
-fn add_from<'a, T: Load>(
-    env: Env<'a>,
-    items: Term<'a>,
-    from: Option<usize>,
     load: &mut T,
 ) -> Result<(Term<'a>, usize, T::Outcome), BadArgument> {
     let mut outcome = T::Outcome::default();
-    let mut next = from.unwrap_or_default();
-    let rest = in_steps(env, items, |items, end| {
-        read(env, items.into(), from.map(|_| next), load)?;
-        let applied = load.apply(&mut outcome, || Instant::now() < end);
+    let mut next = from;
+    let rest = in_steps(env, items, |items, in_time| {
+        let rest = read(env, items, next, load)?;
+        let applied = load.apply(&mut outcome, in_time);
         next += applied;
-        Ok::<_, BadArgument>(skip(env, items, applied))
+        Ok::<_, BadArgument>(if applied < load.len() { skip(env, items, applied) } else { rest })
     })?;
     Ok((rest, next, outcome))
 }
 
-/// Reads items until the load is full: the rest of the list, or `None` at its end. `from` is the index of the first item,
-/// where an error is to name one.
-fn read<'a, T: Load>(
-    env: Env<'a>,
-    items: Raw<'a>,
-    from: Option<usize>,
-    load: &mut T,
-) -> Result<Option<Raw<'a>>, BadArgument> {
-    let read = with_layout!(L => read_in::<L, T>(env, items, load));
-    read.map_err(|refused| refused.named(T::ITEM, from.map(|from| from + load.len())))
+/// The same of a list whose items were checked: the rest of the list and what became of the others.
+pub fn add_some<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Result<Term<'a>, BadArgument> {
+    let (rest, _next, outcome) = add_from(env, items, 0, load)?;
+    Ok((rest, outcome).encode(env))
 }
 
-/// What a list could not be read further for.
-enum Refused<'a> {
-    Item(BadArgument),
-    /// It has this term instead of an item or its end.
-    End(Term<'a>),
-}
-
-impl Refused<'_> {
-    #[cold]
-    fn named(self, item: &str, index: Option<usize>) -> BadArgument {
-        match (self, index) {
-            (Self::Item(error), Some(index)) => error.at_index(index),
-            (Self::Item(error), None) => error,
-            (Self::End(term), index) => bad_argument::list(term, item, index.unwrap_or_default()),
-        }
-    }
+/// Reads items until the load is full: the rest of the list. `from` is the index of the first item.
+fn read<'a, T: Load>(env: Env<'a>, items: Raw<'a>, from: usize, load: &mut T) -> Result<Raw<'a>, BadArgument> {
+    with_layout!(L => read_in::<L, T>(env, items, from, load))
 }
 
 /// Not inlined: there is one for each layout.
@@ -243,37 +172,40 @@ impl Refused<'_> {
 fn read_in<'a, L: Layout, T: Load>(
     env: Env<'a>,
     mut items: Raw<'a>,
+    from: usize,
     load: &mut T,
-) -> Result<Option<Raw<'a>>, Refused<'a>> {
+) -> Result<Raw<'a>, BadArgument> {
     load.clear();
     while !load.is_full() {
         let Some([item, rest]) = decode::list_cell::<L>(env, items) else {
             let at_end = decode::is_empty_list::<L>(env, items);
-            return if at_end { Ok(None) } else { Err(Refused::End(items.in_env(env))) };
+            let error = || bad_argument::list(items.in_env(env), T::ITEM, from + load.len());
+            return if at_end { Ok(items) } else { Err(error()) };
         };
-        load.read::<L>(env, item).map_err(Refused::Item)?;
+        load.read::<L>(env, item).map_err(|error| error.at_index(from + load.len()))?;
         items = rest;
     }
-    Ok(if decode::is_empty_list::<L>(env, items) { None } else { Some(items) })
+    Ok(items)
 }
 
 /// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
 fn in_steps<'a, E>(
     env: Env<'a>,
-    mut list: Term<'a>,
-    mut step: impl FnMut(Term<'a>, Instant) -> Result<Term<'a>, E>,
+    list: Term<'a>,
+    mut step: impl FnMut(Raw<'a>, &dyn Fn() -> bool) -> Result<Raw<'a>, E>,
 ) -> Result<Term<'a>, E> {
     let begin = Instant::now();
-    let end = begin + TIME_LIMIT;
-    while !with_layout!(L => decode::is_empty_list::<L>(env, list.into())) && Instant::now() < end {
-        list = step(list, end)?;
+    let in_time = || begin.elapsed() < TIME_LIMIT;
+    let mut rest = Raw::from(list);
+    while !is_empty_list(env, rest) && in_time() {
+        rest = step(rest, &in_time)?;
     }
     consume_timeslice(env, begin.elapsed());
-    Ok(list)
+    Ok(rest.in_env(env))
 }
 
-/// As [`in_steps`], an element a step, with its index, where `from` is that of the first one: the rest and the index of
-/// that. What is no proper list of `item` is refused.
+/// Does something with each element of a list and its index, where `from` is that of the first one, until the time is up:
+/// the rest and the index of that. What is no proper list of `item` is refused.
 pub fn each<'a, E: From<BadArgument>>(
     env: Env<'a>,
     list: Term<'a>,
@@ -282,20 +214,24 @@ pub fn each<'a, E: From<BadArgument>>(
     mut act: impl FnMut(Term<'a>, usize) -> Result<(), E>,
 ) -> Result<(Term<'a>, usize), E> {
     let mut next = from;
-    let rest = in_steps(env, list, |list, _end| {
-        let cell = with_layout!(L => decode::list_cell::<L>(env, list.into()));
-        let [element, rest] = cell.ok_or_else(|| bad_argument::list(list, item, next))?;
+    let rest = in_steps(env, list, |list, _in_time| {
+        let cell = with_layout!(L => decode::list_cell::<L>(env, list));
+        let [element, rest] = cell.ok_or_else(|| bad_argument::list(list.in_env(env), item, next))?;
         act(element.in_env(env), next)?;
         next += 1;
-        Ok::<_, E>(rest.in_env(env))
+        Ok::<_, E>(rest)
     })?;
     Ok((rest, next))
 }
 
+fn is_empty_list<'a>(env: Env<'a>, list: Raw<'a>) -> bool {
+    with_layout!(L => decode::is_empty_list::<L>(env, list))
+}
+
 /// The list without its first elements, of which there are at least `count`.
-fn skip<'a>(env: Env<'a>, list: Term<'a>, count: usize) -> Term<'a> {
+fn skip<'a>(env: Env<'a>, list: Raw<'a>, count: usize) -> Raw<'a> {
     let rest = |list, _| with_layout!(L => decode::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
-    (0..count).fold(Raw::from(list), rest).in_env(env)
+    (0..count).fold(list, rest)
 }
 
 /// Tells the VM how much of a process' turn (a millisecond) was used, so that others get theirs in time.
@@ -304,47 +240,35 @@ pub fn consume_timeslice(env: Env<'_>, used: Duration) {
     rustler::schedule::consume_timeslice(env, percent);
 }
 
-/// Rows put in front of a list, as many as time permits.
-pub struct Shown<'a> {
-    env: Env<'a>,
+/// Rows put in front of a list until the time is up.
+pub struct Page<'a> {
     list: Term<'a>,
     begin: Instant,
-    since_look: usize,
+    /// What the rows since the last reading of the clock have cost.
+    cost: usize,
 }
 
-impl<'a> Shown<'a> {
-    /// None yet.
-    pub fn before(env: Env<'a>, list: Term<'a>) -> Self {
-        Self { env, list, begin: Instant::now(), since_look: 0 }
+impl<'a> Page<'a> {
+    /// Without rows yet.
+    pub fn before(list: Term<'a>) -> Self {
+        Self { list, begin: Instant::now(), cost: 0 }
     }
 
-    /// Shows a row that took about as long to make as `cost` rows of counters: whether to go on.
+    /// Adds a row that took about as long to make as `cost` rows of counters: whether to go on.
     #[inline]
     pub fn push(&mut self, row: Term<'a>, cost: usize) -> ControlFlow<()> {
-        const COST_OF_A_LOOK: usize = 32;
-        // SAFETY: both terms are of this environment.
-        self.list = unsafe {
-            Term::new(self.env, enif_make_list_cell(self.env.as_c_arg(), row.as_c_arg(), self.list.as_c_arg()))
-        };
-        self.since_look += cost;
-        if self.since_look < COST_OF_A_LOOK {
+        const COST_OF_THE_CLOCK: usize = 32;
+        self.list = self.list.list_prepend(row);
+        self.cost += cost;
+        if self.cost < COST_OF_THE_CLOCK {
             return ControlFlow::Continue(());
         }
-        self.since_look = 0;
+        self.cost = 0;
         if self.begin.elapsed() > TIME_LIMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// `{:more | :done, list}`.
     pub fn answer(self, more: bool) -> Term<'a> {
-        (if more { atoms::more() } else { atoms::done() }, self.list).encode(self.env)
-    }
-}
-
-/// What a per-event function answers.
-#[inline(always)]
-pub fn answer(env: Env<'_>, added: Added) -> Term<'_> {
-    match added {
-        Added::Row => atoms::ok().to_term(env),
-        Added::Overflow => atoms::overflow().to_term(env),
+        (if more { atoms::more() } else { atoms::done() }, self.list).encode(self.list.get_env())
     }
 }

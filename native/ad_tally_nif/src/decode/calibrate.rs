@@ -16,8 +16,7 @@ pub fn calibrate(env: Env<'_>) {
         true if binaries_match::<Bits>(env) && others_differ::<Bits>(env) => Known::Bits,
         _ => Known::Unknown,
     };
-    EMPTY_LIST.store(word(Vec::<i64>::new().encode(env).as_c_arg()), Relaxed);
-    NIL.store(word(atoms::nil().as_c_arg()), Relaxed);
+    NIL.store(Raw::from(atoms::nil()).word(), Relaxed);
     LAYOUT.store(layout as u8, Relaxed);
 }
 
@@ -34,7 +33,7 @@ pub(super) fn others(env: Env<'_>) -> [Term<'_>; 7] {
         i64::MIN.encode(env),
         i128::MAX.encode(env),
         1.5_f64.encode(env),
-        binary(env, &[0; LONGEST_SHORT_BINARY + 1]),
+        NewBinary::new(env, LONGEST_SHORT_BINARY + 1).into(),
         Term::map_from_pairs(env, &large).unwrap_or_else(|_| Term::map_new(env)),
         env.make_ref().encode(env),
     ]
@@ -42,7 +41,7 @@ pub(super) fn others(env: Env<'_>) -> [Term<'_>; 7] {
 
 fn smalls_match(env: Env<'_>) -> bool {
     let largest = (1_i64 << 59) - 1;
-    let is_small = |value: i64| word(value.encode(env).as_c_arg()) == (value << SMALL_SHIFT) as u64 | SMALL;
+    let is_small = |value: i64| Raw::from(value.encode(env)).word() == (value << SMALL_SHIFT) as u64 | SMALL;
     (0..59).flat_map(|bit| [1 << bit, -(1 << bit), (1 << bit) - 1]).chain([largest, -largest - 1]).all(is_small)
 }
 
@@ -68,8 +67,8 @@ fn lists_and_tuples_match(env: Env<'_>) -> bool {
         list.word() & POINTER_MASK == LIST && {
             // SAFETY: the VM made the list, and a pointer to its cell is what the word can only be: it points to
             // memory of this environment.
-            let in_place = unsafe { *((list.word() - LIST) as *const [u64; 2]) };
-            in_place == <[u64; 2]>::from(by_call)
+            let in_place = unsafe { *((list.word() - LIST) as *const [Raw<'_>; 2]) };
+            [by_call.0, by_call.1].map(Raw::word) == in_place.map(Raw::word)
         }
     });
     lists
@@ -94,7 +93,7 @@ fn header(term: Raw<'_>, contents: usize, words: usize) -> Option<u64> {
 fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
     let matches = |length: usize| {
         let bytes: Vec<u8> = (0..length as u8).collect();
-        let term = Raw::from(binary(env, &bytes));
+        let term = Raw::from(Term::from(NewBinary::from_slice(env, &bytes)));
         let Some(by_call) = binary_by_call(env, term) else { return false };
         let Some(header) = header(term, by_call.as_ptr().addr(), 2) else { return false };
         // SAFETY: as in `header`: it lies between the two.
@@ -108,7 +107,7 @@ fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
 fn others_differ<L: Layout>(env: Env<'_>) -> bool {
     let maps = [Term::map_new(env)];
     let boxed_differ = others(env).into_iter().chain(maps).all(|term| {
-        let word = word(term.as_c_arg());
+        let word = Raw::from(term).word();
         word & POINTER_MASK == BOXED && {
             // SAFETY: the VM made the term on this environment's heap, and a word with the mark that tuples and
             // binaries were seen to have is a pointer to there.
@@ -116,14 +115,7 @@ fn others_differ<L: Layout>(env: Env<'_>) -> bool {
             kind != TUPLE && kind != L::SHORT_BINARY
         }
     });
-    let immediates = [atoms::ok(), atoms::nil(), atoms::overflow()].map(|atom| word(atom.as_c_arg()));
+    let immediates = [atoms::ok(), atoms::nil(), atoms::overflow()].map(|atom| Raw::from(atom).word());
     let atoms_match = immediates.iter().all(|word| word & ATOM_MASK == ATOM);
-    let empty_list = word(Vec::<i64>::new().encode(env).as_c_arg());
-    boxed_differ && atoms_match && empty_list & IMMEDIATE_MASK == IMMEDIATE && empty_list & ATOM_MASK != ATOM
-}
-
-fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
-    let mut binary = NewBinary::new(env, bytes.len());
-    binary.as_mut_slice().copy_from_slice(bytes);
-    binary.into()
+    boxed_differ && atoms_match && Raw::from(Term::list_new_empty(env)).word() & EMPTY_LIST_MASK == EMPTY_LIST
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustler::{Atom, Env};
 
-use super::layout::{Raw, word};
+use super::layout::Raw;
 use super::small_map::Shape;
 use crate::atoms;
 
@@ -62,7 +62,7 @@ fn values_by_call<'a>(env: Env<'a>, term: Raw<'a>) -> Option<[Raw<'a>; FIELDS]> 
 
 /// Finds out how the VM lays out events. Asked after `terms` has found out about other terms.
 pub fn calibrate(env: Env<'_>) {
-    MODULE.store(word(atoms::event().as_c_arg()), Relaxed);
+    MODULE.store(Raw::from(atoms::event()).word(), Relaxed);
     SHAPE.calibrate(env, fields());
 }
 

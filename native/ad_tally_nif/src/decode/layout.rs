@@ -2,11 +2,13 @@
 //!
 //! The VM's functions for reading a term are a call each, through a table, and a key in a list takes seven of them: more
 //! than its lookup. So the shapes that events are made of (small integers, atoms, list cells, tuples, short binaries)
-//! are read in place:
+//! are read in place. By those functions an item of `Counters.add_many/2` takes 50 ns instead of 25, one of
+//! `Meter.record_many/2` 151 instead of 68, `FrequencyCap.admit/4` 93 instead of 40 and `Reach.add/3` 82 instead of 60:
 //!
 //! ```text
 //! small integer   value << 4 | 15
 //! atom            number << 6 | 11
+//! empty list      ... << 6 | 59
 //! list cell       address | 1      to [head][tail]
 //! large integer   address | 2      to [1 << 6 | sign][absolute value], if one word holds that
 //! tuple           address | 2      to [arity << 6][element]...
@@ -24,7 +26,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use rustler::sys::ErlNifTerm;
-use rustler::{Encoder, Env, Term};
+use rustler::{Atom, Env, Term};
 
 /// A term as the VM's one word, of an environment that lives for `'a`. A [`Term`] drags its environment along, which
 /// has a byte that copies of it write and words that they read: where the compiler kept one in memory, the processor
@@ -37,9 +39,11 @@ pub struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
+    /// The VM's word for it.
     #[inline(always)]
     pub fn word(self) -> u64 {
-        word(self.term)
+        // SAFETY: rustler declares the type as a transparent wrapper around one machine word.
+        unsafe { std::mem::transmute::<ErlNifTerm, usize>(self.term) as u64 }
     }
 
     /// The term with its environment.
@@ -57,6 +61,20 @@ impl<'a> From<Term<'a>> for Raw<'a> {
     }
 }
 
+impl From<Atom> for Raw<'_> {
+    #[inline(always)]
+    fn from(atom: Atom) -> Self {
+        raw(atom.as_c_arg())
+    }
+}
+
+impl PartialEq<Atom> for Raw<'_> {
+    #[inline(always)]
+    fn eq(&self, atom: &Atom) -> bool {
+        self.term == atom.as_c_arg()
+    }
+}
+
 /// An argument of a call.
 ///
 /// # Safety
@@ -71,18 +89,11 @@ pub(super) fn raw<'a>(term: ErlNifTerm) -> Raw<'a> {
     Raw { term, env: PhantomData }
 }
 
-/// A term as the VM's word for it.
-#[inline(always)]
-pub fn word(term: ErlNifTerm) -> u64 {
-    // SAFETY: rustler declares the type as a transparent wrapper around one machine word.
-    unsafe { std::mem::transmute::<ErlNifTerm, usize>(term) as u64 }
-}
-
-/// The term that a word is. Whether it is one is the caller's to know.
-#[inline(always)]
-pub fn from_word(word: u64) -> ErlNifTerm {
-    // SAFETY: as in `word`.
-    unsafe { std::mem::transmute::<usize, ErlNifTerm>(word as usize) }
+/// The atom that a word is of.
+pub fn atom_of_word(env: Env<'_>, word: u64) -> Term<'_> {
+    // SAFETY: as in `word`. Callers got the word from an atom's term; atoms are never collected and belong to no
+    // environment, so it still is that atom's.
+    unsafe { Term::new(env, std::mem::transmute::<usize, ErlNifTerm>(word as usize)) }
 }
 
 pub(super) const SMALL: u64 = 0xF;
@@ -100,6 +111,8 @@ pub(super) const TUPLE: u64 = 0;
 /// The whole headers of integers of one word beside the sign.
 pub(super) const POSITIVE: u64 = 1 << HEADER_SHIFT | 2 << 2;
 pub(super) const NEGATIVE: u64 = 1 << HEADER_SHIFT | 3 << 2;
+pub(super) const EMPTY_LIST: u64 = 0x3B;
+pub(super) const EMPTY_LIST_MASK: u64 = 0x3F;
 /// What small integers, atoms, the empty list and all else that is no pointer have in common.
 pub(super) const IMMEDIATE: u64 = 3;
 pub(super) const IMMEDIATE_MASK: u64 = 3;
@@ -152,11 +165,8 @@ pub enum Known {
 
 pub(super) static LAYOUT: AtomicU8 = AtomicU8::new(Known::Unknown as u8);
 
-/// The one term that the empty list is.
-pub(super) static EMPTY_LIST: AtomicU64 = AtomicU64::new(NO_TERM);
-
-/// That of the atom `nil`.
-pub(super) static NIL: AtomicU64 = AtomicU64::new(NO_TERM);
+/// The word of the atom `nil`.
+pub(super) static NIL: AtomicU64 = AtomicU64::new(0);
 
 #[inline(always)]
 pub fn layout() -> Known {
@@ -197,17 +207,4 @@ pub(crate) use with_layout;
 #[inline(always)]
 pub(super) fn boxed<L: Layout>(term: u64) -> Option<*const u64> {
     (L::IN_PLACE && term & POINTER_MASK == BOXED).then(|| (term - BOXED) as *const u64)
-}
-
-/// The word that is no term in any layout.
-pub(super) const NO_TERM: u64 = 0;
-
-/// The term of a number that lies in its word in any layout.
-#[inline(always)]
-pub fn from_u32(env: Env<'_>, value: u32) -> Term<'_> {
-    if layout() == Known::Unknown {
-        return value.encode(env);
-    }
-    // SAFETY: `calibrate` has seen that this VM's small integers are such words, and they belong to every environment.
-    unsafe { Term::new(env, from_word(u64::from(value) << SMALL_SHIFT | SMALL)) }
 }

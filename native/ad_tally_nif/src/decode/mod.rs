@@ -24,7 +24,7 @@ use rustler::Env;
 
 pub use bad_argument::BadArgument;
 pub(crate) use layout::with_layout;
-pub use layout::{Bits, Bytes, Known, Layout, Raw, Unknown, argument, from_u32, from_word, layout, word};
+pub use layout::{Bits, Bytes, Known, Layout, Raw, Unknown, argument, atom_of_word, layout};
 pub use read::*;
 
 /// Finds out how the VM lays out terms and events.

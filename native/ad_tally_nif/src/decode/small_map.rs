@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use rustler::{Atom, Env, Term};
+use rustler::{Atom, Encoder, Env, Term};
 
 use super::calibrate::others;
 use super::layout::*;
@@ -47,8 +47,8 @@ impl<const FIELDS: usize> Fields<FIELDS> {
             if differences != 0 {
                 return None;
             }
-            let value = |field: usize| *words.add(VALUES_AT + self.places[field]);
-            Some(std::array::from_fn(|field| raw(from_word(value(field)))))
+            let value = |field: usize| *words.add(VALUES_AT + self.places[field]).cast::<Raw<'a>>();
+            Some(std::array::from_fn(value))
         }
     }
 }
@@ -77,12 +77,12 @@ impl<const FIELDS: usize> Shape<FIELDS> {
             return None;
         }
         let values: [u64; FIELDS] = std::array::from_fn(|field| (field as u64) << SMALL_SHIFT | SMALL);
-        let pairs: Vec<_> = (0..FIELDS as u32).map(|field| (fields[field as usize], from_u32(env, field))).collect();
+        let pairs: Vec<_> = (0..FIELDS as u32).map(|field| (fields[field as usize], field.encode(env))).collect();
         let map = Term::map_from_pairs(env, &pairs).ok()?;
         let (header, keys, own) = small_map(map.into(), FIELDS)?;
         let mut places = [0; FIELDS];
         for (field, place) in places.iter_mut().enumerate() {
-            *place = keys.iter().position(|key| *key == word(fields[field].as_c_arg()))?;
+            *place = keys.iter().position(|key| *key == Raw::from(fields[field]).word())?;
             if own[*place] != values[field] {
                 return None;
             }
