@@ -31,6 +31,7 @@ const CORE: Crate = Crate {
     ],
     owed: &[
         ["bucket/chain.rs", "bucket/mod.rs"],
+        ["frequency_cap/locked.rs", "frequency_cap/table.rs"],
         ["frequency_cap/seen.rs", "frequency_cap/mod.rs"],
         ["meter/ahead.rs", "meter/mod.rs"],
         ["meter/batch.rs", "meter/mod.rs"],

@@ -100,8 +100,8 @@ where
     let call = ();
     // SAFETY: the environment is the VM's for this call, and the lifetime ends with this function.
     let env = unsafe { Env::new(&call, env) };
-    // Unwind safety: what a panic interrupts is behind pins and locks that are released on the way out, and new rows
-    // are published last, so a table is whole at any point where code can panic.
+    // Unwind safety: hazard pointers and locks are released on the way out, and new rows are published last, so a table
+    // is whole at any point where code can panic.
     match catch_unwind(AssertUnwindSafe(|| body(env))) {
         Ok(Ok(term)) => term.as_c_arg(),
         Ok(Err(error)) => bad_argument::raise(env, &error),

@@ -8,14 +8,19 @@
 //! The type of a term is asked for by `enif_is_atom` and the like: `enif_term_type` ends the VM at a type that is younger
 //! than the interface it has, such as the native records of OTP 29.
 
+mod structs;
+mod text;
+
 use std::fmt::Write;
 
 use rustler::types::map::MapIterator;
-use rustler::{Atom, Encoder, Env, Term};
+use rustler::{Encoder, Env, Term};
 
+use self::structs::known_struct;
+use self::text::{MOST_BYTES, atom, charlist, is_alias, is_printable, keyword, name, quoted, running};
 use super::layout::{Raw, Unknown};
 use super::read;
-use crate::atoms::{__struct__, sketch};
+use crate::atoms::__struct__;
 
 /// Characters that a term takes at most in a message.
 const LINE: usize = 200;
@@ -23,10 +28,6 @@ const LINE: usize = 200;
 const MOST: usize = 20;
 /// How deep terms in terms are shown.
 const DEEPEST: usize = 8;
-/// Bytes of a binary that are shown.
-const MOST_BYTES: usize = 100;
-/// Characters of a charlist that is shown as one.
-const MOST_CHARACTERS: usize = 60;
 /// Pairs of a map that are put in order. The VM has no order for more.
 const MOST_IN_ORDER: usize = 32;
 
@@ -38,32 +39,6 @@ pub fn shown(term: Term<'_>) -> String {
         line.text.push_str("...");
     }
     line.text
-}
-
-mod fields {
-    rustler::atoms! {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        microsecond,
-        calendar,
-        iso = "Elixir.Calendar.ISO",
-        time_zone,
-        zone_abbr,
-        utc_offset,
-        std_offset,
-        date_time = "Elixir.DateTime",
-        naive_date_time = "Elixir.NaiveDateTime",
-        date = "Elixir.Date",
-        time = "Elixir.Time",
-        range = "Elixir.Range",
-        first,
-        last,
-        step,
-    }
 }
 
 /// Text with an end.
@@ -265,184 +240,4 @@ impl Line {
         }
         self.push("}");
     }
-}
-
-/// An atom's text. The functions that read atoms know Latin-1 only before NIF 2.17, the external format knows all.
-fn name(atom: Term<'_>) -> String {
-    let external = atom.to_binary();
-    match external.as_slice() {
-        [_, 100, _, _, name @ ..] | [_, 115, _, name @ ..] => name.iter().copied().map(char::from).collect(),
-        [_, 118, _, _, name @ ..] | [_, 119, _, name @ ..] => String::from_utf8_lossy(name).into_owned(),
-        _ => String::from("?"),
-    }
-}
-
-fn atom(name: &str) -> String {
-    if matches!(name, "nil" | "true" | "false" | "Elixir") {
-        return name.to_owned();
-    }
-    match name.strip_prefix("Elixir.") {
-        Some(module) if is_alias(module) => module.to_owned(),
-        None if is_plain(name) || OPERATORS.contains(&name) => format!(":{name}"),
-        _ => format!(":{}", quoted(name)),
-    }
-}
-
-/// An atom as the key of a keyword list, if it may be one.
-fn keyword(key: Term<'_>) -> Option<String> {
-    if !key.is_atom() {
-        return None;
-    }
-    let name = name(key);
-    match name.starts_with("Elixir.") {
-        true => None,
-        false if is_plain(&name) || OPERATORS.contains(&name.as_str()) => Some(format!("{name}: ")),
-        false => Some(format!("{}: ", quoted(&name))),
-    }
-}
-
-const OPERATORS: &[&str] = &[
-    "!", "!=", "!==", "&", "&&", "&&&", "*", "**", "+", "++", "+++", "-", "--", "---", "->", ".", "..", "..//", "/",
-    "::", "<", "<-", "<<<", "<=", "<>", "=", "==", "===", "=~", ">", ">=", ">>>", "@", "^", "^^^", "|", "|>", "||",
-    "|||", "%", "%{}", "{}", "<<>>", "...",
-];
-
-fn is_alias(module: &str) -> bool {
-    module.split('.').all(|part| {
-        part.starts_with(|first: char| first.is_ascii_uppercase())
-            && part.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
-    })
-}
-
-fn is_plain(name: &str) -> bool {
-    let word = name.strip_suffix(['?', '!']).unwrap_or(name);
-    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
-        && word.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '@'))
-}
-
-fn is_printable(char: char) -> bool {
-    !char.is_control() || ESCAPES.iter().any(|(escaped, _)| *escaped == char)
-}
-
-const ESCAPES: [(char, &str); 10] = [
-    ('"', "\\\""),
-    ('\\', "\\\\"),
-    ('\n', "\\n"),
-    ('\r', "\\r"),
-    ('\t', "\\t"),
-    ('\x0B', "\\v"),
-    ('\x08', "\\b"),
-    ('\x0C', "\\f"),
-    ('\x1B', "\\e"),
-    ('\x07', "\\a"),
-];
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for char in text.chars() {
-        match ESCAPES.iter().find(|(escaped, _)| *escaped == char) {
-            Some((_, escape)) => quoted.push_str(escape),
-            None if char.is_control() => quoted.extend(char.escape_unicode().filter(|char| !matches!(char, '{' | '}'))),
-            None => quoted.push(char),
-        }
-    }
-    let mut quoted = quoted.replace("#{", "\\#{");
-    quoted.push('"');
-    quoted
-}
-
-/// The text of a list of printable characters of ASCII.
-fn charlist(list: Term<'_>) -> Option<String> {
-    let env = list.get_env();
-    let mut rest = Raw::from(list);
-    let mut text = String::new();
-    while let Some([element, tail]) = read::list_cell::<Unknown>(env, rest) {
-        let character = read::integer_by_call(env, element).filter(|code| (0x20..0x7F).contains(code))?;
-        if text.len() == MOST_CHARACTERS {
-            return None;
-        }
-        text.push(char::from(character as u8));
-        rest = tail;
-    }
-    rest.in_env(env).is_empty_list().then_some(text)
-}
-
-/// A process, a port, a reference or a function. These are as short as numbers and names are, so the VM may print them.
-fn running(term: Term<'_>) -> String {
-    let text = format!("{term:?}");
-    if term.is_pid() {
-        return format!("#PID{text}");
-    }
-    if let Some(number) = text.strip_prefix("#Ref<") {
-        return format!("#Reference<{number}");
-    }
-    if let Some(function) = text.strip_prefix("#Fun<").and_then(|text| text.strip_suffix('>')) {
-        let mut parts = function.rsplitn(3, '.');
-        return match (parts.next(), parts.next(), parts.next()) {
-            (Some(hash), Some(index), Some(module)) => {
-                format!("#Function<{index}.{hash} in {}>", atom(module.trim_matches('\'')))
-            }
-            _ => format!("#Function<{function}>"),
-        };
-    }
-    if let Some(function) = text.strip_prefix("fun ") {
-        let (module, name) = function.split_once(':').unwrap_or((function, ""));
-        return format!("&{}.{name}", atom(module.trim_matches('\'')));
-    }
-    text
-}
-
-/// A struct that Elixir shows in a way of its own, if this is a right one.
-fn known_struct<'a>(of: Term<'a>, term: Term<'a>) -> Option<String> {
-    let env = term.get_env();
-    let is = |module: Atom| of == module.to_term(env);
-    let field = |name: Atom| term.map_get(name).ok();
-    let number = |name: Atom| field(name)?.decode::<i64>().ok();
-    if is(sketch()) {
-        // Its bytes tell nobody anything.
-        return Some(String::from("#AdTally.Sketch<...>"));
-    }
-    if is(fields::range()) {
-        let (first, last) = (number(fields::first())?, number(fields::last())?);
-        let step = number(fields::step()).filter(|step| *step != 1);
-        return Some(format!("{first}..{last}{}", step.map(|step| format!("//{step}")).unwrap_or_default()));
-    }
-    if field(fields::calendar())? != fields::iso().to_term(env) {
-        return None;
-    }
-    let date = || {
-        let (year, month, day) = (number(fields::year())?, number(fields::month())?, number(fields::day())?);
-        Some(format!("{year:04}-{month:02}-{day:02}"))
-    };
-    let time = || {
-        let (hour, minute, second) = (number(fields::hour())?, number(fields::minute())?, number(fields::second())?);
-        let (micros, precision) = field(fields::microsecond())?.decode::<(u32, usize)>().ok()?;
-        let digits = format!("{micros:06}");
-        let fraction = if precision == 0 { String::new() } else { format!(".{}", digits.get(..precision)?) };
-        Some(format!("{hour:02}:{minute:02}:{second:02}{fraction}"))
-    };
-    if is(fields::date()) {
-        return Some(format!("~D[{}]", date()?));
-    }
-    if is(fields::time()) {
-        return Some(format!("~T[{}]", time()?));
-    }
-    if is(fields::naive_date_time()) {
-        return Some(format!("~N[{} {}]", date()?, time()?));
-    }
-    if !is(fields::date_time()) {
-        return None;
-    }
-    let text = |name: Atom| {
-        let bytes = read::binary::<Unknown>(env, field(name)?.into()).filter(|bytes| bytes.len() <= MOST_BYTES)?;
-        std::str::from_utf8(bytes).ok()
-    };
-    let zone = text(fields::time_zone())?;
-    if zone == "Etc/UTC" {
-        return Some(format!("~U[{} {}Z]", date()?, time()?));
-    }
-    let offset = number(fields::utc_offset())?.checked_add(number(fields::std_offset())?)?;
-    let (sign, seconds) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
-    let offset = format!("{sign}{:02}:{:02}", seconds / 3_600, seconds / 60 % 60);
-    Some(format!("#DateTime<{} {}{offset} {} {zone}>", date()?, time()?, text(fields::zone_abbr())?))
 }
