@@ -1,6 +1,7 @@
 //! The atomics that the concurrent parts are built on: the standard ones, or loom's when a model is checked.
 
 pub mod hazard;
+mod hazard_slot;
 #[cfg(not(loom))]
 pub(crate) mod prefetch;
 #[cfg(not(loom))]

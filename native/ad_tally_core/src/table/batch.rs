@@ -7,7 +7,9 @@
 use std::mem::MaybeUninit;
 
 use super::index::Line;
-use super::{Keyed, RowRef, Words};
+use super::keyed::Keyed;
+use super::row_ref::RowRef;
+use super::words::Words;
 use crate::key::HashedKey;
 
 /// Items whose cache lines are asked for together.

@@ -1,6 +1,7 @@
 //! A place among all rows of a table, from which they are read on.
 
-use super::{Keyed, RowRef};
+use super::keyed::Keyed;
+use super::row_ref::RowRef;
 
 /// How far it has come. It shows every row that was there when its shard was reached, once.
 #[derive(Default)]

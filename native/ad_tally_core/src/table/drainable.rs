@@ -12,11 +12,21 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Added, Generation, Rows, Value, check_max_keys};
+use super::added::Added;
+use super::generation::{Generation, Value};
+use super::rows::Rows;
 use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::{Current, Protected, REGISTRY};
+
+/// The most keys a table can be asked to hold.
+pub const MAX_KEYS: usize = 1_000_000_000;
+
+/// A budget of keys that a table can be made for.
+pub fn check_max_keys(max_keys: usize) -> Result<(), Error> {
+    if max_keys == 0 || max_keys > MAX_KEYS { Err(Error::MaxKeys(max_keys)) } else { Ok(()) }
+}
 
 /// A keyed table of one value kind.
 pub struct Drainable<V: Value> {
@@ -56,7 +66,7 @@ impl<V: Value> Drainable<V> {
     /// An empty table for at most `max_keys` keys between two drains.
     ///
     /// # Errors
-    /// [`Error::MaxKeys`] unless that is 1 to [`super::MAX_KEYS`].
+    /// [`Error::MaxKeys`] unless that is 1 to [`MAX_KEYS`].
     pub(crate) fn with_config(config: V::Config, max_keys: usize, seed: Seed) -> Result<Self, Error> {
         check_max_keys(max_keys)?;
         let first = Generation::new(&config, max_keys, seed.clone());

@@ -8,7 +8,10 @@
 
 use std::ops::ControlFlow;
 
-use super::{Added, Drainable, Rows, Value};
+use super::added::Added;
+use super::drainable::Drainable;
+use super::generation::Value;
+use super::rows::Rows;
 use crate::codec::{Claim, Frame, FrameError, FrameWriter, Imported, Kind, Reader, Settings, StreamId, Writer};
 use crate::key::{AtomNames, decode_key, encode_key};
 

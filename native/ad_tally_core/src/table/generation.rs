@@ -1,7 +1,10 @@
 //! One generation of a keyed table, from empty to drained or closed: its rows and what had no row, of one value kind. It is what a
 //! drain takes out, and what a window holds.
 
-use super::{Added, Keyed, Release, RowRef};
+use super::added::Added;
+use super::keyed::Keyed;
+use super::row_ref::RowRef;
+use super::shards::Release;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::Protected;
 

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Cursor, Generation, Value};
+use super::cursor::Cursor;
+use super::generation::{Generation, Value};
 use crate::key::KeyRef;
 
 /// The rows of one generation, read from front to end. Every row that was there when its shard was reached is shown once.

@@ -1,0 +1,17 @@
+//! What became of an add.
+
+/// Where something that was added went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// Into the key's own row.
+    Row,
+    /// Into the overflow: the key is new and the budget is used up, or the row has no room for so large a total.
+    Overflow,
+}
+
+impl Added {
+    /// Into rows only if both were.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Row { other } else { self }
+    }
+}
