@@ -32,51 +32,6 @@ defmodule AdTally.CountersConcurrencyTest do
     end
   end
 
-  test "all processes that add a new key at once find one row" do
-    for _ <- 1..200 do
-      counters = Counters.new(metrics: [:n])
-
-      1..4
-      |> Enum.map(fn _ ->
-        Task.async(fn -> for key <- 1..100, do: :ok = Counters.add(counters, key, :n) end)
-      end)
-      |> Task.await_many()
-
-      assert Enum.sort(Counters.drain(counters)) == for(key <- 1..100, do: {key, %{n: 4}})
-    end
-  end
-
-  test "the budget is kept to the key by processes that add new keys at once" do
-    for max_keys <- [1, 10, 999] do
-      counters = Counters.new(metrics: [:n], max_keys: max_keys)
-
-      overflowed =
-        1..4
-        |> Enum.map(fn writer -> Task.async(fn -> add_new(counters, writer, 1_000) end) end)
-        |> Task.await_many()
-        |> Enum.sum()
-
-      assert overflowed == 4 * 1_000 - max_keys
-      assert Counters.info(counters).overflow == %{n: overflowed}
-      rows = Counters.drain(counters)
-      assert length(rows) == max_keys
-      assert Enum.all?(rows, &match?({{_, _}, %{n: 1}}, &1))
-    end
-  end
-
-  test "several drains at once share the rows between them" do
-    counters = Counters.new(metrics: [:n])
-    for key <- 1..50_000, do: Counters.add(counters, key, :n, key)
-
-    drained =
-      1..4
-      |> Enum.map(fn _ -> Task.async(fn -> Counters.drain(counters) end) end)
-      |> Task.await_many()
-      |> Enum.concat()
-
-    assert Enum.sort(drained) == for(key <- 1..50_000, do: {key, %{n: key}})
-  end
-
   if System.schedulers_online() == 1, do: @tag(skip: "nobody to contend with on one scheduler")
 
   test "a key that processes contend for gets striped, and reads as one" do
@@ -124,9 +79,5 @@ defmodule AdTally.CountersConcurrencyTest do
     # Drains that found something while adds went on.
     assert result.drains >= 2
     result
-  end
-
-  defp add_new(counters, writer, count) do
-    Enum.count(1..count, &(Counters.add(counters, {writer, &1}, :n) == :overflow))
   end
 end

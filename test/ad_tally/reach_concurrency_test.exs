@@ -37,36 +37,6 @@ defmodule AdTally.ReachConcurrencyTest do
     end
   end
 
-  test "all processes that show a user to a new key at once find one row" do
-    expected = for key <- 1..100, do: {key, of(1..4)}
-
-    for _ <- 1..200 do
-      reach = Reach.new()
-      in_four_processes(fn user -> for key <- 1..100, do: :ok = Reach.add(reach, key, user) end)
-      assert Enum.sort(Reach.drain(reach)) == expected
-    end
-  end
-
-  test "the budget is kept to the key by processes that add new keys at once" do
-    for max_keys <- [1, 10, 999] do
-      reach = Reach.new(max_keys: max_keys)
-
-      overflowed =
-        in_four_processes(fn number ->
-          Enum.count(1..1_000, &(Reach.add(reach, {number, &1}, &1) == :overflow))
-        end)
-
-      assert Enum.sum(overflowed) == 4 * 1_000 - max_keys
-      assert %{keys: ^max_keys, overflow: overflow} = Reach.info(reach)
-      assert overflow == Enum.sum(overflowed)
-      {rows, overflow} = Reach.drain_with_overflow(reach)
-      assert length(rows) == max_keys
-      for {{_number, user}, sketch} <- rows, do: assert(sketch == of([user]))
-      sketches = for {_key, sketch} <- rows, do: sketch
-      assert Sketch.union([overflow | sketches]) == {:ok, of(1..1_000)}
-    end
-  end
-
   for precision <- [4, 8, 12] do
     test "a key goes from list to set to registers under four processes, at #{precision}" do
       expected = Sketch.from_users(Enum.to_list(1..1_000), precision: unquote(precision))

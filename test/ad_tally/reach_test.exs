@@ -26,23 +26,6 @@ defmodule AdTally.ReachTest do
         end
       end
     end
-
-    test "takes budgets from one to a billion keys, a million unless told otherwise" do
-      assert Reach.info(Reach.new()).max_keys == 1_000_000
-
-      for max_keys <- [1, 2, 1_000_000_000] do
-        reach = Reach.new(max_keys: max_keys)
-        assert Reach.info(reach).max_keys == max_keys
-        assert Reach.add(reach, :key, 1) == :ok
-      end
-    end
-
-    test "makes tables that know nothing of each other" do
-      [one, other] = for _ <- 1..2, do: Reach.new()
-      Reach.add(one, :key, 1)
-      assert Reach.estimate(one, :key) == 1.0
-      assert Reach.sketch(other, :key) == nil
-    end
   end
 
   describe "a key's sketch and estimate are those of Sketch.from_users of its users" do

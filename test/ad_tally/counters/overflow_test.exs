@@ -23,22 +23,6 @@ defmodule AdTally.Counters.OverflowTest do
       assert %{keys: 3, max_keys: 3, overflow: %{n: 11, m: -3}} = Counters.info(counters)
     end
 
-    test "known keys still count", %{counters: counters} do
-      assert Counters.add(counters, 4, :n) == :overflow
-      assert Counters.add(counters, 1, :m, 5) == :ok
-      assert Counters.add_many(counters, [{2, :m, 6}, {4, :m, 7}, {3, :m, 8}]) == {:overflow, 1}
-      rows = [{1, %{n: 1, m: 5}}, {2, %{n: 2, m: 6}}, {3, %{n: 3, m: 8}}]
-      assert {drained, %{n: 1, m: 7}} = Counters.drain_with_overflow(counters)
-      assert Enum.sort(drained) == rows
-    end
-
-    test "the budget is free again after a drain", %{counters: counters} do
-      assert Counters.add(counters, 4, :n) == :overflow
-      Counters.drain(counters)
-      for key <- 4..6, do: assert(Counters.add(counters, key, :n) == :ok)
-      assert Counters.add(counters, 1, :n) == :overflow
-    end
-
     test "info shows all overflow there ever was, a drain that of its time",
          %{counters: counters} do
       zero = %{n: 0, m: 0}

@@ -70,18 +70,6 @@ defmodule AdTally.Reach.DrainTest do
       assert Native.reach_unite_some(union, [:dense, 1, 2], 0) == {[], 3}
       assert Native.reach_united(union) == Sketch.estimate(of(1..1_000))
     end
-
-    test "is not needed by sketches that were taken out" do
-      rows = in_another_process(fn -> Reach.drain(filled()) end)
-      assert Enum.sort(rows) == filling()
-    end
-  end
-
-  test "a walk that was shown to its end shows nothing more" do
-    walk = Native.reach_walk(filled())
-    assert length(rows(walk)) == @keys + 1
-    assert Native.reach_rows(walk, []) == {:done, []}
-    assert Native.reach_rows(walk, [:before]) == {:done, [:before]}
   end
 
   # Many keys of one user each, and one with registers.
