@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ad_tally_core::frequency_cap::{Config, Decision, Quick, Reason};
+use ad_tally_core::frequency_cap::{Config, Decision, Reason};
 use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Window};
 use proptest::prelude::*;
 
@@ -47,28 +47,19 @@ fn mix(mut value: u64) -> u64 {
     value ^ value >> 31
 }
 
-/// Every other event takes the short way, if there is one.
+/// Every other event takes the fast way, if there is one.
 fn admit(caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Decision {
-    let quickly = caps.quickly(at).filter(|_| mix(pair ^ at) & 1 == 0);
-    quickly
-        .and_then(|quickly| decision(quickly.admit(pair, rules)))
-        .unwrap_or_else(|| caps.admit(pair, rules, at, || at).expect("rules of the table"))
+    let is_fast = mix(pair ^ at) & 1 == 0;
+    let decision = if is_fast { caps.admit(pair, rules, at, || at) } else { caps.admit_locked(pair, rules, at, || at) };
+    decision.expect("rules of the table")
 }
 
 /// The same without counting, which must be the same both ways.
 fn check(caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Decision {
-    let long = caps.check(pair, rules, at, || at).expect("rules of the table");
-    let short = caps.quickly(at).and_then(|quickly| decision(quickly.check(quickly.spot(pair), rules)));
-    assert!(short.is_none_or(|short| short == long), "{short:?} is not {long:?}");
-    long
-}
-
-fn decision(quick: Quick) -> Option<Decision> {
-    match quick {
-        Quick::Admitted => Some(Decision::Admitted),
-        Quick::Capped(rule) => Some(Decision::Capped { scope: 0, rule: rule as usize }),
-        Quick::Undecided => None,
-    }
+    let slow = caps.check_slowly(pair, rules, at, || at).expect("rules of the table");
+    let fast = caps.check(pair, rules, at, || at).expect("rules of the table");
+    assert_eq!(fast, slow);
+    slow
 }
 
 /// Whether one more event at `at` would be too many in some window, each kept open for `longer` more where it ends at `at`: that

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ad_tally_core::frequency_cap::{Config, Decision, Quick, Reason};
+use ad_tally_core::frequency_cap::{Config, Decision, Reason};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 
 const SECOND: u64 = 1_000;
@@ -325,12 +325,12 @@ impl<'r> Run<'r> {
         let set = self.random.below(3) as usize;
         let rules = &self.sets[set].1;
         let checked = self.caps.check(pair, rules, at, || self.now).expect("rules");
-        let quickly = if self.random.percent(50) { self.caps.quickly(at) } else { None };
-        let decision = match quickly.map(|quickly| quickly.admit(pair, rules)) {
-            Some(Quick::Admitted) => Decision::Admitted,
-            Some(Quick::Capped(rule)) => Decision::Capped { scope: 0, rule: rule as usize },
-            Some(Quick::Undecided) | None => self.caps.admit(pair, rules, at, || self.now).expect("rules"),
+        let decision = if self.random.percent(50) {
+            self.caps.admit(pair, rules, at, || self.now)
+        } else {
+            self.caps.admit_locked(pair, rules, at, || self.now)
         };
+        let decision = decision.expect("rules");
         match decision {
             Decision::Admitted => {
                 self.judge_admitted(pair, set, at);

@@ -43,13 +43,13 @@ fn the_last_slot_of_a_cap_goes_to_one() {
 }
 
 #[test]
-fn the_last_slot_of_a_cap_goes_to_one_in_the_short_way() {
-    last_slot(|caps, _asker| caps.admit_quickly(7, 1_001, 2));
+fn the_last_slot_of_a_cap_goes_to_one_in_the_fast_way() {
+    last_slot(|caps, _asker| caps.admit_fast(7, 1_001, 2));
 }
 
 #[test]
 fn the_last_slot_of_a_cap_goes_to_one_in_whichever_way_they_ask() {
-    last_slot(|caps, asker| if asker == 0 { caps.admit(7, 1_001, 2) } else { caps.admit_quickly(7, 1_001, 2) });
+    last_slot(|caps, asker| if asker == 0 { caps.admit(7, 1_001, 2) } else { caps.admit_fast(7, 1_001, 2) });
 }
 
 /// An event that a rule does not block is not denied because of another one's change at the same time.
@@ -62,9 +62,9 @@ fn a_slot_that_is_free_is_given_beside_changes() {
         let other = caps.clone();
         // Pair 9 lies in the same line.
         let other = thread::spawn(move || other.admit(9, 1_200, 1));
-        assert!(caps.admit_quickly(7, 1_001, 1));
+        assert!(caps.admit_fast(7, 1_001, 1));
         assert!(other.join().expect("no panic"));
-        assert!(!caps.admit_quickly(7, 1_001, 1));
+        assert!(!caps.admit_fast(7, 1_001, 1));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ad_tally_core::frequency_cap::{Config, Decision, Info, MOST_RULES, Quick, Reason, TierInfo};
+use ad_tally_core::frequency_cap::{BucketRef, Config, Decision, Info, MOST_RULES, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, ListIterator, NifResult, Term};
@@ -48,62 +48,20 @@ impl Table {
     }
 }
 
-#[inline(always)]
-fn admit<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, BadArgument> {
-    let Some(quickly) = caps.quickly(at) else { return admit_slowly(env, caps, pair, rules, at) };
-    match quickly.admit(pair, rules) {
-        Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(rule.encode(env)),
-        Quick::Undecided => admit_slowly(env, caps, pair, rules, at),
-    }
-}
-
-#[inline(never)]
-fn admit_slowly<'a>(
-    env: Env<'a>,
-    caps: &FrequencyCap,
-    pair: u64,
-    rules: &Rules,
-    at: u64,
-) -> Result<Term<'a>, BadArgument> {
-    Ok(decided(env, caps.admit(pair, rules, at, now)?))
-}
-
-#[inline(always)]
-fn check<'a>(env: Env<'a>, caps: &FrequencyCap, pair: u64, rules: &Rules, at: u64) -> Result<Term<'a>, BadArgument> {
-    let Some(quickly) = caps.quickly(at) else { return check_slowly(env, caps, pair, rules, at) };
-    match quickly.check(quickly.spot(pair), rules) {
-        Quick::Admitted => Ok(atoms::ok().to_term(env)),
-        Quick::Capped(rule) => Ok(rule.encode(env)),
-        Quick::Undecided => check_slowly(env, caps, pair, rules, at),
-    }
-}
-
-#[inline(never)]
-fn check_slowly<'a>(
-    env: Env<'a>,
-    caps: &FrequencyCap,
-    pair: u64,
-    rules: &Rules,
-    at: u64,
-) -> Result<Term<'a>, BadArgument> {
-    Ok(decided(env, caps.check(pair, rules, at, now)?))
-}
-
 hot! {
     /// Asks every rule, and counts an event that none blocks.
     fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
-        admit(env, &table.0, table.pair(env, scope, user)?, &rules.0, at.0)
+        Ok(decided(env, table.0.admit(table.pair(env, scope, user)?, &rules.0, at.0, now)?))
     }
 
     /// The same now.
     fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet) {
-        admit(env, &table.0, table.pair(env, scope, user)?, &rules.0, now())
+        Ok(decided(env, table.0.admit(table.pair(env, scope, user)?, &rules.0, now(), now)?))
     }
 
     /// Asks every rule, and counts nothing.
     fn caps_check(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
-        check(env, &table.0, table.pair(env, scope, user)?, &rules.0, at.0)
+        Ok(decided(env, table.0.check(table.pair(env, scope, user)?, &rules.0, at.0, now)?))
     }
 
     /// Counts an event that happened anyway.
@@ -138,20 +96,7 @@ hot! {
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
     fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At, from: Index) {
-        let from = from.0;
-        let admissible = match table.0.quickly(at.0) {
-            Some(quickly) => {
-                let find = |pair| {
-                    // All are looked at later: until then the lines of many are on their way.
-                    let spot = quickly.spot(pair);
-                    spot.fetch();
-                    spot
-                };
-                admissible(env, table, (scopes, from), user, at.0, find, |spot, rules| (quickly.check(spot, rules), spot.pair()))
-            }
-            None => admissible(env, table, (scopes, from), user, at.0, |pair| pair, |pair, _rules| (Quick::Undecided, pair)),
-        };
-        or_compile(env, admissible)
+        or_compile(env, admissible(env, table, (scopes, from.0), user, at.0))
     }
 
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
@@ -168,7 +113,7 @@ hot! {
 /// A scope of a list, and its rules.
 struct Candidate<'a, P> {
     scope: Raw<'a>,
-    /// Its pair with the user, or where that is.
+    /// Its pair with the user, or the bucket of that.
     pair: P,
     rules: &'a Rules,
 }
@@ -293,32 +238,30 @@ fn admit_all<'a>(env: Env<'a>, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at
     })
 }
 
-/// Which scopes of a list may be shown. `check` says it in the short way, or which pair takes the long one.
+/// Which scopes of a list may be shown.
 #[inline(always)]
-fn admissible<'a, P: Copy>(
+fn admissible<'a>(
     env: Env<'a>,
     table: &Table,
     scopes: (Raw<'a>, usize),
     user: Raw<'a>,
     at: u64,
-    find: impl Fn(u64) -> P,
-    check: impl Fn(P, &Rules) -> (Quick, u64),
 ) -> Result<Term<'a>, Unread> {
-    let mut candidates = Candidates::new();
-    let rest = with_layout!(L => read_candidates::<L, P>(env, table, scopes, user, find, &mut candidates))?;
+    let at = table.0.at(at);
+    let find = |pair| {
+        // All are read later: until then the buckets of many are on their way.
+        let bucket = at.find(pair);
+        bucket.fetch();
+        bucket
+    };
+    let mut candidates = Candidates::<BucketRef>::new();
+    let rest = with_layout!(L => read_candidates::<L, BucketRef>(env, table, scopes, user, find, &mut candidates))?;
     let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
     for candidate in &candidates {
-        let is_admissible = match check(candidate.pair, candidate.rules) {
-            (Quick::Admitted, _) => true,
-            (Quick::Capped(_), _) => false,
-            (Quick::Undecided, pair) => match table.0.check(pair, candidate.rules, at, now)? {
-                Decision::Admitted => true,
-                Decision::Capped { .. } => false,
-                Decision::Refused(reason) => return Ok(refused(env, reason)),
-            },
-        };
-        if is_admissible {
-            admissible.push(candidate.scope);
+        match at.check(candidate.pair, candidate.rules, now)? {
+            Decision::Admitted => admissible.push(candidate.scope),
+            Decision::Capped { .. } => {}
+            Decision::Refused(reason) => return Ok(refused(env, reason)),
         }
     }
     let admissible = encode::list(env, &admissible);

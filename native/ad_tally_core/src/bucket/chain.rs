@@ -7,8 +7,8 @@
 //! Overflow buckets have no lock of their own: they belong to whoever has that of the bucket at which their chain begins. A
 //! fresh one goes between the bucket and what it was linked to, so that no chain has to be walked for it.
 
+use super::buckets::{Buckets, Content};
 use super::line::{Bucket, Guard, Header};
-use super::{Buckets, Content};
 
 /// The most overflow buckets that a reader without the lock follows: it may be led in a circle by a chain that changes.
 const DEEPEST: usize = 1 << 10;
@@ -29,6 +29,12 @@ pub(crate) struct Chain<'t, C, const WORDS: usize = 7> {
 }
 
 impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
+    /// Waits for the lock of a bucket.
+    #[inline(always)]
+    pub(crate) fn lock_bucket(&self, at: usize) -> Chain<'_, C, WORDS> {
+        Chain { buckets: self, guard: self.bucket(at).lock(), at }
+    }
+
     /// Shows the entries of a bucket and its overflow buckets, empty ones too, until `show` is false. Without the lock, what
     /// it shows may be of different moments.
     #[inline(always)]

@@ -13,137 +13,17 @@
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
-pub(crate) mod chain;
+mod buckets;
+mod chain;
 pub(crate) mod free_list;
-pub(crate) mod line;
+mod line;
 #[cfg(loom)]
 pub mod model;
 pub(crate) mod population;
 #[cfg(not(loom))]
 pub(crate) mod simd;
-pub(crate) mod split;
+mod split;
 
-use std::sync::atomic::Ordering::Relaxed;
-
-pub(crate) use self::chain::{Chain, Full, Place};
-use self::free_list::FreeList;
-pub(crate) use self::line::{Bucket, Header};
-use crate::memory::Lines;
-use crate::sync::AtomicU64;
-
-/// How entries lie in the words of a bucket.
-pub(crate) trait Content<const WORDS: usize>: Copy {
-    /// An entry as it is read. That of words that are zero is empty.
-    type Entry: Copy;
-
-    /// Entries of a bucket, or of one whose last word is the number of an overflow bucket. They begin at the first word.
-    fn entries(self, is_linked: bool) -> usize;
-
-    /// The entry at a place, which may be empty.
-    fn get(self, bucket: &Bucket<WORDS>, at: usize) -> Self::Entry;
-
-    /// Sets the entry at a place, an empty one to zeros. The caller has the bucket's lock.
-    fn set(self, bucket: &Bucket<WORDS>, at: usize, entry: Self::Entry);
-
-    /// Whether it stands for no entry.
-    fn is_empty(entry: &Self::Entry) -> bool;
-
-    /// The lowest bits of the entry's hash, as many as there are levels. Not needed where there are none.
-    fn low_bits(entry: &Self::Entry) -> u64;
-}
-
-/// The buckets of a table.
-pub(crate) struct Buckets<C, const WORDS: usize = 7> {
-    memory: Lines<Bucket<WORDS>>,
-    pub(crate) content: C,
-    /// Buckets before any split.
-    first: u64,
-    /// How often each of those may be split, and is allowed to be by now.
-    most_level: u32,
-    level: AtomicU64,
-    /// Buckets behind all others.
-    overflow: FreeList,
-}
-
-impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
-    /// So many buckets, which may be doubled `most_level` times, and overflow buckets. All are empty. `Err` is how many bytes
-    /// the system did not give.
-    pub(crate) fn new(content: C, first: usize, most_level: u32, overflow: usize) -> Result<Self, usize> {
-        let count = (first << most_level) + overflow;
-        let memory = Lines::new(count).ok_or(count * size_of::<Bucket<WORDS>>())?;
-        let overflow = FreeList::new(overflow as u32);
-        Ok(Self { memory, content, first: first as u64, most_level, level: AtomicU64::new(0), overflow })
-    }
-
-    /// Has the system provide the memory of the first buckets now, so that whoever brings the first entries need not wait.
-    #[cfg(not(loom))]
-    #[allow(dead_code, reason = "for tables that are laid out for all that they will hold")]
-    pub(crate) fn touch(&mut self) {
-        self.memory.touch(self.first as usize);
-    }
-
-    #[inline(always)]
-    pub(crate) fn bucket(&self, at: usize) -> &Bucket<WORDS> {
-        &self.memory.all()[at]
-    }
-
-    /// An overflow bucket. `None` for a number that a reader took from a bucket while it changed.
-    pub(crate) fn overflow_bucket(&self, number: u64) -> Option<&Bucket<WORDS>> {
-        let begin = (self.first as usize) << self.most_level;
-        self.memory.all().get(begin.checked_add(usize::try_from(number).ok()?)?)
-    }
-
-    /// Waits for the lock of a bucket.
-    #[inline(always)]
-    pub(crate) fn lock_bucket(&self, at: usize) -> Chain<'_, C, WORDS> {
-        Chain { buckets: self, guard: self.bucket(at).lock(), at }
-    }
-
-    /// Locks the buckets from number `from` on, as many as `most`, one after the other, each with all splits done that are
-    /// allowed: the number to go on with, if there are more. Buckets that are split meanwhile give entries only to buckets
-    /// of higher numbers, so none is left out.
-    pub(crate) fn sweep(&self, from: usize, most: usize, mut visit: impl FnMut(Chain<'_, C, WORDS>)) -> Option<usize> {
-        let buckets = self.in_use();
-        let end = from.saturating_add(most).min(buckets);
-        for at in from..end {
-            let mut chain = self.lock_bucket(at);
-            if self.is_born(at, chain.guard.header) {
-                chain.split_up_to(self.level());
-                visit(chain);
-            }
-        }
-        (end < buckets).then_some(end)
-    }
-
-    /// Buckets that there are at this level, beside overflow buckets.
-    pub(crate) fn in_use(&self) -> usize {
-        (self.first as usize) << self.level()
-    }
-
-    /// Overflow buckets that are linked.
-    pub(crate) fn overflow_taken(&self) -> usize {
-        self.overflow.taken()
-    }
-
-    /// Overflow buckets that were ever linked.
-    #[allow(dead_code, reason = "for tables whose figures include all that is in memory")]
-    pub(crate) fn overflow_touched(&self) -> usize {
-        self.overflow.touched()
-    }
-
-    /// Memory of all buckets that were ever used.
-    pub(crate) fn bytes(&self) -> usize {
-        (self.in_use() + self.overflow.touched()) * size_of::<Bucket<WORDS>>()
-    }
-
-    /// Memory in huge pages, where the system tells.
-    pub(crate) fn huge_bytes(&self) -> Option<usize> {
-        self.memory.huge_bytes()
-    }
-
-    /// How often each of the first buckets may be split by now.
-    #[inline(always)]
-    pub(crate) fn level(&self) -> u32 {
-        self.level.load(Relaxed) as u32
-    }
-}
+pub(crate) use buckets::{Buckets, Content};
+pub(crate) use chain::{Chain, Full, Place};
+pub(crate) use line::{Bucket, Header};

@@ -1,6 +1,7 @@
 //! A bucket of two words with its chain, for the model checker.
 
-use super::{Bucket, Buckets, Content};
+use super::buckets::{Buckets, Content};
+use super::line::Bucket;
 
 /// An entry a word, which is its own hash.
 #[derive(Clone, Copy)]

@@ -11,8 +11,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::buckets::{Buckets, Content};
+use super::chain::Chain;
 use super::line::{Bucket, Header};
-use super::{Buckets, Chain, Content};
 
 impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     /// Allows one level more than `level`, unless that was done already or there is none.
@@ -41,7 +42,7 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         at - (self.first << power.ilog2()) as usize
     }
 
-    pub(super) fn is_born(&self, at: usize, header: Header) -> bool {
+    fn is_born(&self, at: usize, header: Header) -> bool {
         header.level() > 0 || (at as u64) < self.first
     }
 
@@ -102,14 +103,47 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     pub(crate) fn split_for(&self, hash: u64) {
         let allowed = self.level();
         if allowed > 0 && self.bucket(self.place(hash, allowed)).peek().level() < allowed {
-            self.split_each(hash, allowed);
+            self.split_each(self.place(hash, allowed), allowed);
         }
     }
 
+    /// Locks the buckets of one place among those of a level, one after the other: its own one, and those that this was split
+    /// into since. The same entries belong there at any time, whatever is split meanwhile, and each is visited exactly once:
+    /// the first lock is held until the last bucket was visited.
+    pub(crate) fn visit_place(&self, at: usize, level: u32, mut visit: impl FnMut(&mut Chain<'_, C, WORDS>)) {
+        self.split_each(at, level);
+        self.visit_family(at, level, &mut visit);
+    }
+
+    fn visit_family(&self, at: usize, level: u32, visit: &mut impl FnMut(&mut Chain<'_, C, WORDS>)) {
+        let mut chain = self.lock_bucket(at);
+        visit(&mut chain);
+        for split in level..chain.guard.header.level() {
+            self.visit_family(at + ((self.first as usize) << split), split + 1, visit);
+        }
+    }
+
+    /// Locks the buckets from number `from` on, as many as `most`, one after the other, each with all splits done that are
+    /// allowed: the number to go on with, if there are more. Buckets that are split meanwhile give entries only to buckets
+    /// of higher numbers, so none is left out.
+    pub(crate) fn sweep(&self, from: usize, most: usize, mut visit: impl FnMut(Chain<'_, C, WORDS>)) -> Option<usize> {
+        let buckets = self.in_use();
+        let end = from.saturating_add(most).min(buckets);
+        for at in from..end {
+            let mut chain = self.lock_bucket(at);
+            if self.is_born(at, chain.guard.header) {
+                chain.split_up_to(self.level());
+                visit(chain);
+            }
+        }
+        (end < buckets).then_some(end)
+    }
+
+    /// Brings the bucket of a place of that level into being, and splits it as often.
     #[cold]
-    fn split_each(&self, hash: u64, allowed: u32) {
+    fn split_each(&self, at: usize, allowed: u32) {
         for level in 0..allowed {
-            let mut chain = self.lock_bucket(self.place(hash, level));
+            let mut chain = self.lock_bucket(at % ((self.first as usize) << level));
             if chain.guard.header.level() == level {
                 chain.split();
             }
@@ -119,7 +153,7 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
 
 impl<C: Content<WORDS>, const WORDS: usize> Chain<'_, C, WORDS> {
     /// Splits the bucket as often as is allowed.
-    pub(super) fn split_up_to(&mut self, allowed: u32) {
+    fn split_up_to(&mut self, allowed: u32) {
         while self.guard.header.level() < allowed {
             self.split();
         }

@@ -17,6 +17,9 @@ use crate::bucket::{Bucket, Content};
 pub(super) const WORDS: usize = 7;
 /// How many ticks a bucket can tell apart.
 pub(super) const TICKS: u64 = 4_095;
+/// Ticks of a horizon at most: a few are left for events to come.
+#[cfg(not(loom))]
+pub(super) const HORIZON_TICKS: u64 = 4_032;
 pub(super) const TICK_BITS: u32 = 12;
 pub(super) const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
 /// Below the fingerprint of an entry with ticks.

@@ -34,6 +34,40 @@ pub(super) enum Known {
     Absent,
 }
 
+impl Table {
+    /// Locks a pair's bucket.
+    #[inline(always)]
+    pub(super) fn lock(&self, hash: u64) -> LockedBucket<'_> {
+        LockedBucket { table: self, chain: self.buckets.lock(hash) }
+    }
+
+    /// Locks a bucket if it is that of a pair.
+    pub(super) fn lock_at(&self, at: usize, hash: u64) -> Option<LockedBucket<'_>> {
+        Some(LockedBucket { table: self, chain: self.buckets.lock_at(at, hash)? })
+    }
+
+    /// Reads what a pair has, without a lock unless its bucket changes all the time: its ages as of `tick` or the bucket's
+    /// end, whichever is later, and that end.
+    #[inline(always)]
+    pub(super) fn read(&self, hash: u64, tick: u64) -> (Seen, u64) {
+        self.read_unlocked(hash, tick).unwrap_or_else(|| {
+            let mut bucket = self.lock(hash);
+            bucket.reach(tick);
+            (bucket.seen(hash), bucket.end())
+        })
+    }
+
+    /// Removes what is too old at a tick from buckets beginning at number `from`, as many as `most`: the number of the next
+    /// one, if there is one, and how many entries became empty.
+    pub(super) fn sweep(&self, from: usize, most: usize, tick: u64) -> (Option<usize>, usize) {
+        let mut removed = 0;
+        let next = self.buckets.sweep(from, most, |chain| {
+            removed += LockedBucket { table: self, chain }.expire(tick);
+        });
+        (next, removed)
+    }
+}
+
 impl<'t> LockedBucket<'t> {
     /// The bucket's end.
     #[inline(always)]
@@ -99,7 +133,7 @@ impl<'t> LockedBucket<'t> {
 
     /// Puts an entry of a pair that has `own` others into an empty place or one more overflow bucket.
     #[inline(never)]
-    pub(super) fn add_entry(&mut self, own: usize, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {
+    fn add_entry(&mut self, own: usize, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {
         let Table { buckets, population, .. } = self.table;
         if own == 0 && !population.has_room(self.chain.at) {
             return Err(Full);
@@ -225,7 +259,7 @@ impl<'t> LockedBucket<'t> {
     }
 
     /// Gives the bucket a later end, and removes ticks that are too old for it. How many entries became empty.
-    fn expire_up_to(&mut self, end: u64) -> usize {
+    pub(super) fn expire_up_to(&mut self, end: u64) -> usize {
         let format = self.table.format();
         let (old_end, passed) = (self.end(), end - self.end());
         self.chain.guard.change();
@@ -251,6 +285,57 @@ impl<'t> LockedBucket<'t> {
             self.forget(emptied);
         }
         count
+    }
+
+    /// Has the bucket reach to just this end, unless it reaches further.
+    #[cfg(not(loom))]
+    pub(super) fn reach_end(&mut self, end: u64) {
+        if end > self.end() {
+            self.expire_up_to(end);
+        }
+    }
+
+    /// Adds ticks up to the bucket's end that a pair does not have: of each as many as are missing.
+    #[cfg(not(loom))]
+    pub(super) fn merge_ticks(&mut self, hash: u64, ticks: &[u64]) -> Result<(), Full> {
+        let (format, end) = (self.table.format(), self.end());
+        let fingerprint = format.fingerprint(hash);
+        let mut there = Vec::new();
+        self.chain.visit(|_, entry| {
+            if entry.value != 0 && entry.fingerprint == fingerprint {
+                there.extend(entry::ages(entry.value, end % TICKS).map(|age| end - u64::from(age)));
+            }
+            true
+        });
+        for tick in ticks {
+            match there.iter().position(|other| other == tick) {
+                Some(at) => _ = there.swap_remove(at),
+                None => _ = self.add(hash, *tick)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a pair's count be no less than one.
+    #[cfg(not(loom))]
+    pub(super) fn merge_count(&mut self, hash: u64, count: u64) -> Result<(), Full> {
+        let fingerprint = self.table.format().fingerprint(hash);
+        let (mut own, mut empty) = (None, None);
+        self.chain.visit(|place, entry| {
+            if entry.value == 0 {
+                empty = empty.or(Some(place));
+            } else if entry.fingerprint == fingerprint {
+                own = Some((place, entry.value));
+            }
+            own.is_none()
+        });
+        let entry = Entry { fingerprint, value: count };
+        match own {
+            Some((place, value)) if value < count => self.chain.set(place, entry),
+            Some(_) => {}
+            None => self.add_entry(0, empty, entry)?,
+        }
+        Ok(())
     }
 
     /// Counts entries that became empty, one of each of these fingerprints, and gives back overflow buckets that are no longer

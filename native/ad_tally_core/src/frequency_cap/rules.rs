@@ -1,10 +1,12 @@
 //! Rules: how often a pair may be admitted.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
 use super::decide::{Compiled, DAY, Kind};
+use super::entry::HORIZON_TICKS;
 use crate::error::Error;
 
 /// The most events that a rule on ticks can allow: as many are kept of a pair.
@@ -13,6 +15,9 @@ pub const MOST_EVENTS: u32 = 28;
 pub const MOST_EVENTS_OF_A_LIFETIME: u32 = 65_535;
 /// Rules that are asked together.
 pub const MOST_RULES: usize = 16;
+
+/// The longest horizon there can be: 4032 ticks of a day.
+const LONGEST_HORIZON: u64 = HORIZON_TICKS * DAY;
 
 /// Over what a rule counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +94,7 @@ impl Rules {
                 return Err(Error::Max { max: rule.max, most });
             }
             match rule.window {
-                Window::Rolling(0) => return Err(Error::Window { window: 0, most: super::LONGEST_HORIZON }),
+                Window::Rolling(0) => return Err(Error::Window { window: 0, most: LONGEST_HORIZON }),
                 Window::Day(offset) if offset.unsigned_abs() >= DAY => return Err(Error::Offset(offset)),
                 _ => {}
             }
@@ -109,16 +114,15 @@ impl Rules {
         self.compiled.get().filter(|fitted| fitted.tiers == tiers.id).map(|fitted| &fitted.rules[..])
     }
 
-    /// Does something with what they are for a table of these tiers.
-    pub(super) fn with<R>(&self, tiers: &Tiers, act: impl FnOnce(&[Compiled]) -> R) -> Result<R, Error> {
+    /// What they are for a table of these tiers.
+    pub(super) fn fit(&self, tiers: &Tiers) -> Result<Cow<'_, [Compiled]>, Error> {
         if let Some(rules) = self.fitted(tiers) {
-            return Ok(act(rules));
+            return Ok(Cow::Borrowed(rules));
         }
         let rules: Vec<Compiled> = self.rules.iter().map(|rule| rule.fit(tiers)).collect::<Result<_, _>>()?;
-        let fitted = Fitted { tiers: tiers.id, rules: rules.clone() };
         // Rules that another table was first with are fitted to this one again at every call: slower, and as right.
-        let _ = self.compiled.set(fitted);
-        Ok(act(&rules))
+        let _ = self.compiled.set(Fitted { tiers: tiers.id, rules: rules.clone() });
+        Ok(Cow::Owned(rules))
     }
 }
 

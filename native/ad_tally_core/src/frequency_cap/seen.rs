@@ -1,10 +1,11 @@
 //! What a pair has in a tier.
 
-use super::MOST_TICKS;
 use super::ages::Lanes;
 
+/// Ticks of a pair that are looked at: enough for any rule.
+const MOST_TICKS: usize = 28;
 /// The same, four at a time.
-pub(super) const MOST_LANES: usize = MOST_TICKS / 4;
+const MOST_LANES: usize = MOST_TICKS / 4;
 /// Ticks of a pair that are kept: one more, so that a pair is known to have lost none as long as it has fewer than that.
 pub(super) const MOST_KEPT: usize = MOST_TICKS + 1;
 

@@ -1,7 +1,6 @@
 //! The events of pairs in one tier: buckets by hash, in which a pair has as many entries as its events need.
 
 use super::entry::{self, Format, TICKS, WORDS};
-use super::locked::LockedBucket;
 use super::seen::Seen;
 use crate::bucket::population::Population;
 use crate::bucket::{Bucket, Buckets, Content, Header};
@@ -14,6 +13,19 @@ const STRICT_ENTRIES_AT_CAPACITY: usize = 120;
 const OVERFLOW: usize = 16;
 const LEAST_OVERFLOW: usize = 64;
 
+/// Tiers of ticks at most.
+pub(super) const MOST_TIERS: usize = 3;
+
+/// A tier of a table of caps.
+pub(super) struct Tier {
+    /// Milliseconds of a tick.
+    pub(super) granularity: u64,
+    /// How many ticks more than a rule counts a bucket can tell apart.
+    pub(super) spare: u64,
+    pub(super) table: Table,
+}
+
+/// The pairs of one tier.
 pub(super) struct Table {
     pub(super) buckets: Buckets<Format>,
     pub(super) population: Population,
@@ -51,21 +63,9 @@ impl Table {
         self.buckets.content
     }
 
-    /// Locks a pair's bucket.
+    /// Reads what a pair has without a lock, as [`Table::read`]. `None` if the bucket changes all the time.
     #[inline(always)]
-    pub(super) fn lock(&self, hash: u64) -> LockedBucket<'_> {
-        LockedBucket { table: self, chain: self.buckets.lock(hash) }
-    }
-
-    /// Locks a bucket if it is that of a pair.
-    pub(super) fn lock_at(&self, at: usize, hash: u64) -> Option<LockedBucket<'_>> {
-        Some(LockedBucket { table: self, chain: self.buckets.lock_at(at, hash)? })
-    }
-
-    /// Reads what a pair has without a lock, its ages as of `tick` or the bucket's end, whichever is later: that end too.
-    /// `None` if the bucket changes all the time.
-    #[inline(always)]
-    pub(super) fn read(&self, hash: u64, tick: u64) -> Option<(Seen, u64)> {
+    pub(super) fn read_unlocked(&self, hash: u64, tick: u64) -> Option<(Seen, u64)> {
         let seen = self.buckets.read(hash, |bucket, header| (self.seen(bucket, header, hash), end(header)));
         seen.map(|(mut seen, end)| {
             if tick > end {
@@ -92,16 +92,6 @@ impl Table {
             true
         });
         seen
-    }
-
-    /// Removes what is too old at a tick from buckets beginning at number `from`, as many as `most`: the number of the next
-    /// one, if there is one, and how many entries became empty.
-    pub(super) fn sweep(&self, from: usize, most: usize, tick: u64) -> (Option<usize>, usize) {
-        let mut removed = 0;
-        let next = self.buckets.sweep(from, most, |chain| {
-            removed += LockedBucket { table: self, chain }.expire(tick);
-        });
-        (next, removed)
     }
 
     /// Its numbers now.

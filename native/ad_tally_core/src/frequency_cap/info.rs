@@ -1,0 +1,92 @@
+//! A table's figures, and the removal of what is too old.
+
+use super::caps::FrequencyCap;
+use super::decide::Block;
+use super::outcome::Reason;
+use super::table::{Size, Tier};
+use super::times::checked;
+use crate::error::Error;
+
+/// Buckets that are swept at once.
+const SWEPT_AT_ONCE: usize = 1_024;
+
+/// A tier's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TierInfo {
+    /// Granularity and horizon in milliseconds, `None` for the lifetime.
+    pub tier: Option<(u64, u64)>,
+    /// Pairs with events.
+    pub pairs: usize,
+    /// Entries in use.
+    pub words: usize,
+    /// Entries there are beside overflow buckets.
+    pub slots: usize,
+    /// Overflow buckets in use.
+    pub stash: usize,
+    /// Doublings so far.
+    pub grown: u32,
+    /// Memory of its buckets.
+    pub memory_bytes: usize,
+    /// Memory in huge pages, where the system tells.
+    pub huge_bytes: Option<usize>,
+}
+
+/// A table's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// The tiers, from fine to coarse, the lifetime last.
+    pub tiers: Vec<TierInfo>,
+    /// Events denied by a rule for sure.
+    pub denied_by_rule: u64,
+    /// Events denied because the oldest tick that counted may lie before the window or in it.
+    pub denied_by_rounding: u64,
+    /// Events refused because they were too far ahead, too old, or had no room.
+    pub refused: [u64; 3],
+    /// All memory.
+    pub memory_bytes: usize,
+}
+
+impl FrequencyCap {
+    /// Removes what is too old at a time from some buckets, and from where to go on: `None` at the end. How many entries
+    /// became empty.
+    ///
+    /// # Errors
+    /// For a time that ticks cannot tell.
+    pub fn sweep(&self, from: (usize, usize), at: u64) -> Result<(Option<(usize, usize)>, usize), Error> {
+        // Nothing is too old because of a time that nobody has seen.
+        let at = checked(at)?.min(self.times.newest());
+        let (tier, bucket) = from;
+        let Some(Tier { granularity, table, .. }) = self.tables.get(tier) else { return Ok((None, 0)) };
+        let (next, removed) = table.sweep(bucket, SWEPT_AT_ONCE, at / granularity);
+        let next =
+            next.map(|bucket| (tier, bucket)).or_else(|| (tier + 1 < self.tables.len()).then_some((tier + 1, 0)));
+        Ok((next, removed))
+    }
+
+    /// The table's numbers now.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let tier = |(at, tier): (usize, &Tier)| {
+            let Size { pairs, entries, overflow_buckets, places, level, bytes, huge_bytes } = tier.table.size();
+            TierInfo {
+                tier: self.tiers.ticks.get(at).copied(),
+                pairs,
+                words: entries,
+                slots: places,
+                stash: overflow_buckets,
+                grown: level,
+                memory_bytes: bytes,
+                huge_bytes,
+            }
+        };
+        let tiers: Vec<TierInfo> = self.tables.iter().enumerate().map(tier).collect();
+        let of_tiers: usize = tiers.iter().map(|tier| tier.memory_bytes).sum();
+        Info {
+            memory_bytes: of_tiers + size_of::<Self>() + self.not_admitted.bytes(),
+            tiers,
+            denied_by_rule: self.not_admitted.blocked(Block::Rule),
+            denied_by_rounding: self.not_admitted.blocked(Block::Rounding),
+            refused: [Reason::Future, Reason::TooOld, Reason::Full].map(|reason| self.not_admitted.refused(reason)),
+        }
+    }
+}

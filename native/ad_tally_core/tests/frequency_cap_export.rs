@@ -1,0 +1,287 @@
+//! Pairs of a frequency cap that leave a table and come into another one: every decision of the week after is the same.
+#![cfg(not(loom))]
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use ad_tally_core::frequency_cap::{Config, NotTaken, Part, Parts};
+use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// Monday, 1 June 2026.
+const BEGIN: u64 = 1_780_272_000_000;
+
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+fn pair(user: u64) -> u64 {
+    FrequencyCap::pair(mix(user % 7), mix(user ^ 0x5bd1))
+}
+
+fn config(capacity: usize) -> Config {
+    let tiers = vec![(5 * MINUTE, 7 * DAY)];
+    Config { capacity, max_capacity: 8 * capacity, tiers, lifetime: false, strict: false, max_ahead: None }
+}
+
+/// One of each kind.
+fn configs() -> [Config; 4] {
+    let tiers = vec![(5 * MINUTE, 2 * DAY), (HOUR, 14 * DAY)];
+    [
+        config(300),
+        Config { strict: true, ..config(300) },
+        Config { tiers, lifetime: true, ..config(300) },
+        Config { tiers: Vec::new(), lifetime: true, ..config(300) },
+    ]
+}
+
+fn windows(config: &Config) -> Vec<Window> {
+    let rolling = config.tiers.iter().flat_map(|tier| [Window::Rolling(HOUR), Window::Rolling(tier.1), Window::Day(0)]);
+    rolling.chain(config.lifetime.then_some(Window::Lifetime)).collect()
+}
+
+fn rules(config: &Config) -> Vec<Rules> {
+    let rules = windows(config).into_iter().flat_map(|window| [1, 2, 3, 28].map(|max| vec![Rule { max, window }]));
+    rules.map(|rules| Rules::new(rules).expect("rules")).collect()
+}
+
+/// A table of so many pairs with 1 to 3 events each over a day and a half, but for some with many.
+fn filled(config: &Config, pairs: u64) -> FrequencyCap {
+    let caps = FrequencyCap::new(config).expect("a table");
+    for user in 0..pairs {
+        for event in 0..if user % 50 == 0 { 20 + user % 23 } else { 1 + user % 3 } {
+            let at = BEGIN + mix(user * 64 + event) % (36 * HOUR);
+            caps.record(pair(user), at, || BEGIN + 36 * HOUR).expect("a time");
+        }
+    }
+    caps
+}
+
+/// All parts of all tiers, with their places.
+fn export(caps: &FrequencyCap) -> Vec<(usize, Parts, Part)> {
+    let mut all = Vec::new();
+    for tier in 0..caps.tier_count() {
+        let parts = caps.parts(tier);
+        for number in 0..parts.count() {
+            let mut part = Part::default();
+            caps.export_part(tier, parts, number, &mut part);
+            all.push((tier, parts, part));
+        }
+    }
+    all
+}
+
+fn import<'p>(caps: &FrequencyCap, newest: u64, parts: impl IntoIterator<Item = &'p (usize, Parts, Part)>) {
+    assert!(caps.import_newest(newest, newest));
+    for (tier, parts, part) in parts {
+        caps.import_part(*tier, *parts, part, newest).expect("room");
+    }
+}
+
+/// Every answer of both tables about some pairs over the week after, and a little before.
+fn assert_alike(one: &FrequencyCap, other: &FrequencyCap, config: &Config, pairs: u64) {
+    let rules = rules(config);
+    for user in 0..pairs + 20 {
+        for at in (0..24).map(|step| BEGIN + 24 * HOUR + step * 8 * HOUR + mix(user + step) % HOUR) {
+            for rules in &rules {
+                let [one, other] = [one, other].map(|caps| caps.check(pair(user), rules, at, || at));
+                assert_eq!(one, other, "{user} at {at}: {:?}", rules.rules());
+            }
+            for window in windows(config) {
+                let [one, other] = [one, other].map(|caps| caps.count(pair(user), window, at));
+                assert_eq!(one, other, "{user} at {at}: {window:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_decision_of_the_week_after_is_the_same() {
+    for config in configs() {
+        let pairs = 1_000;
+        let caps = filled(&config, pairs);
+        assert!(caps.info().tiers[0].grown > 0);
+        let parts = export(&caps);
+        let other = FrequencyCap::new(&config).expect("a table");
+        import(&other, caps.newest(), &parts);
+        assert_eq!(other.info().tiers[0].pairs, caps.info().tiers[0].pairs);
+        assert_alike(&caps, &other, &config, pairs);
+        // They go on alike, too.
+        let rules = rules(&config);
+        for event in 0..4 * pairs {
+            let (user, at) = (mix(event) % pairs, BEGIN + 36 * HOUR + event * MINUTE);
+            let rules = &rules[event as usize % rules.len()];
+            let [one, other] = [&caps, &other].map(|caps| caps.admit(pair(user), rules, at, || at));
+            assert_eq!(one, other, "{user} at {at}: {:?}", rules.rules());
+        }
+    }
+}
+
+#[test]
+fn parts_are_taken_in_any_order_and_twice() {
+    for config in configs() {
+        let caps = filled(&config, 500);
+        let parts = export(&caps);
+        let other = FrequencyCap::new(&config).expect("a table");
+        import(&other, caps.newest(), parts.iter().rev().step_by(2));
+        import(&other, caps.newest(), parts.iter().chain(&parts));
+        assert_alike(&caps, &other, &config, 500);
+        // They are in buckets of other levels: what they have is the same.
+        let pairs = |parts: &[(usize, Parts, Part)]| {
+            let mut pairs: Vec<_> = parts
+                .iter()
+                .flat_map(|(tier, parts, part)| {
+                    let mut ticks = &part.ticks[..];
+                    let place = part.number % parts.first;
+                    part.pairs
+                        .iter()
+                        .map(move |(fingerprint, events)| {
+                            let (own, others) = ticks.split_at((*events as usize).min(ticks.len()));
+                            ticks = others;
+                            (*tier, place, *fingerprint, *events, own.to_vec())
+                        })
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            pairs.sort_unstable();
+            pairs
+        };
+        assert_eq!(pairs(&export(&other)), pairs(&parts));
+    }
+}
+
+/// Two tables that saw some of the same events: each tick is there as often as in that which has more of it.
+#[test]
+fn a_table_in_use_has_the_events_of_both() {
+    let config = config(300);
+    let rules: Vec<Rules> =
+        (1..=28).map(|max| Rules::new(vec![Rule { max, window: Window::Rolling(7 * DAY) }]).expect("rules")).collect();
+    let [one, other, both] = [(); 3].map(|()| FrequencyCap::new(&config).expect("a table"));
+    for user in 0..300 {
+        for event in 0..user % 12 {
+            // Each of a tick of its own.
+            let at = BEGIN + event * 3 * HOUR + mix(user * 64 + event) % (2 * HOUR);
+            let [ones, others] = [mix(user + event) % 3, mix(user ^ event) % 3];
+            for (caps, times) in [(&one, ones), (&other, others), (&both, ones.max(others))] {
+                (0..times).for_each(|_| _ = caps.record(pair(user), at, || BEGIN + 36 * HOUR).expect("a time"));
+            }
+        }
+    }
+    import(&one, other.newest(), &export(&other));
+    for user in 0..300 {
+        for at in (0..20).map(|step| BEGIN + 30 * HOUR + step * 9 * HOUR) {
+            for rules in &rules {
+                let [one, both] = [&one, &both].map(|caps| caps.check(pair(user), rules, at, || at));
+                assert_eq!(one, both, "{user} at {at}: {:?}", rules.rules());
+            }
+        }
+    }
+}
+
+/// None is let through that the smaller one would not; and others only if they look like a pair that is there.
+#[test]
+fn a_table_of_another_capacity_takes_the_pairs_to_all_their_places() {
+    for config in configs() {
+        let caps = filled(&config, 900);
+        let parts = export(&caps);
+        for capacity in [100, 299, 301, 1_000] {
+            let larger = Config { capacity, max_capacity: 16 * capacity, ..config.clone() };
+            let other = FrequencyCap::new(&larger).expect("a table");
+            import(&other, caps.newest(), &parts);
+            let rules = rules(&config);
+            let mut others = 0;
+            for user in 0..1_000 {
+                for at in (0..8).map(|step| BEGIN + 36 * HOUR + step * DAY / 2) {
+                    for window in windows(&config) {
+                        let [one, other] =
+                            [&caps, &other].map(|caps| caps.count(pair(user), window, at).expect("a window"));
+                        assert!(other >= one, "{user} at {at}: {window:?} {other} {one}");
+                        others += usize::from(other != one);
+                    }
+                    for rules in &rules {
+                        let _ = other.check(pair(user), rules, at, || at).expect("rules");
+                    }
+                }
+            }
+            assert!(others < 400, "{others} of {config:?}");
+        }
+    }
+}
+
+/// A pair that was there when the export began is in it once, whatever is split meanwhile.
+#[test]
+fn each_pair_is_exported_once_beside_growth() {
+    for round in 0..20 {
+        let config = Config { capacity: 100, max_capacity: 1_600, strict: true, ..config(100) };
+        let caps = FrequencyCap::new(&config).expect("a table");
+        (0..100).for_each(|user| _ = caps.record(pair(user), BEGIN, || BEGIN).expect("a time"));
+        let is_done = AtomicBool::new(false);
+        let mut exported = Vec::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut users = 100..1_400;
+                while !is_done.load(Relaxed) {
+                    users.next().map(|user| caps.record(pair(user), BEGIN, || BEGIN).expect("a time"));
+                }
+                users.for_each(|user| _ = caps.record(pair(user), BEGIN, || BEGIN).expect("a time"));
+            });
+            for (_, _, part) in export(&caps) {
+                exported.extend(part.pairs);
+                if round % 2 == 0 {
+                    thread::yield_now();
+                }
+            }
+            is_done.store(true, Relaxed);
+        });
+        for user in 0..100 {
+            assert_eq!(exported.iter().filter(|of| **of == (pair(user), 1)).count(), 1, "{user}");
+        }
+        exported.sort_unstable();
+        let count = exported.len();
+        exported.dedup();
+        assert_eq!(exported.len(), count);
+        assert!(caps.info().tiers[0].grown > 0);
+    }
+}
+
+#[test]
+fn a_part_that_no_such_table_can_have_changes_nothing() {
+    let config = config(300);
+    let caps = filled(&config, 600);
+    let parts = caps.parts(0);
+    let (_, _, part) = export(&caps).into_iter().find(|(_, _, part)| part.pairs.len() > 1).expect("pairs");
+    let now = BEGIN + 36 * HOUR;
+    let other = FrequencyCap::new(&config).expect("a table");
+    let refused = |change: &dyn Fn(&mut Parts, &mut Part)| {
+        let (mut parts, mut part) = (parts, part.clone());
+        change(&mut parts, &mut part);
+        let taken = other.import_part(0, parts, &part, now);
+        assert_eq!(other.info().tiers[0].pairs, 0);
+        assert!(export(&other).iter().all(|(_, _, part)| part.is_empty()));
+        taken.expect_err("it is wrong")
+    };
+    let latest = (now + DAY) / (5 * MINUTE);
+    assert_eq!(refused(&|parts, _| parts.first = 0), NotTaken::Number);
+    assert_eq!(refused(&|parts, _| parts.level = 5), NotTaken::Number);
+    assert_eq!(refused(&|parts, part| part.number = parts.count()), NotTaken::Number);
+    assert_eq!(refused(&|_, part| part.end += TICKS), NotTaken::End);
+    assert_eq!(refused(&|_, part| part.end = u64::MAX), NotTaken::End);
+    assert_eq!(refused(&|_, part| part.pairs[1].0 ^= 1), NotTaken::Fingerprint(1));
+    assert_eq!(refused(&|_, part| part.pairs[0].0 |= 1 << 16), NotTaken::Fingerprint(0));
+    assert_eq!(refused(&|_, part| part.pairs[0].1 = 0), NotTaken::Events(0));
+    assert_eq!(refused(&|_, part| part.pairs[0].1 = 30), NotTaken::Events(0));
+    assert_eq!(refused(&|_, part| part.ticks.push(latest)), NotTaken::Events(part.pairs.len()));
+    assert_eq!(refused(&|_, part| _ = part.ticks.pop()), NotTaken::Events(part.pairs.len() - 1));
+    assert_eq!(refused(&|_, part| part.ticks[0] = part.end + 1), NotTaken::Tick(0));
+    assert_eq!(refused(&|_, part| part.ticks[1] = part.end - TICKS), NotTaken::Tick(1));
+    assert_eq!(other.import_part(1, parts, &part, now), Err(NotTaken::Number));
+    assert!(!other.import_newest(now + 3 * DAY, now));
+    assert_eq!(other.import_part(0, parts, &part, now), Ok(()));
+}
+
+/// As many as a bucket can tell apart.
+const TICKS: u64 = 4_095;
