@@ -33,9 +33,6 @@ const CORE: Crate = Crate {
         ["bucket/chain.rs", "bucket/mod.rs"],
         ["frequency_cap/locked.rs", "frequency_cap/table.rs"],
         ["frequency_cap/seen.rs", "frequency_cap/mod.rs"],
-        ["meter/ahead.rs", "meter/mod.rs"],
-        ["meter/batch.rs", "meter/mod.rs"],
-        ["meter/window.rs", "meter/mod.rs"],
         ["sketch/union.rs", "sketch/mod.rs"],
     ],
 };

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::key::{self, SHORT_KEY_WORDS};
-use ad_tally_core::meter::{
-    Batch, Closed, Config, Counts, Draft, Event, Outcome, Outcomes, ReachConfig, Window, WindowRef, Written,
-};
+use ad_tally_core::meter::{Batch, Closed, Config, Counts, Event, Outcome, Outcomes, ReachConfig, Window, WindowRef};
 use ad_tally_core::sketch::{Coupon, Sketch};
-use ad_tally_core::{Add, Element, Error, HashedKey, KeyWriter, Meter, dedupe};
+use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, dedupe};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000;
@@ -112,20 +111,18 @@ fn record_in_batch(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
     outcome.expect("one of them")
 }
 
-/// Records an event that is looked for ahead as if it were another one.
-fn record_ahead(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
-    let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
-    let told = |event: &Event<'_>| (event.at, written(event.key));
-    let hint = hint.map(|hint| with_event(meter, hint, told));
+/// Records an event whose row is looked up as if it had the key of another one.
+fn record_looked_up(meter: &Meter, sent: &Sent, hint: Option<&Sent>) -> Outcome {
     with_event(meter, sent, |event| {
-        let recording = meter.protect();
-        let mut ahead = recording.ahead();
-        if let Some((at, key)) = hint {
-            ahead.at(at);
-            ahead.key(key);
-            ahead.row();
+        let recording = meter.protect_for(event.id);
+        let mut lookup = recording.begin(event.at, event.id).expect("a time");
+        if let Some(hint) = hint {
+            with_event(meter, hint, |hint| {
+                lookup.fetch_line(hint.key.hash);
+                lookup.fetch_row(hint.key);
+            });
         }
-        let recorded = recording.record(event, ahead, || u64::MAX).expect("a time");
+        let recorded = lookup.record(event, || u64::MAX);
         drop(recording);
         recorded.unwrap_or_else(|| meter.record(event, || u64::MAX).expect("a time"))
     })
@@ -154,18 +151,13 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
     writer.integer(sent.key.0);
     writer.integer(sent.key.1);
     let key = meter.seed().key(writer.finish());
-    let key = Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
-    let draft = Draft {
-        at: sent.at,
-        id: sent
-            .id
-            .filter(|_| meter.has_dedupe())
-            .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64))),
-        key,
-        user: user(meter, sent),
-    };
+    let key = (key.hash, key.words.len());
+    let id = sent
+        .id
+        .filter(|_| meter.has_dedupe())
+        .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64)));
     // SAFETY: the key was written into the room just now.
-    unsafe { batch.push(draft) }.expect("a time");
+    unsafe { batch.push(sent.at, id, key, user(meter, sent)) }.expect("a time");
 }
 
 type Rows = BTreeMap<(i64, i64), [i128; 2]>;
@@ -366,12 +358,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_an_event_is_looked_for_as_changes_nothing(
+    fn an_event_whose_row_is_looked_up_by_another_key_is_counted_by_its_own(
         events in prop::collection::vec((sent(), 0..4_u8), 1..300),
         max_keys in prop_oneof![Just(3), Just(10_000_usize)],
     ) {
         let config = Config { max_keys, ..config() };
-        let (plain, ahead) = (meter(&config), meter(&config));
+        let (plain, hinted) = (meter(&config), meter(&config));
         for (at, (sent, hint)) in events.iter().enumerate() {
             let hint = match hint {
                 0 => None,
@@ -379,50 +371,31 @@ proptest! {
                 _ => Some(sent),
             };
             let outcome = record(&plain, sent);
-            prop_assert_eq!(record_ahead(&ahead, sent, hint), outcome);
+            prop_assert_eq!(record_looked_up(&hinted, sent, hint), outcome);
             if at % 50 == 49 {
-                let [one, other] = [&plain, &ahead].map(|meter| close(meter, 0));
+                let [one, other] = [&plain, &hinted].map(|meter| close(meter, 0));
                 prop_assert_eq!(contents(&one), contents(&other));
             }
         }
-        prop_assert_eq!(ended(&plain), ended(&ahead));
+        prop_assert_eq!(ended(&plain), ended(&hinted));
     }
 }
 
 #[test]
-fn an_event_is_not_looked_for_in_the_windows_of_another_meter() {
-    let (one, other) = (meter(&config()), meter(&config()));
-    let sent = Sent { id: None, at: BEGIN, key: (1, 2), amounts: [3, 4], user: 5 };
-    assert_eq!([&one, &other].map(|meter| record(meter, &sent)), [Outcome::Applied; 2]);
-    with_event(&one, &sent, |event| {
-        let (recording, strange) = (one.protect(), other.protect());
-        let mut ahead = strange.ahead();
-        ahead.at(BEGIN);
-        assert_eq!(recording.record(event, ahead, || u64::MAX), Ok(Some(Outcome::Applied)));
-    });
-    let [one, other] = [one, other].map(|meter| rows(&stop(&meter)[0])[&(1, 2)]);
-    assert_eq!((one, other), ([6, 8], [3, 4]));
-}
-
-#[test]
-fn an_event_is_not_looked_for_in_the_window_of_another_time() {
+fn an_event_is_recorded_in_the_window_of_the_time_that_its_lookup_has_begun_with() {
     let meter = meter(&config());
     let sent = [BEGIN, BEGIN + MINUTE].map(|at| Sent { id: None, at, key: (1, 2), amounts: [3, 4], user: 5 });
     assert_eq!(sent.map(|sent| record(&meter, &sent)), [Outcome::Applied; 2]);
-    let written = |key: HashedKey<'_>| Written { hash: key.hash, begin: 0, length: key.words.len() as u32 };
     with_event(&meter, &sent[1], |event| {
-        for is_row_known in [true, false] {
-            let recording = meter.protect();
-            let mut ahead = recording.ahead();
-            ahead.at(BEGIN);
-            ahead.key(written(event.key));
-            if is_row_known {
-                ahead.row();
-            }
-            ahead.at(BEGIN + MINUTE);
-            ahead.row();
-            assert_eq!(recording.record(event, ahead, || u64::MAX), Ok(Some(Outcome::Applied)));
-        }
+        let recording = meter.protect();
+        let begun = [BEGIN, BEGIN + MINUTE, BEGIN + MINUTE].map(|at| recording.begin(at, None).expect("a time"));
+        let [other, mut first, second] = begun;
+        let recorded = catch_unwind(AssertUnwindSafe(|| other.record(event, || u64::MAX)));
+        assert!(recorded.is_err(), "an event of another time");
+        first.fetch_line(event.key.hash);
+        first.fetch_row(event.key);
+        assert_eq!([first, second].map(|lookup| lookup.record(event, || u64::MAX)), [Some(Outcome::Applied); 2]);
+        assert_eq!(recording.begin(1 << 47, None).err(), Some(Error::Time(1 << 47)));
     });
     let windows = stop(&meter);
     assert_eq!(windows.iter().map(|window| rows(window)[&(1, 2)]).collect::<Vec<_>>(), [[3, 4], [9, 12]]);
@@ -462,7 +435,7 @@ fn a_sketch_that_keys_share_is_that_of_all_their_users() {
                 let (mut batch, mut outcomes) = (Batch::default(), Outcomes::default());
                 for user in (thread..USERS).step_by(THREADS as usize) {
                     if user % 3 == 0 {
-                        record_ahead(meter, &sent(user), Some(&sent(user)));
+                        record_looked_up(meter, &sent(user), Some(&sent(user)));
                     } else {
                         push(&mut batch, meter, &sent(user), false);
                     }
@@ -518,12 +491,12 @@ fn a_batch_refuses_a_time_that_is_none() {
     let meter = meter(&config());
     let mut batch = Batch::default();
     push(&mut batch, &meter, &Sent { id: None, at: BEGIN, key: (1, 1), amounts: [1, 1], user: 1 }, false);
-    let length = batch.words();
-    let key = Written { hash: 0, begin: 0, length: 0 };
     // SAFETY: it has no words.
-    let pushed = unsafe { batch.push(Draft { at: u64::MAX, id: None, key, user: None }) };
+    let pushed = unsafe { batch.push(u64::MAX, None, (0, 0), None) };
     assert_eq!(pushed, Err(Error::Time(u64::MAX)));
-    assert_eq!((batch.len(), batch.words()), (1, length));
+    let mut outcomes = Outcomes::default();
+    assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 1);
+    assert_eq!((batch.len(), outcomes.total()), (1, 1));
 }
 
 /// Threads that record events, each of them sent by two, while windows are closed all the time.

@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::ReachConfig;
+use super::config::ReachConfig;
+use super::event::Event;
 use crate::counters::{self, Cells};
 use crate::key::{self, HashedKey, Seed};
 use crate::memory::free;
@@ -67,16 +68,16 @@ struct Reach {
 
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Places<'w> {
-    pub(super) counters: Option<RowRef<'w>>,
-    pub(super) sketch: Option<Near<'w>>,
+pub(super) struct RowRefs<'w> {
+    counters: Option<RowRef<'w>>,
+    sketch: Option<Near<'w>>,
 }
 
-impl Places<'_> {
-    /// Whether a user that they were looked for with is known not to raise anything.
+impl RowRefs<'_> {
+    /// Whether a user that they were looked up with is known not to change the sketch.
     #[inline(always)]
-    pub(super) fn know(self, user: Option<Coupon>) -> bool {
-        user.is_none_or(|user| self.sketch.is_some_and(|sketch| sketch.knows(user)))
+    fn know(self, user: Coupon) -> bool {
+        self.sketch.is_some_and(|sketch| sketch.knows(user))
     }
 }
 
@@ -120,65 +121,42 @@ impl Window {
         key: HashedKey<'_>,
         user: Option<Coupon>,
         likely: Option<RowRef<'w>>,
-    ) -> Places<'w> {
+    ) -> RowRefs<'w> {
         let counters = self.counters.keyed.find_at(likely, key);
         let sketch = match (counters, user, &self.reach) {
             (Some(row), Some(user), Some(reach)) => {
                 let word = self.counters.link(row).load(Acquire);
-                // SAFETY: it is 0, or what `add_user` has stored, which had found a row of that table, or `add`, which had it
-                // from here with a smaller note. The window keeps the table.
+                // SAFETY: it is 0, or what `insert_by_key` has stored, which had found a row of that table, or `insert`, which
+                // had it from here with a smaller note. The window keeps the table.
                 let sketch = unsafe { RowRef::from_word(word) };
                 sketch.map(|sketch| reach.table.fetch_register(sketch, user))
             }
             _ => None,
         };
-        Places { counters, sketch }
+        RowRefs { counters, sketch }
     }
 
-    /// Counts an event whose rows were looked for. It is asked for its key only where they were not found.
+    /// Counts an event whose rows were looked up.
     ///
     /// # Safety
-    /// `places` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
+    /// `rows` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
-    pub(super) unsafe fn add<'k>(
-        &self,
-        places: Places<'_>,
-        amounts: &[counters::Add],
-        user: Option<Coupon>,
-        key: impl Fn() -> HashedKey<'k>,
-        slot: usize,
-    ) -> Added {
-        let Some(row) = places.counters else {
+    pub(super) unsafe fn add(&self, rows: RowRefs<'_>, event: &Event<'_>, slot: usize) -> Added {
+        let Some(row) = rows.counters else {
             // SAFETY: the slot as in this function.
-            return unsafe { self.add_to_new(key(), amounts, user, slot) };
+            return unsafe { self.add_to_new(event, slot) };
         };
         // SAFETY: as in this function.
-        let added = unsafe { self.add_amounts(row, amounts, slot) };
-        match user {
-            Some(user) if !places.know(Some(user)) => added.and(self.show(row, places.sketch, user, key)),
+        let added = unsafe { self.counters.add_to_row(row, event.amounts, slot) };
+        match event.user {
+            Some(user) if !rows.know(user) => added.and(self.insert(row, rows.sketch, user, event.key)),
             _ => added,
         }
     }
 
-    /// Counts the amounts of an event whose row was found.
-    ///
-    /// # Safety
-    /// The row is of this window, and `slot` is the id of a slot that the calling thread has claimed.
-    #[inline(always)]
-    pub(super) unsafe fn add_amounts(&self, row: RowRef<'_>, amounts: &[counters::Add], slot: usize) -> Added {
-        // SAFETY: the row is of that table, the slot as in this function.
-        unsafe { self.counters.add_to_row(row, amounts, slot) }
-    }
-
-    /// Shows a user to the sketch of a row, if there are sketches.
+    /// Inserts a user into the sketch of a row, if there are sketches.
     #[inline(never)]
-    pub(super) fn show<'k>(
-        &self,
-        row: RowRef<'_>,
-        sketch: Option<Near<'_>>,
-        user: Coupon,
-        key: impl Fn() -> HashedKey<'k>,
-    ) -> Added {
+    fn insert(&self, row: RowRef<'_>, sketch: Option<Near<'_>>, user: Coupon, key: HashedKey<'_>) -> Added {
         let Some(reach) = &self.reach else { return Added::Row };
         match sketch.map(|sketch| reach.table.add_near(sketch, user)) {
             Some(Linked::Shown) => Added::Row,
@@ -186,33 +164,27 @@ impl Window {
                 self.counters.link(row).store(sketch.word(), Release);
                 Added::Row
             }
-            Some(Linked::Moved) | None => self.add_user(reach, key(), user),
+            Some(Linked::Moved) | None => self.insert_by_key(reach, key, user),
         }
     }
 
-    /// Counts an event whose key had no row when that was looked for.
+    /// Counts an event whose key had no row when that was looked up.
     ///
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed.
     #[inline(never)]
-    pub(super) unsafe fn add_to_new(
-        &self,
-        key: HashedKey<'_>,
-        amounts: &[counters::Add],
-        user: Option<Coupon>,
-        slot: usize,
-    ) -> Added {
+    unsafe fn add_to_new(&self, event: &Event<'_>, slot: usize) -> Added {
         // SAFETY: this function's contract.
-        let added = unsafe { self.counters.add(None, key, amounts, slot) };
-        match (user, &self.reach) {
-            (Some(user), Some(reach)) => added.and(self.add_user(reach, key, user)),
+        let added = unsafe { self.counters.add(None, event.key, event.amounts, slot) };
+        match (event.user, &self.reach) {
+            (Some(user), Some(reach)) => added.and(self.insert_by_key(reach, event.key, user)),
             _ => added,
         }
     }
 
-    /// Shows a user to the sketch of a key, which is looked for, and links the key's row to it. Once more makes no difference.
+    /// Inserts a user into the sketch of a key, which is looked up, and links the key's row to it. Once more makes no difference.
     #[inline(never)]
-    fn add_user(&self, reach: &Reach, key: HashedKey<'_>, user: Coupon) -> Added {
+    fn insert_by_key(&self, reach: &Reach, key: HashedKey<'_>, user: Coupon) -> Added {
         key::with_projection(key.words, &reach.by, reach.table.keyed.seed(), |part| {
             let added = reach.table.add(part, user);
             if added == Added::Row
@@ -290,7 +262,6 @@ impl Window {
 mod tests {
     use std::mem::MaybeUninit;
 
-    use super::super::Event;
     use super::*;
     use crate::counters::Add;
     use crate::key::{KeyWriter, SHORT_KEY_WORDS};
@@ -317,9 +288,9 @@ mod tests {
                 amounts: &[Add { metric: 0, amount: 1 }],
                 user: Some(Coupon::of_integer(user, None)),
             };
-            let places = window.find(event.key, event.user, None);
-            // SAFETY: the places are of this window, and the calling thread has claimed the slot.
-            let added = unsafe { window.add(places, event.amounts, event.user, || event.key, slot) };
+            let rows = window.find(event.key, event.user, None);
+            // SAFETY: the rows are of this window, and the calling thread has claimed the slot.
+            let added = unsafe { window.add(rows, &event, slot) };
             assert_eq!(added, Added::Row);
         };
         std::thread::scope(|scope| {

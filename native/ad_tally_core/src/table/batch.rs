@@ -79,6 +79,13 @@ impl<T: Copy> Batch<T> {
         self.entries.push(Entry { hash, start: start as u32, length: length as u32, item });
     }
 
+    /// An item and its key.
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> (HashedKey<'_>, &T) {
+        let entry = &self.entries[index];
+        (self.key(entry), &entry.item)
+    }
+
     #[inline]
     fn key(&self, entry: &Entry<T>) -> HashedKey<'_> {
         let start = entry.start as usize;

@@ -33,4 +33,3 @@ pub use self::row_ref::RowRef;
 pub use self::rows::Rows;
 pub use self::shards::Release;
 pub(crate) use self::shards::Writer;
-pub(crate) use self::words::Words;

@@ -1,0 +1,104 @@
+//! How many events had which outcome, and what those that are in no window would have added.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+use super::event::{Event, OUTCOMES, Outcome};
+use crate::sync::AtomicU64;
+use crate::sync::sharded_counter::ShardedCounter;
+
+/// Outcomes of events that are in no window: `Duplicate`, `Late`, `Future` and `NoWindow`.
+pub(super) const LEFT_OUT: usize = 4;
+/// What is counted of events: outcomes, and those that are none.
+const KINDS: usize = OUTCOMES + 1;
+const REFUSED: usize = OUTCOMES;
+
+/// How many events had an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// [`Outcome::Applied`].
+    pub applied: u64,
+    /// [`Outcome::Duplicate`].
+    pub duplicate: u64,
+    /// [`Outcome::Late`].
+    pub late: u64,
+    /// [`Outcome::Future`].
+    pub future: u64,
+    /// [`Outcome::NoWindow`].
+    pub no_window: u64,
+    /// [`Outcome::Overflow`].
+    pub overflow: u64,
+    /// What [`super::Meter::refuse`] was told of.
+    pub refused: u64,
+}
+
+/// A meter's counts of events.
+pub(super) struct Stats {
+    events: ShardedCounter<KINDS>,
+    left_out: [Mutex<Vec<i128>>; LEFT_OUT],
+    /// The times of the last events that were.
+    last_left_out: [AtomicU64; LEFT_OUT],
+}
+
+impl Stats {
+    pub(super) fn new(metrics: usize) -> Self {
+        Self {
+            events: ShardedCounter::new(),
+            left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
+            last_left_out: Default::default(),
+        }
+    }
+
+    /// Counts an event that a thread with that hazard slot has recorded.
+    #[inline(always)]
+    pub(super) fn count(&self, slot: usize, outcome: Outcome) {
+        self.events.add_in(slot, outcome as usize);
+    }
+
+    /// Counts events that were none.
+    pub(super) fn refuse(&self, slot: usize, events: u64) {
+        self.events.add_many_in(slot, REFUSED, events);
+    }
+
+    /// Adds up the amounts of an event that is in no window.
+    #[cold]
+    pub(super) fn leave_out(&self, event: &Event<'_>, outcome: Outcome) {
+        let why = outcome as usize - Outcome::Duplicate as usize;
+        // Of copies nobody asks.
+        if outcome != Outcome::Duplicate {
+            self.last_left_out[why].store(event.at, Relaxed);
+        }
+        let mut left_out = self.left_out[why].lock();
+        for add in event.amounts {
+            left_out[add.metric as usize] += i128::from(add.amount);
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let count = |outcome: Outcome| self.events.get(outcome as usize);
+        Counts {
+            applied: count(Outcome::Applied),
+            duplicate: count(Outcome::Duplicate),
+            late: count(Outcome::Late),
+            future: count(Outcome::Future),
+            no_window: count(Outcome::NoWindow),
+            overflow: count(Outcome::Overflow),
+            refused: self.events.get(REFUSED),
+        }
+    }
+
+    pub(super) fn left_out(&self) -> [Vec<i128>; LEFT_OUT] {
+        std::array::from_fn(|outcome| self.left_out[outcome].lock().clone())
+    }
+
+    /// The time of the last event that was late, and of the last one that was too far ahead; 0 if none was.
+    pub(super) fn last_late_and_future(&self) -> (u64, u64) {
+        let [_duplicate, late, future, _no_window] = &self.last_left_out;
+        (late.load(Relaxed), future.load(Relaxed))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.events.bytes()
+    }
+}

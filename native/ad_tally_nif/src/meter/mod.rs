@@ -1,0 +1,89 @@
+//! The functions of `AdTally.Meter`.
+//!
+//! * `event`: an event's parts, decoded
+//! * `record`, `record_many`: an event, and a list of them
+//! * `close`: windows that are closed or read
+//! * `info`: the meter's numbers
+
+mod close;
+mod event;
+mod info;
+mod record;
+mod record_many;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ad_tally_core::meter::{Config, ReachConfig, WindowRef};
+use ad_tally_core::{Meter, Secret, dedupe};
+use parking_lot::Mutex;
+use rustler::{Atom, Binary, Env, NifResult, Term};
+
+use crate::decode::BadArgument;
+use crate::owner::Owner;
+use crate::resource::{self, resource};
+
+/// A meter, with the names of its metrics.
+pub struct Table {
+    meter: Meter,
+    metrics: Arc<[Atom]>,
+    /// How many dimensions an event has.
+    dimensions: usize,
+    /// The last event that was refused.
+    refused: Mutex<Option<Refused>>,
+    pub(crate) owner: Owner,
+}
+
+/// Why an event was refused.
+struct Refused {
+    /// Its time, where that is what was wrong and is an integer.
+    at: Option<i64>,
+    reason: String,
+}
+
+/// A window of a meter.
+pub struct Period {
+    window: WindowRef,
+    metrics: Arc<[Atom]>,
+}
+
+resource!(Table, c"meter", "an AdTally.Meter", owner: owner);
+resource!(Period, c"meter_window", "a window of an AdTally.Meter");
+
+/// What is asked for of a meter: windows, names, sketches, ids.
+type Times = (u64, u64, Option<u64>, usize);
+type Names = (Vec<Atom>, usize, usize);
+type Sketches<'a> = Option<(Vec<usize>, u8, usize, Option<Binary<'a>>)>;
+type Ids = Option<(u64, usize, bool)>;
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_new<'a>(
+    env: Env<'a>,
+    (window, lateness, max_ahead, max_open_windows): Times,
+    (metrics, dimensions, max_keys): Names,
+    sketches: Sketches<'a>,
+    ids: Ids,
+) -> NifResult<Term<'a>> {
+    let reach = sketches.map(|(by, precision, max_keys, secret)| {
+        let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
+        ReachConfig { by, precision, max_keys, secret }
+    });
+    let dedupe = ids.map(|(window, capacity, wide)| dedupe::Config { window, capacity, wide });
+    let metrics_count = metrics.len();
+    let config =
+        Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
+    let meter = Meter::new(&config).map_err(BadArgument::from)?;
+    let owner = Owner::nobody("AdTally.Meter");
+    Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, refused: Mutex::default(), owner }))
+}
+
+/// A number that no other meter of this VM has: the system's time in microseconds, or the next one that is free.
+#[rustler::nif]
+fn meter_epoch(now: u64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let next = |last: u64| now.max(last + 1);
+    match LAST.fetch_update(Relaxed, Relaxed, |last| Some(next(last))) {
+        Ok(last) | Err(last) => next(last),
+    }
+}
