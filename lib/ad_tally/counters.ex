@@ -109,13 +109,17 @@ defmodule AdTally.Counters do
       come, about 100 bytes for a key of an integer and a short binary with three
       metrics, see `info/1`.
 
+    * `:seed` - the number under which keys are hashed, from 0 to 2^64 - 1. Tables that exchange
+      exports need the same one. Whoever knows it can choose keys that collide.
+      Default: `nil`, for a random one.
+
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
 
       iex> counters = AdTally.Counters.new(metrics: [:impressions], max_keys: 10_000)
       iex> AdTally.Counters.info(counters).max_keys
       10_000
   """
-  @spec new(metrics: [metric(), ...], max_keys: pos_integer()) :: t()
+  @spec new(metrics: [metric(), ...], max_keys: pos_integer(), seed: Options.seed()) :: t()
   def new(options), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -133,17 +137,21 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.add(Clicks, 42, :clicks)
       :ok
   """
-  @spec start_link(name: name(), metrics: [metric(), ...], max_keys: pos_integer()) ::
-          GenServer.on_start()
+  @spec start_link(
+          name: name(),
+          metrics: [metric(), ...],
+          max_keys: pos_integer(),
+          seed: Options.seed()
+        ) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
-    options = Options.known!(options, [:metrics, :max_keys])
+    options = Options.known!(options, [:metrics, :max_keys, :seed])
     metrics = validate_metrics!(options[:metrics])
-    {metrics, Options.max_keys!(options, @default_max_keys)}
+    {metrics, Options.max_keys!(options, @default_max_keys), Options.seed!(options)}
   end
 
-  defp make({metrics, max_keys}), do: Native.counters_new(metrics, max_keys)
+  defp make({metrics, max_keys, seed}), do: Native.counters_new(metrics, max_keys, seed)
 
   defp table(counters) when is_atom(counters), do: Named.table!(__MODULE__, counters)
   defp table(counters), do: counters

@@ -39,7 +39,7 @@ defmodule AdTally.Dedupe do
     * **No copy passes** within the window after the id last came, as long as there is room.
       Of several copies that come at once exactly one is first.
     * **Hardly any new id is taken for a copy.** Ids are told apart by their bucket and a
-      fingerprint of 28 bits, under a random key. In a full table one new id in eleven million
+      fingerprint of 28 bits, under a random seed. In a full table one new id in eleven million
       looks like another one (4 to 9 of 100 million in the test that measures it). With
       `fingerprint_bits: 61` practically none does.
     * **Never full.** When more ids come in a window than there is room for, some of the oldest
@@ -97,6 +97,10 @@ defmodule AdTally.Dedupe do
     * `:fingerprint_bits` - how many bits of its hash are kept of an id, 28 or 61. 61 takes 18 to
       21 bytes an id: for what is billed. Default: 28.
 
+    * `:seed` - the number under which ids are hashed, from 0 to 2^64 - 1. Tables that exchange
+      exports need the same one. Whoever knows it can choose ids that collide.
+      Default: `nil`, for a random one.
+
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system has
   no room.
 
@@ -104,7 +108,12 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.info(dedupe).ids
       0
   """
-  @spec new(window: pos_integer(), capacity: pos_integer(), fingerprint_bits: 28 | 61) :: t()
+  @spec new(
+          window: pos_integer(),
+          capacity: pos_integer(),
+          fingerprint_bits: 28 | 61,
+          seed: Options.seed()
+        ) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -126,18 +135,21 @@ defmodule AdTally.Dedupe do
           name: name(),
           window: pos_integer(),
           capacity: pos_integer(),
-          fingerprint_bits: 28 | 61
+          fingerprint_bits: 28 | 61,
+          seed: Options.seed()
         ) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
-    options = Options.known!(options, [:window, :capacity, :fingerprint_bits])
+    options = Options.known!(options, [:window, :capacity, :fingerprint_bits, :seed])
     capacity = Options.count!(options, :capacity, @default_capacity)
     window = Options.milliseconds!(options, :window, @default_window)
-    {window, capacity, Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61}
+    wide = Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61
+    {window, capacity, wide, Options.seed!(options)}
   end
 
-  defp make({window, capacity, wide}), do: Native.dedupe_new(window, capacity, wide)
+  defp make({window, capacity, wide, seed}),
+    do: Native.dedupe_new(window, capacity, wide, seed)
 
   @doc """
   Whether an id is seen for the first time. It is remembered from now on.

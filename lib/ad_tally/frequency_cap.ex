@@ -155,6 +155,10 @@ defmodule AdTally.FrequencyCap do
       smaller of a day and a quarter of the shortest horizon. With more than the shortest
       horizon, one wrong time can make every other event `:too_old`.
 
+    * `:seed` - the number under which scopes and users are hashed, from 0 to 2^64 - 1. Tables that exchange
+      exports need the same one. Whoever knows it can choose users that collide.
+      Default: `nil`, for a random one.
+
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system
   has no room.
 
@@ -170,7 +174,8 @@ defmodule AdTally.FrequencyCap do
           tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
           lifetime: boolean(),
           fingerprint_bits: 16 | 64,
-          max_ahead: pos_integer()
+          max_ahead: pos_integer(),
+          seed: Options.seed()
         ) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
@@ -196,7 +201,8 @@ defmodule AdTally.FrequencyCap do
           tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
           lifetime: boolean(),
           fingerprint_bits: 16 | 64,
-          max_ahead: pos_integer()
+          max_ahead: pos_integer(),
+          seed: Options.seed()
         ) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
@@ -204,7 +210,7 @@ defmodule AdTally.FrequencyCap do
     options =
       Options.known!(
         options,
-        [:capacity, :max_capacity, :tiers, :lifetime, :fingerprint_bits, :max_ahead]
+        [:capacity, :max_capacity, :tiers, :lifetime, :fingerprint_bits, :max_ahead, :seed]
       )
 
     capacity = Options.count!(options, :capacity, @default_capacity)
@@ -212,7 +218,9 @@ defmodule AdTally.FrequencyCap do
     tiers = options |> Keyword.get(:tiers, @default_tiers) |> tiers!()
     lifetime = Options.boolean!(options, :lifetime, false)
     strict = Options.one_of!(options, :fingerprint_bits, [16, 64]) == 64
-    {{capacity, max_capacity}, tiers, lifetime, strict, max_ahead!(options)}
+
+    {{capacity, max_capacity}, tiers, lifetime, strict, max_ahead!(options),
+     Options.seed!(options)}
   end
 
   # The default depends on the tiers and has one owner, the table.
@@ -221,8 +229,8 @@ defmodule AdTally.FrequencyCap do
       do: Options.milliseconds!(options, :max_ahead, nil)
   end
 
-  defp make({capacities, tiers, lifetime, strict, max_ahead}),
-    do: Native.caps_new(capacities, tiers, lifetime, strict, max_ahead)
+  defp make({capacities, tiers, lifetime, strict, max_ahead, seed}),
+    do: Native.caps_new(capacities, tiers, lifetime, strict, max_ahead, seed)
 
   defp table(caps) when is_atom(caps), do: Named.table!(__MODULE__, caps)
   defp table(caps), do: caps

@@ -121,9 +121,12 @@ defmodule AdTally.Meter do
     * `:reach` - `false`, or `by:` the dimensions that sketches are kept by (required),
       `precision:` 4 to 18 (default 12), `max_keys:` (default that of the meter) and `secret:` as
       in `AdTally.Reach.new/1`. Default: `false`.
-    * `:dedupe` - `false`, or the options of `AdTally.Dedupe.new/1`. Default: `false`.
+    * `:dedupe` - `false`, or `:window`, `:capacity` and `:fingerprint_bits` of
+      `AdTally.Dedupe.new/1`. Default: `false`.
     * `:max_keys` - the most rows of a window. Events of other keys are counted in the window's
       overflow. Default: 1,000,000.
+    * `:seed` - the number under which keys and ids are hashed, as in `AdTally.Counters.new/1`.
+      Default: `nil`, for a random one.
     * `:max_open_windows` - the most windows that are open at a time: an event that would begin one
       more is `:no_window`. An open window takes a few kilobytes, and what its rows take. At least as
       many as `:lateness`, and with `clock: :system` `:max_ahead`, need. With `clock: :events` those
@@ -669,12 +672,15 @@ defmodule AdTally.Meter do
   def init(config) do
     Process.flag(:trap_exit, true)
     Named.claim(config.name)
-    native = Native.meter_new(config.times, config.names, config.sketches, config.ids)
+
+    native =
+      Native.meter_new(config.times, config.names, config.sketches, config.ids, config.seed)
+
     # What is long past is late from the beginning, and opens no windows.
     {[], false} = Native.meter_close(native, System.system_time(:millisecond))
 
     # Secrets and what sinks were configured with are not kept, or they would be in the log of a crash.
-    {configured, config} = Map.split(config, [:times, :names, :sketches, :ids, :sinks])
+    {configured, config} = Map.split(config, [:times, :names, :sketches, :ids, :seed, :sinks])
     config = Map.put(config, :sinks, for({sink, _options} <- configured.sinks, do: sink))
 
     {:ok, emitter} = Emitter.start(config, native)

@@ -5,6 +5,8 @@ defmodule AdTally.Options do
 
   alias AdTally.Native
 
+  @type seed :: 0..0xFFFF_FFFF_FFFF_FFFF | nil
+
   @most_keys 1_000_000_000
   # Some 4,400 years.
   @most_milliseconds 0x7FFF_FFFF_FFFF
@@ -148,6 +150,21 @@ defmodule AdTally.Options do
       # Not shown either: it may be half of a secret.
       _other ->
         raise ArgumentError, "expected :secret to be a binary of 16 bytes, or nil for none"
+    end
+  end
+
+  # What keys are hashed under, nil for a random one.
+  def seed!(options) do
+    case Keyword.get(options, :seed) do
+      nil ->
+        nil
+
+      seed when is_integer(seed) and seed in 0..0xFFFF_FFFF_FFFF_FFFF ->
+        seed
+
+      other ->
+        raise ArgumentError,
+              "expected :seed to be an integer from 0 to 2^64 - 1, or nil for a random one, got: #{shown(other)}"
     end
   end
 

@@ -136,13 +136,22 @@ defmodule AdTally.Reach do
       documentation. Default: `nil`, for none. Not shown anywhere, and not to be read out
       of the table or its sketches.
 
+    * `:seed` - the number under which keys are hashed, from 0 to 2^64 - 1. Tables that exchange
+      exports need the same one. Whoever knows it can choose keys that collide.
+      Default: `nil`, for a random one.
+
   Raises `ArgumentError` for an option that is unknown or out of range.
 
       iex> reach = AdTally.Reach.new(precision: 14, max_keys: 10_000, secret: :crypto.strong_rand_bytes(16))
       iex> AdTally.Reach.info(reach).precision
       14
   """
-  @spec new(precision: 4..18, max_keys: pos_integer(), secret: <<_::128>> | nil) :: t()
+  @spec new(
+          precision: 4..18,
+          max_keys: pos_integer(),
+          secret: <<_::128>> | nil,
+          seed: Options.seed()
+        ) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -164,18 +173,21 @@ defmodule AdTally.Reach do
           name: name(),
           precision: 4..18,
           max_keys: pos_integer(),
-          secret: <<_::128>> | nil
+          secret: <<_::128>> | nil,
+          seed: Options.seed()
         ) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
-    options = Options.known!(options, [:precision, :max_keys, :secret])
+    options = Options.known!(options, [:precision, :max_keys, :secret, :seed])
 
     {Options.precision!(options, @default_precision),
-     Options.max_keys!(options, @default_max_keys), Options.secret!(options)}
+     Options.max_keys!(options, @default_max_keys), Options.secret!(options),
+     Options.seed!(options)}
   end
 
-  defp make({precision, max_keys, secret}), do: Native.reach_new(precision, max_keys, secret)
+  defp make({precision, max_keys, secret, seed}),
+    do: Native.reach_new(precision, max_keys, secret, seed)
 
   defp table(reach) when is_atom(reach), do: Named.table!(__MODULE__, reach)
   defp table(reach), do: reach

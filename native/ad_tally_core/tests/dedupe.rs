@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ad_tally_core::dedupe::{self, Config, Dedupe};
+use ad_tally_core::dedupe::{Config, Dedupe};
 use ad_tally_core::{Error, key};
 use proptest::prelude::*;
 
@@ -106,7 +106,7 @@ fn stream(config: &Config, windows: u64) -> (usize, usize) {
     let quarter = a_window / 4;
     let (mut dropped, mut passed) = (0, 0);
     // Under the hash that ids have, which is another one in every run.
-    let hash = |id: u64| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64));
+    let hash = |id: u64| dedupe.seed().hash(key::Domain::Id, &key::integer_words(id as i64));
     let first = |dedupe: &Dedupe, id, at| dedupe.first(hash(id), at, || u64::MAX).expect("a time");
     for id in 0..windows * a_window {
         let at = BEGIN + id * config.window / a_window;

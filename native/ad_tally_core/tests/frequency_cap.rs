@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ad_tally_core::frequency_cap::{Config, Decision, Reason};
-use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Window};
+use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Seed, Window};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000;
@@ -37,7 +37,7 @@ fn rules(rules: &[(u32, Window)]) -> Rules {
 }
 
 fn pair(scope: u64, user: u64) -> u64 {
-    FrequencyCap::pair(mix(scope), mix(user ^ 0x5bd1))
+    Seed::new(0).pair(scope, user)
 }
 
 /// A hash, for the test's own pairs.

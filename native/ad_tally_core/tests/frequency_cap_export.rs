@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use ad_tally_core::frequency_cap::{Config, NotTaken, Part, Parts};
-use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
+use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -20,7 +20,7 @@ fn mix(mut value: u64) -> u64 {
 }
 
 fn pair(user: u64) -> u64 {
-    FrequencyCap::pair(mix(user % 7), mix(user ^ 0x5bd1))
+    Seed::new(0).pair(user % 7, user)
 }
 
 fn config(capacity: usize) -> Config {

@@ -214,3 +214,42 @@ fn hashes_are_spread() {
     hashes.dedup();
     assert_eq!(hashes.len() as f64, count, "seed {}", seed.value());
 }
+
+/// The vectors, which are checked through the NIF as well: what a key's bytes are, and its hash in each domain under a seed.
+#[test]
+fn keys_have_the_hashes_of_the_vectors() {
+    let mut atoms = Atoms::default();
+    let vectors = include_str!("golden/keys.txt").lines().filter(|line| !line.starts_with('#'));
+    let count = vectors
+        .map(|line| {
+            let mut fields = line.splitn(5, ' ');
+            let mut field = || fields.next().expect("five fields");
+            let (role, seed, hash, bytes) = (field(), field().parse().expect("a seed"), field(), field());
+            let bytes: Vec<u8> = (0..bytes.len() / 2)
+                .map(|at| u8::from_str_radix(&bytes[2 * at..][..2], 16).expect("hexadecimal digits"))
+                .collect();
+            let (key, length) = decoded(&bytes, &mut atoms).expect(line);
+            assert_eq!((length, encoded(&key, &atoms)), (bytes.len(), bytes), "{line}");
+            let domain = match role {
+                "key" => Domain::Key,
+                "id" => Domain::Id,
+                _ => Domain::User,
+            };
+            let hash = u64::from_str_radix(hash, 16).expect("a hash");
+            assert_eq!(Seed::new(seed).hash(domain, &words(&key)), hash, "{line}");
+        })
+        .count();
+    assert!(count > 60, "{count}");
+}
+
+#[test]
+fn atoms_and_pairs_have_these_hashes() {
+    let atoms = ["", "nil", "ab", "ü 🎯", "Elixir.Enum"].map(atom_hash);
+    assert_eq!(
+        atoms,
+        [232177599295442350, 5990109607284441205, 8872296267850602869, 5921378676901117580, 7093932830732928588]
+    );
+    let pairs = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (u64::MAX, 1, u64::MAX)];
+    let pairs = pairs.map(|(seed, scope, user)| Seed::new(seed).pair(scope, user));
+    assert_eq!(pairs, [12370385415284549042, 1419340177197240041, 8302934654293617119, 12368435830099307954]);
+}

@@ -91,7 +91,7 @@ fn with_event<R>(meter: &Meter, sent: &Sent, act: impl FnOnce(&Event<'_>) -> R) 
         id: sent
             .id
             .filter(|_| meter.has_dedupe())
-            .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64))),
+            .map(|id| meter.seed().hash(key::Domain::Id, &key::integer_words(id as i64))),
         key: meter.seed().key(key.finish()),
         amounts: &amounts,
         user: user(meter, sent),
@@ -155,7 +155,7 @@ fn push(batch: &mut Batch, meter: &Meter, sent: &Sent, with_last_amounts: bool) 
     let id = sent
         .id
         .filter(|_| meter.has_dedupe())
-        .map(|id| dedupe::seed().hash(key::Domain::Id, &key::integer_words(id as i64)));
+        .map(|id| meter.seed().hash(key::Domain::Id, &key::integer_words(id as i64)));
     // SAFETY: the key was written into the room just now.
     unsafe { batch.push(sent.at, id, key, user(meter, sent)) }.expect("a time");
 }

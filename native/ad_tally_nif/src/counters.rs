@@ -138,8 +138,8 @@ impl Load for Adds<'_> {
 }
 
 #[rustler::nif]
-fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize) -> NifResult<Term<'a>> {
-    let counters = Counters::new(metrics.len(), max_keys).map_err(BadArgument::from)?;
+fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize, seed: Option<u64>) -> NifResult<Term<'a>> {
+    let counters = Counters::with_seed(metrics.len(), max_keys, keys::seed(seed)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters") }))
 }
 

@@ -1,7 +1,7 @@
 //! The functions of `AdTally.Dedupe`.
 
 use ad_tally_core::Dedupe;
-use ad_tally_core::dedupe::{self, Config, Info};
+use ad_tally_core::dedupe::{Config, Info};
 use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::atoms;
@@ -21,7 +21,7 @@ resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, BadArgument> {
-    let id = keys::hash::<Id>(env, dedupe::seed(), id)?;
+    let id = keys::hash::<Id>(env, table.0.seed(), id)?;
     let is_first = table.0.first(id, at, now)?;
     Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
 }
@@ -39,9 +39,9 @@ hot! {
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
-fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool) -> NifResult<Term<'a>> {
+fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool, seed: Option<u64>) -> NifResult<Term<'a>> {
     let config = Config { window, capacity, wide };
-    let dedupe = Dedupe::new(&config).map_err(BadArgument::from)?;
+    let dedupe = Dedupe::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(dedupe, Owner::nobody("AdTally.Dedupe"))))
 }
 

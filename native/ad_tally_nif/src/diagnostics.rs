@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use ad_tally_core::key::{atom_hash, decode_key, encode_key};
+use ad_tally_core::{KeyRef, Seed};
 use cpu_time::ThreadTime;
-use rustler::{Encoder, Env, Term};
+use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
 
 use crate::atoms;
 use crate::clock;
 use crate::counters::Table;
-use crate::decode;
+use crate::decode::interner::{self, ImportedAtoms};
+use crate::decode::{self, Raw, keys};
+use crate::encode;
 use crate::hot::hot;
 
 hot! {
@@ -41,6 +45,40 @@ fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
 fn library_info() -> (&'static str, bool, bool) {
     let (terms, events) = decode::in_place();
     (env!("CARGO_PKG_VERSION"), terms, events)
+}
+
+/// The hash of a key, of an id or of a user of caps under a seed, and its bytes.
+#[rustler::nif]
+fn key_vector<'a>(env: Env<'a>, role: &str, seed: u64, key: Term<'a>) -> NifResult<(u64, Term<'a>)> {
+    let (seed, key) = (Seed::new(seed), Raw::from(key));
+    let hash = match role {
+        "id" => keys::hash::<keys::Id>(env, &seed, key)?,
+        "user" => keys::hash::<keys::User>(env, &seed, key)?,
+        _ => keys::hash::<keys::Place>(env, &seed, key)?,
+    };
+    let mut bytes = Vec::new();
+    let atoms = ImportedAtoms::new(env);
+    keys::with_key(env, &seed, key, |key| encode_key(key.words, &atoms, &mut bytes))?.map_err(|_| Error::BadArg)?;
+    Ok((hash, encode::binary(env, &bytes)))
+}
+
+/// The keys that bytes are, one behind the other, as one frame of an import has them.
+#[rustler::nif]
+fn keys_of_bytes<'a>(env: Env<'a>, bytes: Binary<'a>) -> Result<Vec<Term<'a>>, String> {
+    let (mut atoms, mut words, mut rest) = (ImportedAtoms::new(env), Vec::new(), bytes.as_slice());
+    let mut keys = Vec::new();
+    while !rest.is_empty() {
+        let length = decode_key(rest, &mut atoms, &mut words).map_err(|error| error.to_string())?;
+        keys.push(encode::key(env, KeyRef::new(&words)));
+        rest = &rest[length..];
+    }
+    Ok(keys)
+}
+
+/// Has the hash of a text be that of an atom with another one, as if these collided.
+#[rustler::nif]
+fn collide_atoms(text: &str, atom: Term<'_>) -> bool {
+    interner::claim(atom_hash(text), Raw::from(atom).word(), text.to_owned()).is_ok()
 }
 
 /// A term as messages show it.

@@ -7,7 +7,7 @@ use rustler::types::tuple::make_tuple;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
 use crate::atoms;
-use crate::decode::{Raw, atom_of_word};
+use crate::decode::{Raw, atom_of_word, interner};
 
 /// The term that a key was made from.
 pub fn key<'a>(env: Env<'a>, key: KeyRef<'_>) -> Term<'a> {
@@ -19,7 +19,7 @@ fn element<'a>(env: Env<'a>, element: Element<'_>) -> Term<'a> {
     match element {
         Element::Integer(value) => value.encode(env),
         Element::Bytes(bytes) => binary(env, bytes),
-        Element::Atom(word) => atom_of_word(env, word),
+        Element::Atom(hash) => atom_of_word(env, interner::word(hash)),
     }
 }
 

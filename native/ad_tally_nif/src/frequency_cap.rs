@@ -44,7 +44,7 @@ impl Table {
 
     #[inline(always)]
     fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, BadArgument> {
-        Ok(FrequencyCap::pair(self.hash::<Place>(env, scope)?, self.hash::<User>(env, user)?))
+        Ok(self.0.seed().pair(self.hash::<Place>(env, scope)?, self.hash::<User>(env, user)?))
     }
 }
 
@@ -195,7 +195,8 @@ fn candidate<'a, L: Layout, P>(
             set
         }
     };
-    let pair = find(FrequencyCap::pair(keys::hash_laid_out::<L, Place>(env, table.0.seed(), *scope)?, user));
+    let seed = table.0.seed();
+    let pair = find(seed.pair(keys::hash_laid_out::<L, Place>(env, seed, *scope)?, user));
     Ok(Candidate { scope: *scope, pair, rules })
 }
 
@@ -324,9 +325,10 @@ fn caps_new<'a>(
     lifetime: bool,
     strict: bool,
     max_ahead: Option<u64>,
+    seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
     let config = Config { capacity, max_capacity, tiers, lifetime, strict, max_ahead };
-    let caps = FrequencyCap::new(&config).map_err(BadArgument::from)?;
+    let caps = FrequencyCap::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"))))
 }
 

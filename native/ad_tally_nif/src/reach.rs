@@ -186,8 +186,15 @@ fn with_users<'a, R>(
 }
 
 #[rustler::nif]
-fn reach_new<'a>(env: Env<'a>, precision: u8, max_keys: usize, secret: Option<Binary<'a>>) -> NifResult<Term<'a>> {
-    let reach = Reach::new(precision, max_keys, sketch::secret(secret)).map_err(BadArgument::from)?;
+fn reach_new<'a>(
+    env: Env<'a>,
+    precision: u8,
+    max_keys: usize,
+    secret: Option<Binary<'a>>,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    let reach =
+        Reach::with_seed(precision, max_keys, sketch::secret(secret), keys::seed(seed)).map_err(BadArgument::from)?;
     Ok(resource::make(env, Table(reach, Owner::nobody("AdTally.Reach"))))
 }
 

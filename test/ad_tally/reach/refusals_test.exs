@@ -85,7 +85,7 @@ defmodule AdTally.Reach.RefusalsTest do
         ] do
       assert message(fn -> Reach.new(options) end) ==
                "unknown or repeated options #{shown}, " <>
-                 "known are :precision, :max_keys and :secret, once each"
+                 "known are :precision, :max_keys, :secret and :seed, once each"
     end
   end
 

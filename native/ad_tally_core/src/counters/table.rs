@@ -15,10 +15,18 @@ impl Counters {
     /// # Errors
     /// [`Error::Metrics`] unless there are 1 to 16, [`Error::MaxKeys`] unless it is 1 to [`crate::table::MAX_KEYS`].
     pub fn new(metrics: usize, max_keys: usize) -> Result<Self, Error> {
+        Self::with_seed(metrics, max_keys, Seed::random())
+    }
+
+    /// The same with a seed of the caller's.
+    ///
+    /// # Errors
+    /// As [`Counters::new`].
+    pub fn with_seed(metrics: usize, max_keys: usize, seed: Seed) -> Result<Self, Error> {
         if metrics == 0 || metrics > MAX_METRICS {
             return Err(Error::Metrics(metrics));
         }
-        Self::with_config(Config { metrics, linked: false }, max_keys, Seed::random())
+        Self::with_config(Config { metrics, linked: false }, max_keys, seed)
     }
 
     /// How many metrics a key has.

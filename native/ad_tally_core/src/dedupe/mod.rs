@@ -26,7 +26,6 @@ mod narrow;
 mod wide;
 
 use std::ops::Add;
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 
 use self::later::Later;
@@ -89,6 +88,7 @@ pub struct Info {
 
 /// Ids that were seen.
 pub struct Dedupe {
+    seed: Seed,
     window: u64,
     /// Milliseconds of a generation.
     granule: u64,
@@ -152,14 +152,6 @@ enum Kind {
 
 const KINDS: usize = 3;
 
-/// The seed that the ids of all tables are hashed under, another one each time the program runs. One for all, so that an id can
-/// be hashed before it is known which table that is for.
-#[inline(always)]
-pub fn seed() -> &'static Seed {
-    static SEED: LazyLock<Seed> = LazyLock::new(Seed::random);
-    &SEED
-}
-
 /// What is remembered at a generation.
 #[inline(always)]
 fn live_at(generation: u64) -> Live {
@@ -172,6 +164,14 @@ impl Dedupe {
     /// # Errors
     /// [`Error::DedupeCapacity`], [`Error::DedupeWindow`], or [`Error::Memory`].
     pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_seed(config, Seed::random())
+    }
+
+    /// The same with a seed of the caller's.
+    ///
+    /// # Errors
+    /// As [`Dedupe::new`].
+    pub fn with_seed(config: &Config, seed: Seed) -> Result<Self, Error> {
         let Config { window, capacity, wide } = *config;
         if capacity == 0 || capacity > MOST_CAPACITY {
             return Err(Error::DedupeCapacity(capacity));
@@ -190,6 +190,7 @@ impl Dedupe {
         // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
         lines.touch(overflow_begin);
         Ok(Self {
+            seed,
             window,
             granule: window.div_ceil(OF_A_WINDOW),
             generation: AtomicU64::new(0),
@@ -204,7 +205,14 @@ impl Dedupe {
         })
     }
 
-    /// Whether an id of that hash, under [`seed`], is seen for the first time, at a time. The system's time is asked for where
+    /// The seed that ids are hashed under.
+    #[inline]
+    #[must_use]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// Whether an id of that hash, under [`Dedupe::seed`], is seen for the first time, at a time. The system's time is asked for where
     /// it matters.
     ///
     /// # Errors

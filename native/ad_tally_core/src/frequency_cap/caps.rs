@@ -24,9 +24,17 @@ impl FrequencyCap {
     /// # Errors
     /// What is wrong with the configuration, or [`Error::Memory`].
     pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_seed(config, Seed::random())
+    }
+
+    /// The same with a seed of the caller's.
+    ///
+    /// # Errors
+    /// As [`FrequencyCap::new`].
+    pub fn with_seed(config: &Config, seed: Seed) -> Result<Self, Error> {
         config.check()?;
         Ok(Self {
-            seed: Seed::random(),
+            seed,
             tiers: Tiers::new(config.tiers.clone(), config.lifetime),
             is_simple: config.is_simple(),
             tables: config.tables()?,
@@ -39,15 +47,5 @@ impl FrequencyCap {
     #[inline]
     pub fn seed(&self) -> &Seed {
         &self.seed
-    }
-
-    /// The hash of a pair, of its parts' hashes.
-    #[inline(always)]
-    #[must_use]
-    pub fn pair(scope: u64, user: u64) -> u64 {
-        // Both are hashes under the table's seed already. The product mixes them, so that neither order nor equality of
-        // parts shows.
-        let product = u128::from(scope ^ 0x9e37_79b9_7f4a_7c15) * u128::from(user.rotate_left(32) | 1);
-        product as u64 ^ (product >> 64) as u64
     }
 }

@@ -3,9 +3,56 @@
 //! It is rapidhash V3 nano (Nicoshev, <https://github.com/Nicoshev/rapidhash>) of words as little-endian bytes. The
 //! secrets are those that the crate `rapidhash` derives from the seed, because under the published ones there are keys that
 //! collide whatever the seed is. The seeds of the domains are the hashes of their names under the seed of keys.
+//!
+//! It is no cryptographic hash, and the seed has 64 bits. That is enough for what depends on it: no answer of a table tells a hash or
+//! the seed, so who does not know the seed can only try, and finds keys that share a bucket as rarely as by chance. Counters and
+//! reach compare whole keys, where a collision costs time and no count. SipHash-1-3 took twice to three times as long:
+//!
+//! ```text
+//! ns to write and hash a key of        2 words    4    6    8   12   20   40   (each waits for the one before)
+//! rapidhash V3 nano                      3.8    7.0 10.3  9.7 13.0 14.0 21.3
+//! rapidhash V3                           4.1    7.0 10.3 11.9 15.4 16.2 25.1
+//! rapidhash V3 micro                     3.9    7.0 10.3 11.9 13.1 19.8 25.9
+//! XXH3 with a seed                       6.0    6.8  9.4  9.0 10.7 28.7 32.4
+//! wyhash                                 5.8    8.2 11.4 11.3 13.9 19.3 28.0
+//! komihash                               8.0    9.5 13.1 11.7 14.9 17.9 24.3
+//! SipHash-1-3                           11.5   14.7 18.6 23.0 28.9 42.1 75.5
+//! ```
+//!
+//! Which bits serve what, in [`bits`]:
+//!
+//! ```text
+//! keys of a table   line of the index 0..25   tag 25..32   check 32..40   shard 48..64
+//! ids of a dedupe   fingerprint from 3 up, 28 bits or 61               bucket from 63 down
+//! pairs of caps     fingerprint from 0 up, 16 bits, 48 or 64           bucket from 63 down
+//!                   a bucket that is split takes the lowest bits of the fingerprint: both halves keep it whole
+//! ```
+//!
+//! A sketch counts with the hash of a user alone, which is another one (see `sketch`). A partition over nodes or a sample takes a domain
+//! of its own: were it made by bits of these hashes, the keys of one node would have those bits in common.
+
+use std::hash::BuildHasher;
 
 use rapidhash::v3::{DEFAULT_RAPID_SECRETS, RapidSecrets, rapidhash_v3_nano_inline};
-use std::hash::BuildHasher;
+
+/// Which bits of a hash serve what.
+pub(crate) mod bits {
+    /// The lowest bit of a tag. The line of an index is told by the bits below it.
+    pub(crate) const TAG: u32 = 25;
+    const TAG_BITS: u32 = 7;
+    /// The lowest bit of those beside a row's address.
+    pub(crate) const CHECK: u32 = 32;
+    const CHECK_BITS: u32 = 8;
+    /// The lowest bit of those that tell a shard.
+    pub(crate) const SHARD: u32 = 48;
+    /// How many those are at most.
+    pub(crate) const SHARD_BITS: u32 = 16;
+
+    // What tells rows of a line of one shard apart is not what they have in common.
+    const _: () = assert!(TAG + TAG_BITS <= CHECK);
+    const _: () = assert!(CHECK + CHECK_BITS <= SHARD);
+    const _: () = assert!(SHARD + SHARD_BITS <= u64::BITS);
+}
 
 /// What a hash is of. Equal words have another hash in every domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +114,13 @@ impl Seed {
     #[must_use]
     pub fn key<'a>(&self, words: &'a [u64]) -> HashedKey<'a> {
         HashedKey { hash: self.hash(Domain::Key, words), words }
+    }
+
+    /// The hash of a pair of caps, of the hashes of its scope and its user.
+    #[inline(always)]
+    #[must_use]
+    pub fn pair(&self, scope: u64, user: u64) -> u64 {
+        self.hash(Domain::Pair, &[scope, user])
     }
 
     /// The hash of words in a domain.

@@ -32,6 +32,7 @@ pub use self::bytes::{AtomFault, AtomNames, KeyBytesError, KeyBytesFault, decode
 pub(crate) use self::decode::length_in_words;
 pub use self::decode::{Element, KeyRef};
 pub use self::encode::{KeyWriter, integer_words};
+pub(crate) use self::hash::bits;
 pub use self::hash::{Domain, HashedKey, Seed, atom_hash};
 pub(crate) use self::project::with_projection;
 

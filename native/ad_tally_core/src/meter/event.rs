@@ -10,7 +10,7 @@ use crate::table::Added;
 pub struct Event<'a> {
     /// When.
     pub at: u64,
-    /// The hash of its id, under [`crate::dedupe::seed`].
+    /// The hash of its id, under [`crate::Meter::seed`].
     pub id: Option<u64>,
     /// What is counted, under [`super::Meter::seed`].
     pub key: HashedKey<'a>,

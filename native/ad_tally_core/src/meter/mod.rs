@@ -107,6 +107,14 @@ impl Meter {
     /// # Errors
     /// What is wrong with the configuration, or [`Error::Memory`].
     pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_seed(config, Seed::random())
+    }
+
+    /// The same with a seed of the caller's.
+    ///
+    /// # Errors
+    /// As [`Meter::new`].
+    pub fn with_seed(config: &Config, seed: Seed) -> Result<Self, Error> {
         let Config { window, lateness, max_ahead, metrics, max_keys, max_open_windows, .. } = *config;
         if window == 0 || window >= TIMES {
             return Err(Error::MeterWindow(window));
@@ -134,8 +142,8 @@ impl Meter {
             metrics,
             max_keys,
             reach: config.reach.clone(),
-            seed: Seed::random(),
-            dedupe: config.dedupe.as_ref().map(Dedupe::new).transpose()?,
+            dedupe: config.dedupe.as_ref().map(|ids| Dedupe::with_seed(ids, seed.clone())).transpose()?,
+            seed,
             newest: AtomicU64::new(0),
             windows: Mutex::default(),
             max_open_windows,
@@ -144,7 +152,7 @@ impl Meter {
         })
     }
 
-    /// The seed that keys are hashed under.
+    /// The seed that keys and ids are hashed under.
     #[inline(always)]
     pub fn seed(&self) -> &Seed {
         &self.seed

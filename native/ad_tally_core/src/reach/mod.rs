@@ -34,9 +34,17 @@ impl Reach {
     /// # Errors
     /// [`Error::Precision`] unless it is 4 to 18, [`Error::MaxKeys`] unless it is 1 to [`crate::table::MAX_KEYS`].
     pub fn new(precision: u8, max_keys: usize, secret: Option<Secret>) -> Result<Self, Error> {
+        Self::with_seed(precision, max_keys, secret, Seed::random())
+    }
+
+    /// The same with a seed of the caller's.
+    ///
+    /// # Errors
+    /// As [`Reach::new`].
+    pub fn with_seed(precision: u8, max_keys: usize, secret: Option<Secret>, seed: Seed) -> Result<Self, Error> {
         let config = Config { precision, secret };
         config.empty_sketch()?;
-        Self::with_config(config, max_keys, Seed::random())
+        Self::with_config(config, max_keys, seed)
     }
 
     /// The secret its users are to be hidden under.

@@ -23,13 +23,12 @@ use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::key::bits;
 use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Rows in a line.
 const SLOTS: usize = 7;
-/// The bits of the hash that make the tag. The line takes bits from 0 up, the shard bits from 63 down.
-const TAG_SHIFT: u32 = 25;
 const TAG_BITS: usize = 8;
 /// Set in every tag, so that it differs from an empty one.
 const TAKEN: u64 = 0x80;
@@ -38,8 +37,6 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 const ADDRESS_BITS: u32 = 48;
 const NOTE_SHIFT: u32 = ADDRESS_BITS;
 const CHECK_SHIFT: u32 = 56;
-/// The bits of the hash that are kept beside an address.
-const CHECKED_SHIFT: u32 = 32;
 
 #[repr(align(64))]
 pub(crate) struct Line {
@@ -374,10 +371,10 @@ impl<'a> Entries<'a> {
 
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
-    hash >> TAG_SHIFT & (TAKEN - 1) | TAKEN
+    hash >> bits::TAG & (TAKEN - 1) | TAKEN
 }
 
 #[inline(always)]
 fn check(hash: u64) -> u64 {
-    hash >> CHECKED_SHIFT & 0xff
+    hash >> bits::CHECK & 0xff
 }

@@ -6,13 +6,14 @@ use parking_lot::Mutex;
 
 use super::arena::Arena;
 use super::index::{Indices, Memory, indices};
+use crate::key::bits;
 use crate::sync::AtomicU64;
 
 /// Keys that a shard is meant to hold when the budget is used up. The last growth on the way there copies 2,048 to
 /// 4,096 entries: 0.25 ms at worst, when neither the rows nor the new array are in a cache.
 pub(super) const KEYS_A_SHARD: usize = 4_096;
 /// Shards at most: above that a shard simply holds more keys.
-pub(super) const MAX_SHARDS: usize = 1 << 16;
+pub(super) const MAX_SHARDS: usize = 1 << bits::SHARD_BITS;
 /// What the shards own. It can be freed without the rest.
 pub(super) struct Shards {
     /// The one shard of a table that is not divided.
@@ -81,5 +82,5 @@ impl Drop for Shards {
 /// Which of so many shards a hash belongs to.
 #[inline(always)]
 pub(super) fn shard(hash: u64, count: usize) -> usize {
-    (hash >> 48) as usize & (count - 1)
+    (hash >> bits::SHARD) as usize & (count - 1)
 }

@@ -9,7 +9,12 @@ use rustler::Env;
 
 use super::bad_argument::{self, BadArgument};
 use super::layout::{Layout, Raw, with_layout};
-use super::read;
+use super::{interner, read};
+
+/// The seed of a table's options, or a random one.
+pub fn seed(value: Option<u64>) -> Seed {
+    value.map_or_else(Seed::random, Seed::new)
+}
 
 /// What a key is for.
 pub trait Role {
@@ -82,7 +87,7 @@ impl<'p, 'a> Parts<'p, 'a> {
     }
 }
 
-/// Writes the words of a key. An atom is a symbol by the VM's word for it, which no other atom has while the VM runs.
+/// Writes the words of a key.
 #[inline(always)]
 pub fn write_key<'r, 'a, L: Layout, R: Role>(
     env: Env<'a>,
@@ -132,7 +137,7 @@ pub fn write_short_key<'a, L: Layout, R: Role>(
             if R::refuses(|| read::is_nil(*element)) {
                 return None;
             }
-            writer.atom(element.word());
+            writer.atom(interner::hash::<L>(*element)?);
         } else if let Some(value) = read::large::<L>(*element) {
             writer.integer(value);
         } else if let Some(bytes) = read::binary::<L>(env, *element) {
@@ -168,7 +173,7 @@ pub fn write_any_key<'r, 'a, L: Layout, R: Role>(
         } else if let Some(bytes) = read::binary::<L>(env, *element) {
             writer.bytes(bytes)?;
         } else if read::is_atom::<L>(env, *element) {
-            writer.atom(element.word());
+            writer.atom(interner::intern::<L>(env, *element)?);
         } else {
             return Err(KeyFault::Type);
         }

@@ -101,6 +101,7 @@ pub(super) const SMALL_MASK: u64 = 0xF;
 pub(super) const SMALL_SHIFT: u32 = 4;
 pub(super) const ATOM: u64 = 0xB;
 pub(super) const ATOM_MASK: u64 = 0x3F;
+pub(super) const ATOM_SHIFT: u32 = 6;
 /// All three bits: some systems mark terms of loaded code by the third, and those are left to the VM.
 pub(super) const POINTER_MASK: u64 = 0x7;
 pub(super) const LIST: u64 = 1;

@@ -7,6 +7,7 @@
 //! * `calibrate`: whether this VM has one of the layouts
 //! * `small_map`: maps of known keys
 //! * [`shown`]: terms as Elixir inspects them, in messages, within microseconds whatever they are
+//! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
 //! * [`keys`]: keys, scopes, ids and users of caps
 //! * [`events`]: the struct `AdTally.Event`
@@ -14,6 +15,7 @@
 pub mod bad_argument;
 mod calibrate;
 pub mod events;
+pub mod interner;
 pub mod keys;
 mod layout;
 mod read;

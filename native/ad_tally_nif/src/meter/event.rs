@@ -6,7 +6,7 @@ use ad_tally_core::counters::MAX_METRICS;
 use ad_tally_core::key::{KeyFault, SHORT_KEY_WORDS};
 use ad_tally_core::meter::TIMES;
 use ad_tally_core::sketch::Coupon;
-use ad_tally_core::{Add, Error, Seed, dedupe};
+use ad_tally_core::{Add, Error, Seed};
 use rustler::Env;
 
 use super::{Refused, Table};
@@ -51,11 +51,11 @@ pub(super) struct Long {
 impl Long {
     /// The hash of an id that is long, if it may be one.
     #[cold]
-    fn hash<'a>(&mut self, env: Env<'a>, id: Raw<'a>) -> Option<u64> {
+    fn hash<'a>(&mut self, env: Env<'a>, seed: &Seed, id: Raw<'a>) -> Option<u64> {
         match self.id {
             Some((word, hash)) if word == id.word() => Some(hash),
             _ => {
-                let (hash, words) = keys::hash_and_words::<Id>(env, dedupe::seed(), id).ok()?;
+                let (hash, words) = keys::hash_and_words::<Id>(env, seed, id).ok()?;
                 self.bytes += words * size_of::<u64>();
                 self.id = Some((id.word(), hash));
                 Some(hash)
@@ -83,7 +83,8 @@ impl Table {
         if !self.meter.has_dedupe() || decode::is_nil(event.id) {
             return Ok((at, None));
         }
-        let id = keys::hash_short::<L, Id>(dedupe::seed(), event.id).or_else(|| long.hash(env, event.id));
+        let seed = self.meter.seed();
+        let id = keys::hash_short::<L, Id>(seed, event.id).or_else(|| long.hash(env, seed, event.id));
         Ok((at, Some(id.ok_or(Fault::Id(event.id))?)))
     }
 
@@ -178,7 +179,7 @@ impl Table {
                 Ok(At(at)) => Error::Time(at).into(),
                 Err(error) => error,
             },
-            Fault::Id(term) => bad_key::<Id>(env, dedupe::seed(), term),
+            Fault::Id(term) => bad_key::<Id>(env, self.meter.seed(), term),
             Fault::Key(term) => bad_key::<Place>(env, self.meter.seed(), term),
             Fault::Dimensions(term) => bad_argument::dimensions(term.in_env(env), self.dimensions),
             Fault::User(term) => bad_argument::user(term.in_env(env)),

@@ -20,7 +20,7 @@ use ad_tally_core::{Meter, Secret, dedupe};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
-use crate::decode::BadArgument;
+use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 
@@ -64,6 +64,7 @@ fn meter_new<'a>(
     (metrics, dimensions, max_keys): Names,
     sketches: Sketches<'a>,
     ids: Ids,
+    seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
     let reach = sketches.map(|(by, precision, max_keys, secret)| {
         let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
@@ -73,7 +74,7 @@ fn meter_new<'a>(
     let metrics_count = metrics.len();
     let config =
         Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
-    let meter = Meter::new(&config).map_err(BadArgument::from)?;
+    let meter = Meter::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
     let owner = Owner::nobody("AdTally.Meter");
     Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, refused: Mutex::default(), owner }))
 }

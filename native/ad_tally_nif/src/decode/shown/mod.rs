@@ -17,9 +17,9 @@ use rustler::types::map::MapIterator;
 use rustler::{Encoder, Env, Term};
 
 use self::structs::known_struct;
-use self::text::{MOST_BYTES, atom, charlist, is_alias, is_printable, keyword, name, quoted, running};
+use self::text::{MOST_BYTES, atom, charlist, is_alias, is_printable, keyword, quoted, running};
 use super::layout::{Raw, Unknown};
-use super::read;
+use super::{interner, read};
 use crate::atoms::__struct__;
 
 /// Characters that a term takes at most in a message.
@@ -72,7 +72,7 @@ impl Line {
             return;
         }
         if term.is_atom() {
-            self.push(&atom(&name(term)));
+            self.push(&atom(&interner::text(term)));
         } else if term.is_number() {
             self.number(term);
         } else if term.is_binary() {
@@ -201,7 +201,7 @@ impl Line {
     }
 
     fn map<'a>(&mut self, term: Term<'a>, depth: usize) {
-        let of = term.map_get(__struct__()).ok().filter(|of| of.is_atom()).map(|of| (of, atom(&name(of))));
+        let of = term.map_get(__struct__()).ok().filter(|of| of.is_atom()).map(|of| (of, atom(&interner::text(of))));
         let name = match of {
             Some((of, name)) if is_alias(&name) => {
                 if let Some(text) = known_struct(of, term) {

@@ -3,23 +3,13 @@
 use rustler::Term;
 
 use super::super::layout::{Raw, Unknown};
-use super::super::read;
+use super::super::{interner, read};
 
 /// Bytes of a binary that are shown.
 pub(super) const MOST_BYTES: usize = 100;
 
 /// Characters of a charlist that is shown as one.
 const MOST_CHARACTERS: usize = 60;
-
-/// An atom's text. The functions that read atoms know Latin-1 only before NIF 2.17, the external format knows all.
-pub(super) fn name(atom: Term<'_>) -> String {
-    let external = atom.to_binary();
-    match external.as_slice() {
-        [_, 100, _, _, name @ ..] | [_, 115, _, name @ ..] => name.iter().copied().map(char::from).collect(),
-        [_, 118, _, _, name @ ..] | [_, 119, _, name @ ..] => String::from_utf8_lossy(name).into_owned(),
-        _ => String::from("?"),
-    }
-}
 
 pub(super) fn atom(name: &str) -> String {
     if matches!(name, "nil" | "true" | "false" | "Elixir") {
@@ -37,7 +27,7 @@ pub(super) fn keyword(key: Term<'_>) -> Option<String> {
     if !key.is_atom() {
         return None;
     }
-    let name = name(key);
+    let name = interner::text(key);
     match name.starts_with("Elixir.") {
         true => None,
         false if is_plain(&name) || OPERATORS.contains(&name.as_str()) => Some(format!("{name}: ")),
