@@ -29,12 +29,7 @@ const CORE: Crate = Crate {
         &["counters", "reach", "frequency_cap", "dedupe"],
         &["meter"],
     ],
-    owed: &[
-        ["bucket/chain.rs", "bucket/mod.rs"],
-        ["frequency_cap/locked.rs", "frequency_cap/table.rs"],
-        ["frequency_cap/seen.rs", "frequency_cap/mod.rs"],
-        ["sketch/union.rs", "sketch/mod.rs"],
-    ],
+    owed: &[["frequency_cap/locked.rs", "frequency_cap/table.rs"], ["sketch/union.rs", "sketch/mod.rs"]],
 };
 
 const NIF: Crate = Crate {

@@ -36,16 +36,6 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         among_first as usize + (self.first * split) as usize
     }
 
-    /// The bucket that one was split from, which is not among the first.
-    fn parent(&self, at: usize) -> usize {
-        let power = at as u64 / self.first;
-        at - (self.first << power.ilog2()) as usize
-    }
-
-    fn is_born(&self, at: usize, header: Header) -> bool {
-        header.level() > 0 || (at as u64) < self.first
-    }
-
     /// The number of a hash's bucket, at this moment.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> usize {
@@ -55,8 +45,10 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     }
 
     fn find_born(&self, mut at: usize) -> usize {
-        while !self.is_born(at, self.bucket(at).peek()) {
-            at = self.parent(at);
+        while at as u64 >= self.first && self.bucket(at).peek().level() == 0 {
+            // The one it will be split from.
+            let power = at as u64 / self.first;
+            at -= (self.first << power.ilog2()) as usize;
         }
         at
     }
@@ -127,14 +119,11 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     /// allowed: the number to go on with, if there are more. Buckets that are split meanwhile give entries only to buckets
     /// of higher numbers, so none is left out.
     pub(crate) fn sweep(&self, from: usize, most: usize, mut visit: impl FnMut(Chain<'_, C, WORDS>)) -> Option<usize> {
-        let buckets = self.in_use();
+        let (level, buckets) = (self.level(), self.in_use());
         let end = from.saturating_add(most).min(buckets);
         for at in from..end {
-            let mut chain = self.lock_bucket(at);
-            if self.is_born(at, chain.guard.header) {
-                chain.split_up_to(self.level());
-                visit(chain);
-            }
+            self.split_each(at, level);
+            visit(self.lock_bucket(at));
         }
         (end < buckets).then_some(end)
     }
@@ -147,15 +136,6 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
             if chain.guard.header.level() == level {
                 chain.split();
             }
-        }
-    }
-}
-
-impl<C: Content<WORDS>, const WORDS: usize> Chain<'_, C, WORDS> {
-    /// Splits the bucket as often as is allowed.
-    fn split_up_to(&mut self, allowed: u32) {
-        while self.guard.header.level() < allowed {
-            self.split();
         }
     }
 }

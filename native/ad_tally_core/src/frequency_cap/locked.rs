@@ -151,29 +151,31 @@ impl<'t> LockedBucket<'t> {
 
     /// Gives up the oldest tick of a pair for another one, unless that is no newer.
     fn replace_oldest(&mut self, hash: u64, tick: u64) -> Added {
-        let oldest = self.end() - self.oldest(hash).1;
-        if tick <= oldest {
-            return Added::NotKept;
+        match self.ticks(hash).into_iter().min() {
+            Some(oldest) if tick > oldest => {
+                self.replace(hash, oldest, tick);
+                Added::InPlaceOf(oldest)
+            }
+            _ => Added::NotKept,
         }
-        self.replace(hash, oldest, tick);
-        Added::InPlaceOf(oldest)
     }
 
-    /// How many ticks of a pair are kept, and the age of the oldest one, 0 if there is none.
-    fn oldest(&self, hash: u64) -> (usize, u64) {
-        let fingerprint = self.table.format().fingerprint(hash);
-        let end = self.end() % TICKS;
-        let (mut count, mut oldest) = (0, 0);
+    /// The ticks of a pair.
+    fn ticks(&self, hash: u64) -> Vec<u64> {
+        let (fingerprint, end) = (self.table.format().fingerprint(hash), self.end());
+        let mut ticks = Vec::new();
         self.chain.visit(|_, entry| {
             if entry.value != 0 && entry.fingerprint == fingerprint {
-                for age in entry::ages(entry.value, end) {
-                    count += 1;
-                    oldest = oldest.max(u64::from(age));
-                }
+                ticks.extend(entry::ages(entry.value, end % TICKS).map(|age| end - u64::from(age)));
             }
             true
         });
-        (count, oldest)
+        ticks
+    }
+
+    /// The oldest tick of a pair that is full: there may have been older ones.
+    fn oldest_of_full(&self, hash: u64) -> Option<u64> {
+        Some(self.ticks(hash)).filter(|ticks| ticks.len() >= MOST_KEPT)?.into_iter().min()
     }
 
     /// What is known of an event of a pair at a tick. Of a lifetime, which knows no ticks, whether there is an event at all.
@@ -182,8 +184,7 @@ impl<'t> LockedBucket<'t> {
             return if self.seen(hash).count > 0 { Known::Kept } else { Known::Absent };
         }
         let Some(age) = self.end().checked_sub(tick) else { return Known::Absent };
-        let (count, oldest) = self.oldest(hash);
-        if age >= TICKS || count >= MOST_KEPT && age >= oldest {
+        if age >= TICKS || self.oldest_of_full(hash).is_some_and(|oldest| tick <= oldest) {
             return Known::Lost;
         }
         if self.place_with(hash, tick).is_some() { Known::Kept } else { Known::Absent }
@@ -192,11 +193,10 @@ impl<'t> LockedBucket<'t> {
     /// Takes an event back that is known to be there: one at that tick, or any of a lifetime.
     pub(super) fn take_back(&mut self, hash: u64, tick: u64) {
         if self.table.format() != Format::Count
-            && let (count, oldest) = self.oldest(hash)
-            && count >= MOST_KEPT
+            && let Some(oldest) = self.oldest_of_full(hash)
         {
             // It stays full: of older events it may have lost some.
-            self.replace(hash, tick, self.end() - oldest);
+            self.replace(hash, tick, oldest);
         } else {
             self.remove(hash, tick);
         }
@@ -298,15 +298,7 @@ impl<'t> LockedBucket<'t> {
     /// Adds ticks up to the bucket's end that a pair does not have: of each as many as are missing.
     #[cfg(not(loom))]
     pub(super) fn merge_ticks(&mut self, hash: u64, ticks: &[u64]) -> Result<(), Full> {
-        let (format, end) = (self.table.format(), self.end());
-        let fingerprint = format.fingerprint(hash);
-        let mut there = Vec::new();
-        self.chain.visit(|_, entry| {
-            if entry.value != 0 && entry.fingerprint == fingerprint {
-                there.extend(entry::ages(entry.value, end % TICKS).map(|age| end - u64::from(age)));
-            }
-            true
-        });
+        let mut there = self.ticks(hash);
         for tick in ticks {
             match there.iter().position(|other| other == tick) {
                 Some(at) => _ = there.swap_remove(at),
