@@ -23,6 +23,7 @@ fn caps(tiers: Vec<(u64, u64)>, capacity: u64) -> Settings {
             (Name::Lifetime, Value::Flag(true)),
             (Name::FingerprintBits, Value::Number(16)),
             (Name::MaxAhead, Value::Number(60_000)),
+            (Name::Places, Value::Pairs(vec![(1, 0)])),
             (Name::Newest, Value::Number(0)),
         ],
     )

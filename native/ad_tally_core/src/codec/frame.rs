@@ -21,7 +21,7 @@
 //! The checksum finds what happened by accident, and nothing that somebody has forged.
 
 use super::settings::MAX_SETTINGS_BYTES;
-use super::{FrameError, Kind, Reader, Settings, Writer};
+use super::{FrameError, Kind, Name, Reader, Settings, Writer};
 
 /// The most bytes of a frame.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -201,6 +201,18 @@ impl<'a> Frame<'a> {
             return Err(FrameError::new("payload", reader.at(), "longer", expected));
         }
         Ok(())
+    }
+
+    /// An error in a setting.
+    #[cold]
+    #[must_use]
+    pub fn setting_error(
+        &self,
+        name: Name,
+        found: impl std::fmt::Display,
+        expected: impl std::fmt::Display,
+    ) -> FrameError {
+        FrameError::new(name.text(), HEADER_BYTES + self.settings.place(name), found, expected)
     }
 
     /// An error in the frame's number.

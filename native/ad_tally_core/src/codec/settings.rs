@@ -15,6 +15,9 @@ use super::{FrameError, Kind, Reader, Writer};
 /// The most bytes of all settings of a frame: sixteen names of 255 characters of four bytes, and the rest.
 pub const MAX_SETTINGS_BYTES: usize = 1 << 15;
 
+/// The most pairs of a setting: three tiers and the lifetime.
+const MOST_PAIRS: u8 = 4;
+
 /// The name of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -33,6 +36,8 @@ pub enum Name {
     Lifetime = 11,
     MaxAhead = 12,
     Newest = 13,
+    Buckets = 14,
+    Places = 15,
 }
 
 /// The value of a setting.
@@ -46,7 +51,7 @@ pub enum Value {
     Check(Option<u64>),
     /// Names.
     Texts(Vec<String>),
-    /// Granularities and horizons.
+    /// Pairs of numbers: granularities and horizons, places and levels.
     Pairs(Vec<(u64, u64)>),
 }
 
@@ -81,6 +86,8 @@ impl Name {
             Self::Lifetime => "lifetime",
             Self::MaxAhead => "max_ahead",
             Self::Newest => "newest",
+            Self::Buckets => "buckets",
+            Self::Places => "places",
         }
     }
 
@@ -88,7 +95,13 @@ impl Name {
     /// reach, whose frames have the keys themselves.
     fn must_be_equal(self, kind: Kind) -> bool {
         match self {
-            Self::MaxKeys | Self::Capacity | Self::MaxCapacity | Self::MaxAhead | Self::Newest => false,
+            Self::MaxKeys
+            | Self::Capacity
+            | Self::MaxCapacity
+            | Self::MaxAhead
+            | Self::Newest
+            | Self::Buckets
+            | Self::Places => false,
             Self::Seed => matches!(kind, Kind::Dedupe | Kind::FrequencyCap),
             _ => true,
         }
@@ -101,7 +114,9 @@ impl Kind {
         match self {
             Self::Counters => &[Name::Seed, Name::MaxKeys, Name::Metrics],
             Self::Reach => &[Name::Seed, Name::MaxKeys, Name::Precision, Name::SecretCheck],
-            Self::Dedupe => &[Name::Seed, Name::Capacity, Name::Window, Name::FingerprintBits, Name::Newest],
+            Self::Dedupe => {
+                &[Name::Seed, Name::Capacity, Name::Window, Name::FingerprintBits, Name::Buckets, Name::Newest]
+            }
             Self::FrequencyCap => &[
                 Name::Seed,
                 Name::Capacity,
@@ -110,6 +125,7 @@ impl Kind {
                 Name::Lifetime,
                 Name::FingerprintBits,
                 Name::MaxAhead,
+                Name::Places,
                 Name::Newest,
             ],
         }
@@ -133,13 +149,33 @@ impl Settings {
         self.0.iter()
     }
 
-    /// The value of a name, if it is a number.
+    /// The number of a name that every table of the kind has.
+    ///
+    /// # Panics
+    /// If there is none.
     #[must_use]
-    pub fn number(&self, name: Name) -> Option<u64> {
-        self.0.iter().find_map(|setting| match setting.value {
-            Value::Number(number) if setting.name == name => Some(number),
-            _ => None,
-        })
+    pub fn number(&self, name: Name) -> u64 {
+        match self.0.iter().find(|setting| setting.name == name).map(|setting| &setting.value) {
+            Some(Value::Number(number)) => *number,
+            _ => panic!("no setting {} that is a number", name.text()),
+        }
+    }
+
+    /// The pairs of a name that every table of the kind has.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn pairs(&self, name: Name) -> &[(u64, u64)] {
+        match self.0.iter().find(|setting| setting.name == name).map(|setting| &setting.value) {
+            Some(Value::Pairs(pairs)) => pairs,
+            _ => panic!("no setting {} that is pairs", name.text()),
+        }
+    }
+
+    /// Where a setting begins, from where the first one does.
+    pub(super) fn place(&self, name: Name) -> usize {
+        self.0.iter().take_while(|setting| setting.name != name).map(Setting::length).sum()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -260,6 +296,7 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
         | Name::FingerprintBits
         | Name::MaxCapacity
         | Name::MaxAhead
+        | Name::Buckets
         | Name::Newest => reader.u64(field).map(Value::Number),
         Name::Lifetime => match reader.u8(field)? {
             flag @ 0..=1 => Ok(Value::Flag(flag == 1)),
@@ -277,10 +314,10 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
             }
             (0..count).map(|_| read_text(field, reader)).collect::<Result<_, _>>().map(Value::Texts)
         }
-        Name::Tiers => {
+        Name::Tiers | Name::Places => {
             let count = reader.u8(field)?;
-            if count > 3 {
-                return Err(FrameError::new(field, at, format_args!("{count} tiers"), "0 to 3"));
+            if count > MOST_PAIRS {
+                return Err(FrameError::new(field, at, count, format_args!("at most {MOST_PAIRS}")));
             }
             (0..count).map(|_| Ok((reader.u64(field)?, reader.u64(field)?))).collect::<Result<_, _>>().map(Value::Pairs)
         }

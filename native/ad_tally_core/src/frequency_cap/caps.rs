@@ -5,17 +5,20 @@ use super::outcome::NotAdmitted;
 use super::rules::Tiers;
 use super::table::Tier;
 use super::times::Times;
+use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::Seed;
 
 /// Caps on how often pairs of scope and user are admitted.
 pub struct FrequencyCap {
     seed: Seed,
+    config: Config,
     pub(super) tiers: Tiers,
     pub(super) is_simple: bool,
     pub(super) tables: Vec<Tier>,
     pub(super) times: Times,
     pub(super) not_admitted: NotAdmitted,
+    taken: Taken,
 }
 
 impl FrequencyCap {
@@ -35,11 +38,13 @@ impl FrequencyCap {
         config.check()?;
         Ok(Self {
             seed,
+            config: config.clone(),
             tiers: Tiers::new(config.tiers.clone(), config.lifetime),
             is_simple: config.is_simple(),
             tables: config.tables()?,
             times: Times::new(config.horizon(), config.max_ahead()),
             not_admitted: NotAdmitted::new(),
+            taken: Taken::default(),
         })
     }
 
@@ -47,5 +52,17 @@ impl FrequencyCap {
     #[inline]
     pub fn seed(&self) -> &Seed {
         &self.seed
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Which frames were imported.
+    #[must_use]
+    pub fn taken(&self) -> &Taken {
+        &self.taken
     }
 }

@@ -10,10 +10,10 @@
 //! that interval: there it is found whichever of them is the pair's. So a table of twice the capacity takes two or three entries
 //! for a pair, of which one is the pair's and the others are found by those only that look alike.
 //!
-//! Ticks are merged as multisets: of each tick, as many are kept as the side has that has more, and of all the newest that a
-//! pair keeps. Two different events of one tick, one of each side, become one. The larger count of a lifetime stays. So it
-//! does no harm to take a part twice, nor does it matter in which order parts are taken. A pair of 29 ticks is full, which means
-//! that it may have had more: it is as full where it is taken.
+//! Ticks are summed as multisets, of which a pair keeps the newest, and so are the counts of a lifetime: two tables have counted
+//! different events, and to take one of two for the other would let a rule be passed. So the order of parts does not matter, and
+//! a part that is taken twice counts twice. A pair of 29 ticks is full, which means that it may have had more: it is as full
+//! where it is taken.
 
 use super::caps::FrequencyCap;
 use super::entry::{self, Format, MOST_COUNT, TICKS};
@@ -71,6 +71,9 @@ impl Part {
         self.end == 0 && self.pairs.is_empty()
     }
 }
+
+/// How many times as many places a tier may have as one that pairs come from.
+const MOST_GROWTH: u64 = 256;
 
 /// Why a part was not taken. Nothing was changed, but for [`NotTaken::Full`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,25 +159,57 @@ impl FrequencyCap {
     /// # Errors
     /// What is wrong with it, or that there is no room.
     pub fn import_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<(), NotTaken> {
+        self.check_part(tier, parts, part, now)?;
+        if self.merge_part(tier, parts, part) > 0 { Err(NotTaken::Full) } else { Ok(()) }
+    }
+
+    /// Whether the tier takes parts of so many places: of no less than a 256th of its own.
+    pub(super) fn accepts(&self, tier: usize, parts: Parts) -> bool {
+        let own = self.tables.get(tier).map_or(u64::MAX, |tier| tier.table.buckets.first);
+        (1..1 << 32).contains(&parts.first) && parts.level <= 4 && own <= parts.first.saturating_mul(MOST_GROWTH)
+    }
+
+    /// Whether a table with the same tiers can have had a part, at a system's time.
+    pub(super) fn check_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<(), NotTaken> {
         let Some(Tier { granularity, table, .. }) = self.tables.get(tier) else { return Err(NotTaken::Number) };
-        table.check(parts, part, self.times.latest(now) / granularity)?;
+        if !self.accepts(tier, parts) {
+            return Err(NotTaken::Number);
+        }
+        table.check(parts, part, self.times.latest(now) / granularity)
+    }
+
+    /// Merges a part that was checked. How many of its pairs found no room.
+    pub(super) fn merge_part(&self, tier: usize, parts: Parts, part: &Part) -> usize {
+        let table = &self.tables[tier].table;
         table.reach_in_place(parts, part);
-        let mut ticks = &part.ticks[..];
+        let (mut ticks, mut without_room) = (&part.ticks[..], 0);
         for (fingerprint, events) in &part.pairs {
             let own = if table.format() == Format::Count { 0 } else { *events as usize };
             let (of_pair, others) = ticks.split_at(own);
             ticks = others;
+            let mut has_room = true;
             for hash in table.hashes(parts.hashes(part.number), *fingerprint, table.format().fingerprint_bits()) {
                 let mut bucket = table.lock(hash);
                 bucket.reach_end(part.end);
                 let merged = match table.format() {
-                    Format::Count => bucket.merge_count(hash, u64::from(*events)),
-                    _ => bucket.merge_ticks(hash, of_pair),
+                    Format::Count => bucket.add_count(hash, u64::from(*events)),
+                    _ => of_pair.iter().try_for_each(|tick| bucket.add(hash, *tick).map(drop)),
                 };
-                merged.map_err(|Full| NotTaken::Full)?;
+                has_room &= merged != Err(Full);
             }
+            without_room += usize::from(!has_room);
         }
-        Ok(())
+        without_room
+    }
+
+    /// Whether a tier is the lifetime.
+    pub(super) fn is_lifetime(&self, tier: usize) -> bool {
+        self.tables[tier].table.format() == Format::Count
+    }
+
+    /// The last time that is believed at a system's time.
+    pub(super) fn latest(&self, now: u64) -> u64 {
+        self.times.latest(now)
     }
 
     /// The newest time that was seen, from which it is told what is too old.
@@ -197,7 +232,7 @@ impl Table {
     /// Whether a part can be one of a table like this, of whose ticks none is after the latest.
     fn check(&self, parts: Parts, part: &Part, latest: u64) -> Result<(), NotTaken> {
         let Part { number, end, pairs, ticks } = part;
-        if parts.first == 0 || parts.first >= 1 << 32 || parts.level > 4 || *number >= parts.count() {
+        if *number >= parts.count() {
             return Err(NotTaken::Number);
         }
         let is_count = self.format() == Format::Count;

@@ -295,22 +295,9 @@ impl<'t> LockedBucket<'t> {
         }
     }
 
-    /// Adds ticks up to the bucket's end that a pair does not have: of each as many as are missing.
+    /// Adds so many events to a pair's count.
     #[cfg(not(loom))]
-    pub(super) fn merge_ticks(&mut self, hash: u64, ticks: &[u64]) -> Result<(), Full> {
-        let mut there = self.ticks(hash);
-        for tick in ticks {
-            match there.iter().position(|other| other == tick) {
-                Some(at) => _ = there.swap_remove(at),
-                None => _ = self.add(hash, *tick)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Has a pair's count be no less than one.
-    #[cfg(not(loom))]
-    pub(super) fn merge_count(&mut self, hash: u64, count: u64) -> Result<(), Full> {
+    pub(super) fn add_count(&mut self, hash: u64, count: u64) -> Result<(), Full> {
         let fingerprint = self.table.format().fingerprint(hash);
         let (mut own, mut empty) = (None, None);
         self.chain.visit(|place, entry| {
@@ -321,13 +308,13 @@ impl<'t> LockedBucket<'t> {
             }
             own.is_none()
         });
-        let entry = Entry { fingerprint, value: count };
         match own {
-            Some((place, value)) if value < count => self.chain.set(place, entry),
-            Some(_) => {}
-            None => self.add_entry(0, empty, entry)?,
+            Some((place, value)) => {
+                self.chain.set(place, Entry { fingerprint, value: (value + count).min(MOST_COUNT) });
+                Ok(())
+            }
+            None => self.add_entry(0, empty, Entry { fingerprint, value: count }),
         }
-        Ok(())
     }
 
     /// Counts entries that became empty, one of each of these fingerprints, and gives back overflow buckets that are no longer

@@ -17,7 +17,7 @@
 //! * [`entry`], [`ages`], [`seen`]: how events lie in words, and how they are read; [`decide`], [`rules`]: whether a rule blocks
 //! * [`table`], [`locked`], [`snapshot`]: the pairs of one tier
 //! * [`config`], [`times`], [`outcome`], [`caps`]: the table of all tiers
-//! * [`tiers`], [`fast`], [`admit`], [`history`], [`info`], [`export`]: what is done with it
+//! * [`tiers`], [`fast`], [`admit`], [`history`], [`info`], [`export`], [`export_frames`]: what is done with it
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
@@ -37,6 +37,8 @@ mod caps;
 mod config;
 #[cfg(not(loom))]
 mod export;
+#[cfg(not(loom))]
+mod export_frames;
 #[cfg(not(loom))]
 mod fast;
 #[cfg(not(loom))]
@@ -61,6 +63,7 @@ pub use {
     caps::FrequencyCap,
     config::Config,
     export::{NotTaken, Part, Parts},
+    export_frames::Export,
     fast::{At, BucketRef},
     info::{Info, TierInfo},
     outcome::{Decision, Reason},
