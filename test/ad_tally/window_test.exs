@@ -2,24 +2,16 @@ defmodule AdTally.WindowTest do
   use ExUnit.Case, async: true
 
   alias AdTally.{Event, Meter, Sketch, Window}
-  alias AdTally.Sink
+  alias AdTally.Test.MeterSinks.Forwarding
+
+  doctest Window
 
   @at 1_780_272_000_000
-
-  defmodule Sending do
-    @behaviour Sink
-
-    @impl true
-    def deliver(window, to: pid) do
-      send(pid, {:window, window})
-      :ok
-    end
-  end
 
   defp window(events, options \\ []) do
     name = Module.concat(__MODULE__, "Meter#{System.unique_integer([:positive])}")
     names = [name: name, dimensions: [:page, :country], metrics: [:views], clock: :events]
-    {:ok, meter} = Meter.start_link(names ++ [sinks: [{Sending, to: self()}]] ++ options)
+    {:ok, meter} = Meter.start_link(names ++ [sinks: [{Forwarding, to: self()}]] ++ options)
     Meter.record_many(name, events)
     GenServer.stop(meter)
     assert_received {:window, window}

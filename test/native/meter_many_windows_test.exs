@@ -4,6 +4,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
 
   @moduletag :slow
 
+  import AdTally.Test.Polling
   import AdTally.Test.Responsiveness
 
   alias AdTally.{Event, Meter, Native}
@@ -113,7 +114,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
         {meter, native} = start(lateness: div(@windows, 2) * @second)
         fill(1..@windows)
         send(meter, :tick)
-        wait_until(fn -> Native.meter_info(native).open_windows < @windows - 1_000 end)
+        await(fn -> Native.meter_info(native).open_windows < @windows - 1_000 end)
         :sys.get_state(meter)
         meter
       end,
@@ -130,6 +131,4 @@ defmodule AdTally.Native.MeterManyWindowsTest do
       fn -> for(n <- 1..20_000, do: {n, %{n: n}}) end
     )
   end
-
-  defp wait_until(fun), do: fun.() || (Process.sleep(10) && wait_until(fun))
 end

@@ -20,4 +20,16 @@ defmodule AdTally.Test.MeterSinks do
       end
     end
   end
+
+  defmodule Forwarding do
+    @moduledoc "Sends `{:window, window}` to `:to`, and reads no rows."
+
+    @behaviour AdTally.Sink
+
+    @impl true
+    def deliver(window, to: pid) do
+      send(pid, {:window, window})
+      :ok
+    end
+  end
 end

@@ -4,6 +4,8 @@ defmodule AdTally.Test.Reloading do
   meanwhile.
   """
 
+  import AdTally.Test.Polling
+
   alias AdTally.{Counters, Event, Meter, Native}
 
   @name __MODULE__
@@ -46,7 +48,7 @@ defmodule AdTally.Test.Reloading do
     beside(fn ->
       for _ <- 1..times, into: MapSet.new() do
         # Nobody stays in old code for long, and whoever does must not be killed.
-        wait_until(fn -> :code.soft_purge(Native) end)
+        await(fn -> :code.soft_purge(Native) end)
         deleted = :code.delete(Native)
         {deleted, Native.floor(), :code.is_loaded(Native) != false}
       end
@@ -157,6 +159,4 @@ defmodule AdTally.Test.Reloading do
   rescue
     error -> {:raised, error.__struct__, Exception.message(error)}
   end
-
-  defp wait_until(condition), do: condition.() || wait_until(condition)
 end

@@ -5,6 +5,8 @@ defmodule AdTally.Test.SteppedClock do
   file says.
   """
 
+  import AdTally.Test.Polling
+
   alias AdTally.{Dedupe, Event, FrequencyCap, Meter, Native}
   alias AdTally.Test.FreshVM
 
@@ -54,7 +56,7 @@ defmodule AdTally.Test.SteppedClock do
     stepped = System.os_time(:second) - div(before.at, 1_000)
 
     if :erlang.system_info(:time_warp_mode) == :multi_time_warp,
-      do: wait_until(fn -> System.time_offset(:second) != offset end)
+      do: await(fn -> System.time_offset(:second) != offset end, @patience)
 
     # So that windows were closed by the clock as it is now.
     Process.sleep(2_500)
@@ -88,12 +90,4 @@ defmodule AdTally.Test.SteppedClock do
   end
 
   defp step(file, seconds), do: File.write!(file, <<seconds::little-signed-64>>, [:read, :write])
-
-  defp wait_until(fun, left \\ @patience) do
-    cond do
-      fun.() -> :ok
-      left <= 0 -> raise "the VM's clock has not followed in #{@patience} ms"
-      true -> Process.sleep(20) && wait_until(fun, left - 20)
-    end
-  end
 end

@@ -3,6 +3,7 @@ defmodule AdTally.Meter.PartsTest do
   # what is sent to them by mistake.
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
   alias AdTally.{Counters, Event, Meter}
@@ -67,7 +68,7 @@ defmodule AdTally.Meter.PartsTest do
             assert record(name) == :ok
             assert record(name, @at + 1_000) == :ok
             # A delivery has failed, and its pause goes on.
-            wait(fn -> match?([%{failed: failed}] when failed > 0, Meter.info(name).sinks) end)
+            await(fn -> match?([%{failed: failed}] when failed > 0, Meter.info(name).sinks) end)
             parts = [_, _] = parts(meter)
             monitors = Enum.map([meter | parts], &Process.monitor/1)
             Process.exit(Enum.at([meter | parts], unquote(at)), :kill)
@@ -92,7 +93,7 @@ defmodule AdTally.Meter.PartsTest do
                "#{inspect(name)}: the attempt of #{inspect(Hanging)} to take a window"
 
       send(pid, :go_on)
-      wait(fn -> match?([%{delivered: 1}], Meter.info(name).sinks) end)
+      await(fn -> match?([%{delivered: 1}], Meter.info(name).sinks) end)
       refute looks(meter) =~ inspect(name)
     end
 
@@ -102,7 +103,7 @@ defmodule AdTally.Meter.PartsTest do
       late = {__MODULE__, :hang}
       meter = start(meter_name, on_late: late, window: 100, lateness: 1, reach: [by: [:page]])
       assert record(meter_name, @at + 1_000) == :ok
-      wait(fn -> record(meter_name, @at, Atom.to_string(name)) == :late end)
+      await(fn -> record(meter_name, @at, Atom.to_string(name)) == :late end)
       assert_receive {:late, pid}, 5_000
 
       assert looks(meter) =~
@@ -169,13 +170,5 @@ defmodule AdTally.Meter.PartsTest do
       monitor = Process.monitor(meter)
       assert_receive {:DOWN, ^monitor, :process, ^meter, _reason}, 5_000
     end)
-  end
-
-  defp wait(fun, tries \\ 500) do
-    cond do
-      fun.() -> :ok
-      tries == 0 -> flunk("it did not come true")
-      true -> Process.sleep(10) && wait(fun, tries - 1)
-    end
   end
 end

@@ -1,6 +1,7 @@
 defmodule AdTally.Meter.ReportTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
   alias AdTally.{Event, Meter}
@@ -289,7 +290,7 @@ defmodule AdTally.Meter.ReportTest do
     for window <- 1..windows,
         do: assert(Meter.record(name, event({1, 1, 1}, at: window * 10)) == :ok)
 
-    wait(fn -> Meter.info(name).closed_windows == windows - 1 end)
+    await(fn -> Meter.info(name).closed_windows == windows - 1 end)
   end
 
   test "closed windows are read a few at a time: no message has many of them" do
@@ -410,7 +411,7 @@ defmodule AdTally.Meter.ReportTest do
           assert_raise(ArgumentError, fn -> apply(Meter, function, [name, []]) end)
         end)
 
-      wait(fn -> match?({:message_queue_len, 1}, Process.info(meter, :message_queue_len)) end)
+      await(fn -> match?({:message_queue_len, 1}, Process.info(meter, :message_queue_len)) end)
       # What ends with it says so.
       capture_log(fn ->
         Process.exit(meter, :kill)
@@ -453,13 +454,5 @@ defmodule AdTally.Meter.ReportTest do
     assert %{open_windows: 0, closed_windows: 2} = Meter.info(name)
     assert Meter.record(name, event) == :late
     assert [%{clicks: 2}] = Meter.report(name, by: [:campaign])
-  end
-
-  defp wait(fun, tries \\ 1_000) do
-    cond do
-      fun.() -> :ok
-      tries == 0 -> flunk("it did not come true")
-      true -> Process.sleep(10) && wait(fun, tries - 1)
-    end
   end
 end

@@ -1,6 +1,7 @@
 defmodule AdTally.Meter.SinkOptionsTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
   alias AdTally.{Event, Meter}
@@ -99,21 +100,13 @@ defmodule AdTally.Meter.SinkOptionsTest do
         name = start([{Files, dir: Path.join(path, "rollups")}])
         assert Meter.record(name, %Event{at: @at, dimensions: {42}}) == :ok
         assert Meter.record(name, %Event{at: @at + 3_600_000, dimensions: {42}}) == :ok
-        wait(fn -> match?([%{failed: failed}] when failed > 0, Meter.info(name).sinks) end)
+        await(fn -> match?([%{failed: failed}] when failed > 0, Meter.info(name).sinks) end)
         File.rm!(path)
-        wait(fn -> match?([%{delivered: 1}], Meter.info(name).sinks) end)
+        await(fn -> match?([%{delivered: 1}], Meter.info(name).sinks) end)
         GenServer.stop(name)
       end)
 
     assert log =~ "AdTally.Sink.Files has not taken window 1"
     assert [_, _] = File.ls!(Path.join(path, "rollups"))
-  end
-
-  defp wait(fun, tries \\ 1_000) do
-    cond do
-      fun.() -> :ok
-      tries == 0 -> flunk("it did not come true")
-      true -> Process.sleep(10) && wait(fun, tries - 1)
-    end
   end
 end

@@ -1,6 +1,7 @@
 defmodule AdTally.Meter.TelemetryTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
   alias AdTally.{Event, Meter}
@@ -221,7 +222,7 @@ defmodule AdTally.Meter.TelemetryTest do
           assert_receive {:handled, pid, [:meter, _what], _measurements, _metadata}, 2_000
           for at <- 0..1_500, do: assert(Meter.record(name, event(@begin + at)) == :ok)
 
-          wait(fn -> Meter.info(name).closed_windows == 1_500 end)
+          await(fn -> Meter.info(name).closed_windows == 1_500 end)
           # Some intervals go by, all while the first event is being handled.
           Process.sleep(100)
           refute_received {:handled, _pid, _event, _measurements, _metadata}
@@ -240,14 +241,6 @@ defmodule AdTally.Meter.TelemetryTest do
 
       assert log =~ "telemetry handlers are too slow"
       [_once, _rest] = String.split(log, "#{inspect(name)}: telemetry handlers")
-    end
-  end
-
-  defp wait(fun, tries \\ 500) do
-    cond do
-      fun.() -> :ok
-      tries == 0 -> flunk("it did not come true")
-      true -> Process.sleep(10) && wait(fun, tries - 1)
     end
   end
 

@@ -4,25 +4,16 @@ defmodule AdTally.Sink.FilesTest do
   alias AdTally.{Event, Meter}
   alias AdTally.Sink.Files
   alias AdTally.Test.{FreshVM, LargeWindow, ResidentMemory}
+  alias AdTally.Test.MeterSinks.Forwarding
 
   @at 1_780_272_000_000
   @moduletag :tmp_dir
-
-  defmodule Sending do
-    @behaviour AdTally.Sink
-
-    @impl true
-    def deliver(window, to: pid) do
-      send(pid, {:window, window})
-      :ok
-    end
-  end
 
   # A window of some rows, as a sink gets it. It belongs to nobody else.
   defp window(rows, options \\ []) do
     name = Module.concat(__MODULE__, "Meter#{System.unique_integer([:positive])}")
     defaults = [name: name, dimensions: [:page, :country], metrics: [:views], clock: :events]
-    options = Keyword.merge(defaults ++ [sinks: [{Sending, to: self()}]], options)
+    options = Keyword.merge(defaults ++ [sinks: [{Forwarding, to: self()}]], options)
     {:ok, meter} = Meter.start_link(options)
     for row <- rows, do: Meter.record(options[:name], event(row))
     GenServer.stop(meter)

@@ -1,4 +1,4 @@
-defmodule AdTally.PositionsTest do
+defmodule AdTally.Arguments.ListPositionsTest do
   # An argument of a list that is refused is named by its index, also where the list is
   # worked through in several calls.
   use ExUnit.Case, async: true

@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.LateTest do
+defmodule AdTally.Meter.OnLateFailuresTest do
   use ExUnit.Case, async: true
 
   alias AdTally.{Event, Meter}
@@ -92,7 +92,7 @@ defmodule AdTally.Meter.LateTest do
   defp assert_failed(name, _what) do
     assert_receive {:failed, 1}, 2_000
     assert_receive {:logged, :error, line}, 2_000
-    assert line =~ "AdTally.Meter.LateTest.late has not taken 1 late events"
+    assert line =~ "AdTally.Meter.OnLateFailuresTest.late has not taken 1 late events"
     assert Meter.record(name, event(name, :good)) == :late
     assert_receive {:given, _pid, :good, 1}, 2_000
     assert_receive {:handed, 1}, 2_000
@@ -128,7 +128,7 @@ defmodule AdTally.Meter.LateTest do
     assert_receive {:logged, :warning, line}, 2_000
 
     assert line =~
-             "has dropped #{first} late events, because 100000 wait for AdTally.Meter.LateTest.late"
+             "has dropped #{first} late events, because 100000 wait for AdTally.Meter.OnLateFailuresTest.late"
 
     send(pid, :go_on)
     for _ <- 1..100, do: assert_receive({:handed, _count}, 2_000)

@@ -1,4 +1,4 @@
-defmodule AdTally.FrequencyCapNodesTest do
+defmodule AdTally.FrequencyCap.NodesTest do
   # The test's VM becomes a node for as long as this takes, and names of modules are the guide's.
   use ExUnit.Case
 

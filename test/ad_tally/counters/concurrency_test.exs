@@ -1,4 +1,4 @@
-defmodule AdTally.CountersConcurrencyTest do
+defmodule AdTally.Counters.ConcurrencyTest do
   # Alone: its load would show in what other tests time.
   use ExUnit.Case, async: false
 

@@ -1,4 +1,4 @@
-defmodule AdTally.EmptyIdsTest do
+defmodule AdTally.Arguments.EmptyIdsTest do
   # An empty column of ids would make all of its events copies of the first, and one of users would
   # give all of them one cap.
   use ExUnit.Case, async: true

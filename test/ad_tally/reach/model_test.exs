@@ -1,4 +1,4 @@
-defmodule AdTally.ReachModelTest do
+defmodule AdTally.Reach.ModelTest do
   use ExUnit.Case, async: true
 
   alias AdTally.{Reach, Sketch}

@@ -1,4 +1,4 @@
-defmodule AdTally.ReachConcurrencyTest do
+defmodule AdTally.Reach.ConcurrencyTest do
   # Alone: its load would show in what other tests time.
   use ExUnit.Case, async: false
 

@@ -1,4 +1,4 @@
-defmodule AdTally.MeterStreamTest do
+defmodule AdTally.Meter.StreamTest do
   # Four processes that record as fast as they can while windows are closed and written: not
   # beside other tests.
   use ExUnit.Case

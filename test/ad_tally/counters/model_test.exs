@@ -1,4 +1,4 @@
-defmodule AdTally.CountersModelTest do
+defmodule AdTally.Counters.ModelTest do
   use ExUnit.Case, async: true
 
   alias AdTally.Counters

@@ -1,4 +1,4 @@
-defmodule AdTally.FrequencyCapOperationsTest do
+defmodule AdTally.FrequencyCap.OperationsTest do
   # Every operation on frequency caps in random order, beside a model that keeps the time of every
   # event that was counted and not released. The same as native/ad_tally_core/tests/
   # frequency_cap_operations.rs, through the functions that a service calls.
