@@ -155,8 +155,8 @@ defmodule AdTally.ReachTest do
       assert sets > rows + 100 * 4 * 300
       for key <- 1..100, do: Reach.add_many(reach, key, Enum.to_list(1..1_000))
       registers = memory.()
-      # The sets are no more, and rows of this length take two lines behind their registers.
-      assert registers == rows + 100 * (4_096 + 128)
+      # The registers lie where the sets were, and a quarter more may be free.
+      assert (registers - rows) in (100 * 4_096)..((100 * 4_096 * 5 / 4) |> trunc())
       Reach.drain(reach)
       assert memory.() == empty
     end

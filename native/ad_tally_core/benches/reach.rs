@@ -44,7 +44,7 @@ impl Shared for Registers {
 
     #[inline]
     fn insert(&self, user: u64) {
-        self.view().raise(Coupon::of_integer(user, None));
+        self.view().raise(0, Coupon::of_integer(user, None));
     }
 
     fn check(&self, users: &[u64]) {

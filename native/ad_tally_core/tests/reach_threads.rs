@@ -136,7 +136,7 @@ fn of_values_that_threads_raise_registers_to_at_the_same_moment_the_largest_stay
                 let (raised, reach, together) = (&raised, &reach, &together);
                 scope.spawn(move || {
                     together.wait();
-                    of_thread(thread).for_each(|coupon| raised.view().raise(coupon));
+                    of_thread(thread).for_each(|coupon| _ = raised.view().raise(0, coupon));
                     together.wait();
                     Step::Merge { key: 0, sketch }.take(reach);
                 });

@@ -13,7 +13,7 @@ use super::stripes::Stripes;
 use crate::key::HashedKey;
 use crate::sync::AtomicU64;
 use crate::sync::hazard::{Protected, REGISTRY};
-use crate::table::{Added, Generation, Release, RowRef, Value};
+use crate::table::{Added, Generation, RowRef, Value};
 
 /// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 threads take 8 MiB.
 const MAX_STRIPED: usize = 1_024;
@@ -90,8 +90,6 @@ impl Value for Cells {
     /// Totals by metric.
     type Snapshot = Vec<i128>;
     type Overflowed = Vec<i128>;
-
-    const RELEASE: Option<Release> = None;
 
     fn new(config: &Config) -> Self {
         let stripes = Stripes::new(MAX_STRIPED, threads);

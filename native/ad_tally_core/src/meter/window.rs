@@ -10,7 +10,7 @@ use super::event::Event;
 use crate::counters::{self, Cells};
 use crate::key::{self, HashedKey, Seed};
 use crate::memory::free;
-use crate::reach::{self, Linked, Near, Sketches};
+use crate::reach::{self, SketchRef, Sketches};
 use crate::sketch::{Coupon, Sketch};
 use crate::sync::AtomicUsize;
 use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
@@ -70,15 +70,7 @@ struct Reach {
 #[derive(Clone, Copy, Default)]
 pub(super) struct RowRefs<'w> {
     counters: Option<RowRef<'w>>,
-    sketch: Option<Near<'w>>,
-}
-
-impl RowRefs<'_> {
-    /// Whether a user that they were looked up with is known not to change the sketch.
-    #[inline(always)]
-    fn know(self, user: Coupon) -> bool {
-        self.sketch.is_some_and(|sketch| sketch.knows(user))
-    }
+    sketch: Option<SketchRef<'w>>,
 }
 
 impl Window {
@@ -113,8 +105,8 @@ impl Window {
         self.counters.keyed.fetch_row(line, hash, words)
     }
 
-    /// Looks for the rows of an event, that of its counters first where it most likely is. The register of its user is asked
-    /// for.
+    /// Looks for the rows of an event, that of its counters first where it most likely is. What its sketch loads for its user is
+    /// asked for.
     #[inline(always)]
     pub(super) fn find<'w>(
         &'w self,
@@ -126,10 +118,13 @@ impl Window {
         let sketch = match (counters, user, &self.reach) {
             (Some(row), Some(user), Some(reach)) => {
                 let word = self.counters.link(row).load(Acquire);
-                // SAFETY: it is 0, or what `insert_by_key` has stored, which had found a row of that table, or `insert`, which
-                // had it from here with a smaller note. The window keeps the table.
-                let sketch = unsafe { RowRef::from_word(word) };
-                sketch.map(|sketch| reach.table.fetch_register(sketch, user))
+                // SAFETY: it is 0, or what `insert_by_key` has stored, which had found a row of that table. The window keeps the
+                // table.
+                let sketch = unsafe { RowRef::from_word(word) }.map(|row| reach.table.sketch(row));
+                if let Some(sketch) = sketch {
+                    sketch.prefetch(user);
+                }
+                sketch
             }
             _ => None,
         };
@@ -148,23 +143,13 @@ impl Window {
         };
         // SAFETY: as in this function.
         let added = unsafe { self.counters.add_to_row(row, event.amounts, slot) };
-        match event.user {
-            Some(user) if !rows.know(user) => added.and(self.insert(row, rows.sketch, user, event.key)),
-            _ => added,
-        }
-    }
-
-    /// Inserts a user into the sketch of a row, if there are sketches.
-    #[inline(never)]
-    fn insert(&self, row: RowRef<'_>, sketch: Option<Near<'_>>, user: Coupon, key: HashedKey<'_>) -> Added {
-        let Some(reach) = &self.reach else { return Added::Row };
-        match sketch.map(|sketch| reach.table.add_near(sketch, user)) {
-            Some(Linked::Shown) => Added::Row,
-            Some(Linked::Noted(sketch)) => {
-                self.counters.link(row).store(sketch.word(), Release);
-                Added::Row
+        match (event.user, rows.sketch, &self.reach) {
+            (Some(user), Some(sketch), _) => {
+                sketch.insert(user);
+                added
             }
-            Some(Linked::Moved) | None => self.insert_by_key(reach, key, user),
+            (Some(user), None, Some(reach)) => added.and(self.insert_by_key(reach, Some(row), event.key, user)),
+            _ => added,
         }
     }
 
@@ -177,23 +162,22 @@ impl Window {
         // SAFETY: this function's contract.
         let added = unsafe { self.counters.add(None, event.key, event.amounts, slot) };
         match (event.user, &self.reach) {
-            (Some(user), Some(reach)) => added.and(self.insert_by_key(reach, event.key, user)),
+            (Some(user), Some(reach)) => {
+                added.and(self.insert_by_key(reach, self.counters.keyed.find(event.key), event.key, user))
+            }
             _ => added,
         }
     }
 
-    /// Inserts a user into the sketch of a key, which is looked up, and links the key's row to it. Once more makes no difference.
+    /// Inserts a user into the sketch of a key, which is looked up, and links the key's row to it, if that has one.
     #[inline(never)]
-    fn insert_by_key(&self, reach: &Reach, key: HashedKey<'_>, user: Coupon) -> Added {
+    fn insert_by_key(&self, reach: &Reach, row: Option<RowRef<'_>>, key: HashedKey<'_>, user: Coupon) -> Added {
         key::with_projection(key.words, &reach.by, reach.table.keyed.seed(), |part| {
-            let added = reach.table.add(part, user);
-            if added == Added::Row
-                && let Some(row) = self.counters.keyed.find(key)
-                && let Some(sketch) = reach.table.keyed.find(part)
-            {
+            let sketch = reach.table.add(reach.table.keyed.find(part), part, &[user]);
+            if let (Some(row), Some(sketch)) = (row, sketch) {
                 self.counters.link(row).store(sketch.word(), Release);
             }
-            added
+            Added::of(sketch)
         })
     }
 
@@ -267,10 +251,8 @@ mod tests {
     use crate::key::{KeyWriter, SHORT_KEY_WORDS};
     use crate::sync::hazard::REGISTRY;
 
-    /// Many keys with one sketch: what is noted of its least register keeps up, though nearly every user comes by a link that
-    /// was stored before the last time it rose.
     #[test]
-    fn the_least_register_of_a_sketch_that_keys_share_is_noted() {
+    fn the_lower_bound_of_a_sketch_that_keys_share_follows_its_registers() {
         const KEYS: u64 = 500;
         const THREADS: u64 = 4;
         let seed = Seed::random();
@@ -308,11 +290,11 @@ mod tests {
         let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
         let mut writer = KeyWriter::tuple(&mut room, 1).expect("an arity");
         writer.integer(1);
-        let (noted, least) =
-            table.noted_and_least(table.keyed.find(seed.key(writer.finish())).expect("a row")).expect("registers");
-        // Of 64 registers that have seen 3,000 users each. It must not be noted too high, or users would be left out.
-        assert!(least >= 7 && noted <= least, "{noted} of {least}");
-        // That it has just risen is soon noted.
-        assert!(noted + 1 >= least, "{noted} of {least}");
+        let row = table.keyed.find(seed.key(writer.finish())).expect("a row");
+        let (bound, least) = table.sketch(row).bound_and_least().expect("registers");
+        // Of 64 registers that have seen 3,000 users each. It must not be too high, or users would be left out.
+        assert!(least >= 7 && bound <= least, "{bound} of {least}");
+        // It follows soon.
+        assert!(bound + 1 >= least, "{bound} of {least}");
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::Reach;
-use super::table::{Config, Sketches};
+use super::value::{Config, Sketches};
 use crate::codec::{FrameError, Kind, Name, Reader, Settings, Value, Writer};
 use crate::sketch::{Secret, Sketch};
 use crate::table::Portable;

@@ -1,23 +1,28 @@
 //! Keyed sketches of users, that any number of threads add to.
 //!
 //! ```text
-//! Reach ── current ──> Table ── keyed ──> row: a list of coupons, or the address of a set or of registers
-//!                            └─ overflow registers
+//! Reach ── current ──> Generation ── keyed ──> row: a list of coupons, or where a set or registers lie
+//!                                 └─ value ──> lines: sets and registers; overflow: users of keys that had no row
 //! ```
 //!
-//! A user of a key with many users costs a lookup, as in `counters`, and a look at one register. `drain` puts a fresh table
-//! in place as in `counters`, so every user is in the sketches of the drain that its add belongs to.
+//! A user of a key costs a lookup, as in `counters`, and a look at one line of a set or at one register: neither takes a lock,
+//! unless the user is new to a set. `drain` puts a fresh table in place as in `counters`, so every user is in the sketches of the
+//! drain that its add belongs to.
 
 mod export;
+mod lines;
+mod list;
 mod overflow;
 mod registers;
-mod table;
+mod row;
+mod set;
+mod value;
 
 use std::sync::Arc;
 
 pub use registers::{Registers, View};
-pub use table::{Config, Sketches};
-pub(crate) use table::{Linked, Near};
+pub(crate) use row::SketchRef;
+pub use value::{Config, Sketches};
 
 use crate::error::Error;
 use crate::key::{HashedKey, Seed};
@@ -59,38 +64,38 @@ impl Reach {
         self.config().precision
     }
 
-    /// Shows a user to a key.
+    /// Adds a user to a key.
     #[inline(always)]
     pub fn add(&self, key: HashedKey<'_>, user: Coupon) -> Added {
-        self.protect().add(key, user)
+        let table = self.protect();
+        Added::of(table.add(table.keyed.find(key), key, &[user]))
     }
 
-    /// Shows users to a key. A key gets no row by no users.
+    /// Adds users to a key. A key gets no row by no users.
     #[inline]
     pub fn add_users(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
         let table = self.protect();
-        table.add_to(table.keyed.find(key), key, users)
+        if users.is_empty() { Added::Row } else { Added::of(table.add(table.keyed.find(key), key, users)) }
     }
 
-    /// Shows the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users and
-    /// whenever registers were made. How many were shown, and how many of those had no row.
+    /// Adds the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users and
+    /// whenever registers were made. How many were added, and how many of those had no row.
     pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> (usize, usize) {
         let table = self.protect();
         let mut overflowed = 0;
-        let applied = table.keyed.for_each(batch, go_on, |found, key, user| {
+        let applied = table.keyed.for_each(batch, go_on, |row, key, user| {
             let dense = table.value.grown_rows();
-            let added = table.add_to(found, key, std::slice::from_ref(&user));
-            overflowed += usize::from(added == Added::Overflow);
+            overflowed += usize::from(table.add(row, key, &[user]).is_none());
             table.value.grown_rows() != dense
         });
         (applied, overflowed)
     }
 
-    /// The number of different users a key was shown, 0 for a key that was never seen.
+    /// The number of different users a key has seen, 0 for a key that was never seen.
     #[must_use]
     pub fn estimate(&self, key: HashedKey<'_>) -> f64 {
         let table = self.protect();
-        table.keyed.find(key).map_or(0.0, |found| table.estimate(found))
+        table.keyed.find(key).map_or(0.0, |row| table.sketch(row).estimate())
     }
 
     /// What it holds now, to look at several keys: a drain after this takes nothing out of it.
@@ -99,7 +104,7 @@ impl Reach {
         Look(self.protect().to_arc())
     }
 
-    /// Shows all users of a sketch to a key. The table keeps its precision.
+    /// Adds all users of a sketch to a key. The table keeps its precision.
     ///
     /// # Errors
     /// [`MergeError`] for a sketch of another secret, or with registers of a lower precision; nothing has changed.
@@ -143,14 +148,14 @@ impl Look {
     /// A sketch of no users, to merge into.
     #[must_use]
     pub fn empty_sketch(&self) -> Sketch {
-        self.0.empty_sketch().clone()
+        self.0.value.empty.clone()
     }
 
     /// Merges a key's users into such a sketch. Whether the key was ever seen.
     pub fn merge_into(&self, key: HashedKey<'_>, into: &mut Sketch) -> bool {
         let row = self.0.keyed.find(key);
         if let Some(row) = row {
-            self.0.merge_into(row, into);
+            self.0.sketch(row).merge_into(into);
         }
         row.is_some()
     }

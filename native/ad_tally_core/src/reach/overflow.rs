@@ -40,7 +40,7 @@ impl Overflow {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let many = if self.many.get().is_some() { Registers::bytes(self.precision) } else { 0 };
+        let many = if self.many.get().is_some() { Registers::lines(self.precision) * 64 } else { 0 };
         many + self.few.lock().coupons().map_or(0, Coupons::bytes)
     }
 
@@ -71,7 +71,7 @@ impl Overflow {
     pub(crate) fn merge_into(&self, into: &mut Sketch) {
         // Held, so that nobody goes from the few to the many in between.
         let few = self.few.lock();
-        few.coupons().into_iter().for_each(|few| into.insert_all(few));
+        few.coupons().into_iter().for_each(|few| into.insert_all(few.len(), few.iter()));
         if let Some(many) = self.many.get() {
             into.raise_all(many.view().values());
         }
@@ -80,7 +80,7 @@ impl Overflow {
 
 fn raise(registers: &Registers, users: Users<'_>) {
     match users {
-        Users::Coupons(coupons) => coupons.iter().for_each(|coupon| registers.view().raise(*coupon)),
+        Users::Coupons(coupons) => coupons.iter().for_each(|coupon| _ = registers.view().raise(0, *coupon)),
         Users::Registers(values) => registers.view().raise_all(values),
     }
 }

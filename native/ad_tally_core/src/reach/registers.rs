@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sketch::Coupon;
 use crate::sync::AtomicU8;
+use crate::sync::prefetch::fetch;
 
 const LINE: usize = 64;
 
@@ -26,14 +27,13 @@ impl Registers {
     /// `2^precision` registers that are zero.
     #[must_use]
     pub fn new(precision: u8) -> Self {
-        let lines = (1_usize << precision).div_ceil(LINE);
-        let line = || Line(std::array::from_fn(|_| AtomicU8::new(0)));
-        Self { lines: (0..lines).map(|_| line()).collect(), precision }
+        let line = |_| Line(std::array::from_fn(|_| AtomicU8::new(0)));
+        Self { lines: (0..Self::lines(precision)).map(line).collect(), precision }
     }
 
-    /// The memory that registers of a precision take.
-    pub(crate) fn bytes(precision: u8) -> usize {
-        (1_usize << precision).next_multiple_of(LINE)
+    /// The cache lines that registers of a precision take.
+    pub(crate) fn lines(precision: u8) -> usize {
+        (1_usize << precision).div_ceil(LINE)
     }
 
     /// A view of them.
@@ -42,24 +42,6 @@ impl Registers {
     pub fn view(&self) -> View<'_> {
         // SAFETY: they are there as long as the borrow.
         unsafe { View::at(self.lines.as_ptr().expose_provenance() as u64, self.precision) }
-    }
-}
-
-/// One of them.
-#[derive(Clone, Copy)]
-pub(crate) struct Register<'a>(&'a AtomicU8);
-
-impl Register<'_> {
-    /// Whether it is raised by a user that it is the register of, when no register of the sketch is below `least`.
-    ///
-    /// A user of so small a value raises nothing, and no register is looked at: of a key's registers most lie far away, and
-    /// with a million users nineteen users in twenty are of such values (precision 12).
-    #[inline(always)]
-    pub(crate) fn is_raised(self, least: u8, coupon: Coupon) -> bool {
-        // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
-        static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
-        let value = coupon.value();
-        select_unpredictable(value <= least, &RAISED, self.0).load(Relaxed) < value
     }
 }
 
@@ -85,33 +67,27 @@ impl<'a> View<'a> {
         unsafe { self.registers.get_unchecked(coupon.register(self.registers.len())) }
     }
 
-    /// Shows them a user.
+    /// Whether a user raises one, when none of them is below `bound`.
+    ///
+    /// A user of so small a value raises none, and no register is loaded: of a key's registers most lie far away.
     #[inline(always)]
-    pub fn raise(self, coupon: Coupon) {
-        let register = self.register(coupon);
-        if register.load(Relaxed) < coupon.value() {
-            register.fetch_max(coupon.value(), Relaxed);
-        }
+    pub(crate) fn is_raised(self, bound: u8, coupon: Coupon) -> bool {
+        // Chosen without a branch, which would be mispredicted every other time where every other user is such a one.
+        static RAISED: AtomicU8 = AtomicU8::new(u8::MAX);
+        let value = coupon.value();
+        select_unpredictable(value <= bound, &RAISED, self.register(coupon)).load(Relaxed) < value
     }
 
-    /// Shows them a user, when none of them is below `least`: what one was that was raised, if one was.
+    /// Adds a user, when none of them is below `bound`: what the register was before, if it was raised.
     #[inline(always)]
-    pub(crate) fn raise_from(self, least: u8, coupon: Coupon) -> Option<u8> {
-        let register = self.of(coupon);
-        register.is_raised(least, coupon).then(|| register.0.fetch_max(coupon.value(), Relaxed))
+    pub fn raise(self, bound: u8, coupon: Coupon) -> Option<u8> {
+        self.is_raised(bound, coupon).then(|| self.register(coupon).fetch_max(coupon.value(), Relaxed))
     }
 
-    /// The register of a user, asked for to be looked at soon.
+    /// Asks for the register of a user, to be looked at soon.
     #[inline(always)]
-    pub(crate) fn fetch(self, coupon: Coupon) -> Register<'a> {
-        let register = self.of(coupon);
-        crate::sync::prefetch::fetch(register.0);
-        register
-    }
-
-    #[inline(always)]
-    fn of(self, coupon: Coupon) -> Register<'a> {
-        Register(self.register(coupon))
+    pub(crate) fn prefetch(self, coupon: Coupon) {
+        fetch(self.register(coupon));
     }
 
     /// The value of one of them.

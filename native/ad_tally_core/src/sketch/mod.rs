@@ -186,12 +186,12 @@ impl Sketch {
         }
     }
 
-    /// Shows it users.
-    pub(crate) fn insert_all(&mut self, coupons: &Coupons) {
+    /// Adds so many users.
+    pub(crate) fn insert_all(&mut self, count: usize, coupons: impl Iterator<Item = Coupon>) {
         if let Content::Coupons(own) = &mut self.content {
-            own.reserve(coupons.len());
+            own.reserve(count);
         }
-        coupons.iter().for_each(|coupon| self.insert(coupon));
+        coupons.for_each(|coupon| self.insert(coupon));
     }
 
     /// Raises its registers to others, of its own precision or a finer one.

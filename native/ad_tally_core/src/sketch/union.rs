@@ -77,7 +77,7 @@ impl Union {
             }
             Content::Coupons(coupons) => {
                 self.finest_coupons = self.finest_coupons.max(Some(sketch.precision));
-                self.users.insert_all(coupons);
+                self.users.insert_all(coupons.len(), coupons.iter());
             }
             Content::Registers(registers) => {
                 self.has_registers = true;

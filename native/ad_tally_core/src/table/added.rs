@@ -10,6 +10,12 @@ pub enum Added {
 }
 
 impl Added {
+    /// Into a row if there was one.
+    #[inline(always)]
+    pub(crate) fn of<R>(row: Option<R>) -> Self {
+        if row.is_some() { Self::Row } else { Self::Overflow }
+    }
+
     /// Into rows only if both were.
     pub(crate) fn and(self, other: Self) -> Self {
         if self == Self::Row { other } else { self }

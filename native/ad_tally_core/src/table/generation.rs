@@ -4,7 +4,6 @@
 use super::added::Added;
 use super::keyed::Keyed;
 use super::row_ref::RowRef;
-use super::shards::Release;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::Protected;
 
@@ -17,9 +16,6 @@ pub trait Value: Send + Sync + Sized + 'static {
     type Snapshot;
     /// How much had no row, as [`super::Drainable::info`] has it.
     type Overflowed: Clone + Default + Send + Sync;
-
-    /// Frees what a row's words own, if they own anything.
-    const RELEASE: Option<Release>;
 
     /// The kind of an empty generation.
     fn new(config: &Self::Config) -> Self;
@@ -59,13 +55,13 @@ impl<V: Value> Generation<V> {
     /// An empty one.
     pub(crate) fn new(config: &V::Config, max_keys: usize, seed: Seed) -> Self {
         let value = V::new(config);
-        Self { keyed: Keyed::new(value.words(), max_keys, seed, V::RELEASE), value }
+        Self { keyed: Keyed::new(value.words(), max_keys, seed), value }
     }
 
     /// The same for one that most likely gets few keys.
     pub(crate) fn undivided(config: &V::Config, max_keys: usize, seed: Seed) -> Self {
         let value = V::new(config);
-        Self { keyed: Keyed::undivided(value.words(), max_keys, seed, V::RELEASE), value }
+        Self { keyed: Keyed::undivided(value.words(), max_keys, seed), value }
     }
 
     /// Memory that it takes.

@@ -4,7 +4,6 @@
 //! line, 64 bytes
 //!   tags     8 x 8 bits    of slots 0 to 6: 0 empty, else 0x80 | 7 bits of the hash. The last is always 0
 //!   entries  7 x 64 bits   bits 0..48   address of the row
-//!                          bits 48..56  a note of the table's about the row, 0 at first
 //!                          bits 56..64  8 more bits of the hash
 //! ```
 //!
@@ -14,10 +13,9 @@
 //! keys). One lookup in twenty-five meets another key's tag, and nearly always the bits beside the address tell before
 //! that key's row is asked for.
 //!
-//! Readers take no lock. A writer (one at a time: it holds the shard's lock) publishes a row by storing its tag, and may
-//! later name another place and another note for it in one store. An
-//! array that has become too full is copied into one of twice the size; the old array stays until the table is
-//! dropped, because readers may still be walking it. All old arrays together are smaller than the current one.
+//! Readers take no lock. A writer (one at a time: it holds the shard's lock) publishes a row by storing its tag.
+//! An array that has become too full is copied into one of twice the size; the old array stays until the table is dropped,
+//! because readers may still be walking it. All old arrays together are smaller than the current one.
 
 use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
@@ -35,7 +33,6 @@ const TAKEN: u64 = 0x80;
 /// One in each tag.
 const EACH: u64 = 0x0101_0101_0101_0101;
 const ADDRESS_BITS: u32 = 48;
-const NOTE_SHIFT: u32 = ADDRESS_BITS;
 const CHECK_SHIFT: u32 = 56;
 
 #[repr(align(64))]
@@ -49,9 +46,9 @@ pub(crate) struct Line {
 pub(super) struct Entry(NonZeroU64);
 
 impl Entry {
-    fn new(hash: u64, row: NonNull<AtomicU64>, note: u8) -> Self {
+    fn new(hash: u64, row: NonNull<AtomicU64>) -> Self {
         let address = row.as_ptr().expose_provenance() as u64;
-        let entry = address | u64::from(note) << NOTE_SHIFT | check(hash) << CHECK_SHIFT;
+        let entry = address | check(hash) << CHECK_SHIFT;
         Self(NonZeroU64::new(entry).unwrap_or_else(|| unreachable!("no row lies at 0")))
     }
 
@@ -64,7 +61,7 @@ impl Entry {
     /// The entry that a word is, unless that is 0.
     ///
     /// # Safety
-    /// It is 0 or was an entry's, with whatever note.
+    /// It is 0 or was an entry's.
     #[inline(always)]
     pub(super) unsafe fn from_word(word: u64) -> Option<Self> {
         NonZeroU64::new(word).map(Self)
@@ -76,19 +73,6 @@ impl Entry {
         let address = self.0.get() & ((1 << ADDRESS_BITS) - 1);
         // SAFETY: `new` was given a pointer that is not null and fits into these bits: the arena has looked.
         unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(address as usize)) }
-    }
-
-    /// The note.
-    #[inline(always)]
-    pub(super) fn note(self) -> u8 {
-        (self.0.get() >> NOTE_SHIFT) as u8
-    }
-
-    /// It with another note.
-    #[inline(always)]
-    pub(super) fn with_note(self, note: u8) -> Self {
-        let rest = self.0.get() & !(0xff << NOTE_SHIFT);
-        Self(NonZeroU64::new(rest | u64::from(note) << NOTE_SHIFT).unwrap_or_else(|| unreachable!("it has an address")))
     }
 }
 
@@ -245,8 +229,8 @@ impl Line {
 
     #[inline(always)]
     fn entry(&self, slot: usize) -> Option<Entry> {
-        // Acquire: a row that has moved is seen whole.
-        NonZeroU64::new(self.entries[slot].load(Acquire)).map(Entry)
+        // Relaxed: it was stored before its tag was.
+        NonZeroU64::new(self.entries[slot].load(Relaxed)).map(Entry)
     }
 
     /// The first entry with the hash's tag and bits.
@@ -263,9 +247,9 @@ impl Line {
     }
 
     /// Puts a row into the first empty slot, if there is one.
-    fn put(&self, hash: u64, row: NonNull<AtomicU64>, note: u8) -> bool {
+    fn put(&self, hash: u64, row: NonNull<AtomicU64>) -> bool {
         let Some(slot) = (0..SLOTS).find(|slot| self.entry(*slot).is_none()) else { return false };
-        self.entries[slot].store(Entry::new(hash, row, note).0.get(), Relaxed);
+        self.entries[slot].store(Entry::new(hash, row).0.get(), Relaxed);
         self.tags.store(self.tags.load(Relaxed) | tag(hash) << (slot * TAG_BITS), Release);
         true
     }
@@ -337,26 +321,9 @@ impl<'a> Entries<'a> {
 
     /// Puts a row that is complete into its line or the next one with room, visible from then on. There is one: the
     /// shard grows before an array is full.
-    pub(super) fn place(self, hash: u64, row: NonNull<AtomicU64>, note: u8) {
+    pub(super) fn place(self, hash: u64, row: NonNull<AtomicU64>) {
         let mut at = hash as usize;
-        while !self.line(at).put(hash, row, note) {
-            at = at.wrapping_add(1);
-        }
-    }
-
-    /// Names another place, where the row lies as complete, and another note for a row of the hash, if it is here.
-    pub(super) fn replace(self, hash: u64, row: NonNull<AtomicU64>, by: NonNull<AtomicU64>, note: u8) {
-        let mut at = hash as usize;
-        loop {
-            let line = self.line(at);
-            let (mut slots, full) = line.look(hash);
-            if let Some(slot) = slots.find(|slot| line.entry(*slot).is_some_and(|entry| entry.row() == row)) {
-                line.entries[slot].store(Entry::new(hash, by, note).0.get(), Release);
-                return;
-            }
-            if !full {
-                return;
-            }
+        while !self.line(at).put(hash, row) {
             at = at.wrapping_add(1);
         }
     }

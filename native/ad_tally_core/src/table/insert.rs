@@ -1,6 +1,5 @@
 //! What is done under the lock of a shard: new rows, larger indices, rows that move.
 
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed};
 
 use parking_lot::MutexGuard;
@@ -10,7 +9,6 @@ use super::keyed::Keyed;
 use super::row_ref::RowRef;
 use super::shards::{Stage, Writer, shard};
 use crate::key::HashedKey;
-use crate::sync::AtomicU64;
 
 /// Keys of a table that begins with one shard when it is divided into all: that looks at each of them and makes the shards, some
 /// 50 us where a million keys are the most, 0.3 ms for ten million and 1.5 ms for a hundred million.
@@ -48,14 +46,13 @@ impl Keyed {
         }
         writer.keys += 1;
         self.allocated.fetch_add(grown, Relaxed);
-        entries.place(key.hash, words, 0);
+        entries.place(key.hash, words);
         self.placed.fetch_add(1, Ordering::Release);
         entries.find(key.hash, |entry| entry.row() == words).map(RowRef::new)
     }
 
-    /// Keeps everybody else who asks for the lock of a row waiting. It is that of the shard where its key's hash belongs:
-    /// rows are many, and what is done under it is short.
-    pub(crate) fn lock(&self, hash: u64) -> MutexGuard<'_, Writer> {
+    /// The lock of the shard where a hash belongs.
+    fn lock(&self, hash: u64) -> MutexGuard<'_, Writer> {
         loop {
             let count = self.shard_count();
             let writer = self.stage(count).writers[shard(hash, count)].lock();
@@ -80,7 +77,7 @@ impl Keyed {
         let memory = Memory::new(old.map_or(1, |old: Entries<'_>| old.lines() * 2));
         if let Some(old) = old {
             for entry in (0..old.len()).filter_map(|at| old.entry(at)) {
-                memory.entries().place(self.hash_of(RowRef::new(entry)), entry.row(), entry.note());
+                memory.entries().place(self.hash_of(RowRef::new(entry)), entry.row());
             }
         }
         self.allocated.fetch_add(memory.bytes(), Relaxed);
@@ -101,47 +98,9 @@ impl Keyed {
             let shard = shard(hash, self.count);
             let mut writer = all.writers[shard].lock();
             let entries = self.entries_with_room(Indices::index(&all.indices, shard), shard, &mut writer);
-            entries.place(hash, entry.row(), entry.note());
+            entries.place(hash, entry.row());
             writer.keys += 1;
         }
         self.directory.publish(&all.indices, self.count);
-    }
-
-    /// Copies a row, whose lock the caller has, to a place of its own with `before` zeroed words right before it, a whole
-    /// number of lines with the cells. Nobody finds it there until [`Keyed::rename`] has told the index.
-    pub(crate) fn copy_row(&self, writer: &mut Writer, found: RowRef<'_>, before: usize) -> NonNull<AtomicU64> {
-        let length = self.width + self.key_of(found).len();
-        let (room, grown) = writer.arena.allocate_alone(before + length);
-        self.allocated.fetch_add(grown, Relaxed);
-        // SAFETY: the room is that long, and so is the row.
-        unsafe {
-            let copy = room.add(before);
-            for at in 0..length {
-                copy.add(at).as_ref().store(found.entry.row().add(at).as_ref().load(Relaxed), Relaxed);
-            }
-            copy
-        }
-    }
-
-    /// The row of that hash that the index names at an address, if it does.
-    pub(crate) fn find_at_address(&self, hash: u64, address: usize) -> Option<RowRef<'_>> {
-        let entries = self.entries(hash)?;
-        entries.find(hash, |entry| entry.row().addr().get() == address).map(RowRef::new)
-    }
-
-    /// Has the index note something larger about a row, whose lock the caller has, if it still is named where it was found.
-    pub(crate) fn note(&self, writer: &mut Writer, found: RowRef<'_>, hash: u64, note: u8) {
-        let noted = self.find_at_address(hash, found.address().addr());
-        if noted.is_some_and(|noted| noted.note() < note) {
-            self.rename(writer, found, hash, found.entry.row(), note);
-        }
-    }
-
-    /// Has the index name another place and another note for a row, whose lock the caller has. What was written to that
-    /// place before is seen by whoever finds it there. The row stays where it was as well, for whoever has found that.
-    pub(crate) fn rename(&self, _writer: &mut Writer, found: RowRef<'_>, hash: u64, to: NonNull<AtomicU64>, note: u8) {
-        if let Some(entries) = self.entries(hash) {
-            entries.replace(hash, found.entry.row(), to, note);
-        }
     }
 }

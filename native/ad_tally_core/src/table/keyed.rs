@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::index::{Directory, Entries, Index, Indices, Line};
 use super::row_ref::RowRef;
-use super::shards::{KEYS_A_SHARD, MAX_SHARDS, Release, Shards, Stage, shard};
+use super::shards::{KEYS_A_SHARD, MAX_SHARDS, Shards, Stage, shard};
 use crate::key::{self, HashedKey, Seed};
 use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
@@ -25,14 +25,14 @@ pub(crate) struct Keyed {
     pub(super) keys: AtomicUsize,
     /// Keys whose row the index names. Once the budget is used up, a key that is not found has none and gets none.
     pub(super) placed: AtomicUsize,
-    /// Memory of indices and arenas, and what the rows own besides.
+    /// Memory of indices and arenas.
     pub(super) allocated: AtomicUsize,
 }
 
 impl Keyed {
     /// An empty table of rows of `width` cells, for at most `max_keys` keys.
-    pub(crate) fn new(width: usize, max_keys: usize, seed: Seed, release: Option<Release>) -> Self {
-        let table = Self::undivided(width, max_keys, seed, release);
+    pub(crate) fn new(width: usize, max_keys: usize, seed: Seed) -> Self {
+        let table = Self::undivided(width, max_keys, seed);
         if table.count > 1 {
             let all = table.shards.all.get_or_init(|| Stage::new(table.count));
             table.directory.publish(&all.indices, table.count);
@@ -41,11 +41,11 @@ impl Keyed {
     }
 
     /// The same with one shard only, until it has some hundred keys.
-    pub(crate) fn undivided(width: usize, max_keys: usize, seed: Seed, release: Option<Release>) -> Self {
+    pub(crate) fn undivided(width: usize, max_keys: usize, seed: Seed) -> Self {
         let one = Stage::new(1);
         Self {
             directory: Directory::new(&one.indices, 1),
-            shards: Shards { one, all: OnceLock::new(), width, release },
+            shards: Shards { one, all: OnceLock::new() },
             count: max_keys.div_ceil(KEYS_A_SHARD).next_power_of_two().min(MAX_SHARDS),
             width,
             max_keys,
@@ -69,16 +69,6 @@ impl Keyed {
     /// Its memory, without `Self`.
     pub(crate) fn bytes(&self) -> usize {
         self.shards.one.bytes() + self.shards.all.get().map_or(0, Stage::bytes) + self.allocated.load(Relaxed)
-    }
-
-    /// Notes that a row owns more memory than before.
-    pub(crate) fn owns_more(&self, bytes: usize) {
-        self.allocated.fetch_add(bytes, Relaxed);
-    }
-
-    /// Notes that a row owns less memory than before.
-    pub(crate) fn owns_less(&self, bytes: usize) {
-        self.allocated.fetch_sub(bytes, Relaxed);
     }
 
     /// The shards' indices, as they are now.
@@ -216,8 +206,7 @@ fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
     true
 }
 
-/// A table of less memory is freed where it is dropped, in well under a millisecond: 4 MiB of rows that own a set each took
-/// up to 9 ms.
+/// A table of less memory is freed where it is dropped, in well under a millisecond.
 const FREED_IN_PLACE: usize = 256 << 10;
 
 impl Drop for Keyed {
@@ -225,7 +214,7 @@ impl Drop for Keyed {
     /// asked for that. So a large table's rows are freed by a thread of their own.
     fn drop(&mut self) {
         if self.bytes() > FREED_IN_PLACE {
-            let nothing = Shards { one: Stage::default(), all: OnceLock::new(), width: self.width, release: None };
+            let nothing = Shards { one: Stage::default(), all: OnceLock::new() };
             crate::memory::free::later(std::mem::replace(&mut self.shards, nothing));
         }
     }

@@ -31,5 +31,3 @@ pub use self::generation::{Generation, Value};
 pub(crate) use self::index::Line;
 pub use self::row_ref::RowRef;
 pub use self::rows::Rows;
-pub use self::shards::Release;
-pub(crate) use self::shards::Writer;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::index::Entry;
 use crate::sync::AtomicU64;
 
-/// Where a row of a table lies (its cells, then the key), with its note: a complete one, in an arena that neither changes
+/// Where a row of a table lies (its cells, then the key): a complete one, in an arena that neither changes
 /// its key nor frees it during `'a`. One word, so that it stays in a register between lookup and add.
 #[derive(Clone, Copy)]
 pub struct RowRef<'a> {
@@ -28,24 +28,12 @@ impl<'a> RowRef<'a> {
     /// What was found when it was a word, if it is one and not 0.
     ///
     /// # Safety
-    /// It is 0, or it is the word of a row of a table that is there during `'a`, with whatever note, and whoever has stored the
+    /// It is 0, or it is the word of a row of a table that is there during `'a`, and whoever has stored the
     /// word has seen the row before.
     #[inline(always)]
     pub(crate) unsafe fn from_word(word: u64) -> Option<Self> {
         // SAFETY: this function's contract.
         unsafe { Entry::from_word(word) }.map(Self::new)
-    }
-
-    /// What the table has noted about the row, 0 at first. A row that was found a while ago may have another one by now.
-    #[inline(always)]
-    pub(crate) fn note(self) -> u8 {
-        self.entry.note()
-    }
-
-    /// It with another note.
-    #[inline(always)]
-    pub(crate) fn with_note(self, note: u8) -> Self {
-        Self::new(self.entry.with_note(note))
     }
 
     /// The address of the row's first cell.
