@@ -53,8 +53,7 @@ defmodule AdTally.Dedupe do
   redelivery. An `at` more than a window ahead of the system's time does not move time, so
   that one wrong time does not evict all ids: `info/1` counts those as `:future`.
 
-  An id may be remembered for longer than the window: a quarter longer, and more where
-  hardly any ids come or others had to be forgotten.
+  An id may be remembered for a quarter longer than the window.
   """
 
   alias AdTally.{Counters, Named, Native, Options, TableOwner}
@@ -86,16 +85,15 @@ defmodule AdTally.Dedupe do
       Default: 10 minutes.
 
     * `:capacity` - how many different ids come in a window, new ones and copies of older ones,
-      from 1 to 1,000,000,000. Default: #{@default_capacity}. An id whose copies come in several
-      quarters of the window may take a place in each of them. It takes 6.4 bytes each when the
-      table is made, 7 when so many have come, and never more than 8.5 (for 100,000 ids and
+      from 1 to 1,000,000,000. Default: #{@default_capacity}. It takes 6.4 bytes each when the
+      table is made, 7.3 when so many have come, and never more than 8.5 (for 100,000 ids and
       more). The system provides the first ones at once, on a dirty scheduler, so that
       later calls do not wait for it: ten million in 10 to 200 ms, a billion in some
       seconds. A system that promises more memory than it has, as Linux does, may end the whole
       VM when it runs out.
 
-    * `:fingerprint_bits` - how many bits of its hash are kept of an id, 28 or 61. 61 takes 18 to
-      21 bytes an id: for what is billed. Default: 28.
+    * `:fingerprint_bits` - how many bits of its hash are kept of an id, 28 or 61. 61 takes 15 to
+      18 bytes an id: for what is billed. Default: 28.
 
     * `:seed` - the number under which ids are hashed, from 0 to 2^64 - 1. Tables that exchange
       exports need the same one. Whoever knows it can choose ids that collide.
@@ -180,7 +178,7 @@ defmodule AdTally.Dedupe do
   ids.
 
     * `:ids` - ids that are remembered
-    * `:load` - the share of its entries that is in use, by these ids and by stale copies
+    * `:load` - the share of its entries that these ids take
     * `:stash` - overflow buckets in use
     * `:duplicates` - ids that were not the first, since the table was made
     * `:forgotten` - ids that were evicted early because there was no room

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ad_tally_core::dedupe::{Config, Dedupe};
+use ad_tally_core::dedupe::{Config, Dedupe, ExportedId};
 use ad_tally_core::{Error, key};
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn dedupe(config: &Config) -> Dedupe {
     Dedupe::new(config).expect("a configuration that is right")
 }
 
-/// Under a hash that is always the same, by which none of the ids of these tests looks like another one in its line.
+/// Under a hash that is always the same, by which none of the ids of these tests looks like another one in its bucket.
 fn first(dedupe: &Dedupe, id: u64, at: u64) -> bool {
     first_now(dedupe, id, at, u64::MAX)
 }
@@ -42,7 +42,7 @@ fn mixed(id: u64) -> u64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Few ids, so that they come again, at times that go on and back. Where there is little room lines go on in others.
+    /// Few ids, so that they come again, at times that go on and back. Where there is little room buckets go on in others.
     #[test]
     fn no_copy_passes_within_the_window_and_none_is_dropped_that_is_new(
         wide in any::<bool>(),
@@ -145,7 +145,7 @@ fn of_32_copies_at_once_one_is_first() {
     const THREADS: usize = 32;
     const IDS: u64 = 10_000;
     for wide in [false, true] {
-        // Little room, so that lines go on in others meanwhile.
+        // Little room, so that buckets go on in others meanwhile.
         let dedupe = dedupe(&Config { capacity: IDS as usize * 3 / 4, wide, ..config() });
         let firsts: Vec<AtomicUsize> = (0..IDS).map(|_| AtomicUsize::new(0)).collect();
         let together = Barrier::new(THREADS);
@@ -167,7 +167,7 @@ fn of_32_copies_at_once_one_is_first() {
         assert!(firsts.iter().all(|firsts| firsts.load(Relaxed) == 1));
         let info = dedupe.info();
         assert_eq!((info.ids, info.duplicates), (IDS as usize, IDS * (THREADS as u64 - 1)));
-        assert!(info.overflow_lines > 0);
+        assert!(info.overflow_buckets > 0);
     }
 }
 
@@ -176,7 +176,7 @@ fn of_32_copies_at_once_one_is_first() {
 fn of_copies_that_come_while_a_generation_begins_one_is_first() {
     copies_while_a_generation_begins(true, 10_000, 1);
     copies_while_a_generation_begins(false, 10_000, 1);
-    // One home, which goes on in other lines.
+    // One bucket, which goes on in others.
     copies_while_a_generation_begins(false, 1, 60);
 }
 
@@ -223,9 +223,9 @@ fn what_there_is_no_room_for_is_forgotten_early_and_never_dropped() {
         let dedupe = dedupe(&Config { capacity: 100, wide, ..config() });
         assert!((0..10_000).all(|id| first(&dedupe, id, BEGIN + id)));
         let info = dedupe.info();
-        assert_eq!((info.ids, info.taken), (info.entries, info.entries), "all of it is in use");
+        assert_eq!(info.ids, info.entries, "all of it is in use");
         assert_eq!(info.forgotten as usize, 10_000 - info.ids);
-        // Those that came last are there yet, as many as there is room for but for some lines.
+        // Those that came last are there yet, as many as there is room for but for some buckets.
         let there = (9_900..10_000).filter(|id| !first(&dedupe, *id, BEGIN + 10_000)).count();
         assert!(there > if wide { 25 } else { 95 }, "{there}");
     }
@@ -233,31 +233,31 @@ fn what_there_is_no_room_for_is_forgotten_early_and_never_dropped() {
 
 #[test]
 fn what_came_after_others_were_forgotten_is_not_forgotten_before_its_time() {
-    // One home of 31 ids, and 32 lines of 15 that it may go on in.
+    // A bucket and 16 that it may go on in, each of 30 ids, or 28 beside the number of the next one.
     let dedupe = dedupe(&Config { window: 4_000, capacity: 1, wide: false });
     let at = |quarter: u64| BEGIN + quarter * 1_000;
     let new = |ids: std::ops::Range<u64>, quarter| ids.for_each(|id| assert!(first(&dedupe, id, at(quarter)), "{id}"));
     new(0..31, 0);
-    new(31..511, 1);
+    new(31..478, 1);
     assert_eq!(dedupe.info().forgotten, 0);
-    new(511..516, 4);
+    new(478..483, 4);
     assert_eq!(dedupe.info().forgotten, 5);
-    // What is left of the first ones is too old by now, and older ones than the last five move up behind those.
-    new(516..517, 5);
-    // By now too old as well.
-    new(517..518, 6);
-    assert!((511..518).all(|id| !first(&dedupe, id, at(6))));
+    // What is left of the first ones is too old by now.
+    new(483..484, 5);
+    // By now the others that came before the last ones are, too.
+    new(484..485, 6);
+    assert!((478..485).all(|id| !first(&dedupe, id, at(6))));
     assert_eq!(dedupe.info().forgotten, 5);
 }
 
 /// Ids that look alike are the same one, wherever they lie: what is remembered of both is remembered of each.
 #[test]
-fn ids_that_look_alike_do_so_in_a_home_and_behind_it() {
+fn ids_that_look_alike_do_so_in_a_bucket_and_behind_it() {
     let first = |dedupe: &Dedupe, hash: u64, quarter: u64| {
         dedupe.first(hash, BEGIN + quarter * 1_000, || u64::MAX).expect("a time")
     };
-    // A bit that is not looked at, and four of which all are 0 or only the last one.
-    for (one, alike) in [(0x1234_5678, 0x9234_5678), (0x1200_5678, 0x1208_5678)] {
+    // Bits that are neither the bucket's nor the fingerprint's.
+    for (one, alike) in [(0x1234_5678, 0x9234_5678), (0x1234_5678, 0x1234_567f)] {
         for before in [0, 31, 100] {
             let dedupe = dedupe(&Config { window: 4_000, capacity: 1, wide: false });
             (0..before).for_each(|id| assert!(first(&dedupe, 0x4000_0000 | id << 8, 0)));
@@ -272,26 +272,35 @@ fn ids_that_look_alike_do_so_in_a_home_and_behind_it() {
 }
 
 #[test]
-fn a_home_that_nobody_comes_to_for_long_forgets_or_remembers_for_longer() {
+fn a_bucket_that_nobody_comes_to_for_long_remembers_no_longer_than_others() {
     for quarters in 1..20 {
         for count in [1, 31, 32, 100] {
             let dedupe = dedupe(&Config { window: 4_000, capacity: 1, wide: false });
             (0..count).for_each(|id| assert!(first(&dedupe, id, BEGIN)));
             let firsts = (0..count).filter(|id| first(&dedupe, *id, BEGIN + quarters * 1_000)).count() as u64;
-            // The quarters are counted modulo 8.
-            let is_remembered = quarters % 8 < 5;
+            let is_remembered = quarters < 5;
             assert_eq!(firsts, if is_remembered { 0 } else { count }, "{count} after {quarters} quarters");
             assert!((0..count).all(|id| !first(&dedupe, id, BEGIN + (quarters + 4) * 1_000)));
-            let info = dedupe.info();
-            assert_eq!(info.ids as u64, count);
-            // What was remembered anew may have a place of before as well.
-            assert!(info.taken >= info.ids && info.taken <= 2 * info.ids, "{info:?}");
+            assert_eq!(dedupe.info().ids as u64, count);
         }
     }
 }
 
 #[test]
-fn lines_that_went_on_give_back_what_they_no_longer_need() {
+fn an_id_of_eight_generations_ago_does_not_seem_one_of_now() {
+    for (wide, count) in [(false, 3), (false, 100), (true, 3), (true, 100)] {
+        let dedupe = dedupe(&Config { window: 4_000, capacity: 1, wide });
+        for (quarter, ids) in [(0, 0..count), (4, 1_000..1_001)] {
+            ids.for_each(|id| assert!(first(&dedupe, id, BEGIN + quarter * 1_000)));
+        }
+        assert!(first(&dedupe, 1_001, BEGIN + 8_000));
+        assert_eq!(dedupe.info().ids, 2);
+        assert!((0..count).all(|id| first(&dedupe, id, BEGIN + 8_000)));
+    }
+}
+
+#[test]
+fn buckets_give_back_overflow_buckets_that_they_no_longer_need() {
     let dedupe = dedupe(&Config { capacity: 2_000, ..config() });
     let mut id = 0;
     for window in 0..100 {
@@ -302,7 +311,7 @@ fn lines_that_went_on_give_back_what_they_no_longer_need() {
     }
     let info = dedupe.info();
     assert_eq!(info.forgotten, 0);
-    // Lines that nobody touches for half a window may remember what is older.
+    // Buckets that nobody came to since remember what is older.
     assert!(info.ids >= 2_000 && info.ids <= 2_600, "{info:?}");
 }
 
@@ -328,4 +337,151 @@ fn a_configuration_that_is_wrong_is_refused() {
     assert_eq!(refused(Config { window: 0, ..config() }), Some(Error::DedupeWindow(0)));
     assert_eq!(refused(Config { window: 1 << 47, ..config() }), Some(Error::DedupeWindow(1 << 47)));
     assert_eq!(refused(Config { window: 1, capacity: 1, wide: true }), None);
+}
+
+/// What is remembered of a table of some ids, exported in steps of some buckets.
+fn exported(dedupe: &Dedupe, most: u64) -> Vec<ExportedId> {
+    let (mut ids, mut from) = (Vec::new(), Some(0));
+    while let Some(next) = from {
+        from = dedupe.export(next, most, |id| ids.push(id));
+    }
+    ids
+}
+
+fn import(dedupe: &Dedupe, ids: &[ExportedId], buckets: u64) {
+    ids.iter().for_each(|id| assert!(dedupe.import(id, buckets, || u64::MAX), "{id:?}"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Of a table that ids came to at several times, in two halves in any order, one of them twice. A table of as many buckets
+    /// then is the same one, and one of others knows all ids until they are forgotten.
+    #[test]
+    fn imported_ids_are_remembered_as_long_as_in_the_table_they_are_from(
+        wide in any::<bool>(),
+        capacity in 1..400_usize,
+        other in 1..2_000_usize,
+        events in prop::collection::vec((0_u64..300, 0..3_000_u64), 1..600),
+        most in 1..50_u64,
+        later_first in any::<bool>(),
+        quarters in 0..8_u64,
+    ) {
+        let config = Config { window: 4_000, capacity: capacity.max(300), wide };
+        let from = dedupe(&config);
+        let (mut at, mut seen) = (BEGIN, HashMap::new());
+        for (id, on) in events {
+            at += on;
+            first(&from, id, at);
+            seen.insert(id, at);
+        }
+        let ids = exported(&from, most);
+        prop_assert_eq!(ids.len(), from.info().ids);
+        let mut halves: Vec<&[ExportedId]> = ids.chunks(ids.len().div_ceil(2)).collect();
+        if later_first {
+            halves.reverse();
+        }
+        halves.extend_from_within(..1);
+        let (same, another) = (dedupe(&config), dedupe(&Config { capacity: other.max(600), ..config }));
+        for half in halves {
+            import(&same, half, from.buckets());
+            import(&another, half, from.buckets());
+        }
+        prop_assert_eq!(same.generation(), from.generation());
+        let sorted = |mut ids: Vec<ExportedId>| { ids.sort(); ids };
+        prop_assert_eq!(sorted(exported(&same, most)), sorted(ids));
+        prop_assert_eq!(another.info().forgotten, 0);
+        at += quarters * 1_000;
+        for (id, then) in seen {
+            let is_first = first(&from, id, at);
+            prop_assert!(!is_first || at - then > config.window);
+            prop_assert_eq!(first(&same, id, at), is_first, "{} of {} ms ago", id, at - then);
+            prop_assert_eq!(first(&another, id, at), is_first, "{} of {} ms ago", id, at - then);
+        }
+        // And no others.
+        prop_assert!((1_000..1_200).all(|id| first(&same, id, at) && first(&another, id, at)));
+    }
+}
+
+#[test]
+fn ids_are_imported_into_a_table_in_use() {
+    let config = Config { window: 4_000, ..config() };
+    for wide in [false, true] {
+        let (from, into) = (dedupe(&Config { wide, ..config }), dedupe(&Config { wide, ..config }));
+        let at = |quarter: u64| BEGIN + quarter * 1_000;
+        // The first one is too old there, the second one newer here, the third one newer there.
+        let insert = |dedupe, id, quarter| assert!(first(dedupe, id, at(quarter)));
+        [(1, 0), (2, 1), (3, 3)].into_iter().for_each(|(id, quarter)| insert(&from, id, quarter));
+        [(3, 2), (2, 5)].into_iter().for_each(|(id, quarter)| insert(&into, id, quarter));
+        import(&into, &exported(&from, 7), from.buckets());
+        let mut there: Vec<u64> = exported(&into, 1_000).iter().map(|id| id.generation - at(0) / 1_000).collect();
+        there.sort_unstable();
+        assert_eq!(there, [3, 5]);
+        assert_eq!(into.info().duplicates, 0, "what is imported is no copy");
+        // A table that is behind moves on.
+        import(&from, &exported(&into, 1_000), into.buckets());
+        assert_eq!(from.generation(), into.generation());
+        assert!(!first(&from, 2, at(8)));
+    }
+}
+
+#[test]
+fn an_imported_generation_that_cannot_be_true_has_nothing_forgotten() {
+    let (ahead, into) = (dedupe(&config()), dedupe(&config()));
+    first(&ahead, 1, BEGIN + 1_000 * MINUTE);
+    first_now(&into, 2, BEGIN, BEGIN);
+    for id in exported(&ahead, 1_000_000) {
+        assert!(into.import(&id, ahead.buckets(), || BEGIN));
+    }
+    // It has come now.
+    assert!(!first_now(&into, 1, BEGIN, BEGIN) && !first_now(&into, 2, BEGIN, BEGIN));
+    assert_eq!((into.info().future, into.info().ids), (0, 2));
+}
+
+#[test]
+fn an_id_that_no_table_exports_is_not_imported() {
+    for wide in [false, true] {
+        let dedupe = dedupe(&Config { wide, ..config() });
+        first(&dedupe, 1, BEGIN);
+        let id = exported(&dedupe, 1_000_000)[0];
+        let buckets = dedupe.buckets();
+        let refuses = |id: ExportedId, buckets| {
+            assert!(!dedupe.import(&id, buckets, || u64::MAX), "{id:?} of {buckets}");
+        };
+        refuses(ExportedId { bucket: buckets, ..id }, buckets);
+        refuses(id, 0);
+        refuses(ExportedId { fingerprint: id.fingerprint | 1, ..id }, buckets);
+        refuses(ExportedId { fingerprint: 0, ..id }, buckets);
+        refuses(ExportedId { generation: u64::MAX, ..id }, buckets);
+        if wide {
+            refuses(ExportedId { bucket: (id.bucket + 1) % buckets, ..id }, buckets);
+        } else {
+            refuses(ExportedId { fingerprint: id.fingerprint | 1 << 32, ..id }, buckets);
+            refuses(ExportedId { bucket: 0, ..id }, 1);
+        }
+        assert_eq!(exported(&dedupe, 1), [id]);
+        assert!(dedupe.import(&id, buckets, || u64::MAX));
+        assert_eq!(exported(&dedupe, 1), [id]);
+    }
+}
+
+/// Time stands still until the clock has caught up, and nothing becomes too old meanwhile. Then those that came last are kept.
+#[test]
+fn while_time_stands_still_the_ids_that_came_first_are_forgotten_first() {
+    for wide in [false, true] {
+        let capacity = 20_000;
+        let dedupe = dedupe(&Config { capacity, wide, ..config() });
+        first(&dedupe, u64::MAX, BEGIN + 300 * MINUTE);
+        let (mut passed, windows) = (0, 10);
+        for id in 0..windows * capacity as u64 {
+            assert!(first(&dedupe, id, BEGIN));
+            let before = id.saturating_sub(capacity as u64 * 3 / 4);
+            if id >= capacity as u64 {
+                passed += usize::from(first(&dedupe, before, BEGIN));
+            }
+        }
+        let copies = (windows - 1) as usize * capacity;
+        // Those of buckets that more ids than usual came to.
+        assert!(passed < copies / 40, "{passed} of {copies}");
+    }
 }

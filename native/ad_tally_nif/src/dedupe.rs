@@ -49,12 +49,12 @@ fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool, seed: 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn dedupe_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    let Info { ids, taken, entries, overflow_lines, duplicates, forgotten, future, memory_bytes, huge_bytes } =
+    let Info { ids, entries, overflow_buckets, duplicates, forgotten, future, memory_bytes, huge_bytes } =
         table.0.info();
     let pairs = [
         (atoms::ids(), ids.encode(env)),
-        (atoms::load(), (taken as f64 / entries as f64).encode(env)),
-        (atoms::stash(), overflow_lines.encode(env)),
+        (atoms::load(), (ids as f64 / entries as f64).encode(env)),
+        (atoms::stash(), overflow_buckets.encode(env)),
         (atoms::duplicates(), duplicates.encode(env)),
         (atoms::forgotten(), forgotten.encode(env)),
         (atoms::future(), future.encode(env)),

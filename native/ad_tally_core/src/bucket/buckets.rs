@@ -53,7 +53,6 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
 
     /// Has the system provide the memory of the first buckets now, so that whoever brings the first entries need not wait.
     #[cfg(not(loom))]
-    #[allow(dead_code, reason = "for tables that are laid out for all that they will hold")]
     pub(crate) fn touch(&mut self) {
         self.memory.touch(self.first as usize);
     }
@@ -80,7 +79,6 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     }
 
     /// Overflow buckets that were ever linked.
-    #[allow(dead_code, reason = "for tables whose figures include all that is in memory")]
     pub(crate) fn overflow_touched(&self) -> usize {
         self.overflow.touched()
     }

@@ -103,7 +103,7 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
 
     /// The entries that are not empty.
     pub(crate) fn entries(&self) -> Vec<C::Entry> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(2 * self.buckets.content.entries(false));
         self.visit(|_, entry| {
             if !C::is_empty(&entry) {
                 entries.push(entry);

@@ -110,6 +110,14 @@ impl<const WORDS: usize> Bucket<WORDS> {
         }
     }
 
+    /// Asks for all of its cache lines.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn fetch(&self) {
+        let line = |at: usize| std::ptr::from_ref(self).cast::<[u8; 64]>().wrapping_add(at);
+        (0..size_of::<Self>() / 64).for_each(|at| crate::sync::prefetch::fetch(line(at)));
+    }
+
     /// Begins to read without the lock: `None` if somebody has it.
     #[inline(always)]
     pub(crate) fn begin_read(&self) -> Option<Header> {
@@ -156,6 +164,22 @@ impl<const WORDS: usize> Bucket<WORDS> {
     /// A copy of all words.
     #[inline(always)]
     pub(crate) fn words(&self) -> [u64; WORDS] {
+        std::array::from_fn(|at| self.word(at))
+    }
+
+    /// The same, read sixteen bytes at a time: an insert into dedupe takes 13 ns so, and 21 when each word is read as
+    /// an atomic.
+    ///
+    /// # Safety
+    /// The caller has the lock of the bucket, or that of the bucket it is linked from.
+    #[inline(always)]
+    pub(crate) unsafe fn locked_words(&self) -> [u64; WORDS] {
+        #[cfg(not(loom))]
+        // SAFETY: they are as many words, and nobody writes to them without the lock.
+        unsafe {
+            self.words.as_ptr().cast::<[u64; WORDS]>().read()
+        }
+        #[cfg(loom)]
         std::array::from_fn(|at| self.word(at))
     }
 

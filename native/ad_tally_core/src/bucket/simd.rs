@@ -1,24 +1,8 @@
-//! Comparing all tags or fingerprints of a bucket at once, without a branch: where an entry lies is as good as random, and one
+//! Comparing all fingerprints of a bucket at once, without a branch: where an entry lies is as good as random, and one
 //! branch that is mispredicted takes as long as comparing them all.
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use self::naive::{match_u8, match_u32};
-
-/// Which bytes are equal to one, as bits: the first byte is bit 0.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-pub(crate) fn match_u8(bytes: &[u8; 32], byte: u8) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
-    // SAFETY: SSE2 is part of every x86-64, and both halves are within the bytes.
-    unsafe {
-        let byte = _mm_set1_epi8(byte as i8);
-        let sixteen = |at: usize| {
-            let bytes = _mm_loadu_si128(bytes.as_ptr().add(at).cast());
-            _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, byte)) as u32
-        };
-        sixteen(0) | sixteen(16) << 16
-    }
-}
+pub(crate) use self::naive::match_u32;
 
 /// Which halves of at most sixteen words are equal to a number under a mask, as bits: the low half of word 0 is bit 0.
 ///
@@ -50,11 +34,6 @@ pub(crate) fn match_u32<const WORDS: usize>(words: &[u64; WORDS], mask: u32, num
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod naive {
     #[inline(always)]
-    pub(crate) fn match_u8(bytes: &[u8; 32], byte: u8) -> u32 {
-        (0..32).fold(0, |equal, at| equal | u32::from(bytes[at] == byte) << at)
-    }
-
-    #[inline(always)]
     pub(crate) fn match_u32<const WORDS: usize>(words: &[u64; WORDS], mask: u32, number: u32) -> u32 {
         let is_equal = |at: usize| (words[at / 2] >> (32 * (at % 2))) as u32 & mask == number;
         (0..2 * WORDS).fold(0, |equal, at| equal | u32::from(is_equal(at)) << at)
@@ -76,16 +55,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn bytes_match_the_naive_ones(
-            bytes in prop::array::uniform32(prop_oneof![0..4_u8, Just(0x80), Just(0xff), any::<u8>()]),
-            chosen in 0..32_usize,
-        ) {
-            for byte in [0, 3, 0x7f, 0x80, 0xff, bytes[chosen]] {
-                prop_assert_eq!(match_u8(&bytes, byte), naive::match_u8(&bytes, byte));
-            }
-        }
-
         #[test]
         fn halves_of_words_match_the_naive_ones(
             halves in prop::array::uniform32(prop_oneof![0..4_u32, Just(u32::MAX), Just(1 << 31), any::<u32>()]),

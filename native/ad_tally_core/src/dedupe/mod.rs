@@ -1,79 +1,44 @@
 //! Dedupe: whether an id is seen for the first time, for at least a window of time.
 //!
-//! An id belongs to the line that the high bits of its hash name, its *home*. There it has an entry with other bits of the hash,
-//! 28 of them or, where it is wide, 61. The *generation* in which it came is told by the entry or by its place: a quarter of the
-//! window, counted modulo 8. The present one and the four before it are remembered, so an id is for at least the window after it
-//! last came. Whoever looks for an id has its line's lock and puts the id there before letting go: of several that come at once,
-//! one is first.
+//! An id belongs to the bucket that the high bits of its hash name. There it has an entry: a fingerprint, 28 other bits of the
+//! hash or, where it is wide, 61, and the *generation* in which it last came, a quarter of the window. Whoever looks for an id
+//! holds its bucket's lock and puts the id there before letting go: of several that come at once, one is first.
 //!
 //! ```text
-//! narrow   home, a ring of 31 entries ── 12 of their bits (`home`)     ──> overflow line of 15 entries (`line`)
-//!          rests of that home         ── 16 more of each
-//! wide     home of 7 entries (`line`)                                  ──> overflow line of 7 entries
+//! narrow   bucket of 30 entries (`table`, `entry`) ──> overflow bucket of 30 entries ──> ...
+//! wide     bucket of 15 entries                    ──> overflow bucket of 15 entries ──> ...
 //! ```
 //!
-//! A line that is full goes on in an overflow line, under the same lock. Entries that are too old are removed when their line
-//! gets its first id of a generation (of wide ones, its first new id), and not before: an id may be remembered for longer than
-//! the window. When there is no room, an entry of the home is forgotten early, one of the oldest, which is counted: then a copy
-//! of it may pass.
+//! A bucket that is full goes on in an overflow bucket, under the same lock. Entries that are too old are removed when their
+//! bucket is next locked in a later generation (`generations`). When there is no room, the oldest entry of the bucket is
+//! forgotten early, which is counted: then a copy of it may pass.
 
-#![allow(dead_code, reason = "a list of events fetches no rests any more")]
+mod entry;
+mod export;
+mod generations;
+mod table;
 
-mod home;
-mod later;
-mod line;
-mod narrow;
-mod wide;
-
-use std::ops::Add;
-use std::sync::atomic::Ordering::Relaxed;
-
-use self::later::Later;
-use self::line::{Format, GENERATION_BITS, Line, Live, MOST_NUMBERS, Narrow, Wide, places};
-use crate::bucket::free_list::FreeList;
+use self::entry::{Narrow, Wide};
+pub use self::export::ExportedId;
+use self::generations::TIMES;
+pub use self::table::Config;
+pub(crate) use self::table::Id;
+use self::table::{Kind, Table};
 use crate::error::Error;
 use crate::key::Seed;
-use crate::memory::Lines;
-use crate::sync::AtomicU64;
-use crate::sync::hazard::thread_number;
-use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 
 /// The most ids.
 const MOST_CAPACITY: usize = 1_000_000_000;
-/// Generations of a window.
-const OF_A_WINDOW: u64 = 4;
-/// Generations that are remembered: the present one has only begun.
-const REMEMBERED: u64 = OF_A_WINDOW + 1;
-const GENERATIONS: u64 = 1 << GENERATION_BITS;
-const _: () = assert!(OF_A_WINDOW == home::OLDER as u64);
-/// Overflow lines of any table: of few lines a larger share is full by chance.
-const LEAST_OVERFLOW: usize = 32;
-/// Times below this, some 4,400 years after 1970.
-const TIMES: u64 = 1 << 47;
-
-/// What a table is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// For how many milliseconds an id is remembered at least.
-    pub window: u64,
-    /// Different ids of a window, new ones and copies of older ones, that there is room for. One that comes again in a later
-    /// quarter of the window may count once more.
-    pub capacity: usize,
-    /// Whether ids are told apart by 61 bits beside their line instead of 28.
-    pub wide: bool,
-}
 
 /// A table's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Info {
     /// Ids that are remembered.
     pub ids: usize,
-    /// Entries that are in use: one of each id, and others of ids that came again since.
-    pub taken: usize,
-    /// Entries of all lines.
+    /// Ids that all buckets have room for.
     pub entries: usize,
-    /// Lines that full ones go on in.
-    pub overflow_lines: usize,
+    /// Overflow buckets in use.
+    pub overflow_buckets: usize,
     /// Ids that were not the first.
     pub duplicates: u64,
     /// Ids that were forgotten before their window had passed.
@@ -89,73 +54,23 @@ pub struct Info {
 /// Ids that were seen.
 pub struct Dedupe {
     seed: Seed,
-    window: u64,
-    /// Milliseconds of a generation.
-    granule: u64,
-    /// The newest generation, not modulo anything.
-    generation: AtomicU64,
-    /// Homes, then as many lines of rests where ids are narrow, then overflow lines.
-    lines: Lines<Line>,
-    homes: u64,
-    /// Lines from a home to its rests, where it has some.
-    to_rests: usize,
-    /// Where those end that are there from the beginning.
-    overflow_begin: usize,
-    overflow: FreeList,
-    later: Later,
-    wide: bool,
-    tally: ShardedCounter<KINDS>,
+    config: Config,
+    table: Tables,
 }
 
-/// An id that is looked for: the hash, the line where it belongs, and that of the rests of those.
-#[derive(Clone, Copy)]
-pub(crate) struct Id<'t> {
-    hash: u64,
-    home: &'t Line,
-    rests: &'t Line,
+enum Tables {
+    Narrow(Table<Narrow>),
+    Wide(Table<Wide>),
 }
 
-/// When a home's quad that has become whole is copied to the rests. (By an id that is put anew it is not: whoever puts the next one
-/// there does.)
-#[derive(Clone, Copy)]
-pub(crate) enum Quads<T> {
-    /// At once: [`Dedupe::fetch_rests`] has asked for that line some time ago.
-    Now,
-    /// When the line has come, which is asked for then: by the calling thread, whose number this is, or that of a slot it has
-    /// claimed.
-    Later(T),
-}
-
-/// What lines are used for.
-#[derive(Clone, Copy, Default)]
-struct Used {
-    /// Ids that are remembered.
-    ids: usize,
-    /// Entries in use.
-    taken: usize,
-}
-
-impl Add for Used {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { ids: self.ids + other.ids, taken: self.taken + other.taken }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Duplicate,
-    Forgotten,
-    Future,
-}
-
-const KINDS: usize = 3;
-
-/// What is remembered at a generation.
-#[inline(always)]
-fn live_at(generation: u64) -> Live {
-    Live::new(generation.wrapping_sub(OF_A_WINDOW), REMEMBERED)
+/// Does the same with a table of either format.
+macro_rules! with_table {
+    ($dedupe:expr, $table:ident => $do:expr) => {
+        match &$dedupe.table {
+            Tables::Narrow($table) => $do,
+            Tables::Wide($table) => $do,
+        }
+    };
 }
 
 impl Dedupe {
@@ -179,30 +94,8 @@ impl Dedupe {
         if window == 0 || window >= TIMES {
             return Err(Error::DedupeWindow(window));
         }
-        let (meant, overflow) = if wide { (Wide::MEANT, Wide::OVERFLOW) } else { (home::MEANT, home::OVERFLOW) };
-        // Of a capacity a window, the generation before it is remembered as well.
-        let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
-        let homes = (most * 10).div_ceil(meant);
-        let overflow = (homes * overflow / 100 + LEAST_OVERFLOW).min(MOST_NUMBERS);
-        let overflow_begin = if wide { homes } else { 2 * homes };
-        let count = overflow_begin + overflow;
-        let mut lines = Lines::new(count).ok_or(count * size_of::<Line>()).map_err(Error::Memory)?;
-        // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
-        lines.touch(overflow_begin);
-        Ok(Self {
-            seed,
-            window,
-            granule: window.div_ceil(OF_A_WINDOW),
-            generation: AtomicU64::new(0),
-            lines,
-            homes: homes as u64,
-            to_rests: if wide { 0 } else { homes },
-            overflow_begin,
-            overflow: FreeList::new(overflow as u32),
-            later: Later::new(if wide { 0 } else { THREADS }),
-            wide,
-            tally: ShardedCounter::new(),
-        })
+        let table = if wide { Table::new(config).map(Tables::Wide) } else { Table::new(config).map(Tables::Narrow) };
+        Ok(Self { seed, config: *config, table: table.map_err(Error::Memory)? })
     }
 
     /// The seed that ids are hashed under.
@@ -212,8 +105,14 @@ impl Dedupe {
         &self.seed
     }
 
-    /// Whether an id of that hash, under [`Dedupe::seed`], is seen for the first time, at a time. The system's time is asked for where
-    /// it matters.
+    /// What it was made of.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether an id of that hash, under [`Dedupe::seed`], is seen for the first time, at a time. The system's time is asked
+    /// for where it matters.
     ///
     /// # Errors
     /// [`Error::Time`].
@@ -222,198 +121,97 @@ impl Dedupe {
         if at >= TIMES {
             return Err(Error::Time(at));
         }
-        Ok(self.first_at(self.id(hash), at, Quads::Later(thread_number), &now))
+        Ok(self.first_at(self.fetch_id(hash), at, &now))
     }
 
     /// The same of an id of this table, at a time that was checked.
     #[inline(always)]
-    pub(crate) fn first_at(
-        &self,
-        id: Id<'_>,
-        at: u64,
-        quads: Quads<impl Fn() -> Option<usize>>,
-        now: &impl Fn() -> u64,
-    ) -> bool {
-        // That is whether its generation is a later one, for which there would be a division.
-        if at >= (self.generation.load(Relaxed) + 1) * self.granule {
-            self.advance(at, now);
-        }
-        if self.wide { self.first_wide(id) } else { self.first_narrow(id, quads) }
+    pub(crate) fn first_at(&self, id: Id, at: u64, now: &impl Fn() -> u64) -> bool {
+        with_table!(self, table => {
+            if table.generations.is_past(at) && !table.generations.advance(at, now) {
+                table.tally.add(Kind::Future as usize);
+            }
+            table.insert(id)
+        })
     }
 
     /// Whether an id of this table is remembered. If so it is from now on, as if it were seen for the first time; if not it is not
     /// put there. Time does not move.
     #[cold]
-    pub(crate) fn is_known(&self, id: Id<'_>) -> bool {
-        if self.wide { self.is_known_wide(id) } else { self.is_known_narrow(id) }
-    }
-
-    /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
-    /// not have all ids forgotten.
-    #[cold]
-    fn advance(&self, at: u64, now: &impl Fn() -> u64) {
-        if at > now().saturating_add(self.window) {
-            self.tally.add(Kind::Future as usize);
-        } else {
-            self.generation.fetch_max(at / self.granule, Relaxed);
-        }
-    }
-
-    /// Asks for what an id is going to be written to beside its line, which is near: [`Quads::Now`].
-    #[inline(always)]
-    pub(crate) fn fetch_rests(&self, id: Id<'_>) {
-        if !self.wide {
-            Self::fetch_rests_if_due(id);
-        }
+    pub(crate) fn is_known(&self, id: Id) -> bool {
+        with_table!(self, table => table.renew(id))
     }
 
     /// An id of that hash, as it is looked for.
     #[inline(always)]
-    pub(crate) fn id(&self, hash: u64) -> Id<'_> {
-        // The highest bits; those of fingerprints are the lowest.
-        let at = (u128::from(hash) * u128::from(self.homes)) >> 64;
-        let from_home = &self.lines.all()[at as usize..];
-        Id { hash, home: &from_home[0], rests: &from_home[self.to_rests] }
+    pub(crate) fn id(&self, hash: u64) -> Id {
+        // The lowest bits are in no fingerprint.
+        Id { hash, at: with_table!(self, table => table.buckets.place(entry::known(hash), 0)) }
     }
 
-    /// The same, its line asked for.
+    /// The same, its bucket asked for.
     #[inline(always)]
-    pub(crate) fn fetch_id(&self, hash: u64) -> Id<'_> {
+    pub(crate) fn fetch_id(&self, hash: u64) -> Id {
         let id = self.id(hash);
-        crate::sync::prefetch::fetch(id.home);
+        with_table!(self, table => table.buckets.bucket(id.at).fetch());
         id
     }
 
-    /// Which home that is.
-    #[inline(always)]
-    fn number(&self, home: &Line) -> usize {
-        (std::ptr::from_ref(home).addr() - self.lines.all().as_ptr().addr()) / size_of::<Line>()
-    }
-
-    fn overflow_line(&self, number: u32) -> Option<&Line> {
-        self.lines.all().get(self.overflow_begin + number as usize)
-    }
-
-    /// The lines that one goes on in.
-    fn overflow_lines(&self, home: &Line) -> impl Iterator<Item = &Line> {
-        let next = |line: &Line| line.link().and_then(|number| self.overflow_line(number));
-        std::iter::successors(next(home), move |line| next(line))
-    }
-
-    /// A line and those it goes on in.
-    fn chain<'t>(&'t self, home: &'t Line) -> impl Iterator<Item = &'t Line> {
-        std::iter::once(home).chain(self.overflow_lines(home))
-    }
-
-    /// The line behind this one that has a fingerprint.
-    #[inline(never)]
-    fn find_further<F: Format>(&self, home: &Line, fingerprint: u64) -> Option<&Line> {
-        self.overflow_lines(home).find(|line| F::has(&line.words(), fingerprint))
-    }
-
-    /// Has the lines of a chain, from the `first` on, have these entries and no others. What is no longer needed of them is given
-    /// back.
-    fn rewrite<F: Format>(&self, home: &Line, first: usize, entries: &[u64]) {
-        let numbers: Vec<u32> = self.chain(home).filter_map(Line::link).collect();
-        let mut entries = entries.iter();
-        for line in self.chain(home).skip(first) {
-            places::<F>().for_each(|at| F::set(line, at, entries.next().copied().unwrap_or(0)));
-        }
-        let mut last = home;
-        for number in numbers {
-            let Some(line) = self.overflow_line(number) else { continue };
-            let is_needed = F::get(line, 1) != 0;
-            last.set_link(is_needed.then_some(number));
-            if is_needed {
-                last = line;
-            } else {
-                line.set_link(None);
-                self.overflow.give_back([number]);
-            }
-        }
-    }
-
-    /// Whether the entry of that fingerprint is too old to be remembered. From now on it is remembered anew: it may be that of
-    /// another id that looks alike, and then this one's copies must not pass when the other one is forgotten.
-    #[inline(never)]
-    fn is_first_again<F: Format>(&self, line: &Line, entry: u64, live: Live) -> bool {
-        let fingerprint = entry - entry % GENERATIONS;
-        // Any fingerprint is once in a line and those it goes on in.
-        let at = places::<F>().find(|at| F::get(line, *at) & !(GENERATIONS - 1) == fingerprint);
-        let Some(at) = at else { return true };
-        let is_first = !live.has(F::get(line, at));
-        if F::get(line, at) != entry {
-            F::set(line, at, entry);
-        }
-        if !is_first {
-            self.tally.add(Kind::Duplicate as usize);
-        }
-        is_first
-    }
-
-    /// Puts an entry into one of the lines that one goes on in, or into another one that it goes on in from now on. Whether
-    /// there was room.
-    fn put_in_overflow<F: Format>(&self, home: &Line, entry: u64) -> bool {
-        let place = self.overflow_lines(home).find_map(|line| F::free(&line.words()).map(|at| (line, at)));
-        if let Some((line, at)) = place {
-            F::set(line, at, entry);
-            return true;
-        }
-        let Some((number, line)) = self.overflow.take().and_then(|number| Some((number, self.overflow_line(number)?)))
-        else {
-            return false;
-        };
-        line.set_link(home.link());
-        F::set(line, 1, entry);
-        home.set_link(Some(number));
-        true
-    }
-
-    /// Its memory: that of all lines but the overflow lines that were never needed.
+    /// Its memory: that of all buckets but the overflow buckets that were never needed.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let touched = self.overflow_begin + self.overflow.touched();
-        touched * size_of::<Line>() + size_of::<Self>() + self.tally.bytes() + self.later.bytes()
+        size_of::<Self>() + with_table!(self, table => table.buckets.bytes() + table.tally.bytes())
     }
 
-    /// The table's numbers now. It looks at every line, one after the other.
+    /// The table's numbers now. It reads all buckets, one after the other.
     #[must_use]
     pub fn info(&self) -> Info {
-        let (homes, overflow) = (self.homes as usize, self.overflow.touched());
-        let (Used { ids, taken }, entries) = if self.wide {
-            (self.count_wide(), (homes + overflow) * Wide::ENTRIES)
-        } else {
-            (self.count_narrow(), homes * home::ENTRIES + overflow * Narrow::ENTRIES)
-        };
-        Info {
-            ids,
-            taken,
-            entries,
-            overflow_lines: self.overflow.taken(),
-            duplicates: self.tally.get(Kind::Duplicate as usize),
-            forgotten: self.tally.get(Kind::Forgotten as usize),
-            future: self.tally.get(Kind::Future as usize),
+        with_table!(self, table => Info {
+            ids: table.remembered(),
+            entries: table.places(),
+            overflow_buckets: table.buckets.overflow_taken(),
+            duplicates: table.tally.get(Kind::Duplicate as usize),
+            forgotten: table.tally.get(Kind::Forgotten as usize),
+            future: table.tally.get(Kind::Future as usize),
             memory_bytes: self.memory_bytes(),
-            huge_bytes: self.lines.huge_bytes(),
+            huge_bytes: table.buckets.huge_bytes(),
+        })
+    }
+
+    /// How many buckets it has, without overflow buckets. Always the same for the same capacity.
+    #[must_use]
+    pub fn buckets(&self) -> u64 {
+        with_table!(self, table => table.buckets.in_use() as u64)
+    }
+
+    /// The newest generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        with_table!(self, table => table.generations.newest())
+    }
+
+    /// Gives all ids that are remembered in `most` buckets from number `from` on, each bucket's as of one moment. The number to
+    /// go on with, unless that was all. Of ids that come meanwhile each is given or not; one that was there before is given once.
+    pub fn export(&self, from: u64, most: u64, take: impl FnMut(ExportedId)) -> Option<u64> {
+        with_table!(self, table => table.export(from, most, take))
+    }
+
+    /// Whether a table of so many buckets may have had that id, and this one can take it: of narrow ones not from a table with
+    /// less than a 256th of its buckets.
+    #[must_use]
+    pub fn accepts(&self, id: &ExportedId, buckets: u64) -> bool {
+        with_table!(self, table => table.accepts(id, buckets))
+    }
+
+    /// Remembers an id that a table of so many buckets and the same window has given, as if it had come here as well, which moves
+    /// time as well: an id that is there already stays in the newer generation of both, and one that is too old is not
+    /// put there. Ids may be imported in any order, and more than once. Of a generation too far ahead to believe it is taken to
+    /// have come now. Whether it was accepted: otherwise nothing has changed.
+    pub fn import(&self, id: &ExportedId, buckets: u64, now: impl Fn() -> u64) -> bool {
+        let is_accepted = self.accepts(id, buckets);
+        if is_accepted {
+            with_table!(self, table => table.import(id, buckets, &now));
         }
+        is_accepted
     }
-
-    fn homes(&self) -> &[Line] {
-        &self.lines.all()[..self.homes as usize]
-    }
-
-    /// What of lines is used that one that is held goes on in.
-    fn used_further<F: Format>(&self, home: &Line, live: Live) -> Used {
-        self.overflow_lines(home).fold(Used::default(), |used, line| used + used_in::<F>(line, live))
-    }
-}
-
-fn used_in<F: Format>(line: &Line, live: Live) -> Used {
-    let ids = entries_in::<F>(line, live).count();
-    Used { ids, taken: ids }
-}
-
-/// The entries of a line that are remembered.
-fn entries_in<F: Format>(line: &Line, live: Live) -> impl Iterator<Item = u64> {
-    places::<F>().map(|at| F::get(line, at)).filter(move |entry| live.has(*entry))
 }

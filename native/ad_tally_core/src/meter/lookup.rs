@@ -73,7 +73,7 @@ impl Recording<'_> {
 pub struct Lookup<'r> {
     pub(super) recording: &'r Recording<'r>,
     pub(super) at: u64,
-    pub(super) id: Option<Id<'r>>,
+    pub(super) id: Option<Id>,
     /// Its window, if that is open.
     pub(super) window: Option<&'r Window>,
     line: Option<&'r Line>,

@@ -9,7 +9,7 @@ use super::event::{Event, Outcome};
 use super::lookup::{Lookup, Recording};
 use super::open_windows::OpenWindows;
 use super::window::Window;
-use crate::dedupe::{Id, Quads};
+use crate::dedupe::Id;
 use crate::error::Error;
 use crate::sync::hazard::REGISTRY;
 
@@ -60,7 +60,7 @@ impl<'r> Lookup<'r> {
             return meter.check_without_window(open, self.at, self.id, now).map(Err);
         };
         if let (Some(id), Some(dedupe)) = (self.id, &meter.dedupe)
-            && !dedupe.first_at(id, self.at, Quads::Later(|| Some(open.slot().id())), now)
+            && !dedupe.first_at(id, self.at, now)
         {
             return Some(Err(Outcome::Duplicate));
         }
@@ -105,7 +105,7 @@ impl Meter {
         &self,
         open: &OpenWindows,
         at: u64,
-        id: Option<Id<'_>>,
+        id: Option<Id>,
         now: &impl Fn() -> u64,
     ) -> Option<Outcome> {
         let number = at / self.window;
@@ -134,11 +134,11 @@ impl Meter {
 
     /// That outcome, which an event has unless its id is known.
     #[cold]
-    fn unless_known(&self, id: Option<Id<'_>>, outcome: Outcome) -> Outcome {
+    fn unless_known(&self, id: Option<Id>, outcome: Outcome) -> Outcome {
         if self.is_known(id) { Outcome::Duplicate } else { outcome }
     }
 
-    fn is_known(&self, id: Option<Id<'_>>) -> bool {
+    fn is_known(&self, id: Option<Id>) -> bool {
         matches!((id, &self.dedupe), (Some(id), Some(dedupe)) if dedupe.is_known(id))
     }
 
