@@ -70,6 +70,8 @@ defmodule AdTally.Counters do
 
   alias AdTally.{Named, Native, Options, Steps, TableOwner}
 
+  require Named
+
   @typedoc "A table of counters."
   @opaque t :: reference()
 
@@ -153,7 +155,7 @@ defmodule AdTally.Counters do
 
   defp make({metrics, max_keys, seed}), do: Native.counters_new(metrics, max_keys, seed)
 
-  defp table(counters) when is_atom(counters), do: Named.table!(__MODULE__, counters)
+  defp table(counters) when is_atom(counters), do: Named.fetch!(__MODULE__, counters)
   defp table(counters), do: counters
 
   @doc """
@@ -173,7 +175,7 @@ defmodule AdTally.Counters do
   # A tail call without a match on the result: waiting for it costs 5 ns an event,
   # so bad arguments are raised for on the other side.
   def add(name, key, metric) when is_atom(name),
-    do: Native.counters_add(Named.table!(__MODULE__, name), key, metric)
+    do: Native.counters_add(Named.fetch!(__MODULE__, name), key, metric)
 
   def add(counters, key, metric), do: Native.counters_add(counters, key, metric)
 
@@ -190,7 +192,7 @@ defmodule AdTally.Counters do
   """
   @spec add(table(), key(), metric(), amount()) :: :ok | :overflow
   def add(name, key, metric, amount) when is_atom(name),
-    do: Native.counters_add(Named.table!(__MODULE__, name), key, metric, amount)
+    do: Native.counters_add(Named.fetch!(__MODULE__, name), key, metric, amount)
 
   def add(counters, key, metric, amount),
     do: Native.counters_add(counters, key, metric, amount)
@@ -211,7 +213,7 @@ defmodule AdTally.Counters do
   """
   @spec add_many(table(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
   def add_many(name, items) when is_atom(name),
-    do: add_many(Named.table!(__MODULE__, name), items)
+    do: add_many(Named.fetch!(__MODULE__, name), items)
 
   def add_many(counters, items) do
     counters

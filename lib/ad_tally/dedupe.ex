@@ -58,6 +58,8 @@ defmodule AdTally.Dedupe do
 
   alias AdTally.{Counters, Named, Native, Options, TableOwner}
 
+  require Named
+
   @typedoc "A table."
   @opaque t :: reference()
 
@@ -162,14 +164,14 @@ defmodule AdTally.Dedupe do
   """
   @spec first?(table(), id(), at()) :: boolean()
   def first?(name, id, at) when is_atom(name),
-    do: Native.dedupe_first(Named.table!(__MODULE__, name), id, at)
+    do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id, at)
 
   def first?(dedupe, id, at), do: Native.dedupe_first(dedupe, id, at)
 
   @doc "`first?/3` at the system's time."
   @spec first?(table(), id()) :: boolean()
   def first?(name, id) when is_atom(name),
-    do: Native.dedupe_first(Named.table!(__MODULE__, name), id)
+    do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id)
 
   def first?(dedupe, id), do: Native.dedupe_first(dedupe, id)
 
@@ -203,6 +205,6 @@ defmodule AdTally.Dedupe do
           memory_bytes: pos_integer(),
           huge_bytes: non_neg_integer() | nil
         }
-  def info(name) when is_atom(name), do: info(Named.table!(__MODULE__, name))
+  def info(name) when is_atom(name), do: info(Named.fetch!(__MODULE__, name))
   def info(dedupe), do: Native.dedupe_info(dedupe)
 end

@@ -84,6 +84,8 @@ defmodule AdTally.FrequencyCap do
 
   alias AdTally.{Counters, Named, Native, Options, TableOwner}
 
+  require Named
+
   @typedoc "A table."
   @opaque t :: reference()
 
@@ -232,7 +234,7 @@ defmodule AdTally.FrequencyCap do
   defp make({capacities, tiers, lifetime, strict, max_ahead, seed}),
     do: Native.caps_new(capacities, tiers, lifetime, strict, max_ahead, seed)
 
-  defp table(caps) when is_atom(caps), do: Named.table!(__MODULE__, caps)
+  defp table(caps) when is_atom(caps), do: Named.fetch!(__MODULE__, caps)
   defp table(caps), do: caps
 
   defp tiers!(tiers) do
@@ -330,7 +332,7 @@ defmodule AdTally.FrequencyCap do
   @spec admit(table(), scope(), user(), rules(), at()) ::
           :ok | {:capped, rule()} | {:error, reason()}
   def admit(name, scope, user, rules, at) when is_atom(name),
-    do: admit(Named.table!(__MODULE__, name), scope, user, rules, at)
+    do: admit(Named.fetch!(__MODULE__, name), scope, user, rules, at)
 
   def admit(caps, scope, user, {compiled, answers}, at),
     do: answer(Native.caps_admit(caps, scope, user, compiled, at), answers)
@@ -340,7 +342,7 @@ defmodule AdTally.FrequencyCap do
   @doc "`admit/5` at the system's time."
   @spec admit(table(), scope(), user(), rules()) :: :ok | {:capped, rule()} | {:error, reason()}
   def admit(name, scope, user, rules) when is_atom(name),
-    do: admit(Named.table!(__MODULE__, name), scope, user, rules)
+    do: admit(Named.fetch!(__MODULE__, name), scope, user, rules)
 
   def admit(caps, scope, user, {compiled, answers}),
     do: answer(Native.caps_admit(caps, scope, user, compiled), answers)
@@ -396,7 +398,7 @@ defmodule AdTally.FrequencyCap do
   def check(caps, scope, user, rules, at \\ now())
 
   def check(name, scope, user, rules, at) when is_atom(name),
-    do: check(Named.table!(__MODULE__, name), scope, user, rules, at)
+    do: check(Named.fetch!(__MODULE__, name), scope, user, rules, at)
 
   def check(caps, scope, user, {compiled, answers}, at),
     do: answer(Native.caps_check(caps, scope, user, compiled, at), answers)
@@ -418,7 +420,7 @@ defmodule AdTally.FrequencyCap do
   def record(caps, scope, user, at \\ now())
 
   def record(name, scope, user, at) when is_atom(name),
-    do: Native.caps_record(Named.table!(__MODULE__, name), scope, user, at)
+    do: Native.caps_record(Named.fetch!(__MODULE__, name), scope, user, at)
 
   def record(caps, scope, user, at), do: Native.caps_record(caps, scope, user, at)
 

@@ -72,12 +72,10 @@ defmodule AdTally.Meter do
   remembered.
   """
 
-  use GenServer
+  alias AdTally.{Event, Named, Native, Options}
+  alias AdTally.Meter.{Batch, Config, Deadline, Delivery, Late, Memory, Reader, Server}
 
-  require Logger
-
-  alias AdTally.{Event, Named, Native, Options, Steps, Window}
-  alias AdTally.Meter.{Config, Delivery, Emitter, Kept, Late, Report}
+  require Named
 
   @typedoc "A meter's name."
   @type name :: atom()
@@ -116,8 +114,8 @@ defmodule AdTally.Meter do
     * `:window` - milliseconds of a window. Default: a minute.
     * `:lateness` - milliseconds that a window stays open past its end. Default: 5 minutes.
     * `:clock` - `:system` or `:events`. Default: `:system`.
-    * `:max_ahead` - with `clock: :system`, how many milliseconds past the system's time an
-      event may be. Default: a window.
+    * `:max_ahead` - how many milliseconds past the system's time an event may be. With
+      `clock: :events` no event is too far ahead, and the option is refused. Default: a window.
     * `:reach` - `false`, or `by:` the dimensions that sketches are kept by (required),
       `precision:` 4 to 18 (default 12), `max_keys:` (default that of the meter) and `secret:` as
       in `AdTally.Reach.new/1`. Default: `false`.
@@ -160,7 +158,7 @@ defmodule AdTally.Meter do
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options) do
     config = Config.new!(options)
-    GenServer.start_link(__MODULE__, config, name: config.name)
+    GenServer.start_link(Server, config, name: config.name)
   end
 
   @doc """
@@ -187,13 +185,14 @@ defmodule AdTally.Meter do
       ** (ArgumentError) expected a tuple of 1 dimensions, one for each the meter has, got: {42, "us"}
   """
   @spec record(name(), Event.t()) :: outcome()
-  def record(name, event) do
-    case Named.get(__MODULE__, name) do
+  def record(name, event) when is_atom(name) do
+    case Named.fetch!(__MODULE__, name) do
       {native, nil} -> Native.meter_record(native, event)
       {native, late} -> record(native, late, event)
-      nil -> raise_not_running(name)
     end
   end
+
+  def record(other, _event), do: Named.raise_not_running(__MODULE__, other)
 
   defp record(native, late, event) do
     with :late <- Native.meter_record(native, event) do
@@ -239,8 +238,8 @@ defmodule AdTally.Meter do
         }
   def record_many(name, events, options \\ []) do
     case on_refused!(options) do
-      :raise -> record_all(running(name), events)
-      :skip -> record_good(running(name), events)
+      :raise -> Batch.record_all(running!(name), events)
+      :skip -> Batch.record_valid(running!(name), events)
     end
   end
 
@@ -248,121 +247,6 @@ defmodule AdTally.Meter do
 
   defp on_refused!(options),
     do: options |> Options.known!([:on_refused]) |> Options.one_of!(:on_refused, [:raise, :skip])
-
-  defp record_all({native, _late} = meter, events) do
-    first =
-      try do
-        record_first(native, events)
-      rescue
-        error in ArgumentError ->
-          refuse(native, events)
-          reraise error, __STACKTRACE__
-      end
-
-    record_after(meter, events, first)
-  end
-
-  # Mostly none is refused. Where one is, nothing was counted yet: those are looked for, and the others
-  # are a list of their own.
-  defp record_good({native, _late} = meter, events) do
-    first =
-      try do
-        record_first(native, events)
-      rescue
-        ArgumentError -> :refused
-      end
-
-    if first == :refused do
-      refused = refused(native, events)
-      Native.meter_refuse(native, length(refused), nil)
-      meter |> record_all(others(events, refused, 0)) |> Map.put(:refused, refused)
-    else
-      meter |> record_after(events, first) |> Map.put(:refused, [])
-    end
-  end
-
-  # `{index, error}` of each event that is refused.
-  defp refused(native, events) do
-    refused(native, events, 0, [])
-  rescue
-    error in ArgumentError ->
-      refuse(native, events)
-      reraise error, __STACKTRACE__
-  end
-
-  defp refused(_native, [], _index, refused), do: Enum.reverse(refused)
-
-  defp refused(native, events, index, refused) do
-    {rest, next, some} = Native.meter_refused_some(native, events, index)
-    refused(native, rest, next, Enum.reverse(some, refused))
-  end
-
-  defp others(events, [], _index), do: events
-
-  defp others([_event | events], [{index, _error} | refused], index),
-    do: others(events, refused, index + 1)
-
-  defp others([event | events], refused, index), do: [event | others(events, refused, index + 1)]
-
-  defp record_after(meter, events, first) do
-    counted = %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
-    record_rest(meter, events, first, counted)
-  end
-
-  # All of them, if that is not too much for a call. Otherwise they are checked, and only then the
-  # first ones are counted.
-  defp record_first(native, events) do
-    with :many <- Native.meter_record_many(native, events) do
-      Steps.each(events, &Native.meter_check_some(native, &1, &2))
-      record_begin(native, events)
-    end
-  end
-
-  # Until some are recorded: a call that was interrupted may have had no time for any.
-  defp record_begin(native, events) do
-    with {_all, {{0, 0, 0, 0, 0, 0}, []}} <- Native.meter_record_first(native, events),
-         do: record_begin(native, events)
-  end
-
-  # What is no list is one thing that is no event, and so is what a list ends with instead of [].
-  defp refuse(native, events) do
-    case how_many(events, 0) do
-      {:proper, count} -> Native.meter_refuse(native, count, nil)
-      {:improper, count} -> Native.meter_refuse(native, count, "record_many/3 takes proper lists")
-    end
-  end
-
-  defp how_many([_event | events], count), do: how_many(events, count + 1)
-  defp how_many([], count), do: {:proper, count}
-  defp how_many(_other, count), do: {:improper, count + 1}
-
-  # Of `events` those before `rest` were recorded, with these outcomes, and late at these places.
-  defp record_rest({native, late} = meter, events, {rest, {counts, places}}, counted) do
-    if late != nil, do: Late.take(late, at_places(events, places, 0))
-    counted = add(counted, counts)
-
-    if rest == [],
-      do: counted,
-      else: record_rest(meter, rest, Native.meter_record_some(native, rest), counted)
-  end
-
-  defp add(counted, {ok, duplicate, late, future, no_window, overflow}) do
-    %{
-      ok: counted.ok + ok,
-      duplicate: counted.duplicate + duplicate,
-      late: counted.late + late,
-      future: counted.future + future,
-      no_window: counted.no_window + no_window,
-      overflow: counted.overflow + overflow
-    }
-  end
-
-  defp at_places(_events, [], _place), do: []
-
-  defp at_places([event | events], [place | places], place),
-    do: [event | at_places(events, places, place + 1)]
-
-  defp at_places([_event | events], places, place), do: at_places(events, places, place + 1)
 
   @typedoc "A time: Unix milliseconds, or a `DateTime`."
   @type time :: non_neg_integer() | DateTime.t()
@@ -426,98 +310,9 @@ defmodule AdTally.Meter do
   @spec report(name(), [report_option()]) :: [map()]
   def report(name, options \\ []) do
     options = Options.known!(options, [:by, :where, :from, :to, :timeout])
-    check_time = time_limit(options, 60_000, {__MODULE__, :report, [name, options]})
-    {native, _late} = running(name)
-
-    {config, kept, sequence} =
-      calling(name, fn -> GenServer.call(name, :report, check_time.()) end)
-
-    report = Report.new!(config, options)
-    apart(fn -> report(name, report, native, kept, sequence, check_time) end)
-  end
-
-  defp report(name, report, native, kept, sequence, check_time) do
-    wanted? = &(&1.start >= report.from and &1.start < report.to)
-    open = native |> open(report.from) |> Enum.filter(wanted?)
-
-    # A window that is closed by now is kept by then: none is missed, and those that were open above are
-    # left out. (One that was closed before may have the same start, where the clock was set back.)
-    :ok = calling(name, fn -> GenServer.call(name, :closed, check_time.()) end)
-    are_open = Map.new(open, &{&1.start, true})
-    was_open? = &(&1.sequence > sequence and is_map_key(are_open, &1.start))
-
-    closed =
-      kept
-      |> Kept.stream(report.from, report.to, fn -> raise_not_running(name) end)
-      |> Stream.flat_map(& &1)
-      |> Stream.reject(was_open?)
-
-    Report.of(report, Stream.concat(closed, open), check_time)
-  end
-
-  # In a process of its own, so that the memory of windows that were read is not kept by garbage in the
-  # caller's heap. It ends with the caller.
-  defp apart(fun) do
-    {caller, tag} = {self(), make_ref()}
-
-    run = fn ->
-      answer =
-        try do
-          {:ok, fun.()}
-        catch
-          kind, reason -> {kind, reason, __STACKTRACE__}
-        end
-
-      # A caller that traps exits is not told of the end.
-      Process.unlink(caller)
-      send(caller, {tag, answer})
-    end
-
-    {_pid, monitor} = :erlang.spawn_opt(run, [:link, :monitor])
-
-    receive do
-      {^tag, {:ok, rows}} ->
-        Process.demonitor(monitor, [:flush])
-        rows
-
-      {^tag, {kind, reason, stacktrace}} ->
-        Process.demonitor(monitor, [:flush])
-        :erlang.raise(kind, reason, stacktrace)
-
-      {:DOWN, ^monitor, :process, _pid, reason} ->
-        exit(reason)
-    end
-  end
-
-  # No event has a later time.
-  @end_of_time 0x7FFF_FFFF_FFFF
-
-  # From old to new, which is how they are closed: one that is closed before it is reached is kept.
-  defp open(meter, from) do
-    Stream.unfold(min(from, @end_of_time), fn from ->
-      case Native.meter_open(meter, from) do
-        [] -> nil
-        some -> {some, elem(List.last(some), 1)}
-      end
-    end)
-    |> Stream.flat_map(& &1)
-    |> Stream.map(fn {start, _end, _rows, native} -> %{start: start, native: native} end)
-  end
-
-  # Says how much of `:timeout` is left, and exits when that is nothing.
-  defp time_limit(options, default, call) do
-    case Options.timeout!(options, default) do
-      :infinity ->
-        fn -> :infinity end
-
-      timeout ->
-        end_ = System.monotonic_time(:millisecond) + timeout
-
-        fn ->
-          left = end_ - System.monotonic_time(:millisecond)
-          if left > 0, do: left, else: exit({:timeout, call})
-        end
-    end
+    time_left = Deadline.new(options, 60_000, {__MODULE__, :report, [name, options]})
+    {native, _late} = running!(name)
+    Reader.report(name, native, options, time_left)
   end
 
   @doc """
@@ -531,9 +326,10 @@ defmodule AdTally.Meter do
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of an event that was counted, 0 if none was
     * `:memory` - what the meter takes, in bytes, by what it is for: `:ids`, `:open_windows`,
-      `:retained_windows` and `:waiting_windows`. Retained are closed windows that `report/2` still
-      reads. Waiting are those that are not retained any more and that a sink has still to take, or
-      to which somebody still refers: a window is counted once
+      `:retained_windows`, `:waiting_windows` and `:late_events`. Retained are closed windows that
+      `report/2` still reads. Waiting are those that are not retained any more and that a sink has still
+      to take, or to which somebody still refers: a window is counted once. Late events are those that
+      wait for `:on_late`, without their binaries of more than 64 bytes
     * `:memory_bytes` - their sum
     * `:sinks` - of each sink how many windows it took (`:delivered`), how many attempts
       `:failed`, how many windows are `:waiting`, and how many were `:dropped`
@@ -556,44 +352,27 @@ defmodule AdTally.Meter do
   @spec info(name(), timeout: timeout()) :: map()
   def info(name, options \\ []) do
     options = Options.known!(options, [:timeout])
-    check_time = time_limit(options, 5_000, {__MODULE__, :info, [name, options]})
-    {native, late} = running(name)
-    %{events: events} = info = Native.meter_info(native)
-    ask = fn request -> calling(name, fn -> request.(check_time.()) end) end
-    {closed_windows, deliveries, kept} = ask.(&GenServer.call(name, :info, &1))
-    late_info = if late, do: %{on_late: ask.(&Late.info(late, &1))}, else: %{}
-    sinks = for delivery <- deliveries, do: ask.(&Delivery.info(delivery, &1))
+    time_left = Deadline.new(options, 5_000, {__MODULE__, :info, [name, options]})
+    {native, late} = running!(name)
 
-    memory = memory(info, native, kept, fn -> raise_not_running(name) end)
+    {id_and_closed_bytes, info} =
+      native |> Native.meter_info() |> Map.split([:id_bytes, :closed_bytes])
 
-    %{info | events: received(events)}
-    |> Map.drop([:id_bytes, :closed_bytes])
-    |> Map.merge(late_info)
-    |> Map.merge(%{closed_windows: closed_windows, sinks: sinks})
-    |> Map.merge(%{memory: memory, memory_bytes: sum(memory)})
+    {closed_windows, deliveries, retained} = Server.call(name, :info, time_left.())
+
+    Server.asking(name, fn ->
+      late_info = if late, do: %{on_late: Late.info(late, time_left.())}, else: %{}
+      sinks = for delivery <- deliveries, do: Delivery.info(delivery, time_left.())
+      gone = fn -> Named.raise_not_running(__MODULE__, name) end
+      memory = Memory.parts(id_and_closed_bytes, native, retained, late, gone)
+
+      info
+      |> Map.update!(:events, &Map.put(&1, :received, &1 |> Map.values() |> Enum.sum()))
+      |> Map.merge(late_info)
+      |> Map.merge(%{closed_windows: closed_windows, sinks: sinks})
+      |> Map.merge(%{memory: memory, memory_bytes: Memory.sum(memory)})
+    end)
   end
-
-  # Bytes by what takes them. What is closed and not retained is waiting, or was a moment ago.
-  defp memory(info, native, kept, gone) do
-    retained = Kept.bytes(kept, gone)
-
-    %{
-      ids: info.id_bytes,
-      open_windows: open_bytes(native, 0, 0),
-      retained_windows: retained,
-      waiting_windows: max(info.closed_bytes - retained, 0)
-    }
-  end
-
-  # A few windows at a time.
-  defp open_bytes(native, from, bytes) do
-    case Native.meter_open_bytes(native, from) do
-      {more, nil} -> bytes + more
-      {more, next} -> open_bytes(native, next, bytes + more)
-    end
-  end
-
-  defp sum(memory), do: memory |> Map.values() |> Enum.sum()
 
   @doc """
   Closes all windows that have events now, and returns once every sink has taken them: for tests, and
@@ -624,291 +403,25 @@ defmodule AdTally.Meter do
   """
   @spec close(name(), timeout()) :: :ok | {:error, :timeout | :dropped}
   def close(name, timeout \\ 5_000) do
-    check_time = time_limit([timeout: timeout], 5_000, {__MODULE__, :close, [name, timeout]})
-    running(name)
+    time_left = Deadline.new([timeout: timeout], 5_000, {__MODULE__, :close, [name, timeout]})
+    running!(name)
 
     try do
-      calling(name, fn ->
-        {sequences, deliveries} = GenServer.call(name, :close, check_time.())
-        await(deliveries, sequences, check_time)
-      end)
+      {sequences, deliveries} = Server.call(name, :close, time_left.())
+      Server.asking(name, fn -> await(deliveries, sequences, time_left) end)
     catch
       :exit, {:timeout, _call} -> {:error, :timeout}
     end
   end
 
-  defp await([], _sequences, _check_time), do: :ok
+  defp await([], _sequences, _time_left), do: :ok
 
-  defp await([delivery | deliveries], sequences, check_time) do
-    with :ok <- Delivery.await(delivery, sequences, check_time.()),
-         do: await(deliveries, sequences, check_time)
+  defp await([delivery | deliveries], sequences, time_left) do
+    with :ok <- Delivery.await(delivery, sequences, time_left.()),
+         do: await(deliveries, sequences, time_left)
   end
 
-  defp received(events), do: Map.put(events, :received, events |> Map.values() |> Enum.sum())
-
-  # The native meter, and who is given late events.
-  defp running(name), do: Named.get(__MODULE__, name) || raise_not_running(name)
-
-  # What processes of the meter are asked, which may end before they answer.
-  defp calling(name, ask) do
-    ask.()
-  catch
-    :exit, {reason, {GenServer, :call, _arguments}}
-    when reason != :timeout and reason != :calling_self ->
-      raise_not_running(name)
-  end
-
-  defp raise_not_running(name) when is_atom(name),
-    do: raise(ArgumentError, Named.not_running(__MODULE__, name))
-
-  defp raise_not_running(other) do
-    raise ArgumentError,
-          "expected the name of an AdTally.Meter, an atom, got: #{Options.shown(other)}"
-  end
-
-  ## The process that closes windows
-
-  @impl true
-  def init(config) do
-    Process.flag(:trap_exit, true)
-    Named.claim(config.name)
-
-    native =
-      Native.meter_new(config.times, config.names, config.sketches, config.ids, config.seed)
-
-    # What is long past is late from the beginning, and opens no windows.
-    {[], false} = Native.meter_close(native, System.system_time(:millisecond))
-
-    # Secrets and what sinks were configured with are not kept, or they would be in the log of a crash.
-    {configured, config} = Map.split(config, [:times, :names, :sketches, :ids, :seed, :sinks])
-    config = Map.put(config, :sinks, for({sink, _options} <- configured.sinks, do: sink))
-
-    {:ok, emitter} = Emitter.start(config, native)
-
-    deliveries =
-      for {sink, options} <- configured.sinks do
-        {:ok, delivery} = Delivery.start(config.name, sink, options, config.max_waiting, emitter)
-        delivery
-      end
-
-    late = config.on_late && late(config, emitter)
-    Named.put(config.name, __MODULE__, native, {native, late})
-
-    state = %{
-      config: config,
-      native: native,
-      deliveries: deliveries,
-      late: late,
-      emitter: emitter,
-      epoch: Native.meter_epoch(System.system_time(:microsecond)),
-      sequence: 0,
-      kept: Kept.new(),
-      told_memory: nil
-    }
-
-    {:ok, tick(state)}
-  end
-
-  defp late(config, emitter) do
-    {:ok, late} = Late.start(config.name, config.on_late, emitter)
-    late
-  end
-
-  @impl true
-  def handle_info(:tick, state) do
-    now = System.system_time(:millisecond)
-    before = state.sequence
-    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
-    state = state |> forget() |> tell_memory() |> tick()
-
-    if state.sequence > before,
-      do: {:noreply, state, {:continue, :collect}},
-      else: {:noreply, state}
-  end
-
-  def handle_info({:EXIT, pid, reason}, state) do
-    cond do
-      # Its windows are gone with it, so this is no time to go on as if nothing had happened.
-      pid in state.deliveries ->
-        {:stop, {:delivery, reason}, %{state | deliveries: List.delete(state.deliveries, pid)}}
-
-      state.late != nil and pid == elem(state.late, 0) ->
-        {:stop, {:on_late, reason}, %{state | late: nil}}
-
-      pid == state.emitter ->
-        {:stop, {:telemetry, reason}, state}
-
-      true ->
-        {:noreply, state}
-    end
-  end
-
-  def handle_info(_other, state), do: {:noreply, state}
-
-  @impl true
-  def handle_call(:report, _from, state),
-    do:
-      {:reply, {Map.take(state.config, [:dimensions, :reach_by]), state.kept, state.sequence},
-       state}
-
-  # What was closed before is kept by now.
-  def handle_call(:closed, _from, state), do: {:reply, :ok, state}
-
-  def handle_call(:close, _from, state) do
-    before = state.sequence
-    now = System.system_time(:millisecond)
-    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
-    %{events: events, newest: newest} = Native.meter_info(state.native)
-
-    # After the clock was set back there may be windows that are newer than the newest event since.
-    through = max(newest, Native.meter_last_open(state.native) || 0)
-
-    state =
-      if events.applied + events.overflow > 0,
-        do: close(state, true, fn -> Native.meter_close_through(state.native, through) end),
-        else: state
-
-    {:reply, {{before, state.sequence}, state.deliveries}, state}
-  end
-
-  def handle_call(:info, _from, state),
-    do: {:reply, {state.sequence, state.deliveries, state.kept}, state}
-
-  # What is sent here by mistake must not end it, and its windows with it.
-  def handle_call(_other, _from, state), do: {:reply, {:error, :unknown_call}, state}
-
-  @impl true
-  def handle_cast(_other, state), do: {:noreply, state}
-
-  # The memory of a window goes with the last reference to it, also to one in this heap.
-  @impl true
-  def handle_continue(:collect, state) do
-    :erlang.garbage_collect()
-    {:noreply, state}
-  end
-
-  # How long telemetry handlers may take when the meter stops.
-  @telemetry_wait 1_000
-
-  # In order: nobody finds the meter any more. What whoever has found it before records is counted, or
-  # refused once the windows are closed, but for the rest of a list of which some was counted: that is late.
-  @impl true
-  def terminate(_reason, state) do
-    Named.erase(state.config.name)
-    state = close(state, true, fn -> Native.meter_stop(state.native) end)
-    wait = state.config.flush
-    late = if state.late, do: [{:late, fn -> Late.flush(state.late, wait) end}], else: []
-
-    flushes =
-      for delivery <- state.deliveries, do: {delivery, fn -> Delivery.flush(delivery, wait) end}
-
-    {whose, funs} = Enum.unzip(flushes ++ late)
-
-    funs
-    |> Enum.map(&Task.async/1)
-    |> Task.await_many(:infinity)
-    |> Enum.zip(whose)
-    |> Enum.each(fn
-      {:ok, _whose} -> :ok
-      {{:left, count}, whose} -> say_what_is_left(whose, count, state.config)
-      {hangs_or_gone, whose} when hangs_or_gone in [:hangs, :gone] -> give_up(whose, state)
-    end)
-
-    if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
-      Logger.warning(
-        "AdTally.Meter #{inspect(state.config.name)} stops while a telemetry handler has not returned"
-      )
-    end
-  end
-
-  defp give_up(whose, state) do
-    Process.exit(if(whose == :late, do: elem(state.late, 0), else: whose), :kill)
-    say_what_is_left(whose, "some", state.config)
-  end
-
-  defp say_what_is_left(:late, count, config) do
-    Logger.error(
-      "AdTally.Meter #{inspect(config.name)} stops with #{count} late events that " <>
-        "#{inspect(config.on_late)} was not given"
-    )
-  end
-
-  defp say_what_is_left(_delivery, count, config) do
-    sinks = Enum.map_join(config.sinks, ", ", &inspect/1)
-
-    Logger.error(
-      "AdTally.Meter #{inspect(config.name)} stops with #{count} windows that a sink has not " <>
-        "taken, one of: #{sinks}"
-    )
-  end
-
-  defp tick(state) do
-    Process.send_after(self(), :tick, state.config.tick)
-    state
-  end
-
-  # In steps, so that whoever begins a window meanwhile does not wait for long.
-  defp close(state, partial, step) do
-    begin = System.monotonic_time()
-    {periods, more?} = step.()
-    state = closed(state, periods, partial, begin)
-    if more?, do: close(state, partial, step), else: state
-  end
-
-  defp closed(state, [], _partial, _begin), do: state
-
-  defp closed(state, periods, partial, begin) do
-    {windows, sequence} =
-      Enum.map_reduce(periods, state.sequence, fn period, sequence ->
-        {window(period, sequence + 1, partial, state), sequence + 1}
-      end)
-
-    Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
-    Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
-    Kept.put(state.kept, windows)
-    %{state | sequence: sequence}
-  end
-
-  defp tell_memory(state) do
-    now = System.monotonic_time(:millisecond)
-
-    if state.told_memory == nil or now - state.told_memory >= state.config.telemetry_interval do
-      info = Native.meter_info(state.native)
-      kept = Kept.size(state.kept)
-
-      bytes =
-        info
-        |> memory(state.native, state.kept, fn -> raise_not_running(state.config.name) end)
-        |> sum()
-
-      measured = %{bytes: bytes, open_windows: info.open_windows, retained_windows: kept}
-      Emitter.memory(state.emitter, measured)
-      %{state | told_memory: now}
-    else
-      state
-    end
-  end
-
-  defp window({start, end_, _rows, native}, sequence, partial, state) do
-    %{config: config, epoch: epoch} = state
-
-    %Window{
-      native: native,
-      start: start,
-      end: end_,
-      sequence: sequence,
-      partial: partial,
-      meter: config.name,
-      node: node(),
-      epoch: epoch,
-      dimensions: config.dimensions,
-      metrics: config.metrics,
-      reach_by: config.reach_by
-    }
-  end
-
-  defp forget(state) do
-    Kept.forget(state.kept, state.config.retain)
-    state
-  end
+  # The native meter, and the process that late events are handed to, if there is one.
+  defp running!(name) when is_atom(name), do: Named.fetch!(__MODULE__, name)
+  defp running!(other), do: Named.raise_not_running(__MODULE__, other)
 end

@@ -101,6 +101,8 @@ defmodule AdTally.Reach do
 
   alias AdTally.{Counters, Named, Native, Options, Sketch, Steps, TableOwner}
 
+  require Named
+
   @typedoc "A table of sketches."
   @opaque t :: reference()
 
@@ -189,7 +191,7 @@ defmodule AdTally.Reach do
   defp make({precision, max_keys, secret, seed}),
     do: Native.reach_new(precision, max_keys, secret, seed)
 
-  defp table(reach) when is_atom(reach), do: Named.table!(__MODULE__, reach)
+  defp table(reach) when is_atom(reach), do: Named.fetch!(__MODULE__, reach)
   defp table(reach), do: reach
 
   @doc """
@@ -208,7 +210,7 @@ defmodule AdTally.Reach do
   @spec add(table(), key(), user()) :: :ok | :overflow
   # A tail call without a match on the result, as in AdTally.Counters.add/3.
   def add(name, key, user) when is_atom(name),
-    do: Native.reach_add(Named.table!(__MODULE__, name), key, user)
+    do: Native.reach_add(Named.fetch!(__MODULE__, name), key, user)
 
   def add(reach, key, user), do: Native.reach_add(reach, key, user)
 
@@ -228,7 +230,7 @@ defmodule AdTally.Reach do
   """
   @spec add_many(table(), [{key(), user()}]) :: :ok | {:overflow, pos_integer()}
   def add_many(name, items) when is_atom(name),
-    do: add_many(Named.table!(__MODULE__, name), items)
+    do: add_many(Named.fetch!(__MODULE__, name), items)
 
   def add_many(reach, items) do
     reach
@@ -253,7 +255,7 @@ defmodule AdTally.Reach do
   """
   @spec add_many(table(), key(), [user()]) :: :ok | {:overflow, pos_integer()}
   def add_many(name, key, users) when is_atom(name),
-    do: add_many(Named.table!(__MODULE__, name), key, users)
+    do: add_many(Named.fetch!(__MODULE__, name), key, users)
 
   def add_many(reach, key, users) do
     reach

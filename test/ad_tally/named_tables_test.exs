@@ -4,6 +4,8 @@ defmodule AdTally.NamedTablesTest do
 
   alias AdTally.{Counters, Dedupe, FrequencyCap, Named, Native, Reach}
 
+  require Named
+
   @moduletag :capture_log
 
   @at 1_780_272_000_000
@@ -257,7 +259,7 @@ defmodule AdTally.NamedTablesTest do
         name = name()
         Process.flag(:trap_exit, true)
         {:ok, owner} = start_link(@module, name)
-        table = Named.table!(@module, name)
+        table = Named.fetch!(@module, name)
         test = self()
 
         counting =
@@ -288,7 +290,7 @@ defmodule AdTally.NamedTablesTest do
         name = name()
         {:ok, _supervisor} = Supervisor.start_link([child(@module, name)], strategy: :one_for_one)
         assert count(@module, name, 1) and count(@module, name, 2)
-        first = Named.table!(@module, name)
+        first = Named.fetch!(@module, name)
         kill(Process.whereis(name))
         await(fn -> another?(@module, name, first) end)
         assert counted(@module, name) == 0
@@ -360,7 +362,7 @@ defmodule AdTally.NamedTablesTest do
   end
 
   defp another?(module, name, first) do
-    Named.table!(module, name) != first
+    Named.fetch!(module, name) != first
   rescue
     ArgumentError -> false
   end

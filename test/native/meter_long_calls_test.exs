@@ -7,7 +7,9 @@ defmodule AdTally.Native.MeterLongCallsTest do
 
   import AdTally.Test.Responsiveness
 
-  alias AdTally.{Event, Meter, Native}
+  alias AdTally.{Event, Meter, Named, Native}
+
+  require Named
 
   @at 1_780_272_000_000
   @options [
@@ -89,7 +91,7 @@ defmodule AdTally.Native.MeterLongCallsTest do
     name = Module.concat(__MODULE__, "Pass#{pass}")
     options = [{:name, name} | put_in(@options[:reach][:secret], secret)]
     {:ok, meter} = Meter.start_link(options)
-    {native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     result = act.(native)
     GenServer.stop(meter)
     result

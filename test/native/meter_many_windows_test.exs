@@ -7,7 +7,9 @@ defmodule AdTally.Native.MeterManyWindowsTest do
   import AdTally.Test.Polling
   import AdTally.Test.Responsiveness
 
-  alias AdTally.{Event, Meter, Native}
+  alias AdTally.{Event, Meter, Named, Native}
+
+  require Named
 
   @windows 40_000
   @second 1_000
@@ -28,7 +30,7 @@ defmodule AdTally.Native.MeterManyWindowsTest do
     ]
 
     {:ok, meter} = Meter.start_link(Keyword.merge(defaults, options))
-    {native, _late} = AdTally.Named.get(Meter, __MODULE__.Ads)
+    {native, _late} = Named.fetch!(Meter, __MODULE__.Ads)
     {meter, native}
   end
 

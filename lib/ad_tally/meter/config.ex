@@ -39,11 +39,11 @@ defmodule AdTally.Meter.Config do
 
     window = Options.milliseconds!(options, :window, 60_000)
     clock = clock!(options)
-    max_ahead = Options.milliseconds!(options, :max_ahead, window)
+    max_ahead = max_ahead!(options, clock, window)
     lateness = lateness!(options)
     tick = window |> div(10) |> max(10) |> min(1_000)
-    # By the events' clock all that is past the newest one is ahead, and closes what is before it.
-    ahead = if clock == :system, do: max_ahead + tick, else: 0
+    # With `clock: :events` the newest event moves the clock, and closes the windows before it.
+    ahead = if max_ahead, do: max_ahead + tick, else: 0
     max_open_windows = max_open_windows!(options, div(lateness + ahead, window) + 2)
     max_keys = Options.max_keys!(options, 1_000_000)
     {reach_by, sketches} = within!(options, :reach, {[], nil}, &reach!(&1, dimensions, max_keys))
@@ -53,7 +53,7 @@ defmodule AdTally.Meter.Config do
       dimensions: dimensions,
       metrics: metrics,
       clock: clock,
-      times: {window, lateness, if(clock == :system, do: max_ahead), max_open_windows},
+      times: {window, lateness, max_ahead, max_open_windows},
       names: {metrics, length(dimensions), max_keys},
       reach_by: reach_by,
       sketches: sketches,
@@ -101,13 +101,24 @@ defmodule AdTally.Meter.Config do
     end
   end
 
+  defp max_ahead!(options, :system, window),
+    do: Options.milliseconds!(options, :max_ahead, window)
+
+  defp max_ahead!(options, :events, _window) do
+    if Keyword.has_key?(options, :max_ahead) do
+      raise ArgumentError,
+            "expected no :max_ahead with clock: :events, where the newest event moves the clock: no event " <>
+              "is ahead of it"
+    end
+  end
+
   defp lateness!(options) do
     if Keyword.get(options, :lateness) == 0,
       do: 0,
       else: Options.milliseconds!(options, :lateness, 300_000)
   end
 
-  # As many as may be open at once while all is in order, at least.
+  # At least as many as events that are neither late nor too far ahead can open.
   defp max_open_windows!(options, least) do
     default = max(10_000, least)
     given? = Keyword.has_key?(options, :max_open_windows)
@@ -122,8 +133,8 @@ defmodule AdTally.Meter.Config do
     most
   end
 
-  # An option that has options itself: some of them have the names of others of the meter. They are not
-  # shown, since there may be a secret among them.
+  # An option that is a keyword list. An error names the option, as the meter has others of the same names,
+  # and does not show the list, which may have a secret.
   defp within!(options, name, nothing, check) do
     case Keyword.get(options, name, false) do
       false ->

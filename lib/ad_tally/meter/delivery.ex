@@ -22,22 +22,21 @@ defmodule AdTally.Meter.Delivery do
     queue: :queue.new(),
     length: 0,
     attempt: nil,
-    # The attempt that ran at the last look.
-    seen: nil,
+    checked: nil,
     begin: nil,
     failures: 0,
     pausing: nil,
     delivered: 0,
     failed: 0,
     dropped: 0,
-    # Rows of the first window that the sink's attempt has read, and the most that any attempt has.
+    # How many rows of the first window the attempt has read, and the most that any attempt has.
     rows_read: nil,
     most_read: 0,
     flushing: nil,
-    # Sequences of the last window that came and of the last one that was given up.
+    # Sequences of the newest window and of the last one that was dropped.
     newest: 0,
     newest_dropped: 0,
-    # Who waits for windows to be delivered, with the sequence of the last one: {sequence, caller}.
+    # Callers of await/3: {sequence of the last window that one waits for, caller}.
     awaiting: []
   ]
 
@@ -45,15 +44,11 @@ defmodule AdTally.Meter.Delivery do
   def start(meter, sink, options, most, emitter),
     do: Part.start(__MODULE__, {meter, sink, options, most, emitter})
 
-  # Windows to deliver after all that are there.
+  # Adds windows to the queue.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
 
-  # Waits until nothing is left to deliver, for as long as windows are taken, or rows are read that no
-  # attempt has read before: a sink that fails at the same row again and again makes no progress.
-  def flush(delivery, timeout), do: Flush.await(delivery, timeout)
-
-  # Returns once all windows up to a sequence are delivered, or {:error, :dropped} once one of them is
-  # given up, from now on or since a sequence before.
+  # Returns once all windows up to a sequence are delivered, or {:error, :dropped} once one of them after an
+  # earlier sequence is dropped.
   def await(delivery, sequences, timeout),
     do: GenServer.call(delivery, {:await, sequences}, timeout)
 
@@ -82,7 +77,7 @@ defmodule AdTally.Meter.Delivery do
 
   def handle_cast({:flush, to, timeout}, state) do
     flushing = Flush.begin(to, timeout, progress(state))
-    # Whoever flushes cannot wait for a long pause to pass.
+    # A flush does not wait for the rest of a long pause.
     {:noreply, %{resume(state) | flushing: flushing} |> go_on()}
   end
 
@@ -97,7 +92,7 @@ defmodule AdTally.Meter.Delivery do
       do: {:reply, {:error, :dropped}, state}
 
   def handle_call({:await, {_before, last}}, from, state) do
-    # Whoever waits cannot wait for a long pause to pass.
+    # Nor does this.
     state = %{resume(state) | awaiting: [{last, from} | state.awaiting]}
     {:noreply, state |> answer_awaiting() |> go_on()}
   end
@@ -133,22 +128,16 @@ defmodule AdTally.Meter.Delivery do
     end
   end
 
-  def handle_info(:look, state) do
-    running = with {pid, _monitor} <- state.attempt, do: pid
-
-    Part.still_runs?(
-      running,
-      state.seen,
-      "AdTally.Meter #{inspect(state.meter)}: the attempt of #{inspect(state.sink)} to take a window"
-    )
-
-    {:noreply, %{state | seen: running}}
+  def handle_info(:check_attempt, state) do
+    meter = "AdTally.Meter #{inspect(state.meter)}"
+    what = "#{meter}: the attempt of #{inspect(state.sink)} to take a window"
+    {:noreply, Part.check_attempt(state, what)}
   end
 
   def handle_info(_other, state), do: {:noreply, state}
 
-  # The memory of a window is the native library's, and goes with the last reference to it. A process that
-  # seldom collects its garbage would keep that of windows delivered long ago.
+  # A window's memory is native and freed with the last reference to it. A process that seldom collects its
+  # garbage would keep that of windows which were delivered long ago.
   @impl true
   def handle_continue(:collect, state) do
     :erlang.garbage_collect()
@@ -156,10 +145,9 @@ defmodule AdTally.Meter.Delivery do
   end
 
   @impl true
-  def terminate(_reason, %{attempt: nil}), do: :ok
-  def terminate(_reason, %{attempt: {pid, _monitor}}), do: Process.exit(pid, :kill)
+  def terminate(_reason, state), do: Part.end_attempt(state)
 
-  # Of too many the oldest are given up: but not the one that is being delivered.
+  # Of too many the oldest are dropped, but not the one that is being delivered.
   defp bound(%{length: length, most: most} = state) when length > most do
     {{:value, first}, queue} = :queue.out(state.queue)
 
@@ -169,7 +157,7 @@ defmodule AdTally.Meter.Delivery do
         else: {[], first, queue}
 
     Logger.warning(
-      "AdTally.Meter gives up window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
+      "AdTally.Meter drops window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
         "more than #{most} are waiting"
     )
 
@@ -207,14 +195,13 @@ defmodule AdTally.Meter.Delivery do
     rows_read = :counters.new(2, [])
     window = %{:queue.get(state.queue) | rows_read: rows_read}
     {sink, options} = {state.sink, state.options}
-    # Linked, so that it ends with this process.
-    attempt = :erlang.spawn_opt(fn -> attempt(sink, window, options) end, [:link, :monitor])
+    attempt = Part.attempt(fn -> attempt(sink, window, options) end)
     %{state | attempt: attempt, rows_read: rows_read, begin: System.monotonic_time()}
   end
 
   defp go_on(state), do: state
 
-  # Exits say what came of it. What a sink raises is not logged here as well as below.
+  # The exit reason is the result. What a sink raises is caught, as it is logged by failed/2.
   defp attempt(sink, window, options) do
     answer =
       try do
@@ -262,7 +249,8 @@ defmodule AdTally.Meter.Delivery do
     %{state | most_read: most_read(state), rows_read: nil}
   end
 
-  # Never less than it was. A window that is given up is not the one that is being delivered.
+  # A sink makes progress when it takes a window, and when it reads rows that no attempt has read before: one
+  # that fails at the same row again and again makes none.
   defp progress(state), do: {state.delivered, state.dropped, most_read(state)}
 
   defp most_read(%{rows_read: nil, most_read: most}), do: most

@@ -1,10 +1,10 @@
 defmodule AdTally.Meter.Emitter do
   @moduledoc false
   # Executes the telemetry events of one meter. Handlers run in a process of their own, one event after
-  # the other: one that raises, sleeps, kills its process or calls the meter holds up neither the meter
-  # nor its sinks. What waits meanwhile is bounded: outcomes are differences since the last event and
-  # memory is a gauge, so one of each waits at most, and of all others a thousand. It also looks, once a
-  # minute, whether most events were not counted, and logs why.
+  # the other: one that raises, sleeps, kills its process or calls the meter delays neither the meter nor
+  # its sinks. The queue is bounded: outcomes are differences since the last event and memory is a gauge, so
+  # one of each waits at most, and of all others a thousand. Once in `:warning_interval` it logs the
+  # likeliest cause if most events were not counted.
 
   use GenServer
 
@@ -16,17 +16,17 @@ defmodule AdTally.Meter.Emitter do
   @most 1_000
   @log_pause 60_000
 
-  @enforce_keys [:meter_pid, :config, :meter, :native, :told, :told_at, :judged]
+  @enforce_keys [:meter_pid, :config, :meter, :native, :told, :told_at, :diagnosed]
   defstruct @enforce_keys ++
               [
-                # Events, and :events and :memory where an event with the numbers of that moment is due.
+                # Telemetry events, and :events and :memory for one with the numbers of the moment when it is
+                # executed.
                 queue: :queue.new(),
                 length: 0,
                 events_due: false,
                 memory: nil,
                 attempt: nil,
-                # The attempt that ran at the last look.
-                seen: nil,
+                checked: nil,
                 dropped: 0,
                 logged_at: nil,
                 flushing: nil
@@ -66,10 +66,10 @@ defmodule AdTally.Meter.Emitter do
       native: native,
       told: events,
       told_at: System.monotonic_time(),
-      judged: events
+      diagnosed: events
     }
 
-    Process.send_after(self(), :judge, config.warning_interval)
+    Process.send_after(self(), :diagnose, config.warning_interval)
     {:ok, wait(state)}
   end
 
@@ -102,28 +102,27 @@ defmodule AdTally.Meter.Emitter do
     {:noreply, state |> wait() |> events_due() |> go_on()}
   end
 
-  def handle_info(:judge, state) do
-    Process.send_after(self(), :judge, state.config.warning_interval)
+  def handle_info(:diagnose, state) do
+    Process.send_after(self(), :diagnose, state.config.warning_interval)
     %{events: events, newest: newest} = Native.meter_info(state.native)
     examples = Native.meter_examples(state.native)
 
     now = System.system_time(:millisecond)
     newest = if state.config.clock == :events, do: newest
-    counts = since(events, state.judged)
+    counts = since(events, state.diagnosed)
     line = Diagnosis.line(counts, state.config.warning_interval, examples, now, newest)
     if line, do: Logger.warning("AdTally.Meter #{inspect(state.meter)}: #{line}")
-    {:noreply, %{state | judged: events}}
+    {:noreply, %{state | diagnosed: events}}
   end
 
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{attempt: {_, monitor}} = state),
     do: {:noreply, go_on(%{state | attempt: nil})}
 
   # All other handlers wait for it.
-  def handle_info(:look, state) do
-    running = with {pid, _monitor} <- state.attempt, do: pid
+  def handle_info(:check_attempt, state) do
+    if Part.hangs?(state), do: Part.end_attempt(state)
     what = "AdTally.Meter #{inspect(state.meter)}: a telemetry handler, which is ended now,"
-    if Part.still_runs?(running, state.seen, what), do: Process.exit(running, :kill)
-    {:noreply, %{state | seen: running}}
+    {:noreply, Part.check_attempt(state, what)}
   end
 
   def handle_info(_other, state), do: {:noreply, state}
@@ -136,8 +135,7 @@ defmodule AdTally.Meter.Emitter do
   end
 
   @impl true
-  def terminate(_reason, %{attempt: nil}), do: :ok
-  def terminate(_reason, %{attempt: {pid, _monitor}}), do: Process.exit(pid, :kill)
+  def terminate(_reason, state), do: Part.end_attempt(state)
 
   defp wait(state) do
     Process.send_after(self(), :interval, state.config.telemetry_interval)
@@ -212,14 +210,7 @@ defmodule AdTally.Meter.Emitter do
   defp attempt(event, state), do: execute(event, %{state | length: state.length - 1})
 
   defp execute({event, measurements, metadata}, state) do
-    # Linked, so that it ends with this process.
-    attempt =
-      :erlang.spawn_opt(fn -> Telemetry.execute(event, measurements, metadata) end, [
-        :link,
-        :monitor
-      ])
-
-    %{state | attempt: attempt}
+    %{state | attempt: Part.attempt(fn -> Telemetry.execute(event, measurements, metadata) end)}
   end
 
   defp flushed(%{flushing: nil} = state), do: state

@@ -1,8 +1,7 @@
 defmodule AdTally.Meter.Late do
   @moduledoc false
-  # Hands events that came too late to a function, some at a time, in a process of its own that
-  # may do what it likes. Callers leave them here; how many may wait is bounded, because a caller
-  # does not wait.
+  # Hands late events to the function of `:on_late`, in lists. Callers of `record/2` send them here and do
+  # not wait, so how many may wait here is bounded.
 
   use GenServer
 
@@ -14,13 +13,13 @@ defmodule AdTally.Meter.Late do
   @pause 100
   @most 100_000
 
-  # Places in the counters that callers see.
+  # Indexes of the counters that callers share.
   @waiting 1
   @dropped 2
-  # Whether the process knows that some were dropped.
+  # 1 once the process was told that some were dropped.
   @noticed 3
 
-  # How often it says so.
+  # Between two warnings of that.
   @drop_pause 60_000
 
   @enforce_keys [:meter_pid, :meter, :function, :counters, :emitter]
@@ -30,17 +29,20 @@ defmodule AdTally.Meter.Late do
                 count: 0,
                 timer: nil,
                 attempt: nil,
-                # The attempt that ran at the last look.
-                seen: nil,
+                checked: nil,
+                # How many events the attempt has, and since when.
+                attempted: 0,
+                begin: nil,
                 handed: 0,
                 failed: 0,
-                # Whether the last list has: then the next one waits, or every event would have a line in the log.
+                # Whether the last list has. Then the next one waits, as a line of the log for each event is too
+                # many.
                 failing: false,
                 told_dropped: 0,
                 flushing: nil
               ]
 
-  @typedoc "What callers leave events with."
+  @typedoc "What callers send events with."
   @type t :: {pid(), :atomics.atomics_ref()}
 
   # Linked to the meter, whose process calls this.
@@ -50,7 +52,11 @@ defmodule AdTally.Meter.Late do
     {:ok, {pid, counters}}
   end
 
-  # Leaves events, or the first ones of them where too many are waiting.
+  @spec pid(t() | nil) :: pid() | nil
+  def pid(nil), do: nil
+  def pid({pid, _counters}), do: pid
+
+  # Sends events, or the first ones of them where too many are waiting.
   def take(_late, []), do: :ok
 
   def take({pid, counters}, events) do
@@ -70,8 +76,16 @@ defmodule AdTally.Meter.Late do
   defp notice(pid, counters),
     do: if(:atomics.exchange(counters, @noticed, 1) == 0, do: send(pid, :dropped))
 
-  # Waits until all that came before is handed over, for as long as the function returns from lists.
-  def flush({pid, _counters}, timeout), do: Flush.await(pid, timeout)
+  # Bytes of the process that events wait in, but for binaries of more than 64 bytes.
+  @spec memory(t() | nil) :: non_neg_integer()
+  def memory(nil), do: 0
+
+  def memory({pid, _counters}) do
+    case Process.info(pid, :memory) do
+      {:memory, bytes} -> bytes
+      nil -> 0
+    end
+  end
 
   def info({pid, counters}, timeout) do
     info = GenServer.call(pid, :info, timeout)
@@ -108,13 +122,10 @@ defmodule AdTally.Meter.Late do
 
   def handle_info(:hand_over, state), do: {:noreply, go_on(%{state | timer: nil})}
 
-  def handle_info(
-        {:DOWN, monitor, :process, _pid, reason},
-        %{attempt: {_, monitor, _, _}} = state
-      ) do
-    {_pid, _monitor, count, begin} = state.attempt
+  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: {_, monitor}} = state) do
+    count = state.attempted
     :atomics.sub(state.counters, @waiting, count)
-    measured = %{events: count, duration: System.monotonic_time() - begin}
+    measured = %{events: count, duration: System.monotonic_time() - state.begin}
     state = %{state | attempt: nil}
 
     reason = with {:shutdown, {:failed, reason}} <- reason, do: reason
@@ -122,7 +133,7 @@ defmodule AdTally.Meter.Late do
     state =
       if reason == :normal do
         Emitter.execute(state.emitter, [:late, :handed], measured, %{meter: state.meter})
-        # What has come meanwhile has waited long enough.
+        # Events that came meanwhile have waited long enough.
         go_on(%{state | handed: state.handed + count, failing: false})
       else
         {module, function} = state.function
@@ -175,24 +186,17 @@ defmodule AdTally.Meter.Late do
     end
   end
 
-  def handle_info(:look, state) do
-    running = with {pid, _monitor, _count, _begin} <- state.attempt, do: pid
+  def handle_info(:check_attempt, state) do
     {module, function} = state.function
-
-    Part.still_runs?(
-      running,
-      state.seen,
-      "AdTally.Meter #{inspect(state.meter)}: #{inspect(module)}.#{function}, the function of :on_late,"
-    )
-
-    {:noreply, %{state | seen: running}}
+    meter = "AdTally.Meter #{inspect(state.meter)}"
+    what = "#{meter}: #{inspect(module)}.#{function}, the function of :on_late,"
+    {:noreply, Part.check_attempt(state, what)}
   end
 
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
-  def terminate(_reason, %{attempt: nil}), do: :ok
-  def terminate(_reason, %{attempt: {pid, _, _, _}}), do: Process.exit(pid, :kill)
+  def terminate(_reason, state), do: Part.end_attempt(state)
 
   defp wait(%{timer: nil, attempt: nil} = state),
     do: %{state | timer: Process.send_after(self(), :hand_over, @pause)}
@@ -212,17 +216,14 @@ defmodule AdTally.Meter.Late do
     {some, rest} = :queue.split(taken, state.events)
     events = :queue.to_list(some)
     {module, function} = state.function
-    # Linked, so that it ends with this process.
-    {pid, monitor} =
-      :erlang.spawn_opt(fn -> attempt(module, function, events) end, [:link, :monitor])
-
-    attempt = {pid, monitor, taken, System.monotonic_time()}
-    %{state | events: rest, count: count - taken, attempt: attempt}
+    attempt = Part.attempt(fn -> attempt(module, function, events) end)
+    state = %{state | events: rest, count: count - taken, attempt: attempt}
+    %{state | attempted: taken, begin: System.monotonic_time()}
   end
 
   defp go_on(state), do: state
 
-  # What it raises is not logged here as well as above.
+  # What it raises is caught, as it is logged when the attempt has ended.
   defp attempt(module, function, events) do
     apply(module, function, [events])
   catch

@@ -5,7 +5,7 @@ defmodule AdTally.Meter.Report do
   alias AdTally.{Native, Options, Sketch}
 
   @enforce_keys [:from, :to, :by, :places, :where, :reach_by, :sketch_places, :sketch_where]
-  defstruct @enforce_keys ++ [:reach_places, :check_time]
+  defstruct @enforce_keys ++ [:reach_places, :time_left]
 
   @doc "What a report is to have. The names of options were checked."
   def new!(config, options) do
@@ -28,9 +28,9 @@ defmodule AdTally.Meter.Report do
     }
   end
 
-  @doc "The report over windows. `check_time` is called before each step, and does not return when time is up."
-  def of(%__MODULE__{} = report, windows, check_time) do
-    report = %{report | check_time: check_time}
+  @doc "The rows of a report over windows. `time_left` is called before each step, and exits when there is none."
+  def of(%__MODULE__{} = report, windows, time_left) do
+    report = %{report | time_left: time_left}
     nothing = %{rows: %{}, sketches: %{}, overflow: %{}, overflow_sketches: {0, []}, no_room: %{}}
     all = Enum.reduce(windows, nothing, &add(&1, report, &2))
     groups = for {values, totals} <- Enum.sort(all.rows), do: group(values, totals, all, report)
@@ -44,23 +44,31 @@ defmodule AdTally.Meter.Report do
   defp time!(options, name, default) do
     case Keyword.fetch(options, name) do
       :error -> default
-      {:ok, time} -> milliseconds(time) || no_time!(name, time)
+      {:ok, time} -> checked_time!(name, time, milliseconds(time))
     end
   end
 
-  defp milliseconds(time) when is_integer(time) and time >= 0, do: time
+  defp checked_time!(_name, _time, milliseconds)
+       when is_integer(milliseconds) and milliseconds >= 0,
+       do: milliseconds
+
+  # With wrong fields it may look like a good one, unless it is shown as a map.
+  defp checked_time!(name, time, :wrong_fields), do: no_time!(name, Map.from_struct(time))
+  defp checked_time!(name, time, _other), do: no_time!(name, time)
 
   # The first millisecond that is not before it: windows begin at whole ones.
   defp milliseconds(%DateTime{} = time) do
-    milliseconds = -Integer.floor_div(-DateTime.to_unix(time, :microsecond), 1_000)
-    if milliseconds >= 0, do: milliseconds
+    -Integer.floor_div(-DateTime.to_unix(time, :microsecond), 1_000)
+  rescue
+    _error -> :wrong_fields
   end
 
-  defp milliseconds(_other), do: nil
+  defp milliseconds(time), do: time
 
   defp no_time!(name, time) do
     raise ArgumentError,
-          "expected #{inspect(name)} to be Unix milliseconds or a DateTime, from 1970 on, got: #{Options.shown(time)}"
+          "expected #{inspect(name)} to be Unix milliseconds or a DateTime, from 1970 on, got: " <>
+            Options.shown(time)
   end
 
   defp where!(where, dimensions) do
@@ -97,7 +105,7 @@ defmodule AdTally.Meter.Report do
 
   # Counters first: where their key has no sketch by then, it is not to come.
   defp add(window, report, all) do
-    report.check_time.()
+    report.time_left.()
     {walk, overflow} = Native.meter_counters(window.native)
     {rows, keys} = each_row(&Native.counters_rows/2, walk, {all.rows, %{}}, report, &add_row/3)
     add_sketches(%{all | rows: rows, overflow: sum(all.overflow, overflow)}, window, keys, report)
@@ -159,7 +167,7 @@ defmodule AdTally.Meter.Report do
 
   # Rows as they come, so that those of a large window are not all there at once.
   defp each_row(rows, walk, result, report, fun) do
-    report.check_time.()
+    report.time_left.()
     {more, some} = rows.(walk, [])
     result = Enum.reduce(some, result, &fun.(&1, &2, report))
     if more == :more, do: each_row(rows, walk, result, report, fun), else: result

@@ -4,6 +4,8 @@ defmodule AdTally.Meter.DeathTest do
   alias AdTally.{Event, Meter, Named, Native}
   alias AdTally.Test.MeterSinks.Telling
 
+  require Named
+
   @moduletag :capture_log
 
   @at 1_780_272_000_000
@@ -300,7 +302,7 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     Process.flag(:trap_exit, true)
     {:ok, meter} = Meter.start_link(options(name))
-    {native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     killed_at = kill(meter)
 
@@ -328,7 +330,7 @@ defmodule AdTally.Meter.DeathTest do
   test "the rest of a list is late in a meter that was stopped meanwhile" do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
-    {native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
@@ -339,7 +341,7 @@ defmodule AdTally.Meter.DeathTest do
   test "a meter that was stopped meanwhile refuses an event, and a list of which nothing was counted" do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
-    {native, _late} = Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     assert Native.meter_record_first(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
     :ok = GenServer.stop(meter)
 

@@ -5,7 +5,7 @@ defmodule AdTally.Meter.MemoryTest do
   import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
-  alias AdTally.Meter
+  alias AdTally.{Event, Meter}
   alias AdTally.Test.MeterSinks.Telling
 
   @minute 60_000
@@ -34,6 +34,7 @@ defmodule AdTally.Meter.MemoryTest do
 
       assert Map.keys(memory) |> Enum.sort() == [
                :ids,
+               :late_events,
                :open_windows,
                :retained_windows,
                :waiting_windows
@@ -96,6 +97,34 @@ defmodule AdTally.Meter.MemoryTest do
         end)
 
       assert log =~ "has not taken window"
+    end
+
+    def wait_for_test([%Event{dimensions: {test, _, _}} | _]) do
+      send(test, {:late, self()})
+      receive do: (:go_on -> :ok)
+    end
+
+    test "is that of late events until on_late is given them", %{name: name} do
+      start(name, lateness: 0, on_late: {__MODULE__, :wait_for_test})
+      assert Meter.record(name, event(at: @begin + 10 * @minute)) == :ok
+      assert %{late_events: nothing} = memory(name)
+      assert nothing < 20_000
+
+      test = Module.concat(name, Test)
+      Process.register(self(), test)
+      late = for n <- 1..5_000, do: event(dimensions: {test, n, "us"})
+      assert %{late: 5_000} = Meter.record_many(name, late)
+      assert_receive {:late, attempt}, 5_000
+      # Those beside the first thousand, at ten words or more.
+      assert memory(name).late_events > 4_000 * 10 * 8
+
+      send(attempt, :go_on)
+      for _ <- 1..4, do: assert_receive({:late, attempt}, 5_000) && send(attempt, :go_on)
+    end
+
+    test "of a meter without on_late has no late events", %{name: name} do
+      start(name, lateness: 0)
+      assert memory(name).late_events == 0
     end
 
     test "of a window that has one row is at most 8 kilobytes", %{name: name} do

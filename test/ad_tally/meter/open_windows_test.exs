@@ -4,7 +4,9 @@ defmodule AdTally.Meter.OpenWindowsTest do
   import AdTally.Test.AdsMeter
   import AdTally.Test.Polling
 
-  alias AdTally.{Meter, Native}
+  alias AdTally.{Meter, Named, Native}
+
+  require Named
 
   # Monday, 1 June 2026.
   @begin 1_780_272_000_000
@@ -48,7 +50,7 @@ defmodule AdTally.Meter.OpenWindowsTest do
   end
 
   defp native(name) do
-    {native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     native
   end
 

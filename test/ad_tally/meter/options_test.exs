@@ -20,6 +20,7 @@ defmodule AdTally.Meter.OptionsTest do
           {[window: 0], "expected :window to be milliseconds"},
           {[lateness: -1], "expected :lateness to be milliseconds"},
           {[clock: :none], "expected :clock to be :system or :events"},
+          {[clock: :events, max_ahead: 1], "expected no :max_ahead with clock: :events"},
           {[reach: [by: []]], "expected :by to have a dimension of [:campaign]"},
           {[reach: [by: [:country]]], "expected :by to be a list of dimensions, of [:campaign]"},
           {[reach: [by: [:campaign], precision: 30]], "expected :precision"},

@@ -89,12 +89,12 @@ defmodule AdTally.Meter.PartsTest do
       assert record(name, @at + 1_000) == :ok
       assert_receive {:attempt, pid, 1}, 5_000
 
-      assert looks(meter) =~
+      assert checks(meter) =~
                "#{inspect(name)}: the attempt of #{inspect(Hanging)} to take a window"
 
       send(pid, :go_on)
       await(fn -> match?([%{delivered: 1}], Meter.info(name).sinks) end)
-      refute looks(meter) =~ inspect(name)
+      refute checks(meter) =~ inspect(name)
     end
 
     test "the function of :on_late", %{name: name} do
@@ -106,7 +106,7 @@ defmodule AdTally.Meter.PartsTest do
       await(fn -> record(meter_name, @at, Atom.to_string(name)) == :late end)
       assert_receive {:late, pid}, 5_000
 
-      assert looks(meter) =~
+      assert checks(meter) =~
                "#{inspect(meter_name)}: #{inspect(__MODULE__)}.hang, the function of :on_late"
 
       send(pid, :go_on)
@@ -128,16 +128,16 @@ defmodule AdTally.Meter.PartsTest do
       for step <- 0..2, do: assert(record(name, @at + 1_000 * step) == :ok)
       assert_receive {:handled, pid, 1}, 5_000
       monitor = Process.monitor(pid)
-      assert looks(meter) =~ "#{inspect(name)}: a telemetry handler, which is ended now,"
+      assert checks(meter) =~ "#{inspect(name)}: a telemetry handler, which is ended now,"
       assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 5_000
       assert_receive {:handled, _pid, 2}, 5_000
     end
 
     # As if two minutes had passed.
-    defp looks(meter) do
+    defp checks(meter) do
       capture_log(fn ->
         for _minute <- 1..2, part <- parts(meter) do
-          send(part, :look)
+          send(part, :check_attempt)
           :sys.get_state(part)
         end
       end)

@@ -4,7 +4,9 @@ defmodule AdTally.Meter.ReportTest do
   import AdTally.Test.Polling
   import ExUnit.CaptureLog
 
-  alias AdTally.{Event, Meter}
+  alias AdTally.{Event, Meter, Named}
+
+  require Named
 
   @minute 60_000
   # Monday, 1 June 2026.
@@ -108,6 +110,22 @@ defmodule AdTally.Meter.ReportTest do
   end
 
   describe "from and to" do
+    test "reject what has the struct of a DateTime and not its fields" do
+      name = start([])
+
+      for time <- [
+            %{__struct__: DateTime},
+            %{~U[2026-06-01 00:00:00Z] | year: "2026"},
+            %{~U[2026-06-01 00:00:00Z] | utc_offset: nil},
+            %{~U[2026-06-01 00:00:00Z] | calendar: NoCalendar}
+          ],
+          option <- [:from, :to] do
+        assert_raise ArgumentError,
+                     ~r/expected :#{option} to be Unix milliseconds or a DateTime, .* got: %/,
+                     fn -> Meter.report(name, [{option, time}]) end
+      end
+    end
+
     test "are Unix milliseconds or DateTimes of any zone and precision" do
       name = start(lateness: 10 * @minute)
       for minute <- 0..4, do: record(name, [event({minute, 1, 1}, at: @begin + minute * @minute)])
@@ -423,7 +441,7 @@ defmodule AdTally.Meter.ReportTest do
 
   test "a window that opens again because the clock was set back is there beside the closed one" do
     name = start(clock: :system)
-    {native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     event = event({42, 7, "us"}, at: System.system_time(:millisecond))
 
     assert Meter.record(name, event) == :ok
@@ -441,7 +459,7 @@ defmodule AdTally.Meter.ReportTest do
 
   test "a window that began before the clock was set back is closed with the others" do
     name = start(clock: :system, max_ahead: 10 * @minute)
-    {native, _late} = AdTally.Named.get(Meter, name)
+    {native, _late} = Named.fetch!(Meter, name)
     now = System.system_time(:millisecond)
     event = event({42, 7, "us"}, at: now + 5 * @minute)
     assert Meter.record(name, event) == :ok

@@ -1,7 +1,7 @@
-defmodule AdTally.Meter.Kept do
+defmodule AdTally.Meter.Retained do
   @moduledoc false
-  # The closed windows of a meter that reports still read, in a table that ends with the meter. Whoever
-  # reports reads a few at a time: a message with 40,000 windows would hold a scheduler for 20 ms.
+  # The closed windows that reports of a meter still read, in a table that ends with the meter. A report
+  # reads a few at a time: a message with 40,000 windows would hold a scheduler for 20 ms.
 
   alias AdTally.{Native, Window}
 
@@ -13,56 +13,60 @@ defmodule AdTally.Meter.Kept do
   def new, do: :ets.new(__MODULE__, [:ordered_set, :protected])
 
   @spec put(t(), [Window.t()]) :: :ok
-  def put(kept, windows) do
+  def put(retained, windows) do
     now = System.monotonic_time(:millisecond)
 
     Enum.each(windows, fn window ->
       bytes = Native.meter_window_bytes(window.native)
-      :ets.insert(kept, {window.sequence, now, window.start, window, bytes})
+      :ets.insert(retained, {window.sequence, now, window.start, window, bytes})
     end)
   end
 
   @doc "Forgets windows that were closed more than so many milliseconds ago."
   @spec forget(t(), non_neg_integer()) :: :ok
-  def forget(kept, milliseconds) do
-    forget_before(kept, :ets.first(kept), System.monotonic_time(:millisecond) - milliseconds)
+  def forget(retained, milliseconds) do
+    forget_before(
+      retained,
+      :ets.first(retained),
+      System.monotonic_time(:millisecond) - milliseconds
+    )
   end
 
-  defp forget_before(_kept, :"$end_of_table", _oldest), do: :ok
+  defp forget_before(_retained, :"$end_of_table", _oldest), do: :ok
 
-  defp forget_before(kept, sequence, oldest) do
-    if :ets.lookup_element(kept, sequence, 2) < oldest do
-      :ets.delete(kept, sequence)
-      forget_before(kept, :ets.first(kept), oldest)
+  defp forget_before(retained, sequence, oldest) do
+    if :ets.lookup_element(retained, sequence, 2) < oldest do
+      :ets.delete(retained, sequence)
+      forget_before(retained, :ets.first(retained), oldest)
     else
       :ok
     end
   end
 
   @spec size(t()) :: non_neg_integer()
-  def size(kept), do: :ets.info(kept, :size)
+  def size(retained), do: :ets.info(retained, :size)
 
   @doc "Memory that they take. `gone` is called if the meter has ended."
   @spec bytes(t(), (... -> no_return())) :: non_neg_integer()
-  def bytes(kept, gone),
-    do:
-      Enum.sum(
-        select(fn -> :ets.select(kept, [{{:_, :_, :_, :_, :"$1"}, [], [:"$1"]}]) end, gone)
-      )
+  def bytes(retained, gone) do
+    fn -> :ets.select(retained, [{{:_, :_, :_, :_, :"$1"}, [], [:"$1"]}]) end
+    |> select(gone)
+    |> Enum.sum()
+  end
 
   @doc """
-  Those that begin at `from` or later and before `to`, in their order, some at a time: a list of lists.
+  Windows that begin at `from` or later and before `to`, in their order: a stream of lists of some.
   `gone` is called if the meter ends meanwhile.
   """
   @spec stream(t(), non_neg_integer(), non_neg_integer() | :infinity, (... -> no_return())) ::
           Enumerable.t()
-  def stream(kept, from, to, gone) do
+  def stream(retained, from, to, gone) do
     # Any integer is less than an atom.
     spec = [
       {{:_, :_, :"$1", :"$2", :_}, [{:andalso, {:>=, :"$1", from}, {:<, :"$1", to}}], [:"$2"]}
     ]
 
-    Stream.unfold(fn -> :ets.select(kept, spec, @read_at_once) end, fn select ->
+    Stream.unfold(fn -> :ets.select(retained, spec, @read_at_once) end, fn select ->
       case select(select, gone) do
         :"$end_of_table" -> nil
         {windows, more} -> {windows, fn -> :ets.select(more) end}
