@@ -98,7 +98,7 @@ defmodule AdTally.Native.KeyIdentityTest do
 
     hashes =
       for seed <- [0, 1, 0xFFFF_FFFF_FFFF_FFFF],
-          role <- ["key", "id", "user"],
+          role <- ["key", "id", "scope", "user"],
           do: elem(Native.key_vector(role, seed, key), 0)
 
     assert Enum.uniq(hashes) == hashes

@@ -188,7 +188,7 @@ fn hashes_are_spread() {
             (0..8).map(|at| Key::Tuple((0..8).map(|part| Part::Integer(i64::from(part == at) << bit)).collect())),
         );
     }
-    let domains = [Domain::Key, Domain::Id, Domain::User, Domain::Pair];
+    let domains = [Domain::Key, Domain::Id, Domain::Scope, Domain::User, Domain::Pair, Domain::IdBytes];
     let mut hashes: Vec<u64> = keys
         .iter()
         .flat_map(|key| {
@@ -224,19 +224,25 @@ fn keys_have_the_hashes_of_the_vectors() {
         .map(|line| {
             let mut fields = line.splitn(5, ' ');
             let mut field = || fields.next().expect("five fields");
-            let (role, seed, hash, bytes) = (field(), field().parse().expect("a seed"), field(), field());
+            let (role, seed, hash, bytes) = (field(), field().parse::<u64>().expect("a seed"), field(), field());
             let bytes: Vec<u8> = (0..bytes.len() / 2)
                 .map(|at| u8::from_str_radix(&bytes[2 * at..][..2], 16).expect("hexadecimal digits"))
                 .collect();
             let (key, length) = decoded(&bytes, &mut atoms).expect(line);
             assert_eq!((length, encoded(&key, &atoms)), (bytes.len(), bytes), "{line}");
-            let domain = match role {
-                "key" => Domain::Key,
-                "id" => Domain::Id,
-                _ => Domain::User,
+            let (domain, of_bytes) = match role {
+                "key" => (Domain::Key, None),
+                "id" => (Domain::Id, Some(Domain::IdBytes)),
+                "scope" => (Domain::Scope, Some(Domain::ScopeBytes)),
+                _ => (Domain::User, Some(Domain::UserBytes)),
+            };
+            let seed = Seed::new(seed);
+            let found = match (&key, of_bytes) {
+                (Key::Bare(Part::Bytes(bytes)), Some(domain)) => seed.hash_bytes(domain, bytes),
+                _ => seed.hash(domain, &words(&key)),
             };
             let hash = u64::from_str_radix(hash, 16).expect("a hash");
-            assert_eq!(Seed::new(seed).hash(domain, &words(&key)), hash, "{line}");
+            assert_eq!(found, hash, "{line}");
         })
         .count();
     assert!(count > 60, "{count}");

@@ -47,14 +47,15 @@ fn library_info() -> (&'static str, bool, bool) {
     (env!("CARGO_PKG_VERSION"), terms, events)
 }
 
-/// The hash of a key, of an id or of a user of caps under a seed, and its bytes.
+/// The hash of a key, or of an id, a scope or a user of caps, under a seed, and its bytes.
 #[rustler::nif]
 fn key_vector<'a>(env: Env<'a>, role: &str, seed: u64, key: Term<'a>) -> NifResult<(u64, Term<'a>)> {
     let (seed, key) = (Seed::new(seed), Raw::from(key));
     let hash = match role {
         "id" => keys::hash::<keys::Id>(env, &seed, key)?,
         "user" => keys::hash::<keys::User>(env, &seed, key)?,
-        _ => keys::hash::<keys::Place>(env, &seed, key)?,
+        "scope" => keys::hash::<keys::Scope>(env, &seed, key)?,
+        _ => keys::with_key(env, &seed, key, |key| key.hash)?,
     };
     let mut bytes = Vec::new();
     let atoms = ImportedAtoms::new(env);

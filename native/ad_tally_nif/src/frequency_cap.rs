@@ -11,7 +11,7 @@ use crate::atoms;
 use crate::clock::now;
 use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
-    keys::{self, Place, Role, User},
+    keys::{self, Hashed, Scope, User},
     with_layout,
 };
 use crate::encode;
@@ -38,13 +38,13 @@ const CANDIDATES: usize = 65;
 
 impl Table {
     #[inline(always)]
-    fn hash<'a, R: Role>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, BadArgument> {
+    fn hash<'a, R: Hashed>(&self, env: Env<'a>, key: Raw<'a>) -> Result<u64, BadArgument> {
         keys::hash::<R>(env, self.0.seed(), key)
     }
 
     #[inline(always)]
     fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, BadArgument> {
-        Ok(self.0.seed().pair(self.hash::<Place>(env, scope)?, self.hash::<User>(env, user)?))
+        Ok(self.0.seed().pair(self.hash::<Scope>(env, scope)?, self.hash::<User>(env, user)?))
     }
 }
 
@@ -196,7 +196,7 @@ fn candidate<'a, L: Layout, P>(
         }
     };
     let seed = table.0.seed();
-    let pair = find(seed.pair(keys::hash_laid_out::<L, Place>(env, seed, *scope)?, user));
+    let pair = find(seed.pair(keys::hash_laid_out::<L, Scope>(env, seed, *scope)?, user));
     Ok(Candidate { scope: *scope, pair, rules })
 }
 

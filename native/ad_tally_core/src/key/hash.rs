@@ -2,7 +2,9 @@
 //!
 //! It is rapidhash V3 nano (Nicoshev, <https://github.com/Nicoshev/rapidhash>) of words as little-endian bytes. The
 //! secrets are those that the crate `rapidhash` derives from the seed, because under the published ones there are keys that
-//! collide whatever the seed is. The seeds of the domains are the hashes of their names under the seed of keys.
+//! collide whatever the seed is. The seeds of the domains are the hashes of their names under the seed of keys. Where a hash is all
+//! that is wanted, of an id, a user or a scope that is one binary, the bytes themselves are hashed, in domains of their own: with the
+//! words of a key written first, asking a dedupe for an id of 26 bytes took 11 % longer.
 //!
 //! It is no cryptographic hash, and the seed has 64 bits. That is enough for what depends on it: no answer of a table tells a hash or
 //! the seed, so who does not know the seed can only try, and finds keys that share a bucket as rarely as by chance. Counters and
@@ -57,17 +59,27 @@ pub(crate) mod bits {
 /// What a hash is of. Equal words have another hash in every domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
-    /// A key of a table, or a scope of caps.
+    /// A key of a table.
     Key,
     /// An id of events.
     Id,
+    /// A scope of caps.
+    Scope,
     /// A user of caps.
     User,
     /// A scope and a user of caps.
     Pair,
+    /// An id that is one binary: its bytes.
+    IdBytes,
+    /// A scope that is one binary: its bytes.
+    ScopeBytes,
+    /// A user that is one binary: its bytes.
+    UserBytes,
 }
 
-const DOMAINS: usize = 4;
+/// The names of all but the first one.
+const NAMES: [&str; 7] = ["id", "scope", "user", "pair", "id bytes", "scope bytes", "user bytes"];
+const DOMAINS: usize = 1 + NAMES.len();
 
 /// The seed under which a table hashes. Who does not know it cannot choose keys that collide.
 #[derive(Debug, Clone)]
@@ -92,8 +104,11 @@ impl Seed {
     #[must_use]
     pub fn new(value: u64) -> Self {
         let secrets = RapidSecrets::seed(value);
-        let seed_of = |name: &str| hash(&secrets, name.as_bytes());
-        Self { value, seeds: [secrets.seed, seed_of("id"), seed_of("user"), seed_of("pair")], secrets: secrets.secrets }
+        let mut seeds = [secrets.seed; DOMAINS];
+        for (seed, name) in seeds[1..].iter_mut().zip(NAMES) {
+            *seed = hash(&secrets, name.as_bytes());
+        }
+        Self { value, seeds, secrets: secrets.secrets }
     }
 
     /// A seed of a random number.
@@ -127,9 +142,15 @@ impl Seed {
     #[inline(always)]
     #[must_use]
     pub fn hash(&self, domain: Domain, words: &[u64]) -> u64 {
-        let secrets = RapidSecrets { seed: self.seeds[domain as usize], secrets: self.secrets };
         // Little-endian bytes, because the target is: see lib.rs.
-        hash(&secrets, bytemuck::cast_slice(words))
+        self.hash_bytes(domain, bytemuck::cast_slice(words))
+    }
+
+    /// The hash of bytes in a domain.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash_bytes(&self, domain: Domain, bytes: &[u8]) -> u64 {
+        hash(&RapidSecrets { seed: self.seeds[domain as usize], secrets: self.secrets }, bytes)
     }
 }
 

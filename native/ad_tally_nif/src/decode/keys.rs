@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, Domain, KeyFault, SHORT_KEY_WORDS};
+use ad_tally_core::key::{self, Domain, KeyFault, MAX_BYTES, SHORT_KEY_WORDS};
 use ad_tally_core::{HashedKey, KeyWriter, Seed};
 use rustler::Env;
 
@@ -30,8 +30,16 @@ pub trait Role {
     }
 }
 
-/// A key of counters or sketches, a scope, or the dimensions of an event: a value like any other may be missing.
+/// What is kept as a hash alone.
+pub trait Hashed: Role {
+    /// What it is hashed as if it is one binary.
+    const BYTES: Domain;
+}
+
+/// A key of counters or sketches, or the dimensions of an event: a value like any other may be missing.
 pub struct Place;
+/// A scope of caps. The same holds of it.
+pub struct Scope;
 /// The id of an event. All events with the id of an empty column would be copies of the first.
 pub struct Id;
 /// A user of caps. All events with the user of an empty column would have one cap.
@@ -40,6 +48,23 @@ pub struct User;
 impl Role for Place {
     const DOMAIN: Domain = Domain::Key;
     const NO_EMPTY: Option<&'static str> = None;
+}
+
+impl Role for Scope {
+    const DOMAIN: Domain = Domain::Scope;
+    const NO_EMPTY: Option<&'static str> = None;
+}
+
+impl Hashed for Scope {
+    const BYTES: Domain = Domain::ScopeBytes;
+}
+
+impl Hashed for Id {
+    const BYTES: Domain = Domain::IdBytes;
+}
+
+impl Hashed for User {
+    const BYTES: Domain = Domain::UserBytes;
 }
 
 impl Role for Id {
@@ -194,7 +219,7 @@ pub fn with_key<'a, T>(
 }
 
 #[inline(always)]
-fn with_key_of<'a, R: Role, T>(
+pub fn with_key_of<'a, R: Role, T>(
     env: Env<'a>,
     seed: &Seed,
     term: Raw<'a>,
@@ -208,15 +233,15 @@ fn with_key_of<'a, R: Role, T>(
     }
 }
 
-/// The hash of a key.
+/// The hash of an id, a scope or a user.
 #[inline(always)]
-pub fn hash<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
+pub fn hash<'a, R: Hashed>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
     with_layout!(L => hash_laid_out::<L, R>(env, seed, term))
 }
 
 /// The same where the layout of terms was asked for already.
 #[inline(always)]
-pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
+pub fn hash_laid_out<'a, L: Layout, R: Hashed>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<u64, BadArgument> {
     match hash_short::<L, R>(seed, term) {
         Some(hash) => Ok(hash),
         None => hash_and_words::<R>(env, seed, term).map(|(hash, _words)| hash),
@@ -225,21 +250,23 @@ pub fn hash_laid_out<'a, L: Layout, R: Role>(env: Env<'a>, seed: &Seed, term: Ra
 
 /// Of what ids mostly are: an integer or some bytes that lie where their term does, as those of a UUID do.
 #[inline(always)]
-pub fn hash_short<L: Layout, R: Role>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
+pub fn hash_short<L: Layout, R: Hashed>(seed: &Seed, term: Raw<'_>) -> Option<u64> {
     if let Some(value) = read::small::<L>(term) {
         return Some(seed.hash(R::DOMAIN, &key::integer_words(value)));
     }
     let bytes = read::short_binary::<L>(term)?;
-    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    let mut writer = KeyWriter::bare(&mut room);
-    let is_written = !R::refuses(|| bytes.is_empty()) && writer.short_bytes(bytes);
-    is_written.then(|| seed.hash(R::DOMAIN, writer.finish()))
+    (!R::refuses(|| bytes.is_empty())).then(|| seed.hash_bytes(R::BYTES, bytes))
 }
 
-/// The hash of any key, and how many words were hashed for it.
+/// The hash of any, and how many words were hashed for it.
 #[inline(never)]
-pub fn hash_and_words<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), BadArgument> {
-    with_key_of::<R, _>(env, seed, term, |key| (key.hash, key.words.len()))
+pub fn hash_and_words<'a, R: Hashed>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> Result<(u64, usize), BadArgument> {
+    match with_layout!(L => read::binary::<L>(env, term)) {
+        Some(bytes) if (1..=MAX_BYTES).contains(&bytes.len()) || bytes.is_empty() && R::NO_EMPTY.is_none() => {
+            Ok((seed.hash_bytes(R::BYTES, bytes), bytes.len().div_ceil(size_of::<u64>())))
+        }
+        _ => with_key_of::<R, _>(env, seed, term, |key| (key.hash, key.words.len())),
+    }
 }
 
 /// Of a key whose room was too small, with as many words as it was told to need so far.

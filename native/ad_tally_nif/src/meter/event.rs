@@ -195,8 +195,8 @@ impl Table {
 
 /// Says once more, and in words, why a term is no key.
 fn bad_key<'a, R: Role>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -> BadArgument {
-    let read = keys::hash::<R>(env, seed, term);
-    read.map_or_else(|error| error, |_hash| bad_argument::key(term.in_env(env), KeyFault::Type))
+    let read = keys::with_key_of::<R, _>(env, seed, term, |_key| ());
+    read.map_or_else(|error| error, |()| bad_argument::key(term.in_env(env), KeyFault::Type))
 }
 
 /// Decodes an event whose keys are long, or that the VM has to be asked about: in as much room for its key as that needs.
