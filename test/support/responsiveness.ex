@@ -1,11 +1,12 @@
 defmodule AdTally.Test.Responsiveness do
   @moduledoc """
-  Assertions on how long others have to wait: for a scheduler beside some work, and
-  for a native call to end.
+  How long others have to wait: for a scheduler beside an operation, and for a native call to
+  end. The modules below are tables of operations, each of which is measured by the same code.
   """
 
   import ExUnit.Assertions
 
+  alias AdTally.Native
   alias AdTally.Test.Ticker
 
   @millisecond 1_000
@@ -17,50 +18,99 @@ defmodule AdTally.Test.Responsiveness do
   # and would hide what it does.
   @roomy [min_heap_size: 40_000_000, min_bin_vheap_size: 100_000_000]
 
-  @doc """
-  A process that ticks every millisecond sees no gap over 10 ms beside `work` on what
-  `prepare` made.
+  @typedoc """
+  What might hold others up: `setup` makes what `operation` works on. `plain` builds as much in
+  Elixir alone.
+  """
+  @type beside :: %{
+          required(:name) => String.t(),
+          required(:setup) => (() -> term()),
+          required(:operation) => (term() -> term()),
+          required(:plain) => (() -> term()),
+          optional(:exhaustive) => true
+        }
 
-  In turn the work, and plain Elixir that builds as much for at least as long. What
-  holds a scheduler does so every time, so the median of the turns tells.
+  @typedoc """
+  Native calls that are timed: `operation` gets a function that times a call and returns its time
+  and its result, and what `setup` has made, and returns times. `limit` is in microseconds, a
+  millisecond where none is given; `clock` that of the scheduler's threads, or of the dirty ones.
+  """
+  @type calls :: %{
+          required(:name) => String.t(),
+          required(:setup) => (() -> term()),
+          required(:operation) => (([term()] -> term()), term() -> [integer() | :unknown]),
+          optional(:limit) => pos_integer(),
+          optional(:clock) => (() -> {integer(), integer()})
+        }
+
+  @callback beside() :: [beside()]
+  @callback calls() :: [calls()]
+
+  @doc """
+  A process that ticks every millisecond sees no gap over 10 ms beside the operation.
+
+  In turn the operation, and plain Elixir for at least as long. What holds a scheduler does so
+  every time, so the median of the turns tells.
 
   Where plain Elixir alone leaves longer gaps, the machine is too busy, or too small, to
-  tell. Then the test is skipped, and says so: before the work, or after it when the
+  tell. Then the test is skipped, and says so: before the operation, or after it when the
   machine became busy meanwhile.
   """
-  def assert_no_gap(prepare, work, plain_work) do
+  def assert_no_gap(operation) do
     ticker = Ticker.start_link()
-    baseline = worst_gap_beside_plain(ticker, plain_work, 1, 0)
+    baseline = worst_gap_beside_plain(ticker, operation.plain, 1, 0)
 
     if baseline > @gap_limit,
       do: skip(baseline),
-      else: ticker |> turns(prepare, work, plain_work) |> judge()
+      else: ticker |> turns(operation) |> judge()
   end
 
   @doc """
-  Native calls take less than a millisecond, or `limit` microseconds, of their thread's
-  time. `run` is given a function that times a call and returns the time and the result,
-  and returns times.
+  Of a hundred native calls 99 take no longer than the limit, of their thread's time.
 
   The time is what the thread has worked in a call: the clock on the wall goes on while
   the system has put the thread aside. That of a call during which the process moved to
   another thread is not known.
   """
-  def assert_short_calls(thread_time, run, limit \\ @millisecond) do
+  def assert_short_calls(%{setup: setup, operation: operation} = calls) do
+    clock = Map.get(calls, :clock, &Native.thread_time/0)
+    limit = Map.get(calls, :limit, @millisecond)
+
     timed = fn function ->
-      {thread, begin} = thread_time.()
+      {thread, begin} = clock.()
       result = function.()
-      {same_or_other, now} = thread_time.()
+      {same_or_other, now} = clock.()
       {if(thread == same_or_other, do: div(now - begin, 1_000), else: :unknown), result}
     end
 
-    times = in_a_roomy_process(fn -> run.(timed) end)
+    times = in_a_roomy_process(fn -> operation.(timed, setup.()) end)
     known = times |> Enum.reject(&(&1 == :unknown)) |> Enum.sort()
     assert length(known) > div(length(times), 2)
 
     assert percentile(known, 99) <= limit,
            "the longest of #{length(known)} calls, in microseconds: #{inspect(Enum.take(known, -20))}"
   end
+
+  @doc "A process on each scheduler that calls the function so many times with what `setup` has made."
+  def on_all_schedulers(what, setup, times, call) do
+    numbers = Enum.to_list(1..1_000)
+
+    %{
+      name: "processes on all schedulers, with #{what} over and over",
+      setup: setup,
+      operation: fn made -> call_on_all_schedulers(times, fn -> call.(made) end) end,
+      plain: fn -> call_on_all_schedulers(10 * times, fn -> Enum.sum(numbers) end) end
+    }
+  end
+
+  defp call_on_all_schedulers(times, call) do
+    1..System.schedulers_online()
+    |> Enum.map(fn _ -> Task.async(fn -> Enum.each(1..times, fn _ -> call.() end) end) end)
+    |> Task.await_many(:infinity)
+  end
+
+  @doc "The rest of a list, of what a native call returns that has taken some of it."
+  def rest({rest, _next_or_overflowed}), do: rest
 
   @doc "The times of all calls of `step` that a list takes, each of which returns the rest of it."
   def list_times(timed, items, step, times \\ [])
@@ -80,15 +130,15 @@ defmodule AdTally.Test.Responsiveness do
     end
   end
 
-  defp turns(ticker, prepare, work, plain_work) do
+  defp turns(ticker, %{setup: setup, operation: operation, plain: plain}) do
     for _ <- 1..3 do
       {gap, elapsed} =
         in_a_roomy_process(fn ->
-          prepared = prepare.()
-          gap_beside(ticker, fn -> work.(prepared) end)
+          made = setup.()
+          gap_beside(ticker, fn -> operation.(made) end)
         end)
 
-      {gap, worst_gap_beside_plain(ticker, plain_work, elapsed, 0)}
+      {gap, worst_gap_beside_plain(ticker, plain, elapsed, 0)}
     end
   end
 
