@@ -1,8 +1,10 @@
 defmodule AdTally.NamedTablesTest do
-  # What tables with a name have in common, over all modules that have them.
+  # What named tables and meters have in common, over all modules that have them.
   use ExUnit.Case, async: true
 
-  alias AdTally.{Counters, Dedupe, FrequencyCap, Named, Native, Reach}
+  import AdTally.Test.Polling
+
+  alias AdTally.{Counters, Dedupe, Event, FrequencyCap, Meter, Named, Native, Reach}
 
   require Named
 
@@ -18,7 +20,8 @@ defmodule AdTally.NamedTablesTest do
     Counters => [metrics: [:clicks], max_keys: 1_000],
     Reach => [precision: 12, max_keys: 1_000],
     FrequencyCap => [capacity: 1_000],
-    Dedupe => [capacity: 1_000]
+    Dedupe => [capacity: 1_000],
+    Meter => [dimensions: [:campaign], metrics: [:clicks], clock: :events]
   }
 
   # Every function that takes a table, what it is given besides, and what it answers for a table in
@@ -89,6 +92,22 @@ defmodule AdTally.NamedTablesTest do
     ]
   end
 
+  # A meter has no reference to compare with: these are refused only.
+  defp calls(Meter) do
+    [
+      {:record, [event(1)], :ok},
+      {:record_many, [[event(1)]], :ok},
+      {:record_many, [[event(1)], [on_refused: :skip]], :ok},
+      {:record_many, [[]], :ok},
+      {:info, [], :ok},
+      {:report, [], :ok},
+      {:close, [], :ok}
+    ]
+  end
+
+  defp event(number),
+    do: %Event{at: @at, id: number, dimensions: {number}, metrics: [clicks: 1]}
+
   defp call({function, arguments, _expected}, module, table),
     do: apply(module, function, [table | arguments])
 
@@ -111,10 +130,23 @@ defmodule AdTally.NamedTablesTest do
   defp count(FrequencyCap, table, number), do: FrequencyCap.record(table, :ad, number, @at) == :ok
   defp count(Dedupe, table, number), do: Dedupe.first?(table, number, @at)
 
+  defp count(Meter, name, number) when rem(number, 2) == 0,
+    do: Meter.record_many(name, [event(number)]).ok == 1
+
+  defp count(Meter, name, number), do: Meter.record(name, event(number)) == :ok
+
   defp counted(Counters, table), do: Counters.info(table).keys
   defp counted(Reach, table), do: round(Reach.estimate(table, 1))
   defp counted(FrequencyCap, table), do: FrequencyCap.info(table).pairs
   defp counted(Dedupe, table), do: Dedupe.info(table).ids
+  defp counted(Meter, name), do: Meter.info(name).events.applied
+
+  defp no_name(Meter), do: ~r/^expected the name of an AdTally.Meter, an atom, got: /
+  defp no_name(module), do: ~r/^expected an #{inspect(module)} table/
+
+  # What calls may be given.
+  defp handles(Meter, name), do: [name]
+  defp handles(module, name), do: [name, Named.fetch!(module, name)]
 
   defp name, do: :"#{inspect(__MODULE__)}.#{System.unique_integer([:positive])}"
 
@@ -124,20 +156,6 @@ defmodule AdTally.NamedTablesTest do
 
   defp now, do: System.monotonic_time(:microsecond)
 
-  defp await(fun, deadline \\ now() + @timeout * 1_000) do
-    cond do
-      fun.() ->
-        :ok
-
-      now() > deadline ->
-        flunk("it did not come true")
-
-      true ->
-        Process.sleep(1)
-        await(fun, deadline)
-    end
-  end
-
   defp kill(pid) do
     monitor = Process.monitor(pid)
     Process.exit(pid, :kill)
@@ -145,8 +163,10 @@ defmodule AdTally.NamedTablesTest do
     now()
   end
 
-  for module <- [Counters, Reach, FrequencyCap, Dedupe] do
-    describe "#{inspect(module)}" do
+  @tables [Counters, Reach, FrequencyCap, Dedupe]
+
+  for module <- @tables do
+    describe "a table of #{inspect(module)}:" do
       @module module
 
       test "by name every function does what it does by reference" do
@@ -167,36 +187,6 @@ defmodule AdTally.NamedTablesTest do
               do: function
 
         assert Enum.uniq(functions) -- tried == []
-      end
-
-      test "a name that nobody has is named by every function" do
-        for name <- [name(), nil], do: refused(@module, name, Named.not_running(@module, name))
-      end
-
-      test "what is neither a table nor a name is refused by every function" do
-        for other <- ["name", 7, self(), make_ref()],
-            do: refused(@module, other, ~r/^expected an #{inspect(@module)} table/)
-      end
-
-      test "several are children of one supervisor, and know nothing of each other" do
-        names = for _ <- 1..3, do: name()
-        children = for name <- names, do: child(@module, name)
-        {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
-
-        for {name, counts} <- Enum.zip(names, 0..2), number <- 1..counts//1 do
-          assert count(@module, name, number)
-        end
-
-        assert for(name <- names, do: counted(@module, name)) == [0, 1, 2]
-        assert %{active: 3} = Supervisor.count_children(supervisor)
-      end
-
-      test "a second one of a name is refused, and the first one goes on" do
-        name = name()
-        {:ok, owner} = start_link(@module, name)
-        assert count(@module, name, 1)
-        assert start_link(@module, name) == {:error, {:already_started, owner}}
-        assert counted(@module, name) == 1
       end
 
       test "options are those of new/1 and a name" do
@@ -226,6 +216,42 @@ defmodule AdTally.NamedTablesTest do
         end
 
         assert Process.whereis(name) == nil
+      end
+    end
+  end
+
+  for module <- [Meter | @tables] do
+    describe "#{inspect(module)}:" do
+      @module module
+
+      test "every function rejects a name that nobody has, and names it" do
+        for name <- [name(), nil], do: refused(@module, name, Named.not_running(@module, name))
+      end
+
+      test "every function rejects what is neither a table nor a name" do
+        for other <- ["name", {:name}, 7, 0, -1, 1.5, [], {}, self(), make_ref()],
+            do: refused(@module, other, no_name(@module))
+      end
+
+      test "several are children of one supervisor, and know nothing of each other" do
+        names = for _ <- 1..3, do: name()
+        children = for name <- names, do: child(@module, name)
+        {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+
+        for {name, counts} <- Enum.zip(names, 0..2), number <- 1..counts//1 do
+          assert count(@module, name, number)
+        end
+
+        assert for(name <- names, do: counted(@module, name)) == [0, 1, 2]
+        assert %{active: 3} = Supervisor.count_children(supervisor)
+      end
+
+      test "a second one of a name is refused, and the first one goes on" do
+        name = name()
+        {:ok, owner} = start_link(@module, name)
+        assert count(@module, name, 1)
+        assert start_link(@module, name) == {:error, {:already_started, owner}}
+        assert counted(@module, name) == 1
       end
 
       test "what a process has counted is there when that has crashed" do
@@ -259,11 +285,11 @@ defmodule AdTally.NamedTablesTest do
         name = name()
         Process.flag(:trap_exit, true)
         {:ok, owner} = start_link(@module, name)
-        table = Named.fetch!(@module, name)
+        handles = handles(@module, name)
         test = self()
 
         counting =
-          for {table, first} <- [{name, 1}, {table, 1_000_000}] do
+          for {table, first} <- Enum.zip(handles, [1, 1_000_000]) do
             Task.async(fn ->
               count(@module, table, first)
               send(test, :counts)
@@ -280,10 +306,23 @@ defmodule AdTally.NamedTablesTest do
         end
 
         # The reference as well, whoever still has it.
-        for table <- [name, table],
+        for table <- handles,
             do: refused(@module, table, Named.not_running(@module, name))
 
         await(fn -> :persistent_term.get(name, nil) == nil end)
+      end
+
+      test "rejects a name that is a key of somebody else's, and what is there is no table" do
+        name = name()
+        :persistent_term.put(name, :mine)
+
+        assert_raise ArgumentError, ~r/no key of :persistent_term/, fn ->
+          start_link(@module, name)
+        end
+
+        refused(@module, name, Named.not_running(@module, name))
+        assert :persistent_term.get(name) == :mine
+        :persistent_term.erase(name)
       end
 
       test "a supervisor starts it again, empty, and what is counted from then on is in it" do
@@ -301,7 +340,7 @@ defmodule AdTally.NamedTablesTest do
   end
 
   test "a table without a name outlives the process that made it" do
-    for module <- [Counters, Reach, FrequencyCap, Dedupe] do
+    for module <- @tables do
       table = Task.await(Task.async(fn -> module.new(@options[module]) end))
       assert count(module, table, 1)
       assert counted(module, table) == 1
@@ -313,19 +352,6 @@ defmodule AdTally.NamedTablesTest do
     {:ok, _owner} = start_link(Counters, name)
     assert_raise ArgumentError, Named.not_running(Dedupe, name), fn -> Dedupe.first?(name, 1) end
     assert {:error, {:already_started, _pid}} = start_link(Dedupe, name)
-  end
-
-  test "a name that is a key of somebody else's is refused, and what is there no table" do
-    name = name()
-    :persistent_term.put(name, :mine)
-
-    assert_raise ArgumentError, ~r/no key of :persistent_term/, fn ->
-      start_link(Counters, name)
-    end
-
-    assert_raise ArgumentError, Named.not_running(Counters, name), fn -> Counters.info(name) end
-    assert :persistent_term.get(name) == :mine
-    :persistent_term.erase(name)
   end
 
   test "an owner that is asked what it does not know goes on" do

@@ -1,6 +1,8 @@
 defmodule AdTally.Meter.DeathTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling
+
   alias AdTally.{Event, Meter, Named, Native}
   alias AdTally.Test.MeterSinks.Telling
 
@@ -98,20 +100,6 @@ defmodule AdTally.Meter.DeathTest do
     for recorder <- recorders do
       recorded = Recorder.recorded(recorder)
       await(fn -> Recorder.recorded(recorder) > recorded + 100 end)
-    end
-  end
-
-  defp await(fun, deadline \\ now() + @timeout * 1_000) do
-    cond do
-      fun.() ->
-        :ok
-
-      now() > deadline ->
-        flunk("it did not come true")
-
-      true ->
-        Process.sleep(1)
-        await(fun, deadline)
     end
   end
 
@@ -245,14 +233,6 @@ defmodule AdTally.Meter.DeathTest do
 
   defp busy_until(time), do: if(now() < time, do: busy_until(time))
 
-  test "a second meter of a name is refused, and the first one goes on" do
-    name = name()
-    {:ok, meter} = Meter.start_link(options(name))
-    assert Meter.start_link(options(name)) == {:error, {:already_started, meter}}
-    assert Meter.record(name, event(1, 1)) == :ok
-    assert [%{events: 1}] = Meter.report(name)
-  end
-
   test "whoever asks a meter that ends meanwhile is told that there is none" do
     name = name()
     Process.flag(:trap_exit, true)
@@ -297,13 +277,24 @@ defmodule AdTally.Meter.DeathTest do
     Enum.any?(messages, &match?({:"$gen_call", _from, _request}, &1))
   end
 
+  # On a busy machine the time of a call may be up before its first event.
+  defp one(call) do
+    case call.() do
+      {[_event], _nothing} -> one(call)
+      answer -> answer
+    end
+  end
+
   # What `record_many` calls for the rest of a list, of which it has found the meter before.
   test "the rest of a list is refused by a meter that was killed meanwhile" do
     name = name()
     Process.flag(:trap_exit, true)
     {:ok, meter} = Meter.start_link(options(name))
     {native, _late} = Named.fetch!(Meter, name)
-    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
+
+    assert one(fn -> Native.meter_record_some(native, [event(1, 1)]) end) ==
+             {[], {{1, 0, 0, 0, 0, 0}, []}}
+
     killed_at = kill(meter)
 
     assert refused_at(fn -> Native.meter_record_some(native, [event(1, 2)]) end) - killed_at <
@@ -331,7 +322,10 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
     {native, _late} = Named.fetch!(Meter, name)
-    assert Native.meter_record_some(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
+
+    assert one(fn -> Native.meter_record_some(native, [event(1, 1)]) end) ==
+             {[], {{1, 0, 0, 0, 0, 0}, []}}
+
     :ok = GenServer.stop(meter)
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
     assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
@@ -342,7 +336,10 @@ defmodule AdTally.Meter.DeathTest do
     name = name()
     {:ok, meter} = Meter.start_link([sinks: [{Telling, to: self()}]] ++ options(name))
     {native, _late} = Named.fetch!(Meter, name)
-    assert Native.meter_record_first(native, [event(1, 1)]) == {[], {{1, 0, 0, 0, 0, 0}, []}}
+
+    assert one(fn -> Native.meter_record_first(native, [event(1, 1)]) end) ==
+             {[], {{1, 0, 0, 0, 0, 0}, []}}
+
     :ok = GenServer.stop(meter)
 
     for call <- [

@@ -1,4 +1,4 @@
-defmodule AdTally.Native.MeterNamesTest do
+defmodule AdTally.Meter.NamesTest do
   use ExUnit.Case, async: true
 
   alias AdTally.{Event, Meter}
@@ -41,29 +41,6 @@ defmodule AdTally.Native.MeterNamesTest do
     if :atomics.get(stop, 1) == 1,
       do: recorded + 1,
       else: record_until(name, stop, recorded + 1)
-  end
-
-  test "what is no name is named" do
-    for {term, message} <- [
-          {nil, "there is no AdTally.Meter named nil that runs"},
-          {:"no meter at all", "there is no AdTally.Meter named :\"no meter at all\" that runs"},
-          {7, "expected the name of an AdTally.Meter, an atom, got: 7"},
-          {"name", "expected the name of an AdTally.Meter, an atom, got: \"name\""},
-          {{:name}, "expected the name of an AdTally.Meter, an atom, got: {:name}"}
-        ],
-        call <- [
-          &Meter.record(&1, @event),
-          &Meter.record_many(&1, [@event]),
-          &Meter.info/1,
-          &Meter.report/1
-        ] do
-      assert Exception.message(catch_error(call.(term))) =~ message
-    end
-
-    for term <- [0, -1, [], {}, 1.5] do
-      message = "expected the name of an AdTally.Meter, an atom, got: #{inspect(term)}"
-      assert_raise ArgumentError, message, fn -> Meter.record(term, @event) end
-    end
   end
 
   @tag :slow
