@@ -67,7 +67,7 @@ impl Overflow {
         }
     }
 
-    /// Shows them to a sketch.
+    /// Adds them to a sketch.
     pub(crate) fn merge_into(&self, into: &mut Sketch) {
         // Held, so that nobody goes from the few to the many in between.
         let few = self.few.lock();

@@ -1,6 +1,6 @@
 //! Registers that any number of threads raise at once.
 //!
-//! A register only ever grows, to the largest value it was shown, so neither the order of threads nor of users matters.
+//! A register only ever grows, to the largest value of its users, so neither the order of threads nor of users matters.
 //! Most users raise nothing: they read one byte, and no cache line moves between cores.
 
 use std::hint::select_unpredictable;

@@ -23,7 +23,7 @@ const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 /// Leading zeros that are counted at most, so that a value fits into six bits.
 const MOST_ZEROS: u32 = 62;
 
-/// A user's mark. Never zero.
+/// What a user is in a sketch. Never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coupon(NonZeroU32);
 

@@ -1,7 +1,7 @@
-//! One HyperLogLog sketch: the number of different users among those it was shown, in a few kilobytes.
+//! One HyperLogLog sketch: the number of different users among those it has seen, in a few kilobytes.
 //!
 //! ```text
-//! Sketch ── coupons    every user's own mark, as long as there are few: nearly exact
+//! Sketch ── coupons    every user's own word, as long as there are few: nearly exact
 //!        └─ registers  2^precision maxima, from then on
 //! ```
 //!
@@ -121,7 +121,7 @@ impl Sketch {
         Self { secret_check, ..self }
     }
 
-    /// Shows it a user.
+    /// Adds a user.
     #[inline]
     pub fn insert(&mut self, coupon: Coupon) {
         match &mut self.content {
