@@ -33,7 +33,7 @@ fn first_now(dedupe: &Dedupe, id: u64, at: u64, now: u64) -> bool {
 
 /// A step of SplitMix64.
 fn mixed(id: u64) -> u64 {
-    let id = (id + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let id = id.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     id ^ (id >> 31)
