@@ -10,11 +10,11 @@ defmodule AdTally do
       of event time; closed windows go to an `AdTally.Sink`
     * `AdTally.Counters` - keyed 64-bit counters with several metrics per key
     * `AdTally.Reach` - unique users per key: a keyed table of HyperLogLog sketches
-    * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap, and the
-      bytes that data warehouses read
+    * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap, and its
+      bytes in the format that data warehouses read
     * `AdTally.FrequencyCap` - how often a user may see an ad: caps over rolling windows, decided
       and counted in one step, see [Frequency caps](frequency_caps.html)
-    * `AdTally.Dedupe` - whether an id was seen before
+    * `AdTally.Dedupe` - whether an id is new, or its event was delivered again
     * `AdTally.Telemetry` - events for `:telemetry`, and a default logger
 
   Begin with [Getting started](getting_started.html); [Production](production.html) is about sizing,
@@ -31,14 +31,14 @@ defmodule AdTally do
   Describes this installation: for bug reports, and for a check at the start of a service.
 
     * `:version` - the version of this package
-    * `:native_version` - the version of the native library that is loaded. Another one than
-      `:version` means that the package was upgraded without a restart of the VM, which goes on
-      with the library it has
+    * `:native_version` - the version of the native library that is loaded. Where it differs from
+      `:version`, the package was upgraded without a restart of the VM, which keeps the library that
+      it has loaded
     * `:otp_release` - the release of Erlang/OTP that it runs on
     * `:nif_version` - the version of that release's interface for native code
     * `:reads_in_place` - whether arguments are read directly in the VM's memory (`true`) or by
-      the VM's functions (`false`). How the VM lays terms out is compared with what its own
-      functions say when the library is loaded; where anything differs, all is read by these.
+      the VM's functions (`false`). When the library is loaded, it compares the layout that it expects
+      with what those functions say; where anything differs, it uses the functions.
       Results are the same, only the time differs: `false` for `:terms` (integers, atoms,
       binaries, tuples and lists) costs about 14 of 45 ns in `AdTally.Counters.add/4` and doubles
       `AdTally.FrequencyCap.admit/5`; with `false` for `:events` (the struct `AdTally.Event`) as

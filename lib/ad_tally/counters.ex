@@ -15,14 +15,12 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, {42, "creative-7"})
       nil
 
-  A table of `new/1` is a reference that belongs to no process: pass it around. It is freed when
-  nobody refers to it any more. A table that a supervisor starts has a name.
+  A table of `new/1` is a reference that belongs to no process: pass it around. It is freed with the
+  last reference to it. A table that a supervisor starts has a name.
 
   ## In a supervision tree
 
-  A table with a name is a child of a supervisor, which may have several. Any process uses it by its
-  name, without a message to another one. Finding it by its name takes a call some 20 ns more.
-
+  #{AdTally.TableOwner.named_doc()}
       iex> children = [{AdTally.Counters, name: MyApp.Counters, metrics: [:impressions, :clicks]}]
       iex> {:ok, _supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
       iex> AdTally.Counters.add(MyApp.Counters, 42, :clicks)
@@ -30,39 +28,36 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(MyApp.Counters, 42)
       %{clicks: 1, impressions: 0}
 
-  The table belongs to a process of that name and ends with it. A process that only uses the table
-  may crash: nothing is lost. While no process of the name runs, because it was not started yet, was
-  stopped, or crashed and its supervisor has not started the next one, every function raises
-  `ArgumentError`. The next one starts empty.
+  #{AdTally.TableOwner.owner_doc()}
 
   ## Keys
 
   A key is a signed 64-bit integer, a binary of at most 65,536 bytes, an atom, or
   a flat tuple of one to eight of those. `1`, `"1"`, `:"1"` and `{1}` are four
-  keys. A key comes back as the term that went in.
+  keys. Rows have the keys as they were given.
 
   ## Totals
 
   Amounts are signed 64-bit integers, so a correction can be negative. Totals are
   exact and never wrap: an add that would take the cell it goes to out of the
-  signed 64-bit range returns `:overflow` and goes to the overflow row of its metric
+  signed 64-bit range returns `:overflow` and is added to the overflow row of its metric
   instead. A key has one such cell per metric. When schedulers collide on it, it gets
   one for each scheduler; its total is their exact sum, which may exceed 64 bits.
 
   ## Overflow
 
   `max_keys` is a budget. Once that many keys have a row, an add to a new key
-  returns `:overflow` and its amount goes to the overflow row of its metric;
-  known keys are counted as before. `info/1` shows what has gone there since the
-  table was made, and `drain_with_overflow/1` what has gone there since the last
-  drain, so that rows and overflow together are always all that was added.
+  returns `:overflow` and its amount is added to the overflow row of its metric;
+  keys with a row are counted as before. `info/1` has the overflow since the
+  table was made, and `drain_with_overflow/1` since the last drain: rows and
+  overflow together are always all that was added.
 
   ## What is guaranteed
 
   An add is one call into native code that takes no lock and sends no message. No
-  add is lost and none is counted twice: each is in exactly one drain. A process sees
-  its own adds in what it reads next. A row that is read while others add has each
-  metric's total of some moment during the call, not all of the same moment.
+  add is lost or counted twice: each is in exactly one drain. A process reads its own
+  adds. A row that is read while others add has each metric's total of some moment
+  during the call, not all of the same moment.
 
   No call holds a scheduler for longer than a millisecond, however long the list
   or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
@@ -96,6 +91,12 @@ defmodule AdTally.Counters do
   @typedoc "The totals of a key by metric."
   @type totals :: %{metric() => integer()}
 
+  @typedoc "An option of `new/1`."
+  @type option ::
+          {:metrics, [metric(), ...]}
+          | {:max_keys, pos_integer()}
+          | {:seed, Options.seed()}
+
   @default_max_keys 1_000_000
 
   @doc """
@@ -111,9 +112,7 @@ defmodule AdTally.Counters do
       come, about 100 bytes for a key of an integer and a short binary with three
       metrics, see `info/1`.
 
-    * `:seed` - the number under which keys are hashed, from 0 to 2^64 - 1. Tables that exchange
-      exports need the same one. Whoever knows it can choose keys that collide.
-      Default: `nil`, for a random one.
+    * #{Options.seed_doc("keys")}
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
 
@@ -121,7 +120,7 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.info(counters).max_keys
       10_000
   """
-  @spec new(metrics: [metric(), ...], max_keys: pos_integer(), seed: Options.seed()) :: t()
+  @spec new([option()]) :: t()
   def new(options), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -129,22 +128,12 @@ defmodule AdTally.Counters do
   def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
 
   @doc """
-  Starts a table with a name, linked to the calling process. Mostly a supervisor does, as the module's
-  documentation shows.
-
-  Options are `:name` (required), an atom, and those of `new/1`. A second one of the same name is
-  `{:error, {:already_started, pid}}`. Raises `ArgumentError` as `new/1`.
-
+  #{TableOwner.start_link_doc()}
       iex> {:ok, _owner} = AdTally.Counters.start_link(name: Clicks, metrics: [:clicks])
       iex> AdTally.Counters.add(Clicks, 42, :clicks)
       :ok
   """
-  @spec start_link(
-          name: name(),
-          metrics: [metric(), ...],
-          max_keys: pos_integer(),
-          seed: Options.seed()
-        ) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
@@ -161,7 +150,7 @@ defmodule AdTally.Counters do
   @doc """
   Adds 1 to a metric of a key.
 
-  Returns `:overflow` if the amount went to the overflow row of the metric, see
+  Returns `:overflow` if the amount was added to the overflow row of the metric, see
   the module's documentation. Raises `ArgumentError` for a bad key, an unknown
   metric, or something that is not a table; nothing is counted then.
 
@@ -172,8 +161,8 @@ defmodule AdTally.Counters do
       :overflow
   """
   @spec add(table(), key(), metric()) :: :ok | :overflow
-  # A tail call without a match on the result: waiting for it costs 5 ns an event,
-  # so bad arguments are raised for on the other side.
+  # A tail call: a match on the result waits for it, which takes 5 ns. So native code raises for bad
+  # arguments.
   def add(name, key, metric) when is_atom(name),
     do: Native.counters_add(Named.fetch!(__MODULE__, name), key, metric)
 
@@ -200,7 +189,7 @@ defmodule AdTally.Counters do
   @doc """
   Adds a list of `{key, metric, amount}`, faster than one by one.
 
-  Returns `{:overflow, count}` if `count` of them went to overflow rows. All items
+  Returns `{:overflow, count}` if `count` of them were added to overflow rows. All items
   are checked before the first is added: one bad item raises `ArgumentError` and
   nothing is counted. A reader or a drain in between may see some of the items
   added and others not yet.
@@ -263,7 +252,7 @@ defmodule AdTally.Counters do
   @doc """
   Takes all keys with their totals out of the table, in no particular order.
 
-  The table is empty afterwards and goes on counting. Each add is in exactly one
+  The table is empty afterwards and counts on. Each add is in exactly one
   drain, whatever runs at the same time. If the calling process is killed during
   the call, what it has taken out is lost.
 
@@ -303,7 +292,7 @@ defmodule AdTally.Counters do
       most 1,024
     * `:memory_bytes` - native memory of the table, without what a drain that is
       under way still holds
-    * `:overflow` - what has gone to the overflow rows since the table was made;
+    * `:overflow` - what was added to the overflow rows since the table was made;
       drains do not reset it
 
   ## Example

@@ -1,6 +1,6 @@
 defmodule AdTally.Dedupe do
   @moduledoc """
-  Whether an event's id is seen for the first time, or was delivered again.
+  Deduplicates events by their ids: an id is new, or its event was delivered again.
 
   Queues deliver at least once. Ask `first?/3` with the event's id before you count the
   event, and it is counted once.
@@ -12,7 +12,7 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.first?(dedupe, "01JEX5M3Z7", at)
       false
 
-  A table is a reference that belongs to no process, and any process asks it directly. Ids are
+  A table is a reference that belongs to no process, and any process calls it directly. Ids are
   keys as in `AdTally.Counters`: `1` and `"1"` are different. Only the id is compared: where
   an impression and a click may have the same id, ask for `{:click, id}`. An id that
   is `nil` or `""`, or has one of them in a tuple, is refused: all events of an empty column
@@ -20,27 +20,22 @@ defmodule AdTally.Dedupe do
 
   ## In a supervision tree
 
-  A table with a name is a child of a supervisor, which may have several. Any process uses it by its
-  name, without a message to another one. Finding it by its name takes a call some 20 ns more.
-
+  #{AdTally.TableOwner.named_doc()}
       iex> children = [{AdTally.Dedupe, name: MyApp.Ids, window: :timer.minutes(10), capacity: 100_000}]
       iex> {:ok, _supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
       iex> for id <- [7, 8, 7], do: AdTally.Dedupe.first?(MyApp.Ids, id)
       [true, true, false]
 
-  The table belongs to a process of that name and ends with it. A process that only uses the table
-  may crash: nothing is lost. While no process of the name runs, because it was not started yet, was
-  stopped, or crashed and its supervisor has not started the next one, every function raises
-  `ArgumentError`. The next one starts empty and knows no ids: the copies of older
-  events pass.
+  #{AdTally.TableOwner.owner_doc()}
+  A new table has no ids: copies of events from before the restart pass.
 
   ## What is promised
 
     * **No copy passes** within the window after the id last came, as long as there is room.
-      Of several copies that come at once exactly one is first.
+      Of several copies at the same time exactly one is first.
     * **Hardly any new id is taken for a copy.** Ids are told apart by their bucket and a
       fingerprint of 28 bits, under a random seed. In a full table one new id in eleven million
-      looks like another one (4 to 9 of 100 million in the test that measures it). With
+      has the bits of another one (4 to 9 of 100 million in the test that measures it). With
       `fingerprint_bits: 61` practically none does.
     * **Never full.** When more ids come in a window than there is room for, some of the oldest
       are evicted early: then a copy may pass, and no new id is dropped. `info/1` counts them as
@@ -69,11 +64,18 @@ defmodule AdTally.Dedupe do
   @typedoc "A table, or the name of one."
   @type table :: t() | name()
 
-  @typedoc ~S(What an event is known by: a key that is not `nil` or `""` and has neither in it.)
+  @typedoc ~S(What identifies an event: a key that is not `nil` or `""` and has neither in it.)
   @type id :: Counters.key()
 
   @typedoc "Unix milliseconds, from 0."
   @type at :: non_neg_integer()
+
+  @typedoc "An option of `new/1`."
+  @type option ::
+          {:window, pos_integer()}
+          | {:capacity, pos_integer()}
+          | {:fingerprint_bits, 28 | 61}
+          | {:seed, Options.seed()}
 
   @default_capacity 1_000_000
   @default_window 600_000
@@ -89,17 +91,14 @@ defmodule AdTally.Dedupe do
     * `:capacity` - how many different ids come in a window, new ones and copies of older ones,
       from 1 to 1,000,000,000. Default: #{@default_capacity}. It takes 6.4 bytes each when the
       table is made, 7.3 when so many have come, and never more than 8.5 (for 100,000 ids and
-      more). The system provides the first ones at once, on a dirty scheduler, so that
-      later calls do not wait for it: ten million in 10 to 200 ms, a billion in some
-      seconds. A system that promises more memory than it has, as Linux does, may end the whole
-      VM when it runs out.
+      more). The memory is touched when the table is made, on a dirty scheduler, so that
+      later calls do not wait for it: ten million ids in 10 to 200 ms, a billion in some
+      seconds. A system that overcommits memory, as Linux does, may kill the VM when it runs out.
 
     * `:fingerprint_bits` - how many bits of its hash are kept of an id, 28 or 61. 61 takes 15 to
       18 bytes an id: for what is billed. Default: 28.
 
-    * `:seed` - the number under which ids are hashed, from 0 to 2^64 - 1. Tables that exchange
-      exports need the same one. Whoever knows it can choose ids that collide.
-      Default: `nil`, for a random one.
+    * #{Options.seed_doc("ids")}
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system has
   no room.
@@ -108,12 +107,7 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.info(dedupe).ids
       0
   """
-  @spec new(
-          window: pos_integer(),
-          capacity: pos_integer(),
-          fingerprint_bits: 28 | 61,
-          seed: Options.seed()
-        ) :: t()
+  @spec new([option()]) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -121,23 +115,12 @@ defmodule AdTally.Dedupe do
   def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
 
   @doc """
-  Starts a table with a name, linked to the calling process. Mostly a supervisor does, as the module's
-  documentation shows.
-
-  Options are `:name` (required), an atom, and those of `new/1`. A second one of the same name is
-  `{:error, {:already_started, pid}}`. Raises `ArgumentError` as `new/1`.
-
+  #{TableOwner.start_link_doc()}
       iex> {:ok, _owner} = AdTally.Dedupe.start_link(name: Clicks.Ids, capacity: 1_000)
       iex> AdTally.Dedupe.first?(Clicks.Ids, 7)
       true
   """
-  @spec start_link(
-          name: name(),
-          window: pos_integer(),
-          capacity: pos_integer(),
-          fingerprint_bits: 28 | 61,
-          seed: Options.seed()
-        ) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
@@ -154,7 +137,7 @@ defmodule AdTally.Dedupe do
   @doc """
   Whether an id is seen for the first time. It is remembered from now on.
 
-  Raises `ArgumentError` for what is no id, one that says nothing, and a negative time.
+  Raises `ArgumentError` for a bad id, such as `nil` or `""`, and for a negative time.
 
       iex> dedupe = AdTally.Dedupe.new(capacity: 1_000)
       iex> for id <- [1, "1", 1, {:click, 1}], do: AdTally.Dedupe.first?(dedupe, id, 1_780_272_000_000)
@@ -184,7 +167,7 @@ defmodule AdTally.Dedupe do
     * `:stash` - overflow buckets in use
     * `:duplicates` - ids that were not the first, since the table was made
     * `:forgotten` - ids that were evicted early because there was no room
-    * `:future` - times that were too far ahead to believe
+    * `:future` - times that were more than a window ahead of the system's
     * `:memory_bytes` - memory: all but the overflow buckets is allocated when the table is
       made
     * `:huge_bytes` - how much of it is in huge pages, `nil` where the system does not tell

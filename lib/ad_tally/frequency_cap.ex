@@ -22,9 +22,7 @@ defmodule AdTally.FrequencyCap do
 
   ## In a supervision tree
 
-  A table with a name is a child of a supervisor, which may have several. Any process uses it by its
-  name, without a message to another one. Finding it by its name takes a call some 20 ns more.
-
+  #{AdTally.TableOwner.named_doc()}
       iex> {:ok, _} = Supervisor.start_link([{AdTally.FrequencyCap, name: MyApp.Caps}], strategy: :one_for_one)
       iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.hours(1)}])
       iex> AdTally.FrequencyCap.admit(MyApp.Caps, {:campaign, 42}, "user-7", rules)
@@ -32,10 +30,8 @@ defmodule AdTally.FrequencyCap do
       iex> AdTally.FrequencyCap.admit(MyApp.Caps, {:campaign, 42}, "user-7", rules)
       {:capped, {1, 3_600_000}}
 
-  The table belongs to a process of that name and ends with it. A process that only uses the table
-  may crash: nothing is lost. While no process of the name runs, because it was not started yet, was
-  stopped, or crashed and its supervisor has not started the next one, every function raises
-  `ArgumentError`. The next one starts empty: what users were shown before does not count.
+  #{AdTally.TableOwner.owner_doc()}
+  A new table has no events: what users were shown before does not count.
 
   ## Rules
 
@@ -61,21 +57,21 @@ defmodule AdTally.FrequencyCap do
       to the side of denying.
     * **Nothing denied counts.** An event that a rule blocks leaves no trace, in any scope.
     * **Open again in time.** Times are kept in ticks of the tier's granularity, so a window
-      may stay closed for up to one granule longer than the true times would have it (two for an
+      may stay closed for up to one granule longer than by the true times (two for an
       event that is older than one that was counted), and never shorter. A calendar day is exact.
-    * **Aliases.** Pairs of scope and user are told apart by their line in the table and 16
-      bits; two that look alike count together and may be denied early, one decision in
+    * **Aliases.** Pairs of scope and user are told apart by their bucket and a fingerprint of 16
+      bits; two with the same fingerprint count together and may be denied early, one decision in
       several thousand at most. With `fingerprint_bits: 64` it is 64 bits. Release only what
       was counted: a release of something else may take back an event of such a pair.
 
   ## Late and early events
 
   An event counts at its own time, up to the shortest horizon back from the newest time
-  seen (which is noted to the second). Where a window reaches back to before what is still
+  seen (which is kept to the second). Where a window begins before the oldest time that is still
   kept, it denies. Further back is `{:error, :too_old}`.
 
   A time more than `:max_ahead` past the system's time is `{:error, :future}`. One wrong time
-  that is believed makes others too old by as much, so by default it is at most a quarter of the
+  that is accepted makes others too old by as much, so by default it is at most a quarter of the
   shortest horizon. There is no limit to the past: the log of another year can be replayed into
   a new table, in the order of its times.
 
@@ -124,6 +120,16 @@ defmodule AdTally.FrequencyCap do
 
   @compile {:inline, answer: 2}
 
+  @typedoc "An option of `new/1`."
+  @type option ::
+          {:capacity, pos_integer()}
+          | {:max_capacity, pos_integer()}
+          | {:tiers, [{granularity :: pos_integer(), horizon :: pos_integer()}]}
+          | {:lifetime, boolean()}
+          | {:fingerprint_bits, 16 | 64}
+          | {:max_ahead, pos_integer()}
+          | {:seed, Options.seed()}
+
   @default_capacity 1_000_000
   @default_tiers [{300_000, 1_209_600_000}]
 
@@ -137,8 +143,8 @@ defmodule AdTally.FrequencyCap do
       about 16 bytes with up to four events, of each tier.
 
     * `:max_capacity` - up to how many it grows, at most 16 times `:capacity`. Beyond it
-      `admit/5` answers `{:error, :full}` for pairs it does not have (from 65,536 on to
-      within a few per cent of it). Default: twice `:capacity`. Every doubling makes aliases twice as frequent.
+      `admit/5` returns `{:error, :full}` for new pairs (from 65,536 on within a few per cent
+      of it). Default: twice `:capacity`. Every doubling makes aliases twice as frequent.
 
     * `:tiers` - up to three `{granularity, horizon}` in milliseconds, from fine to coarse.
       A rule is served by the finest tier whose horizon covers its window, and its window is at
@@ -147,19 +153,17 @@ defmodule AdTally.FrequencyCap do
       in a tick that lies across two ticks of a coarser tier. Default: ticks of 5 minutes for 14
       days, `#{inspect(@default_tiers)}`.
 
-    * `:lifetime` - whether a pair's events are counted for ever besides. Default: `false`.
+    * `:lifetime` - whether a pair's events are also counted for ever. Default: `false`.
 
     * `:fingerprint_bits` - how many bits of its hash are kept of a pair, 16 or 64. 64 takes two
       and a half times the memory. Default: 16.
 
-    * `:max_ahead` - how many milliseconds past the system's time an event is believed. An
-      event of a later time is answered `{:error, :future}` and changes nothing. Default: the
+    * `:max_ahead` - how many milliseconds past the system's time an event may be. An
+      event of a later time returns `{:error, :future}` and changes nothing. Default: the
       smaller of a day and a quarter of the shortest horizon. With more than the shortest
       horizon, one wrong time can make every other event `:too_old`.
 
-    * `:seed` - the number under which scopes and users are hashed, from 0 to 2^64 - 1. Tables that exchange
-      exports need the same one. Whoever knows it can choose users that collide.
-      Default: `nil`, for a random one.
+    * #{Options.seed_doc("scopes and users")}
 
   Raises `ArgumentError` for an option that is unknown or out of range, and if the system
   has no room.
@@ -170,15 +174,7 @@ defmodule AdTally.FrequencyCap do
       iex> AdTally.FrequencyCap.info(caps).pairs
       0
   """
-  @spec new(
-          capacity: pos_integer(),
-          max_capacity: pos_integer(),
-          tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
-          lifetime: boolean(),
-          fingerprint_bits: 16 | 64,
-          max_ahead: pos_integer(),
-          seed: Options.seed()
-        ) :: t()
+  @spec new([option()]) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -186,26 +182,12 @@ defmodule AdTally.FrequencyCap do
   def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
 
   @doc """
-  Starts a table with a name, linked to the calling process. Mostly a supervisor does, as the module's
-  documentation shows.
-
-  Options are `:name` (required), an atom, and those of `new/1`. A second one of the same name is
-  `{:error, {:already_started, pid}}`. Raises `ArgumentError` as `new/1`.
-
+  #{TableOwner.start_link_doc()}
       iex> {:ok, _owner} = AdTally.FrequencyCap.start_link(name: Shown, capacity: 1_000)
       iex> AdTally.FrequencyCap.record(Shown, {:ad, 7}, "user-7")
       :ok
   """
-  @spec start_link(
-          name: name(),
-          capacity: pos_integer(),
-          max_capacity: pos_integer(),
-          tiers: [{granularity :: pos_integer(), horizon :: pos_integer()}],
-          lifetime: boolean(),
-          fingerprint_bits: 16 | 64,
-          max_ahead: pos_integer(),
-          seed: Options.seed()
-        ) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
@@ -225,7 +207,7 @@ defmodule AdTally.FrequencyCap do
      Options.seed!(options)}
   end
 
-  # The default depends on the tiers and has one owner, the table.
+  # Native code has the default, which depends on the tiers.
   defp max_ahead!(options) do
     if Keyword.has_key?(options, :max_ahead),
       do: Options.milliseconds!(options, :max_ahead, nil)
@@ -253,20 +235,20 @@ defmodule AdTally.FrequencyCap do
   defp milliseconds?(value), do: is_integer(value) and value in 1..0x7FFF_FFFF_FFFF_FFFF
 
   @doc """
-  Compiles rules, one to sixteen of them, that are asked in this order. What comes out can be
-  given wherever a list of rules can, and takes no time there. It is of use on this node only.
+  Compiles one to sixteen rules, which are checked in this order. Every function that takes a list of
+  rules takes compiled ones, without the time of compiling. They are of use on this node only.
 
-  Raises `ArgumentError` for what is no rule. Whether a table's tiers can serve them shows when
-  they are used with it.
+  Raises `ArgumentError` for a bad rule. Whether the tiers of a table can serve them is checked when they
+  are used with it.
 
       iex> AdTally.FrequencyCap.rules!([{0, 1_000}])
       ** (ArgumentError) a rule allows 1 to 28 events, not 0
   """
   @spec rules!([rule(), ...]) :: compiled_rules()
   def rules!(rules) do
-    # Two more than may be are enough for the native library to see that they are too many.
+    # Two more than allowed are enough for native code to refuse them.
     compiled = rules |> some_rules!(18, rules) |> Native.caps_rules()
-    # What is answered when one of them blocks is made once: it costs an event nothing.
+    # Result tuples are prebuilt, so that none is made for an event.
     {compiled, rules |> Enum.map(&{:capped, &1}) |> List.to_tuple()}
   end
 
@@ -312,8 +294,8 @@ defmodule AdTally.FrequencyCap do
   def rules({_compiled, answers}), do: for({:capped, rule} <- Tuple.to_list(answers), do: rule)
 
   @doc """
-  Asks every rule whether a user may see something of a scope at a time, and counts it if
-  none blocks: one atomic step.
+  Checks every rule for a scope and a user at a time, and counts an event if none blocks: one atomic
+  step.
 
   `{:capped, rule}` names the first rule that blocks; nothing is counted then, and neither
   with `{:error, reason}`. Raises `ArgumentError` for bad keys, rules that the table's tiers
@@ -361,8 +343,8 @@ defmodule AdTally.FrequencyCap do
             "got: #{Options.shown(other)}"
   end
 
-  # The candidates of one native call with their rules compiled, each list of rules once. What is
-  # no candidate is left for the native library to refuse. `index` is that of the first one.
+  # The candidates of one native call with their rules compiled, each list of rules once. Native code
+  # refuses bad candidates. `index` is that of the first one.
   defp compile_all(scopes, index), do: compile_all(scopes, index, %{}, 65)
 
   defp compile_all([{scope, rules} | rest], index, known, left)
@@ -545,10 +527,10 @@ defmodule AdTally.FrequencyCap do
   end
 
   @doc """
-  Gives up all events that are too old at a time (the newest time seen, if that is earlier),
-  in steps that are short: how many words of memory became free.
+  Removes all events that are too old at a time (the newest time seen, if that is earlier), in short
+  steps. Returns how many words of memory became free.
 
-  Lines are cleared whenever they are touched, so this is only of use where many pairs are
+  A bucket is cleared whenever it is written to, so this is only of use where many pairs are
   never seen again: once an hour, say.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
@@ -569,11 +551,11 @@ defmodule AdTally.FrequencyCap do
   The table's numbers.
 
     * `:pairs` - pairs of scope and user with events, of the tier that has most
-    * `:words`, `:load` - words of memory in use in all tiers, and which share of the
-      fullest tier's lines that is
-    * `:stash` - lines that full ones go on in
+    * `:words`, `:load` - words of memory in use in all tiers, and the share of its words that is in
+      use in the fullest tier
+    * `:stash` - overflow buckets in use
     * `:grown` - how often a tier has doubled
-    * `:memory_bytes` - memory of all tiers once every line is in use: the system provides
+    * `:memory_bytes` - memory of all tiers once every bucket is in use: the system provides
       it when they are first touched
     * `:huge_bytes` - how much of it the system has put into huge pages, `nil` where it does
       not tell

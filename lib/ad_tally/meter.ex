@@ -29,39 +29,39 @@ defmodule AdTally.Meter do
   ## Windows
 
   A window is `:window` milliseconds of event time. It is closed once the clock is `:lateness`
-  past its end: within a tenth of a window, at least 10 ms and at most a second. What was
-  recorded in it by then is in its rows, once. An event that comes for it later is `:late` and in
-  no window. So is one whose window has not begun and would be closed at once.
+  past its end: within a tenth of a window, at least 10 ms and at most a second. Each event that was
+  recorded in it by then is in its rows, once. A later event is `:late` and in no window. So is one
+  whose window has not begun and would be closed at once.
 
-  With `clock: :system`, the default, the clock is the system's time. What events claim closes
+  With `clock: :system`, the default, the clock is the system's time. Times of events close
   nothing: no event is late before its window's end plus `:lateness`. An event more than
   `:max_ahead` past the system's time is refused as `:future`, which bounds the windows that are
   open. With `clock: :events`, for replays of old logs, the clock is the time of the newest
-  event: where none come, nothing is closed until the meter stops.
+  event: without events nothing is closed until the meter stops.
 
   The system's time is the VM's, `System.system_time/1`, everywhere in AdTally. A VM started with
   `+C multi_time_warp` follows a clock that is set by hours within a minute; the default,
   `+C no_time_warp`, keeps its own time and drifts towards the clock by one percent. After a step
   forward, windows whose time has passed are closed. After a step back, events of windows that were
-  closed are not late: such a window opens again, and what comes now is closed and delivered as
-  another window of the same start.
+  closed are not late: such a window opens again, and is closed and delivered as another window of the
+  same start.
 
-  Events that are in no window are counted as well, by outcome and with their metrics: see
-  `info/2`, the option `:on_late`, and `AdTally.Telemetry`.
+  Events in no window are counted as well, by outcome and with their metrics: see `info/2`, the option
+  `:on_late`, and `AdTally.Telemetry`.
 
   Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order, by its
-  supervisor for example, all open windows are closed, marked as partial and delivered. A crash loses
+  supervisor for example, all open windows are closed, flagged as partial and delivered. A crash loses
   the open windows, and the closed ones that a sink has not taken yet.
 
   ## When the meter is down
 
   Every function raises `ArgumentError` while no meter of that name runs: before it is started, after
-  it was stopped, and between a crash and the restart by its supervisor. This holds at the latest
-  50 ms after the meter's process was killed. So do not acknowledge an event for which `record/2` or
+  it was stopped, and between a crash and the restart by its supervisor, from at most 50 ms after the
+  meter's process was killed. So do not acknowledge an event for which `record/2` or
   `record_many/3` raised: a queue that delivers at least once brings it again. A list that is being
   recorded while the meter is stopped in order raises too, unless some of it was counted: then the
-  rest is `:late`. Events that were recorded before a crash are lost with the open windows, and the
-  next meter remembers no ids.
+  remaining events are `:late`. Events that were recorded before a crash are lost with the open windows,
+  and the next meter remembers no ids.
 
   ## Dedupe
 
@@ -106,9 +106,9 @@ defmodule AdTally.Meter do
     * `:name` - an atom by which it is called: the name of its process, and its key in
       `:persistent_term`. Required.
     * `:dimensions` - names of one to eight dimensions. Required.
-    * `:metrics` - names of one to sixteen metrics. Required. All names are different atoms, in more
-      than case. These are reserved, because lines of sinks and rows of reports have fields of those
-      names: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`, `window_start`, `window_end`,
+    * `:metrics` - names of one to sixteen metrics. Required. All names are atoms that differ in more
+      than case. These are reserved, because they are fields in lines of sinks and rows of
+      reports: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`, `window_start`, `window_end`,
       `starts_at`, `ends_at`, `date`, `reach`, `reach_low`, `reach_high`, `reach_sketch` and
       `overflow`. A sink may reserve more, see `c:AdTally.Sink.reserved_names/1`.
     * `:window` - milliseconds of a window. Default: a minute.
@@ -263,9 +263,8 @@ defmodule AdTally.Meter do
   @type value :: integer() | binary() | atom()
 
   @doc """
-  What was counted, by dimensions: a map for each group of rows, of open windows and of those
-  closed less than `:retain` ago. Rows are read in steps that hold no scheduler, in a process that ends with the one that
-  asks.
+  Totals by dimensions: a map for each group of rows, of open windows and of those closed less than
+  `:retain` ago. Rows are read in steps that hold no scheduler, in a process that ends with the caller.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
     * `:where` - only rows with these values of dimensions, which need not be among `:by`:
@@ -280,11 +279,11 @@ defmodule AdTally.Meter do
 
   ## What had no room
 
-  What was counted in overflows, because `:max_keys` were taken, is in a last map if there was any:
+  Events in the overflow, because `:max_keys` rows were taken, are in a last map if there were any:
   `%{overflow: true, clicks: 3}`. It has every metric and no dimension. So the sums of a metric over
-  all maps are what was counted, and whoever reads groups by their dimensions does not take it for
-  one. Which dimensions its events had is not known: `:where` leaves the map as it is. Then the
-  groups are a lower bound, and together with this map an upper one.
+  all maps are what was counted, and a match on dimensions skips the map. The dimensions of its events
+  are not known: `:where` does not change it. Then the groups are a lower bound, and together with this
+  map an upper one.
 
   ## Reach
 
@@ -378,9 +377,8 @@ defmodule AdTally.Meter do
   Closes all windows that have events now, and returns once every sink has taken them: for tests, and
   before a planned move of the meter.
 
-  Windows up to that of the newest event are closed. Those whose time has not passed yet are marked as
-  partial; what comes for them, or for windows before them, later is `:late`. The meter goes on with
-  newer windows. Do not call it from a sink.
+  Windows up to that of the newest event are closed. Those whose time has not passed yet are flagged as
+  partial; a later event for them, or for windows before them, is `:late`. Newer windows stay open. Do not call it from a sink.
 
     * `:ok` - every sink has answered `:ok` for all windows closed until now
     * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or

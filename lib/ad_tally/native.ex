@@ -1,8 +1,7 @@
 defmodule AdTally.Native do
   @moduledoc false
   # The functions of native/ad_tally_nif, one stub each, in the order of its
-  # modules. Arguments arrive there as they are given here: the public modules
-  # check them and turn what comes back into what they promise.
+  # modules. The public modules check options and shape results.
 
   # Compiling this module must not load it: the compiling VM would go on with
   # the library of that moment.
@@ -10,12 +9,12 @@ defmodule AdTally.Native do
   @on_load :load
 
   # While an instance of this module that has the library is in use, a newer one is
-  # refused, and the other one goes on: what it has made is its own. An atom as the
-  # reason is not logged by the code server, as if something were broken.
+  # refused: tables and meters belong to the instance that made them. The code server
+  # logs no error for a reason that is an atom.
   #
-  # Otherwise it never fails. A module whose @on_load fails at first is unloaded, and
-  # its callers are told of an undefined function, or a release does not boot, with
-  # no word of the library. This way every call tells the reason.
+  # Otherwise loading never fails. A module whose @on_load fails the first time is
+  # unloaded: its callers get an undefined function, or a release does not boot, and
+  # neither names the library. This way every call raises with the reason.
   def load do
     if in_use?() do
       :logger.notice(
@@ -33,12 +32,12 @@ defmodule AdTally.Native do
   defp in_use? do
     :erlang.module_loaded(__MODULE__) and apply(__MODULE__, :floor, []) == :ok
   rescue
-    # It is there, and has no library.
+    # There is an instance without the library.
     AdTally.NotLoadedError -> false
   end
 
-  # If the instance that had the library was deleted, the library is taken over from
-  # it, with all that it has made, provided that it is the same file.
+  # If the instance that had the library was deleted, this one takes the library over,
+  # with all tables and meters, provided that it is the same file.
   defp load_library(path) do
     case :erlang.load_nif(path, 0) do
       :ok -> :persistent_term.erase({__MODULE__, :refused})
@@ -65,8 +64,8 @@ defmodule AdTally.Native do
   # macOS has .so as well.
   defp extension, do: if(match?({:win32, _}, :os.type()), do: ".dll", else: ".so")
 
-  # Every function of a NIF module must be there before the library is loaded.
-  # :erlang.nif_error/1, not raise, tells Dialyzer that this is not what they do.
+  # A NIF module must define every function before the library is loaded.
+  # :erlang.nif_error/1, unlike raise, tells Dialyzer that they do return.
   defp not_loaded do
     {path, reason} = :persistent_term.get({__MODULE__, :refused})
 

@@ -1,7 +1,7 @@
 defmodule AdTally.Options do
   @moduledoc false
-  # What the modules of this library accept when something is made. Checked there,
-  # once; an error says what would have been right.
+  # The options of this library's modules, checked once, when something is made or started. An error says
+  # what would have been right.
 
   alias AdTally.Native
 
@@ -13,9 +13,8 @@ defmodule AdTally.Options do
   # What a process can wait for.
   @longest_timeout 0xFFFF_FFFF
 
-  # A term as messages show it: in Elixir's syntax, a line of it, in microseconds whatever it
-  # is. inspect/1 prints all digits of an integer, which takes minutes for ten million, and
-  # calls what a struct brings along.
+  # A term as messages show it: in Elixir's syntax, cut to a line, in microseconds for any term. inspect/1
+  # prints all digits of an integer, which takes minutes for ten million, and runs a struct's own code.
   def shown(term), do: Native.shown(term)
 
   def known!(options, known) do
@@ -23,7 +22,7 @@ defmodule AdTally.Options do
     keys = keys(options, length(known) + 1)
 
     if keys == :none do
-      # What may be or hold a secret is not put into a message that is logged.
+      # Messages are logged: what may hold a secret is not in them.
       got = if :secret in known, do: "", else: ", got: #{shown(options)}"
       raise ArgumentError, "expected a keyword list of options" <> got
     end
@@ -39,7 +38,7 @@ defmodule AdTally.Options do
     end
   end
 
-  # The first keys of a keyword list, or that it is none.
+  # The first keys of a keyword list, or :none if it is not one.
   defp keys([], _most), do: []
   defp keys([{key, _value} | _options], 1) when is_atom(key), do: [key]
 
@@ -151,6 +150,14 @@ defmodule AdTally.Options do
       _other ->
         raise ArgumentError, "expected :secret to be a binary of 16 bytes, or nil for none"
     end
+  end
+
+  @doc "What the documentation of every module of tables says of `:seed`."
+  @spec seed_doc(String.t()) :: String.t()
+  def seed_doc(hashed) do
+    "`:seed` - the number under which #{hashed} are hashed, from 0 to 2^64 - 1. Tables that exchange " <>
+      "exports need the same one. Who knows it can choose #{hashed} that collide. Default: `nil`, for a " <>
+      "random one."
   end
 
   # What keys are hashed under, nil for a random one.

@@ -16,37 +16,32 @@ defmodule AdTally.Reach do
       iex> [{42, :us}, {42, :ca}] |> then(&AdTally.Reach.estimate_union(reach, &1)) |> round()
       3
 
-  A table of `new/1` is a reference that belongs to no process: pass it around. It is freed when
-  nobody refers to it any more. A table that a supervisor starts has a name. Keys are those of
+  A table of `new/1` is a reference that belongs to no process: pass it around. It is freed with the
+  last reference to it. A table that a supervisor starts has a name. Keys are those of
   `AdTally.Counters`.
 
   ## In a supervision tree
 
-  A table with a name is a child of a supervisor, which may have several. Any process uses it by its
-  name, without a message to another one. Finding it by its name takes a call some 20 ns more.
-
+  #{AdTally.TableOwner.named_doc()}
       iex> {:ok, _supervisor} = Supervisor.start_link([{AdTally.Reach, name: MyApp.Reach}], strategy: :one_for_one)
       iex> AdTally.Reach.add(MyApp.Reach, {42, :us}, "ann")
       :ok
       iex> AdTally.Reach.estimate(MyApp.Reach, {42, :us})
       1.0
 
-  The table belongs to a process of that name and ends with it. A process that only uses the table
-  may crash: nothing is lost. While no process of the name runs, because it was not started yet, was
-  stopped, or crashed and its supervisor has not started the next one, every function raises
-  `ArgumentError`. The next one starts empty.
+  #{AdTally.TableOwner.owner_doc()}
 
   ## Users
 
   A user is an integer from -2^63 to 2^64 - 1 or a binary of 1 to 65,536 bytes. Both are
   hashed as Apache DataSketches hashes them: an integer as its 8 little-endian bytes, a
-  binary as its bytes. So a sketch made here and one made in Spark or Python of the same
-  users unite, and nobody is counted twice.
+  binary as its bytes. So a sketch made here and one made in Spark or Python can be merged, and
+  a user of both is counted once.
 
   **An integer and a string are different users**, here and there: `1` and `"1"` are two
-  people. Choose one form for each kind of id and keep to it in every system that sketches
-  are united with; where ids come in both, convert them before `add/3`, for example with
-  `Integer.to_string/1`. Text has to be UTF-8 everywhere. Whatever has the same bytes is one
+  users. Choose one form for each kind of id, and use it in every system whose sketches are
+  merged; where ids come in both, convert them before `add/3`, for example with
+  `Integer.to_string/1`. Text has to be UTF-8 everywhere. The same bytes are the same
   user: `-1` and `2^64 - 1`, or an integer and the binary of its 8 little-endian bytes.
 
   ## Estimates
@@ -72,28 +67,27 @@ defmodule AdTally.Reach do
 
   ## Secrets
 
-  Without a secret the hash is public, and whoever chooses the user ids can choose ids that
-  inflate an estimate to whatever they like (Reviriego, Adell and Ting, arXiv 2011.10355) or
-  hold it down (Paterson and Raynal, ePrint 2021/1139). With `secret: <<_::128>>` users go
-  through SipHash-2-4-128 under it first, and ids chosen without knowing it are like any
-  others. It does not help against somebody who can add users and read the estimate after
-  each.
+  Without a secret the hash is public. An attacker who chooses the user ids can choose ids that
+  inflate an estimate to any number (Reviriego, Adell and Ting, arXiv 2011.10355) or hold it
+  down (Paterson and Raynal, ePrint 2021/1139). With `secret: <<_::128>>` users are hashed
+  by SipHash-2-4-128 under it first, and ids chosen without knowing it are like any others. It
+  does not help against an attacker who can add users and read the estimate after each.
 
-  Sketches then unite only with those of the same secret: everything else returns
-  `{:error, :different_secret}`. Other systems can unite such sketches among each other,
+  Sketches can then be merged only with those of the same secret: others return
+  `{:error, :different_secret}`. Other systems can merge such sketches with each other,
   but not with sketches that they made themselves.
 
   ## Overflow
 
   `max_keys` is a budget. Once that many keys have a row, an add for a new key returns
-  `:overflow` and its user goes to one sketch for all of those; `info/1` counts such adds
+  `:overflow` and inserts its user into one sketch for all such keys; `info/1` counts these adds
   since the table was made, and `drain_with_overflow/1` returns that sketch.
 
   ## What is guaranteed
 
   An add is one call into native code that sends no message. For a key that has registers
-  it takes no lock, and mostly writes nothing: it reads one byte. No user is lost: each add
-  is in exactly one drain. A process sees its own adds in what it reads next.
+  it takes no lock, and usually writes nothing: it reads one byte. No user is lost: each add
+  is in exactly one drain. A process reads its own adds.
 
   No call holds a scheduler for longer than a millisecond, however long the list or large
   the table: long ones work in steps, or on dirty schedulers.
@@ -118,6 +112,13 @@ defmodule AdTally.Reach do
   @typedoc "Who is counted: an integer from -2^63 to 2^64 - 1, or a binary of 1 to 65,536 bytes."
   @type user :: integer() | binary()
 
+  @typedoc "An option of `new/1`."
+  @type option ::
+          {:precision, 4..18}
+          | {:max_keys, pos_integer()}
+          | {:secret, <<_::128>> | nil}
+          | {:seed, Options.seed()}
+
   @default_precision 12
   @default_max_keys 1_000_000
 
@@ -138,9 +139,7 @@ defmodule AdTally.Reach do
       documentation. Default: `nil`, for none. Not shown anywhere, and not to be read out
       of the table or its sketches.
 
-    * `:seed` - the number under which keys are hashed, from 0 to 2^64 - 1. Tables that exchange
-      exports need the same one. Whoever knows it can choose keys that collide.
-      Default: `nil`, for a random one.
+    * #{Options.seed_doc("keys")}
 
   Raises `ArgumentError` for an option that is unknown or out of range.
 
@@ -148,12 +147,7 @@ defmodule AdTally.Reach do
       iex> AdTally.Reach.info(reach).precision
       14
   """
-  @spec new(
-          precision: 4..18,
-          max_keys: pos_integer(),
-          secret: <<_::128>> | nil,
-          seed: Options.seed()
-        ) :: t()
+  @spec new([option()]) :: t()
   def new(options \\ []), do: options |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
@@ -161,23 +155,12 @@ defmodule AdTally.Reach do
   def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
 
   @doc """
-  Starts a table with a name, linked to the calling process. Mostly a supervisor does, as the module's
-  documentation shows.
-
-  Options are `:name` (required), an atom, and those of `new/1`. A second one of the same name is
-  `{:error, {:already_started, pid}}`. Raises `ArgumentError` as `new/1`.
-
+  #{TableOwner.start_link_doc()}
       iex> {:ok, _owner} = AdTally.Reach.start_link(name: Viewers, precision: 14)
       iex> AdTally.Reach.info(Viewers).precision
       14
   """
-  @spec start_link(
-          name: name(),
-          precision: 4..18,
-          max_keys: pos_integer(),
-          secret: <<_::128>> | nil,
-          seed: Options.seed()
-        ) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
 
   defp config!(options) do
@@ -195,7 +178,7 @@ defmodule AdTally.Reach do
   defp table(reach), do: reach
 
   @doc """
-  Adds a user to a key's sketch.
+  Inserts a user into a key's sketch.
 
   Returns `:overflow` if the key is new and the budget of keys is used up, see the
   module's documentation. Raises `ArgumentError` for a bad key, a bad user, or something
@@ -208,18 +191,18 @@ defmodule AdTally.Reach do
       :overflow
   """
   @spec add(table(), key(), user()) :: :ok | :overflow
-  # A tail call without a match on the result, as in AdTally.Counters.add/3.
+  # A tail call, as in AdTally.Counters.add/3.
   def add(name, key, user) when is_atom(name),
     do: Native.reach_add(Named.fetch!(__MODULE__, name), key, user)
 
   def add(reach, key, user), do: Native.reach_add(reach, key, user)
 
   @doc """
-  Adds a list of `{key, user}`, faster than one by one.
+  Inserts a list of `{key, user}`, faster than one by one.
 
   Returns `{:overflow, count}` if `count` of them were for keys without a row. All items
-  are checked before the first is added: one bad item raises `ArgumentError` and nothing
-  is counted. A reader or a drain in between may see some of the items added and others
+  are checked before the first is inserted: one bad item raises `ArgumentError` and nothing
+  is counted. A reader or a drain in between may see some of the items inserted and others
   not yet.
 
       iex> reach = AdTally.Reach.new()
@@ -243,7 +226,7 @@ defmodule AdTally.Reach do
   end
 
   @doc """
-  Adds a list of users to one key's sketch, which is faster still. Otherwise like `add_many/2`.
+  Inserts a list of users into one key's sketch, which is faster still. Otherwise like `add_many/2`.
 
   An empty list makes no row for the key.
 
@@ -284,7 +267,7 @@ defmodule AdTally.Reach do
   The number of different users of several keys together: a user of two keys is counted
   once.
 
-  Keys that were not seen add nobody. All keys are read from the table of one moment,
+  Keys that were not seen add no users. All keys are read from the table of one moment,
   before or after a drain.
 
       iex> reach = AdTally.Reach.new()
@@ -313,10 +296,10 @@ defmodule AdTally.Reach do
   def sketch(reach, key), do: Native.reach_sketch(table(reach), key)
 
   @doc """
-  Adds all users of a sketch to a key's sketch.
+  Merges a sketch into a key's sketch: afterwards it has the users of both.
 
   The table keeps its precision. A sketch of a higher one is folded down to it. A sketch of
-  a lower one is taken as long as it keeps coupons, or is empty; once it has registers it
+  a lower one is merged as long as it keeps coupons, or is empty; once it has registers it
   is refused with `{:error, {:coarser_precision, precision}}`, because it would lower the
   precision of the key. A sketch of another secret, or with one where the table has none, is
   refused with `{:error, :different_secret}`. Nothing is changed then.
@@ -353,7 +336,7 @@ defmodule AdTally.Reach do
   @doc """
   Takes all keys with their sketches out of the table, in no particular order.
 
-  The table is empty afterwards and goes on counting. Each add is in exactly one drain,
+  The table is empty afterwards and counts on. Each add is in exactly one drain,
   whatever runs at the same time. If the calling process is killed during the call, what
   it has taken out is lost.
 

@@ -1,7 +1,7 @@
 defmodule AdTally.Sketch do
   @moduledoc """
-  One HyperLogLog sketch as a value: an estimate of how many different users were added to
-  it, bounds of that estimate, and unions with other sketches.
+  One HyperLogLog sketch as a value: an estimate of how many different users were inserted, bounds
+  of that estimate, and unions with other sketches.
 
       iex> monday = AdTally.Sketch.from_users(["ann", "ben", "cho"])
       iex> tuesday = AdTally.Sketch.from_users(["cho", "dan"])
@@ -17,32 +17,31 @@ defmodule AdTally.Sketch do
 
   A sketch is a plain value. It can be sent to other nodes, kept in ETS or a database, and
   compared: sketches of the same users, precision and secret are equal with `==`,
-  in whatever order the users came and whatever was united in between. Its fields are
-  private.
+  in whatever order users were inserted and sketches merged. Its fields are private.
 
   Who is a user, what precision means, and what a secret is for: `AdTally.Reach`.
 
   ## Union
 
   The union of sketches is the sketch of all their users. It is associative, commutative
-  and idempotent: sketches may be united in any order, and twice. Sketches of different
-  secrets do not unite, nor do one with a secret and one without: the same user would count
-  twice.
+  and idempotent: sketches may be merged in any order, and twice. Sketches of different
+  secrets cannot be merged, nor can one with a secret and one without: the same user would
+  count twice.
 
   Where precisions differ, only registers lower the precision of a union: it is the lowest
   of the sketches that have registers, as in Apache DataSketches. If none has registers, it
   is the highest of the sketches that hold users. An empty sketch changes nothing. A sketch
-  whose precision was lowered stays at that precision. So with mixed precisions, unite all
+  whose precision was lowered stays at that precision. So with mixed precisions, merge all
   sketches in one call: a union of unions has the same users, but its precision can be
   lower, where coupons of a low precision became registers on the way.
 
   ## Secrets and bytes
 
   A sketch carries a check value of its secret, 64 bits that tell secrets apart and do not
-  tell the secret. **The DataSketches format has no place for it.** Where only the bytes
-  travel, nothing notices any more that sketches of different secrets are united, and
-  users seen under both count twice. Name the secret (not the secret itself) beside the
-  bytes, in a column or a file name, and give it to `from_binary/2` when they come back.
+  reveal the secret. **The DataSketches format has no field for it.** Where only the bytes
+  are kept, sketches of different secrets can be merged without an error, and users of both
+  count twice. So keep a name of the secret (not the secret itself) beside the bytes, in a
+  column or a file name, and give the secret to `from_binary/2`.
 
   The functions raise `ArgumentError` for arguments that are not sketches.
   """
@@ -58,7 +57,7 @@ defmodule AdTally.Sketch do
   @default_precision 12
 
   # How the bytes of every DataSketches HLL sketch begin: the size of the preamble,
-  # serial version 1, family 7, the precision. Native code looks at all of them.
+  # serial version 1, family 7, the precision. Native code checks all fields.
   defguardp is_sketch(bytes)
             when is_binary(bytes) and byte_size(bytes) >= 8 and
                    binary_part(bytes, 1, 2) == <<1, 7>> and
@@ -98,7 +97,7 @@ defmodule AdTally.Sketch do
   def estimate(sketch), do: Native.sketch_estimate(sketch)
 
   @doc """
-  Between which numbers the number of users lies, at 1, 2 or 3 standard deviations: in at
+  The interval in which the number of users lies, at 1, 2 or 3 standard deviations: in at
   least 68, 95 or 99.7 cases of 100.
 
       iex> sketch = AdTally.Sketch.from_users(Enum.to_list(1..100_000))
@@ -144,8 +143,8 @@ defmodule AdTally.Sketch do
   end
 
   @doc """
-  How many users two sketches have in common: the most likely number, and between which
-  numbers it lies at 1, 2 or 3 standard deviations.
+  How many users two sketches have in common: the most likely number, and the interval in
+  which it lies at 1, 2 or 3 standard deviations.
 
   The estimate is that of joint maximum likelihood (Ertl, arXiv 1706.07290): the fewer
   users are in common, the better it is than the difference of the parts and their union.
@@ -153,10 +152,10 @@ defmodule AdTally.Sketch do
   precision of those that have registers.
   `{:error, :different_secret}` as in `union/1`.
 
-  **When the answer is not worth having.** The error goes with the users of both, not with
+  **When the answer is of no use.** The error depends on the users of both, not on
   those in common. Of two sketches of 100,000 users at precision 12, 50 % in common come
   out with an error of 3 %, 10 % with 11 %, and 1 % with 72 %: anywhere from nothing to a
-  multiple of the truth, and only `high` tells something. The same holds for a small sketch
+  multiple of the truth, and only `high` says something. The same holds for a small sketch
   beside a large one. Where `high - low` is larger than `estimate`, show the bounds, or
   nothing. [Accuracy](accuracy.html) has what was measured.
 
@@ -188,9 +187,9 @@ defmodule AdTally.Sketch do
   The sketch as bytes in the HLL format of Apache DataSketches: LIST up to 7 users, SET up
   to the number of coupons that `AdTally.Reach` gives by precision, HLL_8 from there on.
 
-  Equal sketches have equal bytes. Registers are marked as out of order, because their
-  users had none; readers then estimate from the registers. That a sketch has a secret, and
-  which, is not in the bytes: see the module's documentation.
+  Equal sketches have equal bytes. Registers have the flag "out of order", because their
+  users had none; readers then estimate from the registers. The bytes do not say whether a
+  sketch has a secret, nor which: see the module's documentation.
 
       iex> AdTally.Sketch.to_binary(AdTally.Sketch.from_users([1]))
       <<2, 1, 7, 12, 3, 8, 1, 8, 0x2B, 0xF2, 0xFB, 0x06>>
@@ -200,8 +199,8 @@ defmodule AdTally.Sketch do
   def to_binary(other), do: not_a_sketch!(other)
 
   @doc """
-  The sketch that bytes are: LIST, SET, HLL_4, HLL_6 and HLL_8 of any DataSketches writer,
-  precision 4 to 18.
+  Decodes a sketch: LIST, SET, HLL_4, HLL_6 and HLL_8 of any DataSketches writer, precision 4
+  to 18.
 
   Bytes are not trusted: every field is checked before it is used, and nothing is allocated
   that the input does not justify. `{:error, %AdTally.Sketch.FormatError{}}` names the field
@@ -209,8 +208,8 @@ defmodule AdTally.Sketch do
 
   ## Options
 
-    * `:secret` - the 16 bytes that the users were hashed under, which the bytes do not
-      tell, or `nil` for none, the default
+    * `:secret` - the 16 bytes under which the users were hashed, which are not in the
+      sketch's bytes, or `nil` for none, the default
 
   ## Example
 
@@ -250,7 +249,7 @@ defmodule AdTally.Sketch do
     end
   end
 
-  # Not as a struct: inspecting what only looks like a sketch ends here again.
+  # Not by inspect/1, which comes back here for a struct of this name with wrong fields.
   @spec not_a_sketch!(term()) :: no_return()
   defp not_a_sketch!(other) do
     raise ArgumentError, "expected an AdTally.Sketch, got: #{Options.shown(other)}"
@@ -265,7 +264,7 @@ defmodule AdTally.Sketch do
   defimpl Inspect do
     import Inspect.Algebra
 
-    # Kilobytes of registers tell nobody anything.
+    # Kilobytes of registers would be of no use.
     def inspect(sketch, options) do
       shown = [
         precision: AdTally.Sketch.precision(sketch),
@@ -274,7 +273,7 @@ defmodule AdTally.Sketch do
 
       concat(["#AdTally.Sketch<", to_doc(shown, options), ">"])
     rescue
-      # Somebody's own struct of that name.
+      # A struct of that name with wrong fields.
       ArgumentError -> Inspect.Any.inspect(sketch, options)
     end
   end

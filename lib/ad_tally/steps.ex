@@ -1,11 +1,11 @@
 defmodule AdTally.Steps do
   @moduledoc false
-  # Long lists and large tables, worked through in native calls that are short. The
-  # other side of native/ad_tally_nif/src/steps.rs.
+  # Long lists and large tables, processed in short native calls
+  # (native/ad_tally_nif/src/steps.rs).
 
-  # What a native call made of a whole list: too many items for one call and nothing added, or the
-  # rest and how many overflowed. The rest is empty unless the time was up. Of a longer list every
-  # item is checked before any is added.
+  # The first argument is the result of a native call with the whole list: `:many` if it is too long for
+  # one call and nothing was added, or the rest, which is empty unless the time was up, and how many
+  # overflowed. Of a longer list every item is checked before any is added.
   def add_many(:many, items, check_some, add_some) do
     each(items, check_some)
     add_rest(items, 0, add_some)
@@ -22,8 +22,8 @@ defmodule AdTally.Steps do
     add_rest(rest, overflowed + more, add_some)
   end
 
-  # `some` takes a list and the index of its first element, from where the whole list begins. It
-  # returns the rest of the list and the index of that, or what ends it all. Errors name indexes.
+  # `some` takes a list and the index of its first element in the whole list, which errors name. It returns
+  # the rest and its index, or an error, which ends the loop.
   def each(list, index \\ 0, some)
   def each([], _index, _some), do: :ok
 

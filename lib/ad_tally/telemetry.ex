@@ -1,7 +1,7 @@
 defmodule AdTally.Telemetry do
   @moduledoc """
-  The telemetry events of a meter, where the library `:telemetry` is there. None of them is per event
-  of an ad.
+  The telemetry events of a meter, for projects that have the library `:telemetry`. None of them is per
+  ad event.
 
   | event | measurements | metadata |
   | --- | --- | --- |
@@ -27,13 +27,12 @@ defmodule AdTally.Telemetry do
       that had no row, and its memory in bytes. Of windows that are closed together the first one has
       the duration of that.
     * `[:sink, ...]`: `waiting` are windows that the sink has still to take, `failures` how often it has
-      failed since it last took one. A dropped window is one that was given up because more than
-      `:max_waiting` waited.
+      failed since it last took one. A window is dropped when more than `:max_waiting` wait.
     * `[:late, ...]` are late events for `:on_late`: the function has returned from a list of them, or
-      has failed at it. Those dropped because too many wait are told of at most once a minute.
+      has failed. Events that were dropped because too many wait are reported at most once a minute.
 
   Handlers run in a process of their own, one event after the other. They may take long, raise (then
-  `:telemetry` detaches them) or call the meter: it goes on meanwhile. One that has not returned after a
+  `:telemetry` detaches them) or call the meter, which does not wait for them. One that has not returned after a
   minute or two is killed, which is logged, because all other handlers wait for it. A handler that calls
   the meter should rescue `ArgumentError`: the last events come while the meter stops, when it is no longer
   found by its name. While a handler has not returned,
@@ -104,7 +103,7 @@ defmodule AdTally.Telemetry do
   end
 
   @doc """
-  Takes back `attach_default_logger/1`. Returns `{:error, :not_found}` where that was not called.
+  Detaches the logger of `attach_default_logger/1`. Returns `{:error, :not_found}` where that was not called.
   """
   @spec detach_default_logger() :: :ok | {:error, :not_found}
   def detach_default_logger do
@@ -166,7 +165,7 @@ defmodule AdTally.Telemetry do
 
   @doc false
   @spec available?() :: boolean()
-  # Whoever listens has had it loaded.
+  # Attaching a handler has loaded it.
   def available?, do: function_exported?(:telemetry, :execute, 3)
 
   @doc false

@@ -56,7 +56,7 @@ defmodule AdTally.Window do
     :metrics,
     :reach_by
   ]
-  # `rows_read` has how many rows of each kind were read, where somebody wants to know.
+  # `rows_read` counts the rows of each kind that were read, if a delivery has put a counter there.
   @counters 1
   @reach 2
   defstruct @enforce_keys ++ [rows_read: nil]
@@ -121,7 +121,7 @@ defmodule AdTally.Window do
     end)
   end
 
-  @doc "What had no row because `:max_keys` were taken: totals by metric."
+  @doc "Totals by metric of what had no row, because `:max_keys` rows were taken."
   @spec overflow(t()) :: Counters.totals()
   def overflow(window) do
     {_walk, overflow} = Native.meter_counters(window.native)

@@ -59,7 +59,7 @@ defmodule AdTally.FrequencyCapTest do
       end
     end
 
-    test "what is taken back is counted no more" do
+    test "an event that is released is not counted" do
       caps = caps()
       compiled = rules([{3, @hour}])
 

@@ -131,7 +131,7 @@ defmodule AdTally.ReachTest do
       end
     end
 
-    test "info tells keys with marks from keys with registers" do
+    test "info tells keys with coupons from keys with registers" do
       for {precision, marks} <- [{4, 7}, {8, 24}, {12, 384}] do
         reach = Reach.new(precision: precision)
         for key <- 1..5, do: Reach.add_many(reach, key, Enum.to_list(1..marks))

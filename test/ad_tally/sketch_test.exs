@@ -91,7 +91,7 @@ defmodule AdTally.SketchTest do
   end
 
   describe "estimate/1 and bounds/2" do
-    test "are exact but for a collision in 200 million as long as there is a mark of each user" do
+    test "are exact but for a collision in 200 million as long as there is a coupon of each user" do
       for {precision, marks} <- [{4, 7}, {7, 7}, {8, 24}, {10, 96}, {12, 384}, {14, 1_536}] do
         for count <- Enum.uniq([0, 1, 2, div(marks, 2), marks]) do
           sketch = Sketch.from_users(Enum.to_list(1..count//1), precision: precision)

@@ -18,7 +18,7 @@ defmodule AdTally.Native.ReachPrecisionTest do
       end)
     end
 
-    test "that unites keys, from the first on, and estimates that" do
+    test "that merges keys, from the first on, and estimates that" do
       assert_short_calls(&Native.thread_time/0, fn timed ->
         reach = dense(100)
 
@@ -38,7 +38,7 @@ defmodule AdTally.Native.ReachPrecisionTest do
       end)
     end
 
-    test "that makes registers of the marks of 24,576 users" do
+    test "that makes registers of the coupons of 24,576 users" do
       users = most_users_with_marks()
 
       assert_short_calls(&Native.thread_time/0, fn timed ->

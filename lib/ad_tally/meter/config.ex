@@ -1,6 +1,6 @@
 defmodule AdTally.Meter.Config do
   @moduledoc false
-  # The options of a meter, checked, and as the native side takes them.
+  # The options of a meter, checked, and as native code takes them.
 
   alias AdTally.Meter.{Report, ReservedNames, Sinks}
   alias AdTally.{Named, Options}

@@ -1,16 +1,16 @@
 defmodule AdTally.Meter.Diagnosis do
   @moduledoc false
-  # What is said when most events of an interval were not counted, and the likeliest cause of it.
+  # The warning of a meter of whose events most were not counted, with the likeliest cause.
 
   @second 1_000
   @minute 60_000
   @hour 3_600_000
   @day 86_400_000
 
-  # A line to log, or nil where all is well. `counts` are events by outcome since the last time this was
-  # asked, `interval` milliseconds ago; `examples` those of `Native.meter_examples/1`; `newest` is the
-  # newest event's time, where that is the meter's clock, or nil.
-  def line(counts, interval, examples, now, newest) do
+  # The warning, or nil if most events were counted. `counts` are the events of the last `interval`
+  # milliseconds by outcome; `examples` those of `Native.meter_examples/1`; `newest` is the newest event's
+  # time, where that is the meter's clock, or nil.
+  def warning(counts, interval, examples, now, newest) do
     received = counts |> Map.values() |> Enum.sum()
     lost = Map.take(counts, [:late, :future, :no_window, :refused])
     count = lost |> Map.values() |> Enum.sum()
@@ -63,7 +63,7 @@ defmodule AdTally.Meter.Diagnosis do
   defp cause(:no_window, _examples, _now, _newest),
     do: ":max_open_windows are open, because times are far apart"
 
-  # Counted, and not noted yet.
+  # The example is written after the count.
   defp cause(:refused, {_late, _future, nil}, _now, _newest), do: "events that are not valid"
 
   defp cause(:refused, {_late, _future, {at, reason}}, now, _newest) do
@@ -82,7 +82,8 @@ defmodule AdTally.Meter.Diagnosis do
   # Units differ by a thousand, so within ten times there is no doubt.
   defp like?(one, other), do: one > div(other, 10) and one < other * 10
 
-  # How far off whole hours a time may be that is so by its zone: events are on their way for a while.
+  # How far a time may be off whole hours and still be explained by a time zone: events take a while to
+  # arrive.
   @on_the_way 2 * @minute
 
   defp zone(behind) do

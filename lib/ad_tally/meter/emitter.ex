@@ -110,8 +110,8 @@ defmodule AdTally.Meter.Emitter do
     now = System.system_time(:millisecond)
     newest = if state.config.clock == :events, do: newest
     counts = since(events, state.diagnosed)
-    line = Diagnosis.line(counts, state.config.warning_interval, examples, now, newest)
-    if line, do: Logger.warning("AdTally.Meter #{inspect(state.meter)}: #{line}")
+    warning = Diagnosis.warning(counts, state.config.warning_interval, examples, now, newest)
+    if warning, do: Logger.warning("AdTally.Meter #{inspect(state.meter)}: #{warning}")
     {:noreply, %{state | diagnosed: events}}
   end
 
@@ -158,7 +158,7 @@ defmodule AdTally.Meter.Emitter do
     end
   end
 
-  # The numbers of a window are read here, so that no window is kept for its event to be executed.
+  # Reads the window's numbers now, so that the queue keeps no window in memory.
   defp push(state, {:closed, {window, duration}}) do
     {rows, totals, overflow, bytes} = Native.meter_totals(window.native)
 

@@ -1,9 +1,9 @@
 defmodule AdTally.Meter.Flush do
   @moduledoc false
-  # Has a process of a meter hand on all that it has, and waits for as long as it makes progress. What
-  # is left after `timeout` milliseconds without any is given up.
+  # Has a process of a meter deliver all that it has, and waits for as long as it makes progress. What is
+  # left after `timeout` milliseconds without any is lost.
   #
-  # The process tells the waiting one of its progress, so that one that hangs is noticed as well.
+  # The process sends its progress to the one that waits, so that one that hangs is noticed as well.
 
   @enforce_keys [:to, :timeout, :step, :timer, :progress, :since]
   defstruct @enforce_keys
@@ -12,14 +12,14 @@ defmodule AdTally.Meter.Flush do
 
   # A process that answers late but works gets this much more.
   @grace 500
-  # More cannot be waited for.
+  # The longest time that a process can wait.
   @longest_wait 0xFFFF_FFFF
-  # Progress is looked for ten times in a timeout, but for very short and long ones.
+  # Progress is checked ten times in a timeout, but for very short and long ones.
   @shortest_step 10
   @longest_step 1_000
 
   @doc """
-  Asks a process for all it has: `:ok`, `{:left, count}` of what it has given up, or `:hangs` or
+  Waits until a process has delivered all: `:ok`, `{:left, count}` of what is lost, or `:hangs` or
   `:gone` of the process.
   """
   @spec await(pid(), pos_integer()) :: :ok | {:left, non_neg_integer()} | :hangs | :gone
@@ -49,7 +49,7 @@ defmodule AdTally.Meter.Flush do
     struct!(__MODULE__, [since: now()] ++ fields)
   end
 
-  @doc "Whether to go on. Progress is any term that differs from the one before, and never comes back."
+  @doc "Whether to continue. Progress is any term that differs from the one before, and never comes back."
   @spec check(t(), progress :: term()) :: {:go_on, t()} | :over
   def check(%{progress: progress} = flush, progress) do
     if now() - flush.since >= flush.timeout,

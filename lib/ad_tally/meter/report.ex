@@ -1,6 +1,6 @@
 defmodule AdTally.Meter.Report do
   @moduledoc false
-  # Rows of several windows, grouped by some dimensions. Read as they come, in steps.
+  # The rows of several windows, grouped by some dimensions. They are read in steps.
 
   alias AdTally.{Native, Options, Sketch}
 
@@ -12,7 +12,7 @@ defmodule AdTally.Meter.Report do
     %{dimensions: dimensions, reach_by: reach_by} = config
     by = options |> Keyword.get(:by, dimensions) |> Options.subset!(:by, dimensions)
     where = options |> Keyword.get(:where, []) |> where!(dimensions)
-    # Which of a sketch's users meet a condition on another dimension is not known.
+    # A sketch cannot be filtered by a dimension that it is not kept by.
     has_reach? = reach_by != [] and (by ++ Keyword.keys(where)) -- reach_by == []
 
     %__MODULE__{
@@ -95,7 +95,7 @@ defmodule AdTally.Meter.Report do
 
   defp value?(value), do: is_integer(value) or is_binary(value) or is_atom(value)
 
-  # Each is a place in the key and the values it may have there.
+  # The index of each dimension in the key, and the values it may have.
   defp conditions(where, all) do
     for {name, values} <- where,
         do: {Enum.find_index(all, &(&1 == name)), Map.new(values, &{&1, true})}
@@ -103,7 +103,7 @@ defmodule AdTally.Meter.Report do
 
   ## Windows
 
-  # Counters first: where their key has no sketch by then, it is not to come.
+  # Counters first: a key that has a row and no sketch afterwards had no room for one.
   defp add(window, report, all) do
     report.time_left.()
     {walk, overflow} = Native.meter_counters(window.native)
@@ -165,7 +165,7 @@ defmodule AdTally.Meter.Report do
 
   defp sum(totals, more), do: Map.merge(totals, more, fn _metric, a, b -> a + b end)
 
-  # Rows as they come, so that those of a large window are not all there at once.
+  # Some rows at a time, so that those of a large window are not all in memory at once.
   defp each_row(rows, walk, result, report, fun) do
     report.time_left.()
     {more, some} = rows.(walk, [])
@@ -173,7 +173,7 @@ defmodule AdTally.Meter.Report do
     if more == :more, do: each_row(rows, walk, result, report, fun), else: result
   end
 
-  # Sketches of many windows are united from time to time, so that they are not all there at once.
+  # Sketches of many windows are merged from time to time, so that they are not all in memory at once.
   @most_sketches 64
 
   defp gather(sketch, {@most_sketches, sketches}), do: {2, [sketch, union(sketches)]}

@@ -1,8 +1,8 @@
 defmodule AdTally.Meter.ReservedNames do
   @moduledoc false
-  # The names that dimensions and metrics cannot have: those of fields that lines of sinks and rows of
-  # reports have beside them. Reserved whichever sinks a meter has, so that one can be added later.
-  # Compared without regard to case, because to most warehouses `Kind` and `kind` are one column.
+  # The names that dimensions and metrics cannot have, as they are fields in lines of sinks or rows of
+  # reports. Reserved whichever sinks a meter has, so that one can be added later. Compared without
+  # regard to case, because to most warehouses `Kind` and `kind` are one column.
 
   @lines [
     :kind,
@@ -60,7 +60,7 @@ defmodule AdTally.Meter.ReservedNames do
 
   defp folded(name), do: name |> Atom.to_string() |> String.downcase()
 
-  # In text, because an atom that nobody may use need not be made.
+  # A string: no atom is made of a suggestion.
   defp another(name, taken) do
     taken = Enum.map(taken, &folded/1)
     first = "event_#{folded(name)}"

@@ -1,7 +1,7 @@
 defmodule AdTally.Meter.Sinks do
   @moduledoc false
-  # The sinks of a meter, checked when it starts: one that cannot deliver is an error there, not a
-  # window that is tried again for ever. Options of sinks may hold credentials and are not shown.
+  # The sinks of a meter, checked when it starts: a wrong one is an error then, and not a window that is
+  # delivered again for ever. Options of sinks may hold credentials and are not shown.
 
   alias AdTally.Options
 

@@ -32,7 +32,7 @@ defmodule AdTally.Sink.Files do
     * `overflow` - every metric: what had no row, if there was any. With `reach_sketch` if users had
       no sketch of their own
 
-  A loader that keeps one copy of each `(meter, node, epoch, sequence)`, sums metrics and unites sketches
+  A loader that keeps one copy of each `(meter, node, epoch, sequence)`, sums metrics and merges sketches
   is right under redeliveries and restarts. A binary that is not UTF-8 is written as
   `{"base64": "..."}`.
   """
@@ -57,7 +57,7 @@ defmodule AdTally.Sink.Files do
     end
   end
 
-  # As it is now, whatever the working directory will be.
+  # Absolute, as the working directory may change.
   defp directory(dir) do
     path = IO.chardata_to_string(dir)
 
@@ -85,7 +85,7 @@ defmodule AdTally.Sink.Files do
            :ok <- File.rename(unfinished, path),
            do: sync_directory(directory)
     after
-      # It has its other name by now, or is of no use.
+      # It was renamed, or is of no use.
       File.rm(unfinished)
     end
   end
@@ -96,8 +96,8 @@ defmodule AdTally.Sink.Files do
       else: with(:ok <- File.mkdir_p(directory), do: sync_directory(Path.dirname(directory)))
   end
 
-  # Its new name has to survive a crash of the machine as well. Not every system opens directories,
-  # and not every one that does can sync them.
+  # The new name must survive a crash of the machine as well. Not every system can open directories, or
+  # sync them.
   defp sync_directory(directory) do
     case :file.open(directory, [:read, :raw, :directory]) do
       {:ok, file} ->
@@ -160,8 +160,8 @@ defmodule AdTally.Sink.Files do
     end)
   end
 
-  # A disk that is slow is waited for between pieces, where rows that are read tell of progress, and not
-  # for all of it at the end.
+  # A slow disk is waited for between pieces, where the rows that are read show progress, and not once at
+  # the end.
   @sync_every 8 * 1024 * 1024
 
   defp write_some(file, bytes, unsynced) do

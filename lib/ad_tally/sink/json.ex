@@ -1,7 +1,7 @@
 defmodule AdTally.Sink.JSON do
   @moduledoc false
-  # As much of JSON as rows need: members of a flat object that are integers, atoms and binaries. A library for
-  # all of it would be this library's only dependency.
+  # The JSON that rows need: members of a flat object that are integers, atoms and binaries. A JSON library
+  # would be the only dependency.
 
   @doc "A name, to be given to `member/2` any number of times."
   @spec name(atom()) :: binary()
@@ -26,7 +26,7 @@ defmodule AdTally.Sink.JSON do
 
   defp string(value), do: [?", escape(value, 0, 0, value), ?"]
 
-  # Pieces that need no escape are taken as they lie.
+  # Parts without an escape are sub-binaries and not copied.
   defp escape(<<byte, rest::binary>>, from, length, all) when byte in [?", ?\\] or byte < 0x20,
     do: [binary_part(all, from, length), escaped(byte) | escape(rest, from + length + 1, 0, all)]
 

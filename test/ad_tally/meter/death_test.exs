@@ -176,7 +176,7 @@ defmodule AdTally.Meter.DeathTest do
     end
   end
 
-  test "what is known of a meter that was killed is erased, and its name free for another" do
+  test "the entry of a meter that was killed is erased, and its name is free for another" do
     name = name()
     Process.flag(:trap_exit, true)
 

@@ -18,10 +18,15 @@ defmodule AdTally.Meter.DiagnosisTest do
 
     @fine
     |> Map.merge(Map.new(counts))
-    |> Diagnosis.line(@minute, {examples.late, examples.future, examples.refused}, @now, newest)
+    |> Diagnosis.warning(
+      @minute,
+      {examples.late, examples.future, examples.refused},
+      @now,
+      newest
+    )
   end
 
-  describe "a line is logged" do
+  describe "a warning is logged" do
     test "if more than half of the events were late, future or refused, and not otherwise" do
       assert line([]) == nil
       assert line(applied: 10) == nil

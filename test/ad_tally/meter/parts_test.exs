@@ -144,7 +144,9 @@ defmodule AdTally.Meter.PartsTest do
     end
   end
 
-  test "what is sent to a meter or a table's owner by mistake does not end it", %{name: name} do
+  test "a message that was sent to a meter or a table's owner by mistake does not end it", %{
+    name: name
+  } do
     meter = start(name, [])
     owner = start_supervised!({Counters, name: Module.concat(name, "Counters"), metrics: [:n]})
 

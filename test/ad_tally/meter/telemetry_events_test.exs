@@ -13,7 +13,7 @@ defmodule AdTally.Meter.TelemetryEventsTest do
 
   setup :own_name
 
-  test "what is told to telemetry", %{name: name} do
+  test "has telemetry events of outcomes, memory, windows, sinks and late events", %{name: name} do
     test = self()
 
     events =

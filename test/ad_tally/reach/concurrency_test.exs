@@ -8,11 +8,11 @@ defmodule AdTally.Reach.ConcurrencyTest do
   describe "with drains all the while, the union over all drains is the sketch of all users" do
     # At a precision of 18 there is a mark of each of up to 24,576 users, so that none
     # hides behind another.
-    test "on hot keys and many others, with a mark of each user" do
+    test "on hot keys and many others, with a coupon of each user" do
       assert_exact_by_key(users: 50_000, keys: 5_000, options: [precision: 18])
     end
 
-    test "on hot keys alone, with a mark of each user" do
+    test "on hot keys alone, with a coupon of each user" do
       assert_exact_by_key(users: 30_000, keys: 4, options: [precision: 18])
     end
 

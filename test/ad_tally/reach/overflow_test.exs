@@ -79,7 +79,7 @@ defmodule AdTally.Reach.OverflowTest do
     end
   end
 
-  test "memory has the overflow's marks, or registers, while there are users in it" do
+  test "memory has the overflow's coupons, or registers, while there are users in it" do
     reach = Reach.new(max_keys: 1, precision: 14)
     Reach.add(reach, 1, 1)
     before = Reach.info(reach).memory_bytes

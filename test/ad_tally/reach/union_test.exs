@@ -4,7 +4,7 @@ defmodule AdTally.Reach.UnionTest do
   alias AdTally.{Native, Reach, Sketch}
 
   describe "estimate_union/2" do
-    test "counts whoever saw several keys once, with marks, registers and both" do
+    test "counts a user of several keys once, with coupons, registers and both" do
       for precision <- [4, 8, 12, 14, 18] do
         reach = Reach.new(precision: precision)
         ranges = %{few: 1..5, some: 3..200, many: 100..5_000, most: 4_000..40_000}

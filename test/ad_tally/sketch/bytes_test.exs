@@ -102,7 +102,7 @@ defmodule AdTally.Sketch.BytesTest do
       end
     end
 
-    test "the bytes alone, or another secret, make a sketch that does not unite with it" do
+    test "the bytes alone, or another secret, make a sketch that cannot be merged with it" do
       sketch = Sketch.from_users([1, 2, 3], secret: @secret)
       bytes = Sketch.to_binary(sketch)
 

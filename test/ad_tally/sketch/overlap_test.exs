@@ -3,7 +3,7 @@ defmodule AdTally.Sketch.OverlapTest do
 
   alias AdTally.Sketch
 
-  test "is exact as long as both have a mark of each user" do
+  test "is exact as long as both have a coupon of each user" do
     for {precision, most} <- [{4, 7}, {8, 24}, {12, 384}, {14, 1_536}],
         size <- [0, 1, div(most, 2), most],
         common <- Enum.uniq([0, div(size, 3), size]) do

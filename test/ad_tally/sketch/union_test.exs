@@ -121,7 +121,7 @@ defmodule AdTally.Sketch.UnionTest do
       for sketch <- sketches, do: assert_in_delta(Sketch.estimate(sketch), 100, 0.01)
     end
 
-    test "sketches of one secret unite and overlap", %{one: one} do
+    test "sketches of one secret merge and overlap", %{one: one} do
       [a, b, all] =
         for range <- [1..1_000, 501..1_500, 1..1_500],
             do: Sketch.from_users(Enum.to_list(range), secret: one, precision: 14)
