@@ -33,13 +33,15 @@ defmodule AdTally.Test.Responsiveness do
   @typedoc """
   Native calls that are timed: `operation` gets a function that times a call and returns its time
   and its result, and what `setup` has made, and returns times. `limit` is in microseconds, a
-  millisecond where none is given; `clock` that of the scheduler's threads, or of the dirty ones.
+  millisecond where none is given; `clock` that of the scheduler's threads, or of the dirty ones;
+  `quick` ones are not left out by `bin/test --quick`.
   """
   @type calls :: %{
           required(:name) => String.t(),
           required(:setup) => (() -> term()),
           required(:operation) => (([term()] -> term()), term() -> [integer() | :unknown]),
           optional(:limit) => pos_integer(),
+          optional(:quick) => true,
           optional(:clock) => (() -> {integer(), integer()})
         }
 
