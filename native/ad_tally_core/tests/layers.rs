@@ -14,8 +14,6 @@ use std::path::Path;
 struct Crate {
     folder: &'static str,
     layers: &'static [&'static [&'static str]],
-    /// Files that still know one that they should not: who mends one takes it out of here.
-    owed: &'static [[&'static str; 2]],
 }
 
 const CORE: Crate = Crate {
@@ -29,7 +27,6 @@ const CORE: Crate = Crate {
         &["counters", "reach", "frequency_cap", "dedupe"],
         &["meter"],
     ],
-    owed: &[["frequency_cap/locked.rs", "frequency_cap/table.rs"], ["sketch/union.rs", "sketch/mod.rs"]],
 };
 
 const NIF: Crate = Crate {
@@ -47,7 +44,6 @@ const NIF: Crate = Crate {
         &["meter", "export"],
         &["library", "diagnostics"],
     ],
-    owed: &[],
 };
 
 #[test]
@@ -92,7 +88,7 @@ fn a_circle_and_an_upward_path_are_found() {
         sources.iter().map(|(module, source)| (module.to_string(), source.to_string())).collect()
     };
     let layers: &[&[&str]] = &[&["low"], &["mid", "beside"]];
-    let faults = |sources| faults(&files(sources), layers, &[]);
+    let faults = |sources| faults(&files(sources), layers);
     assert_eq!(faults(&[("", "mod mid; pub use mid::Passed;"), ("low", ""), ("mid", "use crate::low::X;")]), [""; 0]);
     let upward = faults(&[
         ("", "mod mid; pub use mid::Passed;"),
@@ -118,7 +114,7 @@ fn check(of: &Crate) {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(of.folder).join("src");
     let mut files = Files::new();
     read_folder(&src, "", &mut files);
-    let faults = faults(&files, of.layers, of.owed);
+    let faults = faults(&files, of.layers);
     assert!(faults.is_empty(), "\n{}\n\nThe layers: {}\n", faults.join("\n"), file!());
 }
 
@@ -143,7 +139,7 @@ fn join(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
 }
 
-fn faults(files: &Files, layers: &[&[&str]], owed: &[[&str; 2]]) -> Vec<String> {
+fn faults(files: &Files, layers: &[&[&str]]) -> Vec<String> {
     let top = |module: &str| module.split("::").next().unwrap_or_default().to_owned();
     let layer = |module: &str| layers.iter().position(|names| names.contains(&top(module).as_str()));
     let mut faults: Vec<String> = files
@@ -151,16 +147,10 @@ fn faults(files: &Files, layers: &[&[&str]], owed: &[[&str; 2]]) -> Vec<String> 
         .filter(|module| !module.is_empty() && layer(module).is_none())
         .map(|module| format!("{} is in no layer: give it a place in the table", file_name(files, module)))
         .collect();
-    let mut still_owed = BTreeSet::new();
     let mut known: BTreeMap<&str, BTreeMap<String, (usize, String)>> = BTreeMap::new();
     for (module, source) in files.iter().filter(|(module, _)| !module.is_empty()) {
         for path in paths(source) {
             let Some(to) = resolve(files, module, &path.segments).filter(|to| to != module) else { continue };
-            let names = [file_name(files, module), file_name(files, &to)];
-            if owed.contains(&[&names[0], &names[1]]) {
-                still_owed.insert(names);
-                continue;
-            }
             let shown = path.segments.join("::").replace("self::super", "super");
             if top(&to) != top(module) && layer(&to) >= layer(module) {
                 faults.push(format!(
@@ -176,8 +166,6 @@ fn faults(files: &Files, layers: &[&[&str]], owed: &[[&str; 2]]) -> Vec<String> 
             known.entry(module).or_default().entry(to).or_insert((path.line, shown));
         }
     }
-    let paid = owed.iter().filter(|names| !still_owed.contains(&names.map(str::to_owned)));
-    faults.extend(paid.map(|[from, to]| format!("{from} no longer knows {to}: take it out of what is owed")));
     let reached: BTreeMap<&str, BTreeSet<&str>> = known.keys().map(|from| (*from, reach(&known, from))).collect();
     let mut circles = BTreeSet::new();
     for (from, all) in reached.iter().filter(|(from, all)| all.contains(*from)) {

@@ -99,3 +99,16 @@ impl Union {
         users
     }
 }
+
+impl Sketch {
+    /// Adds all users of another sketch: see [`Union`] for the precision that it has then.
+    ///
+    /// # Errors
+    /// [`MergeError::DifferentSecret`], and nothing has changed.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        let mut union = Union::new(self);
+        union.merge(other)?;
+        *self = union.sketch();
+        Ok(())
+    }
+}
