@@ -63,7 +63,7 @@ defmodule AdTally.Counters do
   or large the table: `add_many/2`, `to_list/1` and `drain/1` work in steps.
   """
 
-  alias AdTally.{Named, Native, Options, Steps, TableOwner}
+  alias AdTally.{Frame, FrameError, Frames, Named, Native, Options, Steps, TableOwner}
 
   require Named
 
@@ -281,6 +281,69 @@ defmodule AdTally.Counters do
   def drain_with_overflow(counters) do
     {walk, overflow} = Native.counters_drain(table(counters))
     {rows(walk), overflow}
+  end
+
+  @doc """
+  Everything in the table, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+
+  These are the rows and the overflow since the last drain, as keys and totals. Nothing is taken out.
+
+  The export begins anew each time the stream is enumerated. Others may add meanwhile: what was there
+  when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
+  the stream is read, in calls that hold no scheduler. If the table's process ends meanwhile, it raises `ArgumentError`.
+
+      iex> counters = AdTally.Counters.new(metrics: [:clicks])
+      iex> AdTally.Counters.add(counters, {42, :us}, :clicks, 5)
+      iex> frames = counters |> AdTally.Counters.export() |> Enum.to_list()
+      iex> other = AdTally.Counters.new(metrics: [:clicks])
+      iex> AdTally.Counters.import!(other, frames).rows
+      1
+      iex> AdTally.Counters.get(other, {42, :us})
+      %{clicks: 5}
+  """
+  @spec export(table()) :: Enumerable.t()
+  def export(counters) do
+    table = table(counters)
+    Frames.export(fn -> Native.counters_export(table) end)
+  end
+
+  @doc """
+  Adds what was exported to the table.
+
+  `frames` is an enumerable of binaries: what `export/1` made, from one or several tables, in any order, or
+  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). The table may be in use meanwhile
+  and have other rows. Totals are summed.
+
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
+  `:already_taken` by this table before, which are not taken again, and how many rows went to the
+  `:overflow`, because `:max_keys` is reached or a total would leave the 64-bit range. `:complete?` tells whether all frames of every stream that was met are in the table now.
+
+  `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
+  the tables differ: `:metrics` must be the same, in the same order. Nothing of that frame is in the table then. The frames before it are, and stay:
+  repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+
+      iex> [one, other] = for _ <- 1..2, do: AdTally.Counters.new(metrics: [:clicks])
+      iex> AdTally.Counters.add(one, 42, :clicks, 5)
+      iex> AdTally.Counters.add(other, 42, :clicks, 1)
+      iex> frames = Enum.to_list(AdTally.Counters.export(one))
+      iex> AdTally.Counters.import(other, frames)
+      {:ok, %{frames: 1, rows: 1, already_taken: 0, overflow: 0, complete?: true}}
+      iex> AdTally.Counters.import(other, frames)
+      {:ok, %{frames: 0, rows: 0, already_taken: 1, overflow: 0, complete?: true}}
+      iex> AdTally.Counters.get(other, 42)
+      %{clicks: 6}
+  """
+  @spec import(table(), Enumerable.t()) :: {:ok, Frame.imported()} | {:error, FrameError.t()}
+  def import(counters, frames) do
+    table = table(counters)
+    Frames.import(frames, &Native.counters_import(table, &1))
+  end
+
+  @doc "As `import/2`, but returns what was taken or raises `AdTally.FrameError`."
+  @spec import!(table(), Enumerable.t()) :: Frame.imported()
+  def import!(counters, frames) do
+    table = table(counters)
+    Frames.import!(frames, &Native.counters_import(table, &1))
   end
 
   @doc """

@@ -78,7 +78,7 @@ defmodule AdTally.FrequencyCap do
   Nothing is counted with an error. See [Frequency caps](frequency_caps.html).
   """
 
-  alias AdTally.{Counters, Named, Native, Options, TableOwner}
+  alias AdTally.{Counters, Frame, FrameError, Frames, Named, Native, Options, TableOwner}
 
   require Named
 
@@ -545,6 +545,71 @@ defmodule AdTally.FrequencyCap do
       {:done, more} -> removed + more
       {next, more} -> sweep(caps, next, at, removed + more)
     end
+  end
+
+  @doc """
+  Everything in the table, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+
+  These are the events of all pairs, as ticks and the bits that pairs are told apart by, in all tiers, and the lifetime. Nothing is taken out.
+
+  The export begins anew each time the stream is enumerated. Others may admit and record meanwhile: what was there
+  when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
+  the stream is read, in calls that hold no scheduler. If the table's process ends meanwhile, it raises `ArgumentError`.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> AdTally.FrequencyCap.record(caps, {:campaign, 42}, "ann")
+      iex> frames = caps |> AdTally.FrequencyCap.export() |> Enum.to_list()
+      iex> {:ok, frame} = AdTally.Frame.describe(hd(frames))
+      iex> other = AdTally.FrequencyCap.new(frame.options)
+      iex> AdTally.FrequencyCap.import!(other, frames).rows
+      1
+      iex> AdTally.FrequencyCap.admit(other, {:campaign, 42}, "ann", [{1, :timer.hours(1)}])
+      {:capped, {1, 3_600_000}}
+  """
+  @spec export(table()) :: Enumerable.t()
+  def export(caps) do
+    table = table(caps)
+    Frames.export(fn -> Native.caps_export(table) end)
+  end
+
+  @doc """
+  Adds what was exported to the table.
+
+  `frames` is an enumerable of binaries: what `export/1` made, from one or several tables, in any order, or
+  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). The table may be in use meanwhile
+  and have other events. A pair has the events of both tables from then on.
+
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
+  `:already_taken` by this table before, which are not taken again, and how many rows, of a pair and
+  a tier, had no room (`:overflow`).
+  `:complete?` tells whether all frames of every stream that was met are in the table now.
+
+  `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
+  the tables differ: `:seed`, `:tiers`, `:lifetime` and `:fingerprint_bits` must be the same. `:capacity` may differ:
+  a table of another capacity puts a pair of 16 bits wherever it may belong, so until its events expire more pairs than
+  usual look alike, and are denied early. No rule is passed. `:max_capacity` makes no difference. A table of less than a
+  256th of the capacity is refused. Nothing of that frame is in the table then. The frames before it are, and
+  stay: repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for
+  what is no enumerable of binaries.
+
+      iex> [one, other] = for _ <- 1..2, do: AdTally.FrequencyCap.new(capacity: 1_000, seed: 7)
+      iex> for caps <- [one, other], do: AdTally.FrequencyCap.record(caps, :home, "ann")
+      iex> AdTally.FrequencyCap.import(other, AdTally.FrequencyCap.export(one))
+      {:ok, %{frames: 1, rows: 1, already_taken: 0, overflow: 0, complete?: true}}
+      iex> AdTally.FrequencyCap.count(other, :home, "ann", :timer.hours(1))
+      2
+  """
+  @spec import(table(), Enumerable.t()) :: {:ok, Frame.imported()} | {:error, FrameError.t()}
+  def import(caps, frames) do
+    table = table(caps)
+    Frames.import(frames, &Native.caps_import(table, &1))
+  end
+
+  @doc "As `import/2`, but returns what was taken or raises `AdTally.FrameError`."
+  @spec import!(table(), Enumerable.t()) :: Frame.imported()
+  def import!(caps, frames) do
+    table = table(caps)
+    Frames.import!(frames, &Native.caps_import(table, &1))
   end
 
   @doc """

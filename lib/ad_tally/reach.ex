@@ -93,7 +93,18 @@ defmodule AdTally.Reach do
   the table: long ones work in steps, or on dirty schedulers.
   """
 
-  alias AdTally.{Counters, Named, Native, Options, Sketch, Steps, TableOwner}
+  alias AdTally.{
+    Counters,
+    Frame,
+    FrameError,
+    Frames,
+    Named,
+    Native,
+    Options,
+    Sketch,
+    Steps,
+    TableOwner
+  }
 
   require Named
 
@@ -365,6 +376,64 @@ defmodule AdTally.Reach do
   def drain_with_overflow(reach) do
     {walk, overflow} = Native.reach_drain(table(reach))
     {rows(walk), overflow}
+  end
+
+  @doc """
+  Everything in the table, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+
+  These are the sketches of all keys and of the overflow since the last drain. Nothing is taken out.
+
+  The export begins anew each time the stream is enumerated. Others may add users meanwhile: what was there
+  when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
+  the stream is read, in calls that hold no scheduler. If the table's process ends meanwhile, it raises `ArgumentError`.
+
+      iex> reach = AdTally.Reach.new()
+      iex> AdTally.Reach.add(reach, 42, "ann")
+      iex> other = AdTally.Reach.new()
+      iex> AdTally.Reach.import!(other, AdTally.Reach.export(reach)).rows
+      1
+      iex> AdTally.Reach.sketch(other, 42) == AdTally.Reach.sketch(reach, 42)
+      true
+  """
+  @spec export(table()) :: Enumerable.t()
+  def export(reach) do
+    table = table(reach)
+    Frames.export(fn -> Native.reach_export(table) end)
+  end
+
+  @doc """
+  Adds what was exported to the table.
+
+  `frames` is an enumerable of binaries: what `export/1` made, from one or several tables, in any order, or
+  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). The table may be in use meanwhile
+  and have other sketches. Sketches are united.
+
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
+  `:already_taken` by this table before, which are not taken again, and how many rows went to the
+  `:overflow`, because `:max_keys` is reached. `:complete?` tells whether all frames of every stream that was met are in the table now.
+
+  `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
+  the tables differ: `:precision` and `:secret` must be the same. Nothing of that frame is in the table then. The frames before it are, and stay:
+  repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+
+      iex> [one, other] = for _ <- 1..2, do: AdTally.Reach.new()
+      iex> AdTally.Reach.add_many(one, [{42, "ann"}, {42, "ben"}])
+      iex> AdTally.Reach.add_many(other, [{42, "ben"}, {42, "cem"}])
+      iex> {:ok, %{complete?: true}} = AdTally.Reach.import(other, AdTally.Reach.export(one))
+      iex> other |> AdTally.Reach.estimate(42) |> round()
+      3
+  """
+  @spec import(table(), Enumerable.t()) :: {:ok, Frame.imported()} | {:error, FrameError.t()}
+  def import(reach, frames) do
+    table = table(reach)
+    Frames.import(frames, &Native.reach_import(table, &1))
+  end
+
+  @doc "As `import/2`, but returns what was taken or raises `AdTally.FrameError`."
+  @spec import!(table(), Enumerable.t()) :: Frame.imported()
+  def import!(reach, frames) do
+    table = table(reach)
+    Frames.import!(frames, &Native.reach_import(table, &1))
   end
 
   @doc """

@@ -9,6 +9,7 @@ rustler::atoms! {
     many,
     more,
     done,
+    taken,
     keys,
     max_keys,
     striped_keys,

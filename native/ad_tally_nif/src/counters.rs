@@ -18,7 +18,7 @@ use crate::steps::{self, Load, Page};
 /// A table of counters, with the names of its metrics.
 pub struct Table {
     pub(crate) counters: Counters,
-    metrics: Vec<Atom>,
+    pub(crate) metrics: Vec<Atom>,
     owner: Owner,
 }
 

@@ -21,7 +21,7 @@ use crate::resource::{self, resource};
 use crate::steps;
 
 /// A table of caps.
-pub struct Table(FrequencyCap, Owner);
+pub struct Table(pub(crate) FrequencyCap, Owner);
 
 /// Rules that were looked at.
 pub struct RuleSet(Rules);

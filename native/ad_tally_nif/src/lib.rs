@@ -10,6 +10,7 @@
 //! * `hot`: the one way a per-event function is declared
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
+//! * `export`: tables as frames, and frames into tables
 //! * `library`: what the VM calls when it loads the library; `diagnostics`: functions that measure and try the boundary
 
 mod allocator;
@@ -20,6 +21,7 @@ mod decode;
 mod dedupe;
 mod diagnostics;
 mod encode;
+mod export;
 mod frequency_cap;
 mod hot;
 mod library;

@@ -21,7 +21,7 @@ use rustler::{Atom, Env, Nif, NifResult, Term};
 
 use crate::decode::BadArgument;
 use crate::resource::{self, Resource, resource};
-use crate::{allocator, atoms, counters, decode, dedupe, frequency_cap, meter, reach, sketch};
+use crate::{allocator, atoms, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch};
 
 /// Its address is that of this image.
 static IMAGE: u8 = 0;
@@ -37,6 +37,7 @@ resource!(Anchor, c"anchor", "what keeps the library mapped");
 
 fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
     resource::open::<Anchor>(env, how)
+        && resource::open::<export::Export>(env, how)
         && resource::open::<counters::Table>(env, how)
         && resource::open::<counters::Walk>(env, how)
         && resource::open::<reach::Table>(env, how)

@@ -18,7 +18,7 @@ use crate::sketch::{self, Users};
 use crate::steps::{self, Load, Page};
 
 /// A table of sketches.
-pub struct Table(Reach, Owner);
+pub struct Table(pub(crate) Reach, Owner);
 
 /// A walk over a table's rows, done when it is `None`.
 pub struct Walk(Mutex<Option<Rows<Sketches>>>);

@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicPtr;
@@ -15,7 +16,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use rustler::sys::{
     ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags,
     ErlNifResourceType, ErlNifResourceTypeInit, c_void, enif_alloc_resource, enif_get_resource,
-    enif_init_resource_type, enif_make_resource, enif_monitor_process, enif_release_resource, enif_self,
+    enif_init_resource_type, enif_keep_resource, enif_make_resource, enif_monitor_process, enif_release_resource,
+    enif_self,
 };
 use rustler::{Env, Term};
 
@@ -158,13 +160,54 @@ pub fn make<T: Resource>(env: Env<'_>, value: T) -> Term<'_> {
     }
 }
 
+/// A share in a resource that lasts longer than a call.
+pub struct Kept<T: Resource>(NonNull<T>);
+
+// SAFETY: the VM counts the references to a resource from any thread, and its value is shared by threads anyway.
+unsafe impl<T: Resource> Send for Kept<T> {}
+// SAFETY: as above.
+unsafe impl<T: Resource> Sync for Kept<T> {}
+
+impl<T: Resource> Kept<T> {
+    /// In the resource that a term refers to.
+    pub fn of(term: Term<'_>) -> Result<Self, BadArgument> {
+        let value = NonNull::from(expect::<T>(term)?);
+        // SAFETY: it lies in the resource, which the term keeps alive until this one does as well.
+        unsafe { enif_keep_resource(value.as_ptr().cast()) };
+        Ok(Self(value))
+    }
+}
+
+impl<T: Resource> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the resource is kept alive.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: Resource> Drop for Kept<T> {
+    fn drop(&mut self) {
+        // SAFETY: `of` has taken the share.
+        unsafe { enif_release_resource(self.0.as_ptr().cast()) };
+    }
+}
+
 /// The value a term refers to, or what is raised if it is no reference to one of that type, or its owner has ended.
 #[inline(always)]
 pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {
     let value = of_type::<T>(env, term)?;
+    check_owner(env, value)?;
+    Ok(value)
+}
+
+/// What is raised if its owner has ended.
+#[inline(always)]
+pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
     match value.owner() {
         Some(owner) if owner.has_ended() => Err(owner.not_running(env)),
-        _ => Ok(value),
+        _ => Ok(()),
     }
 }
 

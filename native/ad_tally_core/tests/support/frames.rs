@@ -1,0 +1,120 @@
+//! Any bytes given to tables as a frame: they are refused and have changed nothing, or the table can be exported, and another one
+//! that takes those frames is its equal. The tables are those of test/support/exports.ex, whose frames lie in test/golden.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use ad_tally_core::codec::{Frame, FrameError, Imported, Settings};
+use ad_tally_core::frequency_cap::Config;
+use ad_tally_core::key::{AtomFault, AtomNames, atom_hash};
+use ad_tally_core::table::{Drainable, Portable};
+use ad_tally_core::{Counters, FrequencyCap, Reach, Seed};
+
+const HEADER_BYTES: usize = 44;
+/// A time after all that is in those frames.
+const NOW: u64 = 1_790_000_000_000;
+
+/// Atoms as they come.
+#[derive(Default)]
+struct Names(BTreeMap<u64, String>);
+
+impl AtomNames for Names {
+    fn text(&self, hash: u64) -> Option<Cow<'_, str>> {
+        self.0.get(&hash).map(|text| Cow::from(text.as_str()))
+    }
+
+    fn atom(&mut self, text: &str) -> Result<u64, AtomFault> {
+        self.0.insert(atom_hash(text), text.to_owned());
+        Ok(atom_hash(text))
+    }
+}
+
+/// Has bytes agree with themselves: magic, version, lengths and checksum.
+pub fn mend(bytes: &mut [u8]) {
+    let Some(payload) = bytes.len().checked_sub(HEADER_BYTES + 4) else { return };
+    bytes[..10].copy_from_slice(b"\x89AdTally\x01\0");
+    bytes[38..40].fill(0);
+    let settings = payload.min(usize::from(u16::from_le_bytes([bytes[36], bytes[37]])));
+    bytes[36..38].copy_from_slice(&(settings as u16).to_le_bytes());
+    bytes[40..44].copy_from_slice(&((payload - settings) as u32).to_le_bytes());
+    let end = bytes.len() - 4;
+    let checksum = crc32c::crc32c(&bytes[..end]).to_le_bytes();
+    bytes[end..].copy_from_slice(&checksum);
+}
+
+/// Whether bytes were imported.
+fn try_import<T, S: PartialEq + Debug>(
+    new: impl Fn() -> T,
+    import: impl Fn(&T, &Frame<'_>) -> Result<Imported, FrameError>,
+    export: impl Fn(&T) -> Vec<Vec<u8>>,
+    state: impl Fn(&T) -> S,
+    bytes: &[u8],
+) -> bool {
+    let table = new();
+    let before = state(&table);
+    let imported = Frame::read(bytes).and_then(|frame| import(&table, &frame));
+    if let Err(error) = imported {
+        assert!(error.at <= bytes.len(), "{error}");
+        assert_eq!(state(&table), before, "{error}");
+        return false;
+    }
+    let frame = Frame::read(bytes).expect("it was one");
+    assert_eq!(import(&table, &frame), Ok(Imported::AlreadyTaken));
+    let other = new();
+    for bytes in export(&table) {
+        import(&other, &Frame::read(&bytes).expect("a frame")).expect("rows of a table");
+    }
+    assert_eq!(state(&other), state(&table));
+    true
+}
+
+fn try_drainable<V: Portable<Overflowed: PartialEq + Debug>>(
+    new: impl Fn() -> Drainable<V>,
+    settings: impl Fn(&Drainable<V>) -> Settings,
+    bytes: &[u8],
+) -> bool {
+    let names = std::cell::RefCell::new(Names::default());
+    try_import(
+        new,
+        |table, frame| table.import(&settings(table), frame, &mut *names.borrow_mut()),
+        |table| {
+            let mut export = table.export(&settings(table));
+            std::iter::from_fn(|| export.next_frame(&*names.borrow())).collect()
+        },
+        |table| (table.info().keys, table.info().overflow),
+        bytes,
+    )
+}
+
+/// Gives bytes to counters.
+pub fn counters(bytes: &[u8]) -> bool {
+    let settings = |table: &Counters| table.settings(vec!["clicks".to_owned(), "Kosten in €".to_owned()]);
+    try_drainable(|| Counters::new(2, 500).expect("a table"), settings, bytes)
+}
+
+/// Gives bytes to reach.
+pub fn reach(bytes: &[u8]) -> bool {
+    try_drainable(|| Reach::new(10, 40, None).expect("a table"), Reach::settings, bytes)
+}
+
+/// Gives bytes to caps.
+pub fn caps(bytes: &[u8]) -> bool {
+    let new = |config: Config| move || FrequencyCap::with_seed(&config, Seed::new(7)).expect("a table");
+    let import = |table: &FrequencyCap, frame: &Frame<'_>| table.import_frame(frame, NOW);
+    let export = |table: &FrequencyCap| {
+        let mut export = table.frames();
+        std::iter::from_fn(|| export.next_frame(table)).collect()
+    };
+    let state = |table: &FrequencyCap| {
+        let pairs: Vec<usize> = table.info().tiers.iter().map(|tier| tier.pairs).collect();
+        (pairs, table.newest())
+    };
+    let (minute, hour, day) = (60_000, 3_600_000, 86_400_000);
+    let tiers = vec![(5 * minute, 14 * day)];
+    let config = Config { capacity: 500, max_capacity: 8_000, tiers, lifetime: false, strict: false, max_ahead: None };
+    let strict = Config { capacity: 4_000, max_capacity: 8_000, strict: true, ..config.clone() };
+    let tiers = vec![(minute, day), (hour, 30 * day)];
+    let several = Config { capacity: 4_000, max_capacity: 8_000, tiers, lifetime: true, ..config.clone() };
+    [config, strict, several].into_iter().any(|config| try_import(new(config), import, export, state, bytes))
+}
