@@ -51,7 +51,7 @@ defmodule AdTally.Dedupe do
   An id may be remembered for a quarter longer than the window.
   """
 
-  alias AdTally.{Counters, Named, Native, Options, TableOwner}
+  alias AdTally.{Counters, Frame, FrameError, Frames, Named, Native, Options, TableOwner}
 
   require Named
 
@@ -131,6 +131,9 @@ defmodule AdTally.Dedupe do
     {window, capacity, wide, Options.seed!(options)}
   end
 
+  defp table(dedupe) when is_atom(dedupe), do: Named.fetch!(__MODULE__, dedupe)
+  defp table(dedupe), do: dedupe
+
   defp make({window, capacity, wide, seed}),
     do: Native.dedupe_new(window, capacity, wide, seed)
 
@@ -157,6 +160,71 @@ defmodule AdTally.Dedupe do
     do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id)
 
   def first?(dedupe, id), do: Native.dedupe_first(dedupe, id)
+
+  @doc """
+  Everything in the table, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+
+  These are the ids that are remembered, as the bits that they are told apart by. Nothing is taken out.
+
+  The export begins anew each time the stream is enumerated. Others may ask for ids meanwhile: what was there
+  when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
+  the stream is read, in calls that hold no scheduler. If the table's process ends meanwhile, it raises `ArgumentError`.
+
+      iex> dedupe = AdTally.Dedupe.new(capacity: 1_000)
+      iex> AdTally.Dedupe.first?(dedupe, "01JEX5M3Z7", 1_780_272_000_000)
+      true
+      iex> frames = dedupe |> AdTally.Dedupe.export() |> Enum.to_list()
+      iex> {:ok, frame} = AdTally.Frame.describe(hd(frames))
+      iex> other = AdTally.Dedupe.new(frame.options)
+      iex> AdTally.Dedupe.import!(other, frames).rows
+      1
+      iex> AdTally.Dedupe.first?(other, "01JEX5M3Z7", 1_780_272_000_000)
+      false
+  """
+  @spec export(table()) :: Enumerable.t()
+  def export(dedupe) do
+    table = table(dedupe)
+    Frames.export(fn -> Native.dedupe_export(table) end)
+  end
+
+  @doc """
+  Adds what was exported to the table.
+
+  `frames` is an enumerable of binaries: what `export/1` made, from one or several tables, in any order, or
+  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). The table may be in use meanwhile
+  and have other ids. An id is known from now on if it was known to one of the tables. Time moves to the newest of both.
+
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
+  `:already_taken` by this table before, which are not taken again, and how many ids were
+  evicted early for them (`:overflow`).
+  `:complete?` tells whether all frames of every stream that was met are in the table now.
+
+  `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
+  the tables differ: `:seed`, `:window` and `:fingerprint_bits` must be the same. `:capacity` may differ: a table of
+  another size puts an id of 28 bits wherever it may belong, so until the window has passed more ids than usual look alike
+  and are dropped. No copy passes. A table of less than a 256th of the size is refused. Nothing of that frame is in the table then. The frames before it are, and
+  stay: repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for
+  what is no enumerable of binaries.
+
+      iex> [one, other] = for _ <- 1..2, do: AdTally.Dedupe.new(capacity: 1_000, seed: 7)
+      iex> AdTally.Dedupe.first?(one, 42)
+      iex> AdTally.Dedupe.import(other, AdTally.Dedupe.export(one))
+      {:ok, %{frames: 1, rows: 1, already_taken: 0, overflow: 0, complete?: true}}
+      iex> AdTally.Dedupe.first?(other, 42)
+      false
+  """
+  @spec import(table(), Enumerable.t()) :: {:ok, Frame.imported()} | {:error, FrameError.t()}
+  def import(dedupe, frames) do
+    table = table(dedupe)
+    Frames.import(frames, &Native.dedupe_import(table, &1))
+  end
+
+  @doc "As `import/2`, but returns what was taken or raises `AdTally.FrameError`."
+  @spec import!(table(), Enumerable.t()) :: Frame.imported()
+  def import!(dedupe, frames) do
+    table = table(dedupe)
+    Frames.import!(frames, &Native.dedupe_import(table, &1))
+  end
 
   @doc """
   The table's numbers. It reads the whole table, on a dirty scheduler: 30 ms for ten million

@@ -67,11 +67,11 @@ defmodule AdTally.Frame do
   @doc """
   What a frame says of itself. Its rows are not checked.
 
-      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000, fingerprint_bits: 64)
-      iex> [frame] = Enum.to_list(AdTally.FrequencyCap.export(caps))
-      iex> {:ok, %{module: AdTally.FrequencyCap, options: options, number: 0, last?: true}} = AdTally.Frame.describe(frame)
-      iex> {options[:capacity], options[:fingerprint_bits]}
-      {1_000, 64}
+      iex> dedupe = AdTally.Dedupe.new(capacity: 1_000, window: 60_000)
+      iex> [frame] = Enum.to_list(AdTally.Dedupe.export(dedupe))
+      iex> {:ok, %{module: AdTally.Dedupe, options: options, number: 0, last?: true}} = AdTally.Frame.describe(frame)
+      iex> {options[:capacity], options[:window], options[:fingerprint_bits]}
+      {1_000, 60_000, 28}
       iex> {:error, error} = AdTally.Frame.describe(binary_part(frame, 0, 100))
       iex> error.field
       "length"

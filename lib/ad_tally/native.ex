@@ -137,6 +137,8 @@ defmodule AdTally.Native do
   def counters_import(_table, _frame), do: not_loaded()
   def reach_export(_table), do: not_loaded()
   def reach_import(_table, _frame), do: not_loaded()
+  def dedupe_export(_table), do: not_loaded()
+  def dedupe_import(_table, _frame), do: not_loaded()
   def caps_export(_table), do: not_loaded()
   def caps_import(_table, _frame), do: not_loaded()
   def counters_new(_metrics, _max_keys, _seed), do: not_loaded()

@@ -2,7 +2,7 @@ defmodule AdTally.ExportLargeTest do
   # How long ten million take to leave and to come in again, and in how many bytes.
   use ExUnit.Case
 
-  alias AdTally.FrequencyCap
+  alias AdTally.{Dedupe, FrequencyCap}
 
   @moduletag :exhaustive
   @moduletag timeout: :infinity
@@ -19,6 +19,15 @@ defmodule AdTally.ExportLargeTest do
       caps = FrequencyCap.new(options)
       fill(&FrequencyCap.record(caps, rem(&1, 10), div(&1, 10), @at + rem(&1, 1_000) * 1_000_000))
       check("caps, #{unquote(bits)} bits", FrequencyCap, caps, options)
+    end
+  end
+
+  for bits <- [28, 61] do
+    test "ten million ids, #{bits} bits" do
+      options = [capacity: @count, fingerprint_bits: unquote(bits)]
+      dedupe = Dedupe.new(options)
+      fill(&Dedupe.first?(dedupe, &1, @at + div(&1, 20_000)))
+      check("ids, #{unquote(bits)} bits", Dedupe, dedupe, options)
     end
   end
 
@@ -52,4 +61,5 @@ defmodule AdTally.ExportLargeTest do
   end
 
   defp count(FrequencyCap, caps), do: FrequencyCap.info(caps).pairs
+  defp count(Dedupe, dedupe), do: Dedupe.info(dedupe).ids
 end

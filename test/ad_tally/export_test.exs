@@ -2,7 +2,7 @@ defmodule AdTally.ExportTest do
   # What leaves a table as frames comes in again, whatever the kind of table.
   use ExUnit.Case, async: true
 
-  alias AdTally.{Counters, FrameError, FrequencyCap, Reach}
+  alias AdTally.{Counters, Dedupe, FrameError, FrequencyCap, Reach}
   alias AdTally.Test.{Exports, FreshVM}
 
   @kinds Enum.map(Exports.kinds(), &elem(&1, 0))
@@ -53,7 +53,7 @@ defmodule AdTally.ExportTest do
       table = Exports.fill(name, [], 1, 500)
       # Of the same seed, or that would be wrong already.
       table =
-        if module == FrequencyCap,
+        if module in [Dedupe, FrequencyCap],
           do: fresh(name, Exports.fill(name, [], 0, 500)),
           else: table
 
@@ -181,6 +181,17 @@ defmodule AdTally.ExportTest do
     assert {"precision", "12, expected the table's, 13"} =
              message.(Reach, Reach.new(precision: 13), reach)
 
+    dedupe = exported(Dedupe, Dedupe.new(seed: 1, window: 1_000, capacity: 10))
+
+    assert {"seed", "1, expected the table's, 2"} =
+             message.(Dedupe, Dedupe.new(seed: 2, capacity: 10), dedupe)
+
+    assert {"window", "1000, expected the table's, 2000"} =
+             message.(Dedupe, Dedupe.new(seed: 1, window: 2_000, capacity: 10), dedupe)
+
+    wide = Dedupe.new(seed: 1, window: 1_000, capacity: 10, fingerprint_bits: 61)
+    assert {"fingerprint_bits", "28, expected the table's, 61"} = message.(Dedupe, wide, dedupe)
+
     caps = exported(FrequencyCap, FrequencyCap.new(seed: 1, capacity: 10))
     strict = FrequencyCap.new(seed: 1, capacity: 10, fingerprint_bits: 64)
 
@@ -221,6 +232,7 @@ defmodule AdTally.ExportTest do
 
   test "a table of another size takes frames" do
     caps = Exports.fill(:caps)
+    dedupe = Exports.fill(:dedupe)
 
     for factor <- [2, 3] do
       {:ok, frame} = FrequencyCap |> exported(caps) |> hd() |> AdTally.Frame.describe()
@@ -238,6 +250,16 @@ defmodule AdTally.ExportTest do
             Enum.zip(Exports.answers(FrequencyCap, larger), Exports.answers(FrequencyCap, caps)) do
         assert check == own or match?({:capped, _rule}, check)
       end
+
+      {:ok, frame} = Dedupe |> exported(dedupe) |> hd() |> AdTally.Frame.describe()
+      larger = Dedupe.new(Keyword.merge(frame.options, capacity: 4_000 * factor))
+      assert %{overflow: 0, complete?: true} = Dedupe.import!(larger, Dedupe.export(dedupe))
+      again = Exports.answers(Dedupe, larger)
+      same = Dedupe.new(frame.options)
+      Dedupe.import!(same, Dedupe.export(dedupe))
+
+      for {first?, own} <- Enum.zip(again, Exports.answers(Dedupe, same)),
+          do: assert(not first? or own)
     end
   end
 

@@ -3,7 +3,7 @@ defmodule AdTally.Test.Exports do
   One table of each kind with everything in it that an export has to carry, and all that it answers.
   """
 
-  alias AdTally.{Counters, FrequencyCap, Reach}
+  alias AdTally.{Counters, Dedupe, FrequencyCap, Reach}
 
   @at 1_780_272_000_000
   @hour 3_600_000
@@ -15,6 +15,8 @@ defmodule AdTally.Test.Exports do
       {:counters, Counters, [metrics: [:clicks, :"Kosten in €"], max_keys: 500]},
       {:reach, Reach, [precision: 10, max_keys: 40]},
       {:reach_secret, Reach, [precision: 12, secret: "sixteen bytes..."]},
+      {:dedupe, Dedupe, [capacity: 4_000, window: @hour]},
+      {:dedupe_wide, Dedupe, [capacity: 4_000, window: @hour, fingerprint_bits: 61]},
       {:caps, FrequencyCap, [capacity: 500, max_capacity: 8_000]},
       {:caps_strict, FrequencyCap, [capacity: 4_000, fingerprint_bits: 64]},
       {:caps_tiers, FrequencyCap,
@@ -75,6 +77,12 @@ defmodule AdTally.Test.Exports do
     end
   end
 
+  defp acts(Dedupe) do
+    for number <- 1..3_000 do
+      fn table -> Dedupe.first?(table, id(number), @at + number * 1_000) end
+    end
+  end
+
   defp acts(FrequencyCap) do
     for event <- 1..6_000 do
       fn table ->
@@ -87,6 +95,10 @@ defmodule AdTally.Test.Exports do
       end
     end
   end
+
+  defp id(number),
+    do:
+      Enum.at([number, "id-#{number}", {:click, number}, {"click", number, :us}], rem(number, 4))
 
   defp scope(event),
     do: Enum.at([:home, {:campaign, rem(event, 11)}, "s-#{rem(event, 13)}"], rem(event, 3))
@@ -123,6 +135,11 @@ defmodule AdTally.Test.Exports do
        FrequencyCap.opens_at(table, scope(event), user(event), rules, at),
        FrequencyCap.check(table, scope(event), user(event), rules, @at - 13 * @day)}
     end
+  end
+
+  # Dedupe has no question that changes nothing: so of a table that is not asked again.
+  def answers(Dedupe, table) do
+    for number <- 1..3_500, do: Dedupe.first?(table, id(number), @at + 3_000_000 + number)
   end
 
   defp sketch_bytes(nil), do: nil

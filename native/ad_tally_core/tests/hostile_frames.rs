@@ -41,3 +41,4 @@ macro_rules! hostile {
 hostile!(counters_are_refused_or_whole, frames::counters, "counters");
 hostile!(sketches_are_refused_or_whole, frames::reach, "reach");
 hostile!(pairs_are_refused_or_whole, frames::caps, "caps", "caps_strict", "caps_tiers");
+hostile!(ids_are_refused_or_whole, frames::dedupe, "dedupe", "dedupe_wide");

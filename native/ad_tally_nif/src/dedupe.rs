@@ -15,7 +15,7 @@ use crate::owner::Owner;
 use crate::resource::{self, resource};
 
 /// A table of ids.
-pub struct Table(Dedupe, Owner);
+pub struct Table(pub(crate) Dedupe, Owner);
 
 resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 

@@ -8,7 +8,7 @@ use crate::clock::now;
 use crate::decode::BadArgument;
 use crate::decode::interner::{self, ImportedAtoms};
 use crate::resource::{self, Kept, Resource, resource};
-use crate::{atoms, counters, encode, frequency_cap, reach};
+use crate::{atoms, counters, dedupe, encode, frequency_cap, reach};
 
 /// Makes the next frame, or `None` after the last one. It is refused once the table's owner has ended.
 type Next = dyn FnMut(Env<'_>) -> Result<Option<Vec<u8>>, BadArgument> + Send;
@@ -146,4 +146,19 @@ fn caps_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn caps_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
     let caps = &resource::expect::<frequency_cap::Table>(table)?.0;
     Ok(import(env, &frame, caps.taken(), |frame, _atoms| caps.import_frame(frame, now())))
+}
+
+/// Begins an export.
+#[rustler::nif]
+fn dedupe_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table = Kept::<dedupe::Table>::of(table)?;
+    let mut frames = table.0.frames();
+    Ok(export(env, table, move |table, _atoms| frames.next_frame(&table.0)))
+}
+
+/// Imports a frame.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dedupe_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
+    let dedupe = &resource::expect::<dedupe::Table>(table)?.0;
+    Ok(import(env, &frame, dedupe.taken(), |frame, _atoms| dedupe.import_frame(frame, now)))
 }

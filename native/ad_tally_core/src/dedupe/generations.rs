@@ -34,6 +34,11 @@ impl Generations {
         self.newest.load(Relaxed)
     }
 
+    /// Its begin.
+    pub(super) fn newest_begin(&self) -> u64 {
+        self.newest() * self.length
+    }
+
     /// Whether a time is of a later one, without a division.
     #[inline(always)]
     pub(super) fn is_past(&self, at: u64) -> bool {

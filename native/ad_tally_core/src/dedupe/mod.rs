@@ -15,15 +15,18 @@
 
 mod entry;
 mod export;
+mod export_frames;
 mod generations;
 mod table;
 
 use self::entry::{Narrow, Wide};
 pub use self::export::ExportedId;
+pub use self::export_frames::Export;
 use self::generations::TIMES;
 pub use self::table::Config;
 pub(crate) use self::table::Id;
 use self::table::{Kind, Table};
+use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::Seed;
 
@@ -56,6 +59,7 @@ pub struct Dedupe {
     seed: Seed,
     config: Config,
     table: Tables,
+    taken: Taken,
 }
 
 enum Tables {
@@ -95,7 +99,7 @@ impl Dedupe {
             return Err(Error::DedupeWindow(window));
         }
         let table = if wide { Table::new(config).map(Tables::Wide) } else { Table::new(config).map(Tables::Narrow) };
-        Ok(Self { seed, config: *config, table: table.map_err(Error::Memory)? })
+        Ok(Self { seed, config: *config, table: table.map_err(Error::Memory)?, taken: Taken::default() })
     }
 
     /// The seed that ids are hashed under.
@@ -188,6 +192,32 @@ impl Dedupe {
     #[must_use]
     pub fn generation(&self) -> u64 {
         with_table!(self, table => table.generations.newest())
+    }
+
+    /// The begin of the newest generation, in Unix milliseconds.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        with_table!(self, table => table.generations.newest_begin())
+    }
+
+    /// Moves on to a time, unless that is too far ahead to believe.
+    pub(crate) fn reach(&self, at: u64, now: impl Fn() -> u64) {
+        with_table!(self, table => {
+            if table.generations.is_past(at) {
+                table.generations.advance(at, &now);
+            }
+        });
+    }
+
+    /// Ids that were forgotten before their window had passed.
+    pub(crate) fn forgotten(&self) -> u64 {
+        with_table!(self, table => table.tally.get(Kind::Forgotten as usize))
+    }
+
+    /// Which frames were imported.
+    #[must_use]
+    pub fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// Gives all ids that are remembered in `most` buckets from number `from` on, each bucket's as of one moment. The number to

@@ -9,7 +9,7 @@ use ad_tally_core::codec::{Frame, FrameError, Imported, Settings};
 use ad_tally_core::frequency_cap::Config;
 use ad_tally_core::key::{AtomFault, AtomNames, atom_hash};
 use ad_tally_core::table::{Drainable, Portable};
-use ad_tally_core::{Counters, FrequencyCap, Reach, Seed};
+use ad_tally_core::{Counters, Dedupe, FrequencyCap, Reach, Seed, dedupe};
 
 const HEADER_BYTES: usize = 44;
 /// A time after all that is in those frames.
@@ -117,4 +117,19 @@ pub fn caps(bytes: &[u8]) -> bool {
     let tiers = vec![(minute, day), (hour, 30 * day)];
     let several = Config { capacity: 4_000, max_capacity: 8_000, tiers, lifetime: true, ..config.clone() };
     [config, strict, several].into_iter().any(|config| try_import(new(config), import, export, state, bytes))
+}
+
+/// Gives bytes to dedupe.
+pub fn dedupe(bytes: &[u8]) -> bool {
+    let new = |wide| {
+        let config = dedupe::Config { window: 3_600_000, capacity: 4_000, wide };
+        move || Dedupe::with_seed(&config, Seed::new(7)).expect("a table")
+    };
+    let import = |table: &Dedupe, frame: &Frame<'_>| table.import_frame(frame, || NOW);
+    let export = |table: &Dedupe| {
+        let mut export = table.frames();
+        std::iter::from_fn(|| export.next_frame(table)).collect()
+    };
+    let state = |table: &Dedupe| (table.info().ids, table.newest());
+    try_import(new(false), import, export, state, bytes) || try_import(new(true), import, export, state, bytes)
 }
