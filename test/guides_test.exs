@@ -26,6 +26,31 @@ defmodule AdTally.GuidesTest do
   end
 
   @tag :tmp_dir
+  test "the production guide takes caps out and puts them back", %{tmp_dir: dir} do
+    [[_all, handover]] =
+      Regex.scan(
+        ~r/```elixir\n(defmodule MyApp.Handover.*?)```/s,
+        File.read!("guides/production.md")
+      )
+
+    Code.eval_string(handover)
+    [handover, path] = [MyApp.Handover, Path.join(dir, "caps.frames")]
+    assert apply(handover, :load, [path]) == {:ok, :nothing}
+    rules = [{1, :timer.hours(1)}]
+
+    options = [name: MyApp.Caps] ++ apply(handover, :options, [path])
+    start_supervised!({AdTally.FrequencyCap, options})
+    assert AdTally.FrequencyCap.admit(MyApp.Caps, :home, "ann", rules) == :ok
+    apply(handover, :save, [path])
+    stop_supervised!({AdTally.FrequencyCap, MyApp.Caps})
+
+    options = [name: MyApp.Caps] ++ apply(handover, :options, [path])
+    start_supervised!({AdTally.FrequencyCap, options})
+    assert {:ok, %{rows: 1, complete?: true}} = apply(handover, :load, [path])
+    assert {:capped, _rule} = AdTally.FrequencyCap.admit(MyApp.Caps, :home, "ann", rules)
+  end
+
+  @tag :tmp_dir
   test "the code of the guide to begin with does what it says", %{tmp_dir: dir} do
     Process.register(self(), __MODULE__)
     Code.eval_quoted(Elsewhere.code())

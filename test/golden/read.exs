@@ -11,4 +11,6 @@ for {name, module, options} <- Exports.kinds() do
     do: raise("#{name} answers otherwise")
 end
 
-IO.puts("OTP #{System.otp_release()} has read #{length(Exports.kinds())} kinds of tables from #{folder}")
+IO.puts(
+  "OTP #{System.otp_release()} has read #{length(Exports.kinds())} kinds of tables from #{folder}"
+)
