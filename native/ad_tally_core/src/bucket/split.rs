@@ -24,6 +24,14 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         }
     }
 
+    /// Allows so many levels that there are `buckets` of them, or as many as there can be.
+    #[cfg(not(loom))]
+    pub(crate) fn grow_to(&self, buckets: u64) {
+        while self.first << self.level() < buckets && self.level() < self.most_level {
+            self.grow(self.level());
+        }
+    }
+
     /// Where a hash belongs among buckets of that level.
     #[inline(always)]
     pub(crate) fn place(&self, hash: u64, level: u32) -> usize {

@@ -8,7 +8,13 @@
 //! hashes, and its fingerprint, which is the lowest bits. A table of as many first buckets (of the same capacity, however far it
 //! may grow) takes a pair at just its place. One of another capacity takes it at each of its places that shares hashes with
 //! that interval: there it is found whichever of them is the pair's. So a table of twice the capacity takes two or three entries
-//! for a pair, of which one is the pair's and the others are found by those only that look alike.
+//! for a pair, of which one is the pair's and the others are found by those only that look alike. Room is needed for all of them:
+//! for `1 + n` times the pairs, where the table has `n` times the capacity. A pair for which a place has no room is counted and
+//! told, as an event is that finds none.
+//!
+//! The pairs of a place have their highest and their lowest bits in common, so they come to a few buckets of any table. A table
+//! that takes them grows before to as many buckets as the other one had: else those few would take all overflow buckets while
+//! the others are empty.
 //!
 //! Ticks are summed as multisets, of which a pair keeps the newest, and so are the counts of a lifetime: two tables have counted
 //! different events, and to take one of two for the other would let a rule be passed. So the order of parts does not matter, and
@@ -75,7 +81,7 @@ impl Part {
 /// How many times as many places a tier may have as one that pairs come from.
 const MOST_GROWTH: u64 = 256;
 
-/// Why a part was not taken. Nothing was changed, but for [`NotTaken::Full`].
+/// Why a part was not taken. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
     /// There is no such tier or place.
@@ -88,8 +94,6 @@ pub enum NotTaken {
     Events(usize),
     /// The tick of that index is not among those that its end can tell apart, or is that of no time which is believed.
     Tick(usize),
-    /// There is no room. Other pairs of the part may have been taken.
-    Full,
 }
 
 impl FrequencyCap {
@@ -154,13 +158,14 @@ impl FrequencyCap {
         }
     }
 
-    /// Merges a part of a table that has the same tiers, at a system's time. `parts` are that table's places.
+    /// Merges a part of a table that has the same tiers, at a system's time. `parts` are that table's places. How many of its
+    /// pairs found no room for all of their events: all others were taken.
     ///
     /// # Errors
-    /// What is wrong with it, or that there is no room.
-    pub fn import_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<(), NotTaken> {
+    /// What is wrong with it.
+    pub fn import_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<usize, NotTaken> {
         self.check_part(tier, parts, part, now)?;
-        if self.merge_part(tier, parts, part) > 0 { Err(NotTaken::Full) } else { Ok(()) }
+        Ok(self.merge_part(tier, parts, part))
     }
 
     /// Whether the tier takes parts of so many places: of no less than a 256th of its own.
@@ -181,6 +186,9 @@ impl FrequencyCap {
     /// Merges a part that was checked. How many of its pairs found no room.
     pub(super) fn merge_part(&self, tier: usize, parts: Parts, part: &Part) -> usize {
         let table = &self.tables[tier].table;
+        if !part.pairs.is_empty() {
+            table.buckets.grow_to(parts.count());
+        }
         table.reach_in_place(parts, part);
         let (mut ticks, mut without_room) = (&part.ticks[..], 0);
         for (fingerprint, events) in &part.pairs {

@@ -96,7 +96,8 @@ impl FrequencyCap {
         Export { frames, parts, tier: 0, place: 0, part: Part::default(), is_done: false }
     }
 
-    /// Adds the events of a frame, unless the table has taken it before, at a system's time.
+    /// Adds the events of a frame, unless the table has taken it before, at a system's time. A table that is full takes all but
+    /// the pairs that it has no room for, and tells how many those are.
     ///
     /// # Errors
     /// What is wrong with the frame. Nothing has changed then.
@@ -172,9 +173,7 @@ impl Row {
     fn error(&self, not_taken: NotTaken) -> FrameError {
         let pair = |at: usize| self.pairs.get(at).copied().unwrap_or(self.begin);
         match not_taken {
-            NotTaken::Number | NotTaken::Full => {
-                FrameError::new("place", self.begin, self.part.number, "one of the tier")
-            }
+            NotTaken::Number => FrameError::new("place", self.begin, self.part.number, "one of the tier"),
             NotTaken::End => FrameError::new("end", self.begin, self.part.end, "that of a time that is believed"),
             NotTaken::Fingerprint(at) => {
                 FrameError::new("fingerprint", pair(at), "another place's", "one of the place")
