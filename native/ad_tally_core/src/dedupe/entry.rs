@@ -56,7 +56,9 @@ pub(super) struct Narrow;
 #[derive(Clone, Copy)]
 pub(super) struct Wide;
 
-const TAKEN: u64 = 1 << 31;
+/// Where the bits of a narrow fingerprint end.
+pub(super) const NARROW_END: u32 = 31;
+const TAKEN: u64 = 1 << NARROW_END;
 
 impl Content<WORDS> for Narrow {
     type Entry = u64;

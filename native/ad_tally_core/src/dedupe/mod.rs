@@ -19,19 +19,22 @@ mod export_frames;
 mod generations;
 mod table;
 
-use self::entry::{Narrow, Wide};
+use self::entry::{NARROW_END, Narrow, Wide};
 pub use self::export::ExportedId;
 pub use self::export_frames::Export;
 use self::generations::TIMES;
 pub use self::table::Config;
 pub(crate) use self::table::Id;
-use self::table::{Kind, Table};
+use self::table::{Kind, Table, bucket_count};
 use crate::codec::Taken;
 use crate::error::Error;
-use crate::key::Seed;
+use crate::key::{Seed, bits};
 
 /// The most ids.
 const MOST_CAPACITY: usize = 1_000_000_000;
+
+// An id's bucket says nothing of its fingerprint, so both together tell ids apart: see `key::hash`.
+const _: () = assert!(NARROW_END <= bits::below_bucket(bucket_count::<Narrow>(MOST_CAPACITY)));
 
 /// A table's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

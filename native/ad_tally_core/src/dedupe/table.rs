@@ -69,12 +69,17 @@ fn header(header: Header, count: usize, swept: u64) -> Header {
     header.with_policy(swept << COUNT_BITS | count as u64)
 }
 
+/// Buckets that a table is laid out with.
+pub(super) const fn bucket_count<F: Format>(capacity: usize) -> usize {
+    // Of a capacity a window, the generation before it is remembered as well.
+    let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
+    (most * 10).div_ceil(F::LOAD)
+}
+
 impl<F: Format> Table<F> {
     /// An empty one. `Err` is how many bytes the system did not give.
     pub(super) fn new(config: &Config) -> Result<Self, usize> {
-        // Of a capacity a window, the generation before it is remembered as well.
-        let most = config.capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
-        let count = (most * 10).div_ceil(F::LOAD);
+        let count = bucket_count::<F>(config.capacity);
         let mut buckets = Buckets::new(F::NEW, count, 0, count * F::OVERFLOW / 100 + LEAST_OVERFLOW)?;
         // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
         buckets.touch();

@@ -2,12 +2,25 @@
 
 use super::decide::DAY;
 use super::entry::{Format, HORIZON_TICKS, TICKS};
-use super::table::{MOST_TIERS, Table, Tier};
+use super::table::{MOST_TIERS, Table, Tier, first_buckets};
 use super::times::TIMES;
 use crate::error::Error;
+use crate::key::bits;
 
 /// The most pairs.
 const MOST_CAPACITY: usize = 1_000_000_000;
+/// The most of which a lifetime's fingerprints have no bits that name a bucket as well.
+const MOST_APART: usize = 294_912;
+
+// A pair's bucket says nothing of its fingerprint, so both together tell pairs apart: see `key::hash`.
+const _: () = assert!(Format::Ticks.fingerprint_bits() <= bucket_bits_from(Format::Ticks, MOST_CAPACITY));
+const _: () = assert!(Format::Count.fingerprint_bits() <= bucket_bits_from(Format::Count, MOST_APART));
+const _: () = assert!(Format::Count.fingerprint_bits() > bucket_bits_from(Format::Count, MOST_APART + 1));
+
+/// The lowest of the bits that name a bucket before any split.
+const fn bucket_bits_from(format: Format, capacity: usize) -> u32 {
+    bits::below_bucket(first_buckets(format, capacity))
+}
 /// How often a table may double its capacity: every time, one bit of the fingerprints no longer tells pairs apart.
 const MOST_GROWTH: usize = 16;
 const GRANULARITIES: std::ops::RangeInclusive<u64> = 1_000..=DAY;

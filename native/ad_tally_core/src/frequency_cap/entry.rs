@@ -53,7 +53,7 @@ impl Format {
 
     /// Bits of a fingerprint.
     #[inline(always)]
-    pub(super) fn fingerprint_bits(self) -> u32 {
+    pub(super) const fn fingerprint_bits(self) -> u32 {
         match self {
             Self::Ticks => u64::BITS - TICKS_BITS,
             Self::Strict => u64::BITS,

@@ -46,12 +46,17 @@ pub(super) struct Size {
     pub(super) huge_bytes: Option<usize>,
 }
 
+/// Buckets of a table before any split.
+pub(super) const fn first_buckets(format: Format, capacity: usize) -> usize {
+    let at_capacity = if matches!(format, Format::Strict) { STRICT_ENTRIES_AT_CAPACITY } else { ENTRIES_AT_CAPACITY };
+    (capacity * 64).div_ceil(at_capacity)
+}
+
 impl Table {
     /// A table for so many pairs, and as many more as splits allow up to the most. `ahead` as in the field; `Err` is how many
     /// bytes the system did not give.
     pub(super) fn new(format: Format, capacity: usize, max_capacity: usize, ahead: u64) -> Result<Self, usize> {
-        let at_capacity = if format == Format::Strict { STRICT_ENTRIES_AT_CAPACITY } else { ENTRIES_AT_CAPACITY };
-        let first = (capacity * 64).div_ceil(at_capacity).max(1);
+        let first = first_buckets(format, capacity);
         let most_level = max_capacity.div_ceil(capacity).next_power_of_two().trailing_zeros();
         let overflow = ((first << most_level) * OVERFLOW / 64).max(LEAST_OVERFLOW);
         let buckets = Buckets::new(format, first, most_level, overflow)?;

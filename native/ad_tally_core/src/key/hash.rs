@@ -25,10 +25,18 @@
 //!
 //! ```text
 //! keys of a table   line of the index 0..25   tag 25..32   check 32..40   shard 48..64
-//! ids of a dedupe   fingerprint from 3 up, 28 bits or 61               bucket from 63 down
-//! pairs of caps     fingerprint from 0 up, 16 bits, 48 or 64           bucket from 63 down
-//!                   a bucket that is split takes the lowest bits of the fingerprint: both halves keep it whole
+//! ids of a dedupe   narrow   fingerprint 3..31   bucket 38..64 in the largest table
+//!                   wide     fingerprint 3..64   the bucket's bits are among them
+//! pairs of caps     ticks    fingerprint 0..16   bucket 36..64 in the largest table
+//!                   strict   fingerprint 0..64   the bucket's bits are among them
+//!                   count    fingerprint 0..48   bucket 48..64 up to a capacity of 294,912; above, some are among them
 //! ```
+//!
+//! Two ids or pairs look alike if they have the same bucket and the same fingerprint. So bits of both are wanted once: of a narrow
+//! table of any size they are, which is asserted where the tables are laid out. Of a count of more pairs than that, both together
+//! are all 64 bits of a hash, which is what a hash can tell apart: more buckets tell no more pairs apart, and lose none. A bucket
+//! of caps that is split takes the lowest bits of the fingerprint, and both halves keep it whole: each of up to four splits costs
+//! one bit, since the buckets are twice as many and tell no more pairs apart.
 //!
 //! A sketch counts with the hash of a user alone, which is another one (see `sketch`). A partition over nodes or a sample takes a domain
 //! of its own: were it made by bits of these hashes, the keys of one node would have those bits in common.
@@ -49,6 +57,11 @@ pub(crate) mod bits {
     pub(crate) const SHARD: u32 = 48;
     /// How many those are at most.
     pub(crate) const SHARD_BITS: u32 = 16;
+
+    /// Where the bits end below those that name one of so many buckets. Whatever the bucket is, they can be anything.
+    pub(crate) const fn below_bucket(buckets: usize) -> u32 {
+        u64::BITS - buckets.next_power_of_two().trailing_zeros()
+    }
 
     // What tells rows of a line of one shard apart is not what they have in common.
     const _: () = assert!(TAG + TAG_BITS <= CHECK);
