@@ -27,7 +27,7 @@ defmodule AdTally.NamedTablesTest do
   # Every function that takes a table, what it is given besides, and what it answers for a table in
   # which the calls before it have left what they do.
   defp calls(Counters) do
-    [
+    exported([
       {:add, [1, :clicks], :ok},
       {:add, [1, :clicks, 2], :ok},
       {:add_many, [[{1, :clicks, 3}]], :ok},
@@ -39,13 +39,13 @@ defmodule AdTally.NamedTablesTest do
       {:info, [], &(&1.keys == 1)},
       {:drain, [], [{1, %{clicks: 5_006}}]},
       {:drain_with_overflow, [], {[], %{clicks: 0}}}
-    ]
+    ])
   end
 
   defp calls(Reach) do
     sketch = AdTally.Sketch.from_users(["ann", "bob"])
 
-    [
+    exported([
       {:add, [1, "ann"], :ok},
       {:add_many, [[{1, "bob"}]], :ok},
       {:add_many, [1, ["ann", "bob"]], :ok},
@@ -57,7 +57,7 @@ defmodule AdTally.NamedTablesTest do
       {:info, [], &(&1.keys == 1)},
       {:drain, [], [{1, sketch}]},
       {:drain_with_overflow, [], &match?({[], _overflow}, &1)}
-    ]
+    ])
   end
 
   defp calls(FrequencyCap) do
@@ -65,7 +65,7 @@ defmodule AdTally.NamedTablesTest do
     capped = {:capped, {2, :timer.hours(1)}}
     now = System.system_time(:millisecond)
 
-    [
+    exported([
       {:admit, [:ad, 1, rules, now], :ok},
       {:check, [:ad, 1, rules, now], :ok},
       {:check, [:ad, 1, rules], :ok},
@@ -80,16 +80,16 @@ defmodule AdTally.NamedTablesTest do
       {:admissible, [[{:ad, rules}, {:other, rules}], 1, now], [:other]},
       {:sweep, [now], 0},
       {:info, [], &(&1.pairs == 2)}
-    ]
+    ])
   end
 
   defp calls(Dedupe) do
-    [
+    exported([
       {:first?, [7], true},
       {:first?, [7], false},
       {:first?, [8, System.system_time(:millisecond)], true},
       {:info, [], &(&1.ids == 2)}
-    ]
+    ])
   end
 
   # A meter has no reference to compare with: these are refused only.
@@ -103,6 +103,15 @@ defmodule AdTally.NamedTablesTest do
       {:report, [], :ok},
       {:close, [], :ok}
     ]
+  end
+
+  # Those of every table: a stream of frames, and how many were taken of none.
+  defp exported(calls) do
+    [
+      {:export, [], &(&1 |> Enum.to_list() |> Enum.all?(fn frame -> is_binary(frame) end))},
+      {:import, [[]], &match?({:ok, %{frames: 0, rows: 0}}, &1)},
+      {:import!, [[]], &match?(%{frames: 0, rows: 0}, &1)}
+    ] ++ calls
   end
 
   defp event(number),
