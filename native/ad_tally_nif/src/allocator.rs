@@ -55,17 +55,24 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Its option `mi_option_purge_delay`, which has that number in mimalloc.h of versions 2.3.2 and 3.3.2, both of libmimalloc-sys 0.1.49.
+/// Its options `mi_option_purge_delay` and `mi_option_page_reclaim_on_free`, which have those numbers in mimalloc.h of version 3.3.2, that
+/// of libmimalloc-sys 0.1.49.
 const PURGE_DELAY: c_int = 15;
+const PAGE_RECLAIM_ON_FREE: c_int = 35;
 
 unsafe extern "C" {
     /// Of mimalloc.h.
     fn mi_option_set(option: c_int, value: c_long);
 }
 
-/// Has pages given back as soon as nothing in them is in use. By default it waits for a second, and then for the next time
-/// that somebody allocates, which may be never.
+/// Has pages given back as soon as nothing in them is in use. By default that waits for a second, and then for the next time that
+/// somebody allocates, which may be never. And a thread that frees something in a page that it had filled takes the page back, as its
+/// own: what others free there later waits for that thread to allocate again. Of 500 dropped tables of counters 20 to 30 MB stayed
+/// resident that way, of sketches 40, and without it less than 2.
 pub fn give_back_at_once() {
     // SAFETY: it stores a number, at any time.
-    unsafe { mi_option_set(PURGE_DELAY, 0) };
+    unsafe {
+        mi_option_set(PURGE_DELAY, 0);
+        mi_option_set(PAGE_RECLAIM_ON_FREE, -1);
+    }
 }
