@@ -84,6 +84,13 @@ impl<'a> View<'a> {
         self.is_raised(bound, coupon).then(|| self.register(coupon).fetch_max(coupon.value(), Relaxed))
     }
 
+    /// Raises the register of a user while nobody else knows of the registers: without a locked instruction for each of 24,576.
+    #[inline(always)]
+    pub(super) fn raise_unshared(self, coupon: Coupon) {
+        let register = self.register(coupon);
+        register.store(register.load(Relaxed).max(coupon.value()), Relaxed);
+    }
+
     /// Asks for the register of a user, to be looked at soon.
     #[inline(always)]
     pub(crate) fn prefetch(self, coupon: Coupon) {

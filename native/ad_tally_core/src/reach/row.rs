@@ -284,7 +284,7 @@ impl<'a> SketchRef<'a> {
             let address = shared.lines.lock().take(Registers::lines(shared.precision));
             // SAFETY: so many zeroed lines of the table's memory are there, and nobody else knows.
             let registers = unsafe { View::at(address as u64, shared.precision) };
-            let mut raise = |coupon| _ = registers.raise(0, coupon);
+            let mut raise = |coupon| registers.raise_unshared(coupon);
             form.each(state.count(), &mut raise);
             more.into_iter().for_each(raise);
             self.cells[1].store(0, Relaxed);
