@@ -14,7 +14,7 @@
 //!
 //! Why no plain cells for the thread that made the row: it was tried, and an add took as long as before, because by itself it waits
 //! for memory. Why no lock of the row, under which several amounts are added with one locked instruction: it was there, and a
-//! meter's `record` of two amounts took within a tenth as long.
+//! meter's `record` of two amounts took within a tenth as long, sometimes more and sometimes less.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
