@@ -13,6 +13,11 @@ defmodule AdTally.ScriptsTest do
       assert {"Usage: bin/soak PART\n" <> parts, 2} = run("soak", arguments)
       assert parts =~ ~r/^  counters  .*^  dedupe  /ms
     end
+
+    assert {"Usage: bin/engines [ENGINE...]\n" <> text, 2} =
+             run("engines", ["duckdb", "postgres"])
+
+    assert text =~ "duckdb polars chdb spark flink airflow"
   end
 
   test "whatever bin/test leaves out is a part of bin/soak" do
