@@ -79,7 +79,7 @@ defmodule AdTally.Window do
 
   @doc """
   The rows of its counters: the values of the dimensions and the totals by metric of each, in no
-  particular order.
+  particular order, but in the same one however often the window is read.
 
   Reads in steps that hold no scheduler. The list takes much more memory than the window does: read
   the rows of a large window by `stream_counters/1`.
@@ -162,9 +162,10 @@ defmodule AdTally.Window do
 
   defp read(nil, _rows), do: {:halt, nil}
 
+  # How many rows come at once depends on time, and they come as a list is built, last first.
   defp read(walk, rows) do
     {more, some} = rows.(walk, [])
-    {some, if(more == :more, do: walk)}
+    {Enum.reverse(some), if(more == :more, do: walk)}
   end
 
   # One by one as they are taken, because a sink may take seconds for those of one step. Rows that are

@@ -21,7 +21,7 @@ defmodule AdTally.WindowTest do
   defp event(page, user),
     do: %Event{at: @at, dimensions: {page, "us"}, metrics: [views: page], user: user}
 
-  test "streams have the rows that lists have, as often as they are read, and any part of them" do
+  test "streams have the rows that lists have, in one order each time, and any part of them" do
     window = window(for(n <- 1..20_000, do: event(n, n)), reach: [by: [:page]])
 
     for {stream, list} <- [
@@ -29,8 +29,8 @@ defmodule AdTally.WindowTest do
           {Window.stream_reach(window), Window.reach(window)}
         ] do
       assert length(list) == 20_000
-      assert Enum.sort(stream) == Enum.sort(list)
-      assert Enum.sort(stream) == Enum.sort(list)
+      assert Enum.to_list(stream) == list
+      assert Enum.to_list(stream) == list
       assert length(Enum.take(stream, 7)) == 7
       assert Enum.uniq(Enum.map(list, &elem(&1, 0))) == Enum.map(list, &elem(&1, 0))
     end

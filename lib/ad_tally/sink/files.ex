@@ -42,6 +42,8 @@ defmodule AdTally.Sink.Files do
   alias AdTally.{Options, Sketch, Window}
   alias AdTally.Sink.JSON
 
+  @kinds [:counters, :reach, :overflow]
+
   @impl true
   @spec validate(keyword()) :: {:ok, dir: Path.t()} | {:error, String.t()}
   def validate(options) do
@@ -174,29 +176,49 @@ defmodule AdTally.Sink.Files do
     end
   end
 
-  # Lines in binaries of about so many bytes: large enough for a call each, and small beside a line
-  # with a sketch of the highest precision, of a third of a megabyte.
+  # Large enough for a call each, and small beside a line with a sketch of the highest precision, of a
+  # third of a megabyte.
   @piece 65_536
 
-  defp pieces(window) do
+  defp pieces(window),
+    do: Stream.concat(for kind <- @kinds, do: chunks(window, kind, bytes: @piece))
+
+  @doc """
+  The lines of one kind that the file of a window has, for a sink that sends them elsewhere: a lazy
+  enumerable of binaries, each of whole lines.
+
+  A chunk ends with the line by which it comes to `bytes:`, 65,536 where it is not given. However often
+  it is called for a window, it gives the same chunks in the same order: a window and the position of a
+  chunk name the same lines each time that the window is delivered.
+
+      AdTally.Sink.Files.chunks(window, :counters, bytes: 100_000)
+  """
+  @spec chunks(Window.t(), :counters | :reach | :overflow, bytes: pos_integer()) ::
+          Enumerable.t()
+  def chunks(window, kind, options \\ []) when kind in @kinds do
+    [bytes: bytes] = Keyword.validate!(options, bytes: @piece)
+
     window
-    |> lines()
-    |> Stream.chunk_while({[], 0}, &gather/2, fn {lines, _} -> {:cont, joined(lines), nil} end)
+    |> lines(kind)
+    |> Stream.chunk_while({[], 0}, &gather(&1, &2, bytes), fn
+      {[], 0} -> {:cont, nil}
+      {lines, _size} -> {:cont, joined(lines), nil}
+    end)
   end
 
-  defp gather(line, {lines, size}) do
+  defp gather(line, {lines, size}, bytes) do
     size = size + IO.iodata_length(line)
 
-    if size < @piece,
+    if size < bytes,
       do: {:cont, {[line | lines], size}},
       else: {:cont, joined([line | lines]), {[], 0}}
   end
 
   defp joined(lines), do: lines |> Enum.reverse() |> IO.iodata_to_binary()
 
-  defp lines(window) do
-    Stream.concat([counters(window), reach(window), overflow(window)])
-  end
+  defp lines(window, :counters), do: counters(window)
+  defp lines(window, :reach), do: reach(window)
+  defp lines(window, :overflow), do: overflow(window)
 
   defp counters(window) do
     begin = begin(:counters, window)

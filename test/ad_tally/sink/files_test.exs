@@ -148,4 +148,25 @@ defmodule AdTally.Sink.FilesTest do
     assert [one, other] = File.ls!(dir)
     assert byte_size(one) <= 255 and byte_size(other) <= 255
   end
+
+  test "chunks are whole lines, those of the file, and the same ones each time", %{tmp_dir: dir} do
+    rows = for page <- 1..5_000, do: {{page, "us"}, [views: page], page}
+    window = window(rows, reach: [by: [:page], max_keys: 1_000], max_keys: 4_999)
+
+    chunks =
+      for kind <- [:counters, :reach, :overflow], do: Files.chunks(window, kind, bytes: 10_000)
+
+    assert [counters, reach, [overflow]] = Enum.map(chunks, &Enum.to_list/1)
+    again = Enum.map(chunks, &Enum.to_list/1)
+    assert [counters, reach, [overflow]] == again
+
+    {last, full} = List.pop_at(counters, -1)
+    assert length(full) > 50 and byte_size(last) < 11_000
+    assert Enum.all?(full, &(byte_size(&1) in 10_000..11_000 and String.ends_with?(&1, "}\n")))
+
+    assert Files.deliver(window, dir: dir) == :ok
+    all = IO.iodata_to_binary([counters, reach, overflow])
+    assert lines(dir) == String.split(all, "\n", trim: true)
+    assert_raise ArgumentError, ~r/size/, fn -> Files.chunks(window, :counters, size: 10_000) end
+  end
 end
