@@ -1,20 +1,18 @@
 """What all judges share: the queries of guides/warehouse.md, what expected.json says, and the comparison.
 
 A judge runs the guide's code in a directory that has the files under the name `rollups`, as the guide
-does, and calls `compare` with what came out.
+does, and compares what came out. `figures` says how much that was.
 """
 
-import base64
 import contextlib
+import gzip
 import json
 import os
 import re
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
-
-from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 GUIDE = Path(__file__).resolve().parents[3] / "guides" / "warehouse.md"
 
@@ -27,6 +25,14 @@ def guide(heading, language):
     return blocks
 
 
+def run(code, **names):
+    """Runs Python of the guide, after that of its part on files, and returns its names."""
+    names = dict(names)
+    for block in [*guide("Files", "python"), code]:
+        exec(compile(block, str(GUIDE), "exec"), names)
+    return names
+
+
 class Input:
     """The files of one meter, and what expected.json says of them."""
 
@@ -34,6 +40,21 @@ class Input:
         self.name = name
         self.path = (Path(directory) / name).resolve()
         self.expected = json.loads((Path(directory) / "expected.json").read_text())[name]
+        self.typed = self.expected["types"] is not None
+
+    def has(self, kind):
+        return (self.path / kind).exists()
+
+    def lines(self, kind):
+        """Its lines by the standard library, each window once, with the date of their folder."""
+        windows = {}
+        for path in (self.path / kind).glob("*/*.ndjson.gz"):
+            date = {"date": path.parent.name.removeprefix("date=")}
+            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+                lines = [{**json.loads(line), **date} for line in file]
+            windows[tuple(lines[0][name] for name in ("meter", "node", "epoch", "sequence"))] = lines
+        assert len(windows) == self.expected["windows"] or kind == "overflow"
+        return [line for lines in windows.values() for line in lines]
 
     @contextlib.contextmanager
     def as_rollups(self):
@@ -58,16 +79,23 @@ def require(condition, *message):
         raise SystemExit(" ".join(map(str, message)))
 
 
-def compare_counters(source, rows):
+def reported(source, as_text):
+    """The report's rows by campaign. As text 7 and "7" are one, where a dimension has no declared type."""
+    rows = source.expected["campaigns_as_text" if as_text else "campaigns"]
+    return {json.dumps(row["campaign"]): row for row in rows}
+
+
+def compare_counters(source, rows, as_text=False):
     """Rows of campaign and the sums of all metrics, equal to the report's."""
-    metrics = source.expected["metrics"]
     found = {}
     for campaign, *amounts in rows:
-        require(campaign not in found, source.name, "has two rows of", repr(campaign))
+        require(json.dumps(campaign) not in found, source.name, "has two rows of", repr(campaign))
         require(all(type(amount) is int for amount in amounts), source.name, repr(campaign), "is no integer:", amounts)
-        found[campaign] = amounts
-    report = {row["campaign"]: [row[metric] for metric in metrics] for row in source.expected["campaigns"]}
-    different = {key: (found.get(key), report.get(key)) for key in found.keys() | report.keys() if found.get(key) != report.get(key)}
+        found[json.dumps(campaign)] = amounts
+    metrics = source.expected["metrics"]
+    report = {campaign: [row[metric] for metric in metrics] for campaign, row in reported(source, as_text).items()}
+    names = found.keys() | report.keys()
+    different = {name: (found.get(name), report.get(name)) for name in names if found.get(name) != report.get(name)}
     require(not different, source.name, "campaigns differ, found and reported:", different)
 
 
@@ -83,34 +111,47 @@ def compare_dates(source, dates):
     require(sorted(map(str, dates)) == source.expected["dates"], source.name, "dates:", dates)
 
 
-def compare_reach(source, estimates, beside=0.02):
-    """Estimates by campaign within so much of the report's and of its bounds. None where there is no sketch."""
-    report = {row["campaign"]: row for row in source.expected["campaigns"]}
+def compare_reach(source, estimates, beside=0.02, as_text=False):
+    """Estimates by campaign, in a dictionary or as pairs, within so much of the report's. The worst difference."""
+    report = reported(source, as_text)
+    found = {json.dumps(campaign): estimate for campaign, estimate in getattr(estimates, "items", lambda: estimates)()}
     worst = 0.0
-    for campaign, estimate in estimates.items():
-        row = report[campaign]
-        reach = row["reach"]
+    for campaign, estimate in found.items():
+        reach = report[campaign]["reach"]
         if reach is None:
             continue
         off = abs(estimate - reach)
         worst = max(worst, off / max(reach, 1.0))
-        require(off <= beside * reach + 1e-3, source.name, repr(campaign), "reach", estimate, "reported:", row)
-    missing = [c for c, row in report.items() if row["reach"] and c not in estimates]
+        require(off <= beside * reach + 1e-3, source.name, campaign, "reach", estimate, "reported:", report[campaign])
+    missing = [campaign for campaign, row in report.items() if row["reach"] and campaign not in found]
     require(not missing, source.name, "has no sketch of", missing)
+    off_by.append(worst)
     return worst
 
 
-def unite(sketches):
-    """The union of sketches given as bytes, and its estimate, by Apache DataSketches."""
-    union = hll_union(12)
-    for sketch in sketches:
-        union.update(hll_sketch.deserialize(bytes(sketch)))
-    return union.get_result(tgt_hll_type.HLL_8)
+def compare_rows(source, kind, rows):
+    """Rows as dictionaries of all columns, equal to the lines in the files, each window once."""
+    found, lines = (Counter(map(frozen, of)) for of in (rows, source.lines(kind)))
+    more, less = list((found - lines).elements()), list((lines - found).elements())
+    require(not more and not less, source.name, kind, len(more), "rows are not in the files:", more[:3],
+            "and of their lines", len(less), "are missing:", less[:3])
+    rows_of[source.name, kind] = found.total()
 
 
-def estimates_of(rows):
-    """The estimate of each campaign, from rows of campaign and a sketch, as bytes or in Base64."""
-    sketches = defaultdict(list)
-    for campaign, sketch in rows:
-        sketches[campaign].append(base64.b64decode(sketch, validate=True) if isinstance(sketch, str) else sketch)
-    return {campaign: unite(of_one).get_estimate() for campaign, of_one in sketches.items()}
+def frozen(row):
+    """All types told apart: 1, True and "1" are three values."""
+    return frozenset((name, type(value).__name__, value) for name, value in row.items())
+
+
+# How many rows a meter's files had of each kind, and by how much estimates were off.
+rows_of = {}
+off_by = []
+
+
+def figures():
+    """What was compared, in a line."""
+    kinds = Counter()
+    for (_name, kind), rows in rows_of.items():
+        kinds[kind] += rows
+    rows = ", ".join(f"{rows:,} {kind}" for kind, rows in kinds.items())
+    return f"equal rows: {rows}; sums equal; reach at most {max(off_by):.3%} off"

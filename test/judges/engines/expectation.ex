@@ -5,47 +5,47 @@ defmodule AdTally.Engines.Expectation do
   alias AdTally.{Meter, Sink}
 
   @doc """
-  The report by campaign, as a campaign stands in its column, and the overflow. Campaigns that are one in
-  the column, as 7 and "7" are in text, are reported together.
+  The report by campaign, as a campaign is written to its column, and the overflow. Campaigns that are one
+  in the column, as 7 and "7" are in text, are reported together.
   """
   @spec report(keyword()) :: map()
   def report(options) do
     name = options[:name]
-    type = campaign_type(options)
 
     {overflow, rows} =
       name |> Meter.report(by: [:campaign]) |> Enum.split_with(&Map.has_key?(&1, :overflow))
 
-    campaigns =
-      for {column, rows} <- Enum.group_by(rows, &column(&1.campaign, type)) do
-        values = Enum.map(rows, & &1.campaign)
-        [row | _overflow] = Meter.report(name, by: [], where: [campaign: values])
-        Map.put(row, :campaign, column)
-      end
+    [{Sink.Files, sink}] = options[:sinks]
 
-    totals =
-      for metric <- options[:metrics],
-          into: %{},
-          do: {metric, Enum.sum(for row <- overflow ++ campaigns, do: row[metric])}
-
-    overflow = with [row] <- overflow, do: Map.delete(row, :overflow)
-    %{campaigns: campaigns, overflow: if(overflow == [], do: nil, else: overflow), totals: totals}
+    %{
+      campaigns: campaigns(name, rows, &column(&1, sink[:types][:campaign])),
+      campaigns_as_text: campaigns(name, rows, &column(&1, :string)),
+      overflow: overflow |> Enum.map(&Map.delete(&1, :overflow)) |> List.first(),
+      totals:
+        Map.new(options[:metrics], fn metric ->
+          {metric, Enum.sum(for row <- overflow ++ rows, do: row[metric])}
+        end)
+    }
   end
 
-  defp campaign_type(options) do
-    [{Sink.Files, sink}] = options[:sinks]
-    sink[:types][:campaign]
+  defp campaigns(name, rows, column) do
+    for {campaign, rows} <- Enum.group_by(rows, &column.(&1.campaign)) do
+      values = Enum.map(rows, & &1.campaign)
+      [row | _overflow] = Meter.report(name, by: [], where: [campaign: values])
+      Map.put(row, :campaign, campaign)
+    end
   end
 
   # What the documentation of AdTally.Sink.Files says of a column of this type.
   defp column(nil, _type), do: nil
-  defp column("base64:" <> _ = text, :string), do: "base64:" <> Base.encode64(text)
-  defp column(value, :string) when is_integer(value) or is_atom(value), do: "#{value}"
-  defp column(value, _type) when is_boolean(value) or is_integer(value), do: value
-  defp column(value, _type) when is_atom(value), do: Atom.to_string(value)
+  defp column("base64:" <> _ = text, _type), do: "base64:" <> Base.encode64(text)
 
-  defp column(text, _type),
+  defp column(text, _type) when is_binary(text),
     do: if(String.valid?(text), do: text, else: "base64:" <> Base.encode64(text))
+
+  defp column(value, :string), do: "#{value}"
+  defp column(value, nil) when is_boolean(value) or is_integer(value), do: value
+  defp column(value, nil), do: Atom.to_string(value)
 
   @doc "Everything that expected.json has of a meter."
   @spec new(keyword(), [AdTally.Event.t()], map(), Path.t()) :: map()
@@ -64,7 +64,7 @@ defmodule AdTally.Engines.Expectation do
       windows: events |> Enum.map(&div(&1.at, options[:window])) |> Enum.uniq() |> length(),
       dates: events |> Enum.map(&date/1) |> Enum.uniq() |> Enum.sort(),
       declarations:
-        Map.new([:bigquery, :spark, :flink, :duckdb], &{&1, Sink.Files.schema(declared, &1)}),
+        Map.new([:bigquery, :spark, :flink, :duckdb], &{&1, Sink.Files.schema(options, &1)}),
       users: if(Path.basename(dir) == "dense", do: users())
     })
   end

@@ -19,8 +19,8 @@ defmodule AdTally.Engines.Input do
     [
       {"demo", demo(), types: @types},
       {"dense", dense(), types: @types},
-      {"odd", odd(), types: @types, max_keys: odd_rows()},
-      {"untyped", odd(), types: nil, max_keys: odd_rows()}
+      {"odd", odd(), [types: @types] ++ room_for_odd()},
+      {"untyped", odd(), [types: nil] ++ room_for_odd()}
     ]
   end
 
@@ -119,21 +119,25 @@ defmodule AdTally.Engines.Input do
 
   @items [1, "1", nil, :one, -9_223_372_036_854_775_808, 9_223_372_036_854_775_807, <<255>>]
 
-  # Campaigns, items and extremes in three windows. Nothing of these goes to an overflow.
-  defp odd_rows, do: length(@campaigns) + length(@items) + 2
+  @largest 9_223_372_036_854_775_807
+  @extremes [{"most spent", @largest}, {"most paid back", -@largest - 1}]
+
+  # For all but what is to go to the overflow.
+  defp room_for_odd do
+    campaigns = length(@campaigns) + length(@extremes)
+    [max_keys: campaigns + length(@items), max_sketches: campaigns + 1]
+  end
 
   defp odd do
     for hour <- 0..2, event <- window_of_odd(hour), do: event
   end
-
-  @largest 9_223_372_036_854_775_807
 
   defp window_of_odd(hour) do
     campaigns =
       for {campaign, number} <- Enum.with_index(@campaigns),
           times <- 0..1,
           do:
-            event(hour, {"values", campaign, 1, 1}, {number, rem(hour + times, 3)},
+            event(hour, {"values", campaign, 1, 1}, "user #{rem(hour + times, 3)}",
               impressions: 1,
               clicks: times,
               spend_micros: number - 20
@@ -141,10 +145,10 @@ defmodule AdTally.Engines.Input do
 
     items =
       for {item, number} <- Enum.with_index(@items),
-          do: event(hour, {"values", "items", item, number}, item, impressions: 1)
+          do: event(hour, {"values", "items", item, number}, number, impressions: 1)
 
     extremes =
-      for {campaign, amount} <- [{"most spent", @largest}, {"most paid back", -@largest - 1}],
+      for {campaign, amount} <- @extremes,
           do:
             event(hour, {"amounts", campaign, 1, 1}, campaign,
               impressions: 1,
@@ -175,13 +179,14 @@ defmodule AdTally.Engines.Input do
   @spec options(String.t(), keyword(), Path.t()) :: keyword()
   def options(name, options, dir) do
     {types, options} = Keyword.pop!(options, :types)
+    {sketches, options} = Keyword.pop(options, :max_sketches, 1_000)
     sink = [dir: dir] ++ if(types, do: [types: types], else: [])
 
     [
       name: Module.concat(Engines, Macro.camelize(name)),
       dimensions: [:policy, :campaign, :item, :position],
       metrics: [:impressions, :clicks, :spend_micros],
-      reach: [by: [:policy, :campaign]],
+      reach: [by: [:policy, :campaign], max_keys: sketches],
       window: @hour,
       lateness: @hour,
       clock: :events,

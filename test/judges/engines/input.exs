@@ -12,8 +12,8 @@
 #
 # Each has a file that is still being written, too, as a VM that is killed leaves it behind.
 
-for file <- ~w(input expectation json), do: Code.require_file("#{file}.ex", __DIR__)
 Code.require_file("../../../demo/lib/log.ex", __DIR__)
+for file <- ~w(json input expectation), do: Code.require_file("#{file}.ex", __DIR__)
 
 alias AdTally.Engines.{Expectation, Input, JSON}
 

@@ -1,0 +1,72 @@
+"""DuckDB runs the queries of guides/warehouse.md over the files: duckdb_judge.py INPUT"""
+
+import json
+import re
+import sys
+
+import duckdb
+
+from common import compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, require, run
+
+TABLES, OVERFLOW, SUMS = guide("DuckDB", "sql")
+[REACH] = guide("DuckDB", "python")
+COLUMNS = re.compile(r"columns = (\{.*?\})", re.S)
+
+
+def main(directory):
+    for source in inputs(directory).values():
+        with source.as_rollups():
+            declared = source.expected["declarations"]["duckdb"]
+            if source.typed:
+                shown = [declaration for sql in (TABLES, OVERFLOW) for declaration in COLUMNS.findall(sql)]
+                require([plain(text) for text in shown] == [plain(declared[kind]) for kind in ("counters", "reach", "overflow")],
+                        "the guide's columns are not those of the sink:", shown, declared)
+            load(source, lambda kind: f"columns = {declared[kind]}")
+            judge(source)
+            # By inference: other types, and the same values.
+            load(source, lambda kind: "sample_size = -1")
+            judge(source)
+    print(figures())
+
+
+def plain(declaration):
+    return re.sub(r"[\s']", "", declaration)
+
+
+def load(source, columns):
+    kinds = iter(["counters", "reach"])
+    duckdb.sql(COLUMNS.sub(lambda _: columns(next(kinds)), TABLES))
+    if source.has("overflow"):
+        duckdb.sql(COLUMNS.sub(lambda _: columns("overflow"), OVERFLOW))
+
+
+def judge(source):
+    for kind in ("counters", "reach", "overflow"):
+        if source.has(kind):
+            compare_rows(source, kind, rows(source, kind))
+    value = value_of(duckdb.table("counters"), "campaign")
+    compare_counters(source, [[value(campaign), *sums] for campaign, *sums in duckdb.sql(SUMS).fetchall()])
+    reach = run(REACH, duckdb=duckdb)["reach"]
+    compare_reach(source, [(value(campaign), estimate) for campaign, estimate in reach.items()])
+    if source.has("overflow"):
+        sums = ", ".join(f"sum({metric})" for metric in source.expected["metrics"])
+        compare_overflow(source, duckdb.sql(f"select {sums} from overflow").fetchall()[0])
+
+
+def rows(source, kind):
+    table = duckdb.table(kind)
+    values = {name: value_of(table, name) for name in table.columns}
+    for row in table.fetchall():
+        yield {name: values[name](value) for name, value in zip(table.columns, row)}
+
+
+def value_of(table, column):
+    """What a value is in JSON: a column of the type JSON has it as text, and dates have their own type."""
+    kind = str(table.types[table.columns.index(column)])
+    if kind == "JSON":
+        return lambda text: None if text is None else json.loads(text)
+    return str if kind == "DATE" else lambda value: value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
