@@ -6,7 +6,7 @@
 //! * `read`: readers of integers, atoms, lists, tuples and binaries
 //! * `calibrate`: whether this VM has one of the layouts
 //! * `small_map`: maps of known keys
-//! * [`shown`]: terms as Elixir inspects them, in messages, within microseconds whatever they are
+//! * [`shown`]: terms in Elixir's syntax, in messages, within microseconds whatever they are
 //! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
 //! * [`keys`]: keys, scopes, ids and users of caps
