@@ -70,8 +70,9 @@ class Input:
 
 
 def inputs(directory):
-    names = json.loads((Path(directory) / "expected.json").read_text())
-    return {name: Input(directory, name) for name in names}
+    """By name all whose columns are those of the guide."""
+    expected = json.loads((Path(directory) / "expected.json").read_text())
+    return {name: Input(directory, name) for name, of in expected.items() if "campaign" in of["dimensions"]}
 
 
 def require(condition, *message):
@@ -112,17 +113,19 @@ def compare_dates(source, dates):
 
 
 def compare_reach(source, estimates, beside=0.02, as_text=False):
-    """Estimates by campaign, in a dictionary or as pairs, within so much of the report's. The worst difference."""
+    """Estimates by campaign, in a dictionary or as pairs, within so much of the report's and its bounds. The worst difference."""
     report = reported(source, as_text)
     found = {json.dumps(campaign): estimate for campaign, estimate in getattr(estimates, "items", lambda: estimates)()}
     worst = 0.0
     for campaign, estimate in found.items():
-        reach = report[campaign]["reach"]
+        row = report[campaign]
+        reach = row["reach"]
         if reach is None:
             continue
         off = abs(estimate - reach)
         worst = max(worst, off / max(reach, 1.0))
-        require(off <= beside * reach + 1e-3, source.name, campaign, "reach", estimate, "reported:", report[campaign])
+        near = off <= beside * reach + 1e-3 and row["reach_low"] - 1e-3 <= estimate <= row["reach_high"] + 1e-3
+        require(near, source.name, campaign, "reach", estimate, "reported:", row)
     missing = [campaign for campaign, row in report.items() if row["reach"] and campaign not in found]
     require(not missing, source.name, "has no sketch of", missing)
     off_by.append(worst)

@@ -6,7 +6,7 @@ import sys
 
 import duckdb
 
-from common import compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, require, run
+from common import Input, compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, require, run
 
 TABLES, OVERFLOW, SUMS = guide("DuckDB", "sql")
 [REACH] = guide("DuckDB", "python")
@@ -26,7 +26,17 @@ def main(directory):
             # By inference: other types, and the same values.
             load(source, lambda kind: "sample_size = -1")
             judge(source)
+    judge_names(Input(directory, "names"))
     print(figures())
+
+
+def judge_names(source):
+    """Words of SQL and characters that need quotes, as names."""
+    with source.as_rollups():
+        declared = source.expected["declarations"]["duckdb"]
+        load(source, lambda kind: f"columns = {declared[kind]}")
+        for kind in ("counters", "reach"):
+            compare_rows(source, kind, rows(source, kind))
 
 
 def plain(declaration):

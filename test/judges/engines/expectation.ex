@@ -6,10 +6,13 @@ defmodule AdTally.Engines.Expectation do
 
   @doc """
   The report by campaign, as a campaign is written to its column, and the overflow. Campaigns that are one
-  in the column, as 7 and "7" are in text, are reported together.
+  in the column, as 7 and "7" are in text, are reported together. Nothing where there are no campaigns.
   """
   @spec report(keyword()) :: map()
-  def report(options) do
+  def report(options),
+    do: if(:campaign in options[:dimensions], do: report_campaigns(options), else: %{})
+
+  defp report_campaigns(options) do
     name = options[:name]
 
     {overflow, rows} =
@@ -51,9 +54,6 @@ defmodule AdTally.Engines.Expectation do
   @spec new(keyword(), [AdTally.Event.t()], map(), Path.t()) :: map()
   def new(options, events, report, dir) do
     [{Sink.Files, sink}] = options[:sinks]
-
-    declared =
-      Keyword.take(options, [:dimensions, :metrics, :reach]) ++ Keyword.take(sink, [:types])
 
     Map.merge(report, %{
       meter: inspect(options[:name]),

@@ -12,6 +12,9 @@ defmodule AdTally.Engines.Input do
   @evening 1_795_896_000_000
   @types [policy: :string, campaign: :string, item: :integer, position: :integer]
 
+  @names [:order, :group, :file, :rowid, :"ad group", :"it's", :"a.b", :"back`tick"]
+  @metric_names [:select, :count, :"say \"hi\"", :Key]
+
   @type input :: {name :: String.t(), [Event.t()], options :: keyword()}
 
   @spec all() :: [input()]
@@ -20,7 +23,9 @@ defmodule AdTally.Engines.Input do
       {"demo", demo(), types: @types},
       {"dense", dense(), types: @types},
       {"odd", odd(), [types: @types] ++ room_for_odd()},
-      {"untyped", odd(), [types: nil] ++ room_for_odd()}
+      {"untyped", odd(), [types: nil] ++ room_for_odd()},
+      {"names", names(),
+       dimensions: @names, metrics: @metric_names, reach: [by: @names], types: [order: :string]}
     ]
   end
 
@@ -167,6 +172,13 @@ defmodule AdTally.Engines.Input do
     campaigns ++ items ++ extremes ++ if(hour == 1, do: overflow, else: [])
   end
 
+  defp names do
+    values = @names |> Enum.with_index() |> Enum.map(&elem(&1, 1)) |> List.to_tuple()
+
+    for {metric, amount} <- Enum.with_index(@metric_names, 1),
+        do: event(0, values, amount, [{metric, amount}])
+  end
+
   defp event(hour, dimensions, user, metrics),
     do: %Event{
       at: @evening + hour * @hour + 1,
@@ -182,18 +194,21 @@ defmodule AdTally.Engines.Input do
     {sketches, options} = Keyword.pop(options, :max_sketches, 1_000)
     sink = [dir: dir] ++ if(types, do: [types: types], else: [])
 
-    [
-      name: Module.concat(Engines, Macro.camelize(name)),
+    columns = [
       dimensions: [:policy, :campaign, :item, :position],
       metrics: [:impressions, :clicks, :spend_micros],
-      reach: [by: [:policy, :campaign], max_keys: sketches],
+      reach: [by: [:policy, :campaign], max_keys: sketches]
+    ]
+
+    [
+      name: Module.concat(Engines, Macro.camelize(name)),
       window: @hour,
       lateness: @hour,
       clock: :events,
       retain: 30 * 24 * @hour,
       flush: 600_000,
       sinks: [{Sink.Files, sink}]
-    ] ++ options
+    ] ++ Keyword.merge(columns, options)
   end
 
   @doc """

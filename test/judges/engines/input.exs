@@ -3,12 +3,14 @@
 #     DIR/NAME/            files of AdTally.Sink.Files, a directory for each meter below
 #     DIR/expected.json    by NAME: the meter's options, its declarations for the engines, and its report
 #
-# All meters have the same dimensions and metrics, so the queries of guides/warehouse.md are right for each:
+# All meters but the last have the same dimensions and metrics, so the queries of guides/warehouse.md are
+# right for each:
 #
 #     demo      the demo's log, windows of an hour that were closed by time, one of them delivered twice
 #     dense     many users in few windows
 #     odd       values and amounts that are hard to load, and an overflow
 #     untyped   the same without `types:`
+#     names     dimensions and metrics that are words of SQL, or need quotes
 #
 # Each has a file that is still being written, too, as a VM that is killed leaves it behind.
 
