@@ -91,7 +91,8 @@ case Meter.differences(meter, length(impressions), withheld) do
     IO.puts("""
 
     Withheld are those of the caps above. #{Text.integer(meter.outcomes[:duplicate])} copies were known, #{meter.info.events.late} events were late. Every \
-    row of #{meter.windows} windows of an hour equals the count with plain maps. Their files are in #{dir}.
+    row of #{meter.windows} windows of an hour equals the count with plain maps. The last #{meter.partial} were closed by the stop, the others \
+    by time. Their files are in #{dir}.
     """)
 
   differences ->

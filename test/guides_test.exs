@@ -108,7 +108,7 @@ defmodule AdTally.GuidesTest do
 
     assert {{42, 8, "us"}, %{impressions: 1, clicks: 0, conversions: 0, spend_micros: 1_250}} in rows
 
-    assert [_ | _] = files = File.ls!(dir)
+    assert [_ | _] = files = AdTally.Test.SinkFiles.names(dir)
     assert Enum.all?(files, &String.ends_with?(&1, ".ndjson.gz"))
     refute_received {:alert, _event, _meter}
     :telemetry.execute([:ad_tally, :sink, :failed], %{}, %{meter: MyApp.Ads})

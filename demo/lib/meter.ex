@@ -11,6 +11,7 @@ defmodule AdTally.Demo.Meter do
   alias AdTally.{Event, Meter, Sink, Window}
 
   @name AdTally.Demo.Ads
+  @types [policy: :string, campaign: :string, item: :integer, position: :integer]
   @window 3_600_000
   # How far apart in time the processes are at most: they wait for each other that often.
   @slice 1_800_000
@@ -37,6 +38,7 @@ defmodule AdTally.Demo.Meter do
           outcomes: %{Meter.outcome() => non_neg_integer()},
           info: map(),
           windows: pos_integer(),
+          partial: non_neg_integer(),
           wrong: [String.t()],
           dir: Path.t()
         }
@@ -56,7 +58,7 @@ defmodule AdTally.Demo.Meter do
       retain: 86_400_000,
       # A week in a second: most windows wait for the disk when the meter is stopped.
       flush: 600_000,
-      sinks: [{Sink.Files, dir: dir}, {Keeping, to: self()}]
+      sinks: [{Sink.Files, dir: dir, types: @types}, {Keeping, to: self()}]
     ]
 
     {:ok, supervisor} = Supervisor.start_link([{Meter, options}], strategy: :one_for_one)
@@ -74,6 +76,7 @@ defmodule AdTally.Demo.Meter do
       outcomes: Enum.frequencies(outcomes),
       info: info,
       windows: length(closed),
+      partial: Enum.count(closed, fn {window, _counters, _reach} -> window.partial end),
       wrong: wrong_counts(closed, events) ++ wrong_reach(closed, events),
       dir: dir
     }

@@ -107,10 +107,11 @@ defmodule AdTally.Meter do
       `:persistent_term`. Required.
     * `:dimensions` - names of one to eight dimensions. Required.
     * `:metrics` - names of one to sixteen metrics. Required. All names are atoms that differ in more
-      than case. These are reserved, because they are fields in lines of sinks and rows of
-      reports: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`, `window_start`, `window_end`,
-      `starts_at`, `ends_at`, `date`, `reach`, `reach_low`, `reach_high`, `reach_sketch` and
-      `overflow`. A sink may reserve more, see `c:AdTally.Sink.reserved_names/1`.
+      than case. These are reserved, because they are fields in lines of sinks or rows of reports, or
+      columns that engines add: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`, `starts_at`,
+      `ends_at`, `date`, `misfits`, `window_start`, `window_end`, `window_time`, `filename`, `reach`,
+      `reach_low`, `reach_high`, `reach_sketch`, `overflow`, and all that begin with `_`. A sink may
+      reserve more, see `c:AdTally.Sink.reserved_names/1`.
     * `:window` - milliseconds of a window. Default: a minute.
     * `:lateness` - milliseconds that a window stays open past its end. Default: 5 minutes.
     * `:clock` - `:system` or `:events`. Default: `:system`.

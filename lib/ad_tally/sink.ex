@@ -54,6 +54,17 @@ defmodule AdTally.Sink do
               {:ok, options :: keyword()} | {:error, message :: String.t()}
 
   @doc """
+  Checks options that name dimensions or metrics, against those of the meter. Optional.
+
+  Gets the options as `c:validate/1` returned them, and returns `:ok` or what is wrong with them, as
+  `c:validate/1` does.
+  """
+  @callback validate_names(options :: keyword(), names()) :: :ok | {:error, message :: String.t()}
+
+  @typedoc "The names of a meter, in the order in which they were declared."
+  @type names :: %{dimensions: [atom(), ...], metrics: [atom(), ...], reach_by: [atom()]}
+
+  @doc """
   Names that the sink adds to rows, as fields or columns. Optional.
 
   A dimension or a metric of such a name is refused when the meter starts. The names that lines of
@@ -61,5 +72,5 @@ defmodule AdTally.Sink do
   """
   @callback reserved_names(options :: keyword()) :: [atom()]
 
-  @optional_callbacks validate: 1, reserved_names: 1
+  @optional_callbacks validate: 1, validate_names: 2, reserved_names: 1
 end

@@ -6,6 +6,7 @@ defmodule AdTally.DemoTest do
   for file <- ~w(text log progress replay events workers generated reach caps meter metered),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
+  alias AdTally.Test.SinkFiles
   alias AdTally.Demo.{Caps, Generated, Log, Meter, Metered, Reach, Replay, Text}
 
   setup_all do
@@ -71,8 +72,18 @@ defmodule AdTally.DemoTest do
     assert [difference] = Meter.differences(result, 60_000, withheld + 1)
     assert difference =~ "withheld in the report"
     assert result.outcomes == %{ok: 60_000, duplicate: 60_000}
-    assert length(File.ls!(dir)) == result.windows
+
+    for kind <- [:counters, :reach],
+        do: assert(length(SinkFiles.paths(dir, kind)) == result.windows)
+
+    assert SinkFiles.paths(dir, :overflow) == []
     assert result.windows > 100
+
+    # The hour of the last event, and that before it, which late events may still come for.
+    assert result.partial in 1..2
+    rows = SinkFiles.rows(dir, :counters)
+    assert Enum.all?(rows, &({"misfits", nil} in &1))
+    assert rows |> Enum.map(&:proplists.get_value("impressions", &1)) |> Enum.sum() == 60_000
     assert Meter.table(result) =~ ~r/bts +men +10,000 +[0-9,]+ +69 +0.69 %/
   end
 

@@ -2,7 +2,7 @@ defmodule AdTally.Test.LargeWindow do
   @moduledoc "A meter that is stopped with all its rows in one window, for `AdTally.Test.FreshVM`."
 
   alias AdTally.{Event, Meter}
-  alias AdTally.Test.ResidentMemory
+  alias AdTally.Test.{ResidentMemory, SinkFiles}
 
   @at 1_780_272_000_000
   @dimensions [:campaign, :creative, :country]
@@ -50,19 +50,12 @@ defmodule AdTally.Test.LargeWindow do
   defp sample(dir, {total, resident}, names) do
     {total_now, resident_now} = memory()
     most = {max(total, total_now), max(resident, resident_now)}
-    names = dir |> files() |> Enum.into(names)
+    names = dir |> SinkFiles.names() |> Enum.into(names)
 
     receive do
       {:stop, pid} -> send(pid, {:sampled, most, names})
     after
       1 -> sample(dir, most, names)
-    end
-  end
-
-  defp files(dir) do
-    case File.ls(dir) do
-      {:ok, names} -> names
-      {:error, :enoent} -> []
     end
   end
 end

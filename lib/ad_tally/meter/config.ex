@@ -47,6 +47,7 @@ defmodule AdTally.Meter.Config do
     max_open_windows = max_open_windows!(options, div(lateness + ahead, window) + 2)
     max_keys = Options.max_keys!(options, 1_000_000)
     {reach_by, sketches} = within!(options, :reach, {[], nil}, &reach!(&1, dimensions, max_keys))
+    Sinks.check_names!(sinks, %{dimensions: dimensions, metrics: metrics, reach_by: reach_by})
 
     %{
       name: name,

@@ -1,8 +1,9 @@
 defmodule AdTally.Meter.ReservedNames do
   @moduledoc false
   # The names that dimensions and metrics cannot have, as they are fields in lines of sinks or rows of
-  # reports. Reserved whichever sinks a meter has, so that one can be added later. Compared without
-  # regard to case, because to most warehouses `Kind` and `kind` are one column.
+  # reports, or columns that engines add to lines that they read. Reserved whichever sinks a meter has, so
+  # that one can be added later. Compared without regard to case, because to most warehouses `Date` and
+  # `date` are one column.
 
   @lines [
     :kind,
@@ -11,19 +12,24 @@ defmodule AdTally.Meter.ReservedNames do
     :epoch,
     :sequence,
     :partial,
-    :window_start,
-    :window_end,
     :starts_at,
     :ends_at,
     :date,
+    :misfits,
     :reach_sketch
   ]
 
+  # Flink's windows, DuckDB's files, what Spark makes of a line that is no JSON. Engines begin others of
+  # theirs with `_`: ClickHouse `_path`, BigQuery `_FILE_NAME`.
+  @engines [:window_start, :window_end, :window_time, :filename, :_corrupt_record]
+  @engines_begin "_"
+  @add_by_engines "engines add to lines that they read"
+
   @reports [:reach, :reach_low, :reach_high, :overflow]
 
-  @doc "All of them, but for those that sinks add."
+  @doc "All of them, but for those that sinks add and those that begin with `_`."
   @spec all() :: [atom(), ...]
-  def all, do: @lines ++ @reports
+  def all, do: @lines ++ @engines ++ @reports
 
   @doc """
   Raises `ArgumentError` if a name is reserved, or in use twice. `of_sinks` are further ones, each with
@@ -34,6 +40,7 @@ defmodule AdTally.Meter.ReservedNames do
     reserved =
       for({name, sink} <- of_sinks, do: {folded(name), "#{inspect(sink)} adds to what it writes"}) ++
         for(name <- @lines, do: {folded(name), "sinks add to their lines"}) ++
+        for(name <- @engines, do: {folded(name), @add_by_engines}) ++
         for(name <- @reports, do: {folded(name), "reports add to their rows"})
 
     reserved = Map.new(reserved)
@@ -41,7 +48,7 @@ defmodule AdTally.Meter.ReservedNames do
 
     for {option, names} <- [dimensions: dimensions, metrics: metrics],
         name <- names,
-        reason = reserved[folded(name)] do
+        reason = reserved[folded(name)] || of_engines(name) do
       raise ArgumentError,
             "expected #{inspect(option)} to have no reserved name, and #{inspect(name)} is one that " <>
               "#{reason}: another name would be :#{another(name, taken)}"
@@ -56,6 +63,10 @@ defmodule AdTally.Meter.ReservedNames do
     :ok
   end
 
+  defp of_engines(name) do
+    if String.starts_with?(Atom.to_string(name), @engines_begin), do: @add_by_engines
+  end
+
   defp all_differ?(names), do: names |> Enum.map(&folded/1) |> then(&(Enum.uniq(&1) == &1))
 
   defp folded(name), do: name |> Atom.to_string() |> String.downcase()
@@ -63,7 +74,7 @@ defmodule AdTally.Meter.ReservedNames do
   # A string: no atom is made of a suggestion.
   defp another(name, taken) do
     taken = Enum.map(taken, &folded/1)
-    first = "event_#{folded(name)}"
+    first = "event_#{name |> folded() |> String.trim_leading(@engines_begin)}"
 
     Stream.iterate(2, &(&1 + 1))
     |> Stream.map(&"#{first}_#{&1}")

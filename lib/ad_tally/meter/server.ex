@@ -76,9 +76,8 @@ defmodule AdTally.Meter.Server do
 
   @impl true
   def handle_info(:tick, state) do
-    now = System.system_time(:millisecond)
     before = state.sequence
-    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
+    state = close_due(state)
     Retained.forget(state.retained, state.config.retain)
     state = state |> tell_memory() |> tick()
 
@@ -117,8 +116,7 @@ defmodule AdTally.Meter.Server do
 
   def handle_call(:close, _from, state) do
     before = state.sequence
-    now = System.system_time(:millisecond)
-    state = close(state, false, fn -> Native.meter_close(state.native, now) end)
+    state = close_due(state)
     %{events: events, newest: newest} = Native.meter_info(state.native)
 
     # After the clock was set back there may be windows that are newer than the newest event since.
@@ -157,6 +155,8 @@ defmodule AdTally.Meter.Server do
   @impl true
   def terminate(_reason, state) do
     Named.erase(state.config.name)
+    # Those whose time has passed since the last tick are not partial.
+    state = close_due(state)
     state = close(state, true, fn -> Native.meter_stop(state.native) end)
 
     parts = if state.late, do: [Late.pid(state.late) | state.deliveries], else: state.deliveries
@@ -200,6 +200,12 @@ defmodule AdTally.Meter.Server do
   defp tick(state) do
     Process.send_after(self(), :tick, state.config.tick)
     state
+  end
+
+  # The windows whose time has passed.
+  defp close_due(state) do
+    now = System.system_time(:millisecond)
+    close(state, false, fn -> Native.meter_close(state.native, now) end)
   end
 
   # In steps, so that a process that opens a window meanwhile does not wait for long.

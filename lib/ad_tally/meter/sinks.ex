@@ -10,15 +10,29 @@ defmodule AdTally.Meter.Sinks do
   def new!(sinks) when is_list(sinks) do
     sinks = Enum.map(sinks, &validated!/1)
 
-    with [{module, _options} | _] <- sinks -- Enum.uniq(sinks) do
+    with [{module, _options} | _] <- sinks -- Enum.uniq_by(sinks, &written_to/1) do
       raise ArgumentError,
-            "expected :sinks to be different ones, and #{inspect(module)} is there twice with the same options"
+            "expected :sinks to be different ones, and #{inspect(module)} is there twice with the same options or directory"
     end
 
     sinks
   end
 
   def new!(other), do: refuse!(other)
+
+  # Two that write into a directory would write the same files, whatever the types are.
+  defp written_to({AdTally.Sink.Files, options}), do: {AdTally.Sink.Files, options[:dir]}
+  defp written_to(sink), do: sink
+
+  @doc "Raises `ArgumentError` if the options of a sink name what is no name of the meter."
+  @spec check_names!([{module(), keyword()}], AdTally.Sink.names()) :: :ok
+  def check_names!(sinks, names) do
+    for {module, options} <- sinks, function_exported?(module, :validate_names, 2) do
+      with {:error, message} <- module.validate_names(options, names), do: wrong!(module, message)
+    end
+
+    :ok
+  end
 
   @doc "The names that sinks reserve, each with its sink."
   @spec reserved_names([{module(), keyword()}]) :: [{atom(), module()}]
@@ -47,13 +61,17 @@ defmodule AdTally.Meter.Sinks do
         options
 
       {:error, message} when is_binary(message) ->
-        raise ArgumentError, "the options of #{inspect(module)} in :sinks are wrong: #{message}"
+        wrong!(module, message)
 
       other ->
         raise ArgumentError,
               "expected #{inspect(module)}.validate/1 to return {:ok, options} or {:error, message}, " <>
                 "got: #{Options.shown(other)}"
     end
+  end
+
+  defp wrong!(module, message) do
+    raise ArgumentError, "the options of #{inspect(module)} in :sinks are wrong: #{message}"
   end
 
   defp refuse!(sink) do

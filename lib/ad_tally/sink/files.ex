@@ -1,62 +1,155 @@
 defmodule AdTally.Sink.Files do
   @moduledoc """
-  Writes one gzipped file of JSON lines for each window.
+  Writes the rows of each window as gzipped lines of JSON, in folders that warehouses and stream engines
+  load as they are.
 
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
 
-  While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark,
-  Flink and Hive do not read. It is synced and renamed, and then the directory is synced: a
-  file under its own name is whole, and survives a crash of the machine. What a failed attempt has
-  written is removed. Only a VM or a process that is killed leaves a `.part` file: its
-  window was not taken, and one of an earlier run of the meter can be deleted.
+  A window has a file in each of up to three folders, one for each kind of lines:
 
-  The name of a file has the window's start, and the meter, node, epoch and sequence that tell it
-  from all others; delivered again, a window replaces its own file. Rows are read, compressed and
-  written in pieces: a window of any size takes a few megabytes more while it is written.
+      rollups/counters/date=2026-11-28/NAME.ndjson.gz
+      rollups/reach/date=2026-11-28/NAME.ndjson.gz
+      rollups/overflow/date=2026-11-28/NAME.ndjson.gz
+
+  All lines in a folder have the same columns: it is one table, partitioned by date as Hive does it. The
+  date is that of the window's start in UTC. The name has the window's start, and the meter, node,
+  epoch and sequence that tell it from all others. A kind of which a window has no lines has no file.
+  `schema/2` declares the tables for several engines.
 
   ## Options
 
     * `:dir` - the directory, which is made if it is not there. A relative path is one from the
       working directory of the time at which the meter starts. Where the directory cannot be made or
       written to, the window waits and is tried again: a disk may be mounted later. Required.
+    * `:types` - the types of dimensions, of any of them: `:integer` or `:string`, like
+      `[campaign: :integer, creative: :string]`. See below. Default: none.
 
   ## Lines
 
-  Every line has `kind`, `meter`, `window_start`, `window_end` (Unix milliseconds), `sequence`, `partial`,
-  `node` and `epoch`. By kind:
+  Every line begins with
 
-    * `counters` - every dimension and every metric under its name, in the order in which they were
-      declared
-    * `reach` - the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
-      DataSketches HLL sketch in Base64
-    * `overflow` - every metric: what had no row, if there was any. With `reach_sketch` if users had
-      no sketch of their own
+    * `meter`, `node` (strings), `epoch` and `sequence` (integers) - the window: a loader that keeps one copy of
+      each `(meter, node, epoch, sequence)` is right under redeliveries and restarts
+    * `partial` - whether the window was closed before its time, as the meter was stopped: another
+      window may have the rest
+    * `starts_at`, `ends_at` - integers, Unix milliseconds
 
-  A loader that keeps one copy of each `(meter, node, epoch, sequence)`, sums metrics and merges sketches
-  is right under redeliveries and restarts. A binary that is not UTF-8 is written as
-  `{"base64": "..."}`.
+  Then come, always all of them and in the order in which they were declared,
+
+    * in `counters`: every dimension, and every metric. Sum the metrics.
+    * in `reach`: the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
+      DataSketches HLL sketch in Base64. Unite the sketches.
+    * in `overflow`: every metric, of what had no row because `:max_keys` were taken. With reach,
+      `reach_sketch` too, of users who had no sketch of their own, or null. Sums of `counters` and
+      `overflow` together are all that was counted.
+
+  A metric of a line is within a signed 64-bit integer. A total that is not is split: there are several
+  lines of the same dimensions then, which sum up to it exactly. Sum in a type that is wide enough, a
+  decimal or a 128-bit integer, where that may happen.
+
+  ## Values of dimensions
+
+  | value | no type declared | `:string` | `:integer` |
+  | --- | --- | --- | --- |
+  | `42` | `42` | `"42"` | `42` |
+  | `"42"` | `"42"` | `"42"` | `null`, and in `misfits` |
+  | `"summer"`, `:summer` | `"summer"` | `"summer"` | `null`, and in `misfits` |
+  | `true` | `true` | `"true"` | `null`, and in `misfits` |
+  | `nil` | `null` | `null` | `null` |
+  | `<<255>>`, no UTF-8 | `"base64:/w=="` | `"base64:/w=="` | `null`, and in `misfits` |
+  | `"base64:"` | `"base64:YmFzZTY0Og=="` | `"base64:YmFzZTY0Og=="` | `null`, and in `misfits` |
+
+  Text that begins with `base64:` is written in Base64 as well, so that what begins like that in
+  a file is always the Base64 of the bytes.
+
+  Once `:types` are given, every line of `counters` and `reach` has after its dimensions the column
+  `misfits`: `null`, or a string with the JSON of the values that did not fit, as without a type:
+  `"{\\"campaign\\":\\"summer\\"}"`. So no value breaks a load, and none is lost.
+
+  Rows stay lines of their own. Where two values of the meter are written alike, several lines of a window
+  have the same dimensions, which a loader that sums by dimensions makes one: `:summer` and `"summer"` always,
+  `42` and `"42"`, or `true` and `"true"`, in a `:string` column. Without a type those remain two values to a reader of
+  JSON, and become one where an engine casts the column to text. In an `:integer` column they remain two,
+  told apart by `misfits`: group by it too, or leave out lines that have any.
+
+  ## What a crash leaves
+
+  While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark, Flink
+  and Hive do not read. All files of a window are written and synced, and then renamed, those of
+  `counters` last, with their folders synced each: a file under its own name is whole, where that of `counters` is
+  there those of the other kinds are, and all survive a crash of the machine. Delivered again, a window
+  replaces its own files.
+
+  What a failed attempt has written is removed. A VM or a process that is killed leaves `.part` files,
+  and, if that happened between the renames, files of `reach` or `overflow` without one of `counters`: that window was not taken. Those of
+  an earlier run of the meter can be deleted.
+
+  Rows are read, compressed and written in pieces; a window of any size takes a few megabytes more while it
+  is written.
   """
 
   @behaviour AdTally.Sink
 
-  alias AdTally.{Options, Sketch, Window}
-  alias AdTally.Sink.JSON
+  alias AdTally.{Options, Window}
+  alias AdTally.Sink.Files.{Folder, Lines, Schema, Tables, Types, Writer}
 
-  @kinds [:counters, :reach, :overflow]
+  @typedoc "The kinds of lines, each a folder and a table."
+  @type kind :: :counters | :reach | :overflow
+
+  @doc """
+  The declarations of the tables, for an engine, by kind.
+
+    * `:bigquery` - JSON, the schema file of `bq mk` and `bq load`. A dimension without a type is `JSON`, by
+      which BigQuery does not group. `date` is added by `--hive_partitioning_mode=AUTO`.
+    * `:spark` - DDL for `spark.read.schema(...)`. Spark adds `date` by itself.
+    * `:flink` - a `CREATE TABLE` of its filesystem connector
+    * `:duckdb` - `columns = ...` of `read_json`, which adds `date` with `hive_partitioning = true`
+
+  Options are those of the meter: `:dimensions` and `:metrics`, `:reach` if it has any, and the `:types` and the `:dir`
+  of this sink. Or all options of a meter that has this sink in its `:sinks`. Without a directory Flink's path is one to be filled in,
+  `file:///DIR/counters`. Where the meter has no reach, there is no table of it.
+
+      iex> options = [dimensions: [:campaign, :country], metrics: [:clicks], types: [campaign: :integer]]
+      iex> tables = AdTally.Sink.Files.schema(options, :spark)
+      iex> Map.keys(tables)
+      [:counters, :overflow]
+      iex> tables.overflow
+      "`meter` STRING, `node` STRING, `epoch` BIGINT, `sequence` BIGINT, `partial` BOOLEAN, `starts_at` BIGINT, `ends_at` BIGINT, `clicks` BIGINT"
+      iex> tables.counters |> String.split(", ") |> Enum.drop(7)
+      ["`campaign` BIGINT", "`country` STRING", "`misfits` STRING", "`clicks` BIGINT"]
+
+  Raises `ArgumentError` for options that the meter or the sink would refuse, and for another engine.
+  """
+  @spec schema(keyword(), :bigquery | :spark | :flink | :duckdb) :: %{kind() => String.t()}
+  def schema(options, engine) do
+    engine = Options.one_of!([engine: engine], :engine, Schema.engines())
+    {tables, dir} = Tables.new!(options)
+
+    Map.new(tables, fn {kind, columns} ->
+      {kind, Schema.declaration(engine, kind, columns, dir)}
+    end)
+  end
+
+  # Counters are renamed last. Where they are in place, all of a window is.
+  @kinds [:overflow, :reach, :counters]
 
   @impl true
-  @spec validate(keyword()) :: {:ok, dir: Path.t()} | {:error, String.t()}
+  @spec validate(keyword()) :: {:ok, keyword()} | {:error, String.t()}
   def validate(options) do
-    case {Keyword.keys(options) -- [:dir], Keyword.fetch(options, :dir)} do
-      {[], {:ok, dir}} ->
-        directory(dir)
+    with :ok <- known(Keyword.keys(options) -- [:dir, :types]),
+         {:ok, dir} <- fetch_dir(options),
+         {:ok, path} <- directory(dir),
+         {:ok, types} <- options |> Keyword.get(:types, []) |> Types.validate(),
+         do: {:ok, dir: path, types: types}
+  end
 
-      {[], :error} ->
-        {:error, "it needs dir: \"a directory\""}
+  defp known([]), do: :ok
 
-      {keys, _dir} ->
-        {:error, "unknown or repeated #{Options.shown(keys)}, it has dir: \"a directory\" only"}
-    end
+  defp known(keys),
+    do: {:error, "unknown or repeated #{Options.shown(keys)}, it has :dir and :types, once each"}
+
+  defp fetch_dir(options) do
+    with :error <- Keyword.fetch(options, :dir), do: {:error, "it needs dir: \"a directory\""}
   end
 
   # Absolute, as the working directory may change.
@@ -65,7 +158,7 @@ defmodule AdTally.Sink.Files do
 
     if path == "" or String.contains?(path, <<0>>),
       do: no_directory(dir),
-      else: {:ok, dir: Path.expand(path)}
+      else: {:ok, Path.expand(path)}
   rescue
     _ in [ArgumentError, UnicodeConversionError, FunctionClauseError] -> no_directory(dir)
   end
@@ -74,221 +167,95 @@ defmodule AdTally.Sink.Files do
     do: {:error, "expected :dir to be the path of a directory, got: #{Options.shown(dir)}"}
 
   @impl true
-  @spec deliver(Window.t(), dir: Path.t()) :: :ok | {:error, term()}
+  @spec validate_names(keyword(), AdTally.Sink.names()) :: :ok | {:error, String.t()}
+  def validate_names(options, names),
+    do: Types.validate_names(Keyword.fetch!(options, :types), names.dimensions)
+
+  @impl true
+  @spec deliver(Window.t(), keyword()) :: :ok | {:error, term()}
   def deliver(window, options) do
-    directory = Keyword.fetch!(options, :dir)
-    name = name(window)
-    path = Path.join(directory, name)
-    unfinished = Path.join(directory, "_" <> name <> ".part")
+    dir = Keyword.fetch!(options, :dir)
+    types = Keyword.get(options, :types, [])
+    files = for kind <- @kinds, do: {kind, Folder.paths(dir, kind, window)}
 
     try do
-      with :ok <- make_directory(directory),
-           :ok <- write(unfinished, window),
-           :ok <- File.rename(unfinished, path),
-           do: sync_directory(directory)
+      with {:ok, written} <- write(files, window, types), do: put_in_place(written, [])
     after
-      # It was renamed, or is of no use.
-      File.rm(unfinished)
+      # They were renamed, or are of no use.
+      for {_kind, {_path, unfinished}} <- files, do: File.rm(unfinished)
     end
   end
 
-  defp make_directory(directory) do
-    if File.dir?(directory),
-      do: :ok,
-      else: with(:ok <- File.mkdir_p(directory), do: sync_directory(Path.dirname(directory)))
+  defp write([], _window, _types), do: {:ok, []}
+
+  defp write([{kind, {_path, unfinished} = paths} | files], window, types) do
+    with {:ok, result} <- Writer.write(unfinished, chunks(window, kind, types: types)),
+         {:ok, written} <- write(files, window, types),
+         do: {:ok, [{result, paths} | written]}
   end
 
-  # The new name must survive a crash of the machine as well. Not every system can open directories, or
-  # sync them.
-  defp sync_directory(directory) do
-    case :file.open(directory, [:read, :raw, :directory]) do
-      {:ok, file} ->
-        synced = :file.sync(file)
-        :file.close(file)
-        if synced in [{:error, :einval}, {:error, :enotsup}], do: :ok, else: synced
+  # `new` are files that were not there before. Without all the others they are of no use.
+  defp put_in_place([], _new), do: :ok
 
-      {:error, _reason} ->
-        :ok
+  defp put_in_place([{result, {path, _unfinished} = paths} | files], new) do
+    new = if result == :written and not File.exists?(path), do: [path | new], else: new
+
+    case put_one_in_place(result, paths) do
+      :ok ->
+        put_in_place(files, new)
+
+      error ->
+        Enum.each(new, &File.rm/1)
+        error
     end
   end
 
-  # Names of files have 255 bytes on most systems; a meter's and a node's may have as many each.
-  @longest_name 200
+  defp put_one_in_place(:written, {path, unfinished}),
+    do: with(:ok <- File.rename(unfinished, path), do: Folder.sync_above(path))
 
-  defp name(window) do
-    parts = [window.start, window.meter, window.node, window.epoch, window.sequence]
-    safe = parts |> Enum.join("_") |> String.replace(~r/[^A-Za-z0-9@._-]/, "-")
-    shorten(safe) <> ".ndjson.gz"
-  end
-
-  defp shorten(name) when byte_size(name) <= @longest_name, do: name
-
-  defp shorten(name) do
-    hash = :erlang.md5(name) |> Base.encode16(case: :lower)
-    binary_part(name, 0, @longest_name) <> "-" <> hash
-  end
-
-  defp write(path, window) do
-    with {:ok, file} <- :file.open(path, [:write, :raw, :binary]) do
-      written = with :ok <- write_gzip(file, pieces(window)), do: :file.sync(file)
-      closed = :file.close(file)
-      with :ok <- written, do: closed
-    end
-  end
-
-  # With the header and the trailer of gzip around what is deflated.
-  @gzip_window_bits 16 + 15
-
-  defp write_gzip(file, pieces) do
-    zlib = :zlib.open()
-
-    try do
-      :ok = :zlib.deflateInit(zlib, :default, :deflated, @gzip_window_bits, 8, :default)
-
-      with {:ok, unsynced} <- write_pieces(file, zlib, pieces),
-           {:ok, _unsynced} <- write_some(file, :zlib.deflate(zlib, [], :finish), unsynced),
-           do: :zlib.deflateEnd(zlib)
-    after
-      :zlib.close(zlib)
-    end
-  end
-
-  defp write_pieces(file, zlib, pieces) do
-    Enum.reduce_while(pieces, {:ok, 0}, fn piece, {:ok, unsynced} ->
-      case write_some(file, :zlib.deflate(zlib, piece), unsynced) do
-        {:ok, unsynced} -> {:cont, {:ok, unsynced}}
-        error -> {:halt, error}
-      end
-    end)
-  end
-
-  # A slow disk is waited for between pieces, where the rows that are read show progress, and not once at
-  # the end.
-  @sync_every 8 * 1024 * 1024
-
-  defp write_some(file, bytes, unsynced) do
-    unsynced = unsynced + IO.iodata_length(bytes)
-
-    with :ok <- :file.write(file, bytes) do
-      if unsynced < @sync_every,
-        do: {:ok, unsynced},
-        else: with(:ok <- :file.datasync(file), do: {:ok, 0})
+  # There is one only if something else than this window was written under its name.
+  defp put_one_in_place(:nothing, {path, _unfinished}) do
+    case File.rm(path) do
+      :ok -> Folder.sync_above(path)
+      {:error, reason} when reason in [:enoent, :enotdir] -> :ok
+      error -> error
     end
   end
 
   # Large enough for a call each, and small beside a line with a sketch of the highest precision, of a
   # third of a megabyte.
-  @piece 65_536
-
-  defp pieces(window),
-    do: Stream.concat(for kind <- @kinds, do: chunks(window, kind, bytes: @piece))
+  @chunk 65_536
 
   @doc """
-  The lines of one kind that the file of a window has, for a sink that sends them elsewhere: a lazy
+  The lines of one kind that the files of a window have, for a sink that sends them elsewhere: a lazy
   enumerable of binaries, each of whole lines.
 
-  A chunk ends with the line by which it comes to `bytes:`, 65,536 where it is not given. However often
+  A chunk ends with the line by which it comes to `bytes:`, 65,536 where it is not given. `types:` are as in
+  the sink's options, and checked by the sink that has them: `validate/1` and `validate_names/2` of this one do. However often
   it is called for a window, it gives the same chunks in the same order: a window and the position of a
   chunk name the same lines each time that the window is delivered.
 
       AdTally.Sink.Files.chunks(window, :counters, bytes: 100_000)
   """
-  @spec chunks(Window.t(), :counters | :reach | :overflow, bytes: pos_integer()) ::
-          Enumerable.t()
+  @spec chunks(Window.t(), kind(), bytes: pos_integer(), types: keyword()) :: Enumerable.t()
   def chunks(window, kind, options \\ []) when kind in @kinds do
-    [bytes: bytes] = Keyword.validate!(options, bytes: @piece)
+    options = Keyword.validate!(options, bytes: @chunk, types: [])
 
-    window
-    |> lines(kind)
-    |> Stream.chunk_while({[], 0}, &gather(&1, &2, bytes), fn
+    kind
+    |> Lines.stream(window, options[:types])
+    |> Stream.chunk_while({[], 0}, &gather(&1, &2, options[:bytes]), fn
       {[], 0} -> {:cont, nil}
       {lines, _size} -> {:cont, joined(lines), nil}
     end)
   end
 
-  defp gather(line, {lines, size}, bytes) do
-    size = size + IO.iodata_length(line)
+  defp gather(lines, {gathered, size}, bytes) do
+    size = size + IO.iodata_length(lines)
 
     if size < bytes,
-      do: {:cont, {[line | lines], size}},
-      else: {:cont, joined([line | lines]), {[], 0}}
+      do: {:cont, {[lines | gathered], size}},
+      else: {:cont, joined([lines | gathered]), {[], 0}}
   end
 
   defp joined(lines), do: lines |> Enum.reverse() |> IO.iodata_to_binary()
-
-  defp lines(window, :counters), do: counters(window)
-  defp lines(window, :reach), do: reach(window)
-  defp lines(window, :overflow), do: overflow(window)
-
-  defp counters(window) do
-    begin = begin(:counters, window)
-    dimensions = Enum.map(window.dimensions, &JSON.name/1)
-    metrics = for metric <- window.metrics, do: {metric, JSON.name(metric)}
-
-    window
-    |> Window.stream_counters()
-    |> Stream.map(fn {values, totals} ->
-      line(begin, [members(dimensions, values), amounts(metrics, totals)])
-    end)
-  end
-
-  defp reach(window) do
-    begin = begin(:reach, window)
-    dimensions = Enum.map(window.reach_by, &JSON.name/1)
-
-    window
-    |> Window.stream_reach()
-    |> Stream.map(fn {values, sketch} ->
-      line(begin, [members(dimensions, values), ?,, sketch_member(sketch)])
-    end)
-  end
-
-  defp overflow(window) do
-    totals = Window.overflow(window)
-    metrics = for metric <- window.metrics, do: {metric, JSON.name(metric)}
-    nothing? = Enum.all?(totals, fn {_metric, total} -> total == 0 end)
-    sketch = overflow_sketch(Window.reach_overflow(window))
-    members = [amounts(metrics, totals), sketch]
-    if nothing? and sketch == [], do: [], else: [line(begin(:overflow, window), members)]
-  end
-
-  defp overflow_sketch(nil), do: []
-
-  defp overflow_sketch(sketch) do
-    if Sketch.estimate(sketch) == 0.0,
-      do: [],
-      else: [?,, sketch_member(sketch)]
-  end
-
-  defp sketch_member(sketch),
-    do: :reach_sketch |> JSON.name() |> JSON.member(Base.encode64(Sketch.to_binary(sketch)))
-
-  # What all lines of a kind begin with.
-  defp begin(kind, window) do
-    common = [
-      kind: kind,
-      meter: inspect(window.meter),
-      window_start: window.start,
-      window_end: window.end,
-      sequence: window.sequence,
-      partial: window.partial,
-      node: window.node,
-      epoch: window.epoch
-    ]
-
-    members = for {name, value} <- common, do: name |> JSON.name() |> JSON.member(value)
-    members |> Enum.intersperse(?,) |> IO.iodata_to_binary()
-  end
-
-  defp line(begin, members), do: [?{, begin, members, "}\n"]
-
-  defp members(names, values) do
-    names
-    |> Enum.zip(Tuple.to_list(values))
-    |> Enum.map(fn {name, value} -> [?,, JSON.member(name, value)] end)
-  end
-
-  # In the order in which the metrics were declared, which a map does not have.
-  defp amounts(metrics, totals),
-    do: for({metric, name} <- metrics, do: [?,, JSON.member(name, Map.fetch!(totals, metric))])
 end

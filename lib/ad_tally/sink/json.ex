@@ -3,6 +3,8 @@ defmodule AdTally.Sink.JSON do
   # The JSON that rows need: members of a flat object that are integers, atoms and binaries. A JSON library
   # would be the only dependency.
 
+  @base64 "base64:"
+
   @doc "A name, to be given to `member/2` any number of times."
   @spec name(atom()) :: binary()
   def name(name), do: name |> Atom.to_string() |> string() |> IO.iodata_to_binary()
@@ -11,20 +13,29 @@ defmodule AdTally.Sink.JSON do
   @spec member(name :: binary(), integer() | atom() | binary()) :: iodata()
   def member(name, value), do: [name, ?:, value(value)]
 
-  defp value(value) when is_integer(value), do: Integer.to_string(value)
+  @doc "A value: `nil`, `true` and `false` as JSON has them, other atoms as their text."
+  @spec value(integer() | atom() | binary()) :: iodata()
+  def value(value) when is_integer(value), do: Integer.to_string(value)
+  def value(nil), do: "null"
+  def value(true), do: "true"
+  def value(false), do: "false"
+  def value(value), do: text(value)
 
-  defp value(value) when value in [nil, true, false],
-    do: if(value == nil, do: "null", else: "#{value}")
+  @doc """
+  A value as a string. Bytes that are no UTF-8 become `base64:` and their Base64. So does text that
+  begins like that, so that it cannot be taken for such bytes.
+  """
+  @spec text(integer() | atom() | binary()) :: iodata()
+  def text(value) when is_integer(value), do: [?", Integer.to_string(value), ?"]
+  def text(value) when is_atom(value), do: value |> Atom.to_string() |> text()
+  def text(@base64 <> _ = value), do: base64(value)
+  def text(value), do: if(String.valid?(value), do: string(value), else: base64(value))
 
-  defp value(value) when is_atom(value), do: value |> Atom.to_string() |> string()
+  defp base64(value), do: [?", @base64, Base.encode64(value), ?"]
 
-  defp value(value) when is_binary(value) do
-    if String.valid?(value),
-      do: string(value),
-      else: [~s({"base64":), string(Base.encode64(value)), ?}]
-  end
-
-  defp string(value), do: [?", escape(value, 0, 0, value), ?"]
+  @doc "UTF-8 as a string."
+  @spec string(binary()) :: iodata()
+  def string(value), do: [?", escape(value, 0, 0, value), ?"]
 
   # Parts without an escape are sub-binaries and not copied.
   defp escape(<<byte, rest::binary>>, from, length, all) when byte in [?", ?\\] or byte < 0x20,

@@ -1,6 +1,8 @@
 defmodule AdTally.Meter.ReservedNamesTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.SinkFiles, only: [lines: 2]
+
   alias AdTally.{Event, Meter}
   alias AdTally.Meter.ReservedNames
   alias AdTally.Sink.Files
@@ -37,12 +39,15 @@ defmodule AdTally.Meter.ReservedNamesTest do
       assert message =~
                "expected #{inspect(option)} to have no reserved name, and #{inspect(name)}"
 
-      assert message =~ ~r/(sinks add to their lines|reports add to their rows)/
-      assert message =~ "another name would be :event_#{name}"
+      assert message =~
+               ~r/(sinks add to their lines|reports add to their rows|engines add to lines that they read)/
+
+      assert message =~ "another name would be :event_#{String.trim_leading("#{name}", "_")}"
     end
 
     for name <- ~w(kind node sequence epoch partial window_start window_end meter reach reach_low
-                   reach_high reach_sketch overflow starts_at ends_at date)a,
+                   reach_high reach_sketch overflow starts_at ends_at date misfits window_time filename
+                   _corrupt_record)a,
         do: assert(name in names)
   end
 
@@ -52,6 +57,13 @@ defmodule AdTally.Meter.ReservedNamesTest do
     assert refused(metrics: [:clicks, :Clicks]) =~ "differ in case only"
     assert refused(dimensions: [:clicks]) =~ "other names than the metrics"
     assert refused(dimensions: [:CLICKS]) =~ "other names than the metrics"
+  end
+
+  test "names that begin like columns of engines are reserved" do
+    for name <- [:_path, :_FILE_NAME, :_, :__index_level_0__],
+        do: assert(refused(dimensions: [name]) =~ "engines add to lines that they read")
+
+    assert refused(dimensions: [:_path]) =~ "another name would be :event_path"
   end
 
   test "another name is one that is not in use" do
@@ -76,18 +88,18 @@ defmodule AdTally.Meter.ReservedNamesTest do
   # The list has to have every name that they add.
   @tag :tmp_dir
   test "lines of files and rows of reports add no other names", %{tmp_dir: dir} do
-    options = [max_keys: 1, reach: [by: [:campaign]], sinks: [{Files, dir: dir}]]
+    sinks = [{Files, dir: dir, types: [campaign: :integer]}]
+    options = [max_keys: 1, reach: [by: [:campaign]], sinks: sinks]
     name = start(options)
     event = %Event{at: @at, user: 7, dimensions: {42}, metrics: [clicks: 1]}
     assert Meter.record(name, event) == :ok
     assert Meter.record(name, %{event | dimensions: {43}}) == :overflow
     rows = Meter.report(name)
     GenServer.stop(name)
-    [file] = File.ls!(dir)
-    text = dir |> Path.join(file) |> File.read!() |> :zlib.gunzip()
-    kinds = ~r/"kind":"(\w+)"/ |> Regex.scan(text, capture: :all_but_first) |> List.flatten()
-    assert Enum.sort(kinds) == ["counters", "overflow", "reach"]
-
+    kinds = [:counters, :reach, :overflow]
+    lines = for kind <- kinds, [line] <- [lines(dir, kind)], do: line
+    assert length(lines) == 3
+    text = Enum.join(lines)
     fields = ~r/"(\w+)":/ |> Regex.scan(text, capture: :all_but_first) |> List.flatten()
     keys = for row <- rows, key <- Map.keys(row), do: Atom.to_string(key)
     names = ["campaign", "clicks" | Enum.map(ReservedNames.all(), &Atom.to_string/1)]

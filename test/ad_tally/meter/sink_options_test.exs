@@ -7,6 +7,7 @@ defmodule AdTally.Meter.SinkOptionsTest do
   alias AdTally.{Event, Meter}
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Telling
+  alias AdTally.Test.SinkFiles
 
   defmodule Topics do
     @behaviour AdTally.Sink
@@ -50,7 +51,13 @@ defmodule AdTally.Meter.SinkOptionsTest do
           {[dir: []], "expected :dir"},
           {[dir: [-1]], "expected :dir"},
           {[dir: 7], "expected :dir"},
-          {[dir: "a\0b"], "expected :dir"}
+          {[dir: "a\0b"], "expected :dir"},
+          {[dir: "a", types: [:campaign]], "expected :types to be a keyword list"},
+          {[dir: "a", types: %{campaign: :string}], "expected :types"},
+          {[dir: "a", types: [campaign: :float]], "got: [campaign: :float]"},
+          {[dir: "a", types: [campaign: :string, campaign: :string]], "each once"},
+          {[dir: "a", types: [country: :string]],
+           "expected :types to have dimensions of [:campaign] only, got: [:country]"}
         ] do
       message = refused([{Files, options}])
       assert message =~ "the options of AdTally.Sink.Files in :sinks are wrong: "
@@ -85,8 +92,10 @@ defmodule AdTally.Meter.SinkOptionsTest do
 
   @tag :tmp_dir
   test "the same sink twice, which would write the same file twice, is refused", %{tmp_dir: dir} do
-    sinks = [{Files, dir: dir}, {Files, dir: Path.join(dir, "a/..")}]
-    assert refused(sinks) =~ "AdTally.Sink.Files is there twice with the same options"
+    for options <- [[], [types: [campaign: :string]]] do
+      sinks = [{Files, dir: dir}, {Files, [dir: Path.join(dir, "a/..")] ++ options}]
+      assert refused(sinks) =~ "AdTally.Sink.Files is there twice with the same"
+    end
   end
 
   # Such as a disk that is not mounted yet: what can be mended while the meter runs is no wrong option.
@@ -107,6 +116,6 @@ defmodule AdTally.Meter.SinkOptionsTest do
       end)
 
     assert log =~ "AdTally.Sink.Files has not taken window 1"
-    assert [_, _] = File.ls!(Path.join(path, "rollups"))
+    assert [_, _] = path |> Path.join("rollups") |> SinkFiles.paths(:counters)
   end
 end

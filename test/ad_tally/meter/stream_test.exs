@@ -5,6 +5,7 @@ defmodule AdTally.Meter.StreamTest do
 
   alias AdTally.{Event, Meter}
   alias AdTally.Sink.Files
+  alias AdTally.Test.SinkFiles
 
   @processes 4
   @window 200
@@ -68,8 +69,7 @@ defmodule AdTally.Meter.StreamTest do
     assert duplicates > div(count, 25)
     assert late in div(count, 100)..div(count, 50)
 
-    files = File.ls!(dir)
-    sums = for file <- files, kind <- [sums(Path.join(dir, file))], do: kind
+    sums = for path <- SinkFiles.paths(dir, :counters), do: sums(path)
     assert Enum.reduce(sums, {0, 0}, &add/2) == {accepted, spent}
   end
 
@@ -111,7 +111,7 @@ defmodule AdTally.Meter.StreamTest do
   defp sums(path) do
     lines = path |> File.read!() |> :zlib.gunzip() |> String.split("\n", trim: true)
 
-    for ~s({"kind":"counters") <> _ = line <- lines, reduce: {0, 0} do
+    for line <- lines, reduce: {0, 0} do
       sums -> add(sums, {number(line, "impressions"), number(line, "spend_micros")})
     end
   end

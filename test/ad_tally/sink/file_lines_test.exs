@@ -2,6 +2,7 @@ defmodule AdTally.Sink.FileLinesTest do
   use ExUnit.Case, async: true
 
   import AdTally.Test.AdsMeter
+  import AdTally.Test.SinkFiles
 
   alias AdTally.{Meter, Sketch}
   alias AdTally.Sink.Files
@@ -25,40 +26,35 @@ defmodule AdTally.Sink.FileLinesTest do
     assert Meter.record(name, event(at: @begin + @minute, dimensions: {42, <<255>>, true})) == :ok
     stop_supervised!(name)
 
-    assert [first, second] = dir |> File.ls!() |> Enum.sort()
+    assert ["counters/date=2026-06-01/" <> first, "counters/date=2026-06-01/" <> second, reach] =
+             names(dir)
+
     assert first =~ ~r/^#{@begin}_.*_1\.ndjson\.gz$/
+    assert second =~ ~r/^#{@begin + @minute}_.*_2\.ndjson\.gz$/
+    assert reach == "reach/date=2026-06-01/" <> first
 
-    lines =
-      dir |> Path.join(first) |> File.read!() |> :zlib.gunzip() |> String.split("\n", trim: true)
-
+    lines = lines(dir, :counters)
     [epoch] = Regex.run(~r/"epoch":(\d+)/, hd(lines), capture: :all_but_first)
 
-    common =
-      ~s("meter":"#{inspect(name)}","window_start":#{@begin},"window_end":#{@begin + @minute},"sequence":1,"partial":true,"node":"#{node()}","epoch":#{epoch})
+    common = fn sequence ->
+      begin = @begin + (sequence - 1) * @minute
 
-    {:ok, sketch} =
-      Sketch.from_binary(
-        Base.decode64!(
-          hd(Regex.run(~r/"reach_sketch":"([^"]+)"/, List.last(lines), capture: :all_but_first))
-        )
-      )
+      ~s({"meter":"#{inspect(name)}","node":"#{node()}","epoch":#{epoch},"sequence":#{sequence},) <>
+        ~s("partial":true,"starts_at":#{begin},"ends_at":#{begin + @minute})
+    end
 
-    assert Float.round(Sketch.estimate(sketch), 3) == 1.0
-
-    assert Enum.sort(Enum.take(lines, 2)) ==
+    assert Enum.sort(lines) ==
              Enum.sort([
-               ~s({"kind":"counters",#{common},"campaign":42,"creative":7,"country":"us","impressions":1,"clicks":0,"spend_micros":0}),
-               ~s({"kind":"counters",#{common},"campaign":42,"creative":"a \\"b\\"\\\\\\n\\u0001ü","country":null,"impressions":0,"clicks":0,"spend_micros":-3})
+               ~s(#{common.(1)},"campaign":42,"creative":7,"country":"us","impressions":1,"clicks":0,"spend_micros":0}),
+               ~s(#{common.(1)},"campaign":42,"creative":"a \\"b\\"\\\\\\n\\u0001ü","country":null,"impressions":0,"clicks":0,"spend_micros":-3}),
+               ~s(#{common.(2)},"campaign":42,"creative":"base64:/w==","country":true,"impressions":1,"clicks":0,"spend_micros":0})
              ])
 
-    assert [_, _, reach] = lines
-
-    assert String.starts_with?(
-             reach,
-             ~s({"kind":"reach",#{common},"campaign":42,"reach_sketch":")
-           )
-
-    line = dir |> Path.join(second) |> File.read!() |> :zlib.gunzip()
-    assert line =~ ~s("creative":{"base64":"/w=="},"country":true)
+    begin = ~s(#{common.(1)},"campaign":42,"reach_sketch":")
+    assert [line] = lines(dir, :reach)
+    assert String.starts_with?(line, begin)
+    [_, bytes] = Regex.run(~r/"reach_sketch":"([^"]+)"\}$/, line)
+    {:ok, sketch} = bytes |> Base.decode64!() |> Sketch.from_binary()
+    assert Float.round(Sketch.estimate(sketch), 3) == 1.0
   end
 end

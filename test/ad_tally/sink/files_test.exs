@@ -1,6 +1,8 @@
 defmodule AdTally.Sink.FilesTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.SinkFiles
+
   alias AdTally.{Event, Meter}
   alias AdTally.Sink.Files
   alias AdTally.Test.{FreshVM, LargeWindow, ResidentMemory}
@@ -26,11 +28,6 @@ defmodule AdTally.Sink.FilesTest do
   defp event({dimensions, metrics, user}),
     do: %Event{at: @at, dimensions: dimensions, metrics: metrics, user: user}
 
-  defp lines(dir) do
-    [file] = File.ls!(dir)
-    dir |> Path.join(file) |> File.stream!([:compressed]) |> Enum.map(&String.trim_trailing/1)
-  end
-
   describe "a stop with all rows in one window" do
     # 102 MB of lines and 3.9 GB of memory when all of them were built at once.
     unless ResidentMemory.known?(), do: @describetag(skip: "the system has no /proc/self/status")
@@ -53,21 +50,26 @@ defmodule AdTally.Sink.FilesTest do
       assert resident <= 64_000_000
 
       # What is not whole has another name, and in the end only what is whole is there.
-      assert [file] = File.ls!(dir)
-      assert names -- [file] == ["_" <> file <> ".part"]
+      assert [counters, reach] = names(dir)
+      unfinished = for file <- [counters, reach], do: unfinished(file)
+      assert Enum.sort(names -- [counters, reach]) == Enum.sort(unfinished)
 
-      stream = dir |> Path.join(file) |> File.stream!([:compressed])
+      spend =
+        for [spend] <- spends(paths(dir, :counters)), reduce: {0, 0} do
+          {lines, sum} -> {lines + 1, sum + String.to_integer(spend)}
+        end
 
-      {lines, spend} =
-        Enum.reduce(stream, {0, 0}, fn line, {lines, spend} ->
-          case String.split(line, ~s("spend_micros":)) do
-            [_, more] -> {lines + 1, spend + (more |> Integer.parse() |> elem(0))}
-            [_reach] -> {lines + 1, spend}
-          end
-        end)
+      assert spend == {rows, LargeWindow.spend(rows)}
+      assert Enum.count(hd(paths(dir, :reach)) |> File.stream!([:compressed])) == div(rows, 10)
+    end
 
-      assert lines == rows + div(rows, 10)
-      assert spend == LargeWindow.spend(rows)
+    defp unfinished(file),
+      do: Path.join(Path.dirname(file), "_" <> Path.basename(file) <> ".part")
+
+    defp spends([path]) do
+      path
+      |> File.stream!([:compressed])
+      |> Stream.map(&Regex.run(~r/"spend_micros":(\d+)\}$/, &1, capture: :all_but_first))
     end
   end
 
@@ -78,7 +80,7 @@ defmodule AdTally.Sink.FilesTest do
       for page <- 1..40, do: {{"#{page}" <> binary_part(long, 2, 65_534), long}, [views: page]}
 
     assert Files.deliver(window(rows), dir: dir) == :ok
-    lines = lines(dir)
+    lines = lines(dir, :counters)
     assert length(lines) == 40
 
     views =
@@ -102,29 +104,24 @@ defmodule AdTally.Sink.FilesTest do
           do: {{zone, 2, 3, 4}, Enum.shuffle(bids: 4, views: 1, spend: 3, clicks: 2), 7}
 
     assert Files.deliver(window(rows, options), dir: dir) == :ok
-    assert [counters, reach, overflow] = lines(dir)
-    amounts = ~s("views":1,"clicks":2,"spend":3,"bids":4})
-    assert String.ends_with?(counters, ~s(,"zone":1,"page":2,"country":3,"area":4,) <> amounts)
-
-    assert [_, amounts_of_overflow, bytes] =
-             Regex.run(
-               ~r/^\{"kind":"overflow",.*"epoch":\d+,(.*),"reach_sketch":"(.*)"\}$/,
-               overflow
-             )
-
-    assert amounts_of_overflow <> "}" == amounts
+    amounts = ~s("views":1,"clicks":2,"spend":3,"bids":4)
+    assert [counters] = lines(dir, :counters)
+    assert String.ends_with?(counters, ~s(,"zone":1,"page":2,"country":3,"area":4,#{amounts}}))
+    assert [reach] = lines(dir, :reach)
+    assert reach =~ ~r/"ends_at":\d+,"zone":1,"page":2,"reach_sketch":"[^"]+"\}$/
+    assert [overflow] = lines(dir, :overflow)
+    assert [_, bytes] = Regex.run(~r/"ends_at":\d+,#{amounts},"reach_sketch":"(.*)"\}$/, overflow)
     {:ok, sketch} = AdTally.Sketch.from_binary(Base.decode64!(bytes))
     assert AdTally.Sketch.estimate(sketch) == 1.0
-    assert reach =~ ~r/"epoch":\d+,"zone":1,"page":2,"reach_sketch":"/
   end
 
   test "an attempt that fails leaves nothing, and a window replaces its own file", %{tmp_dir: dir} do
     window = window([{{1, 2}, [views: 3]}])
     assert Files.deliver(window, dir: dir) == :ok
-    [file] = File.ls!(dir)
+    [file] = names(dir)
     assert Files.deliver(window, dir: dir) == :ok
-    assert File.ls!(dir) == [file]
-    assert [_line] = lines(dir)
+    assert names(dir) == [file]
+    assert [_line] = lines(dir, :counters)
 
     # Something that it cannot replace.
     path = Path.join(dir, file)
@@ -132,11 +129,12 @@ defmodule AdTally.Sink.FilesTest do
     File.mkdir_p!(Path.join(path, "full"))
     assert {:error, reason} = Files.deliver(window, dir: dir)
     assert is_atom(reason)
-    assert File.ls!(dir) == [file]
+    assert names(dir) == []
+    assert File.ls!(Path.dirname(path)) == [Path.basename(path)]
 
     # Or a sketch that cannot be read.
     assert catch_error(Files.deliver(%{window | native: make_ref()}, dir: dir))
-    assert File.ls!(dir) == [file]
+    assert names(dir) == []
   end
 
   test "a meter of a name that is longer than a file's can be", %{tmp_dir: dir} do
@@ -145,8 +143,8 @@ defmodule AdTally.Sink.FilesTest do
     for name <- names,
         do: assert(Files.deliver(window([{{1, 2}, []}], name: name), dir: dir) == :ok)
 
-    assert [one, other] = File.ls!(dir)
-    assert byte_size(one) <= 255 and byte_size(other) <= 255
+    assert [one, other] = for(path <- paths(dir, :counters), do: Path.basename(path))
+    assert byte_size("_" <> one <> ".part") <= 255 and byte_size("_" <> other <> ".part") <= 255
   end
 
   test "chunks are whole lines, those of the file, and the same ones each time", %{tmp_dir: dir} do
@@ -165,8 +163,11 @@ defmodule AdTally.Sink.FilesTest do
     assert Enum.all?(full, &(byte_size(&1) in 10_000..11_000 and String.ends_with?(&1, "}\n")))
 
     assert Files.deliver(window, dir: dir) == :ok
-    all = IO.iodata_to_binary([counters, reach, overflow])
-    assert lines(dir) == String.split(all, "\n", trim: true)
+
+    for {kind, chunks} <- [counters: counters, reach: reach, overflow: [overflow]] do
+      assert lines(dir, kind) == chunks |> IO.iodata_to_binary() |> String.split("\n", trim: true)
+    end
+
     assert_raise ArgumentError, ~r/size/, fn -> Files.chunks(window, :counters, size: 10_000) end
   end
 end

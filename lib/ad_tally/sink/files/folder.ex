@@ -1,0 +1,92 @@
+defmodule AdTally.Sink.Files.Folder do
+  @moduledoc false
+  # Where the files of a window are, and folders that survive a crash of the machine.
+  #
+  #   DIR/counters/date=2026-11-28/NAME.ndjson.gz        while written: _NAME.ndjson.gz.part
+
+  alias AdTally.Sink.Files.Lines
+  alias AdTally.Window
+
+  @doc "The path of a window's file of a kind, and the path that it has while it is written."
+  @spec paths(Path.t(), Lines.kind(), Window.t()) :: {path :: Path.t(), unfinished :: Path.t()}
+  def paths(dir, kind, window) do
+    folder = Path.join([dir, Atom.to_string(kind), "date=" <> date(window.start)])
+    name = name(window) <> ".ndjson.gz"
+    {Path.join(folder, name), Path.join(folder, "_" <> name <> ".part")}
+  end
+
+  @milliseconds_of_day 86_400_000
+  @days_before_1970 :calendar.date_to_gregorian_days(1970, 1, 1)
+
+  # Of any year: Elixir's dates end with 9999.
+  defp date(milliseconds) do
+    days = div(milliseconds, @milliseconds_of_day) + @days_before_1970
+    {year, month, day} = :calendar.gregorian_days_to_date(days)
+    Enum.map_join([{year, 4}, {month, 2}, {day, 2}], "-", &padded/1)
+  end
+
+  defp padded({number, digits}),
+    do: number |> Integer.to_string() |> String.pad_leading(digits, "0")
+
+  # Names of files have 255 bytes on most systems; a meter's and a node's may have as many each.
+  @longest_name 200
+
+  # Every system and object store takes these letters. A hash tells names apart that differ in others, or at
+  # their end, only.
+  defp name(window) do
+    parts = [window.start, window.meter, window.node, window.epoch, window.sequence]
+    name = Enum.join(parts, "_")
+    safe = String.replace(name, ~r/[^A-Za-z0-9@._-]/, "-")
+
+    if safe == name and byte_size(name) <= @longest_name do
+      name
+    else
+      hash = name |> :erlang.md5() |> Base.encode16(case: :lower)
+      binary_part(safe, 0, min(byte_size(safe), @longest_name)) <> "-" <> hash
+    end
+  end
+
+  @doc "Makes a folder with those that it is in, synced each."
+  @spec make(Path.t()) :: :ok | {:error, File.posix()}
+  def make(folder) do
+    parent = Path.dirname(folder)
+
+    if File.dir?(folder) do
+      :ok
+    else
+      with :ok <- make(parent), :ok <- make_one(folder), do: sync(parent)
+    end
+  end
+
+  # Another meter may have made it meanwhile.
+  defp make_one(folder) do
+    case File.mkdir(folder) do
+      {:error, :eexist} -> if File.dir?(folder), do: :ok, else: {:error, :eexist}
+      made -> made
+    end
+  end
+
+  @doc """
+  Syncs the folder of a file, and those above it up to that of all kinds: whoever made one of them may
+  have been killed before it was synced.
+  """
+  @spec sync_above(Path.t()) :: :ok | {:error, File.posix()}
+  def sync_above(path) do
+    date = Path.dirname(path)
+    kind = Path.dirname(date)
+    with :ok <- sync(date), :ok <- sync(kind), do: sync(Path.dirname(kind))
+  end
+
+  # Not every system can open directories, or sync them.
+  defp sync(folder) do
+    case :file.open(folder, [:read, :raw, :directory]) do
+      {:ok, file} ->
+        synced = :file.sync(file)
+        :file.close(file)
+        if synced in [{:error, :einval}, {:error, :enotsup}], do: :ok, else: synced
+
+      {:error, _reason} ->
+        :ok
+    end
+  end
+end
