@@ -45,15 +45,21 @@ fn smalls_match(env: Env<'_>) -> bool {
     (0..59).flat_map(|bit| [1 << bit, -(1 << bit), (1 << bit) - 1]).chain([largest, -largest - 1]).all(is_small)
 }
 
+/// The first words of a boxed term.
+///
+/// # Safety
+/// A word with the mark of boxed terms is a pointer to the VM's memory, and the term takes as many words there.
+pub(super) unsafe fn first_words<const WORDS: usize>(term: Raw<'_>) -> Option<[u64; WORDS]> {
+    // SAFETY: this function's contract.
+    boxed::<Bytes>(term.word()).map(|words| unsafe { *words.cast() })
+}
+
 /// Asked when tuples are known to match: then boxed terms are pointers with their mark.
 fn larges_match(env: Env<'_>) -> bool {
     let matches = |value: i64| {
-        let term = Raw::from(value.encode(env)).word();
         let header = if value < 0 { NEGATIVE } else { POSITIVE };
-        // SAFETY: the VM made the term on this environment's heap, and no integer beyond the small ones takes less than
-        // a header and a word there.
-        term & POINTER_MASK == BOXED
-            && unsafe { *((term - BOXED) as *const [u64; 2]) } == [header, value.unsigned_abs()]
+        // SAFETY: no integer beyond the small ones takes less than a header and a word.
+        unsafe { first_words(value.encode(env).into()) == Some([header, value.unsigned_abs()]) }
     };
     (59..63).flat_map(|bit| [1 << bit, (1 << bit) + 1, -(1 << bit) - 1]).chain([i64::MAX, i64::MIN]).all(matches)
 }
@@ -75,30 +81,25 @@ fn lists_and_tuples_match(env: Env<'_>) -> bool {
         && (1..=elements.len()).all(|arity| {
             let tuple = Raw::from(rustler::types::tuple::make_tuple(env, &elements[..arity]));
             let Some(by_call) = tuple_by_call(env, tuple) else { return false };
-            header(tuple, by_call.as_ptr().addr(), 1) == Some((arity as u64) << HEADER_SHIFT | TUPLE)
+            words_before(tuple, by_call.as_ptr().addr()) == Some([(arity as u64) << HEADER_SHIFT | TUPLE])
         })
 }
 
-/// The header of a boxed term whose contents the VM says begin at `contents`, if that is `words` after the header.
-fn header(term: Raw<'_>, contents: usize, words: usize) -> Option<u64> {
-    let word = term.word();
-    let address = word.wrapping_sub(BOXED) as usize;
-    if word & POINTER_MASK != BOXED || address + words * size_of::<u64>() != contents {
-        return None;
-    }
-    // SAFETY: the contents are the VM's, and so are the words between the address the term itself names and those.
-    Some(unsafe { *(address as *const u64) })
+/// The words of a boxed term before what the VM says are its contents, if the term's own address is where they begin.
+fn words_before<const WORDS: usize>(term: Raw<'_>, contents: usize) -> Option<[u64; WORDS]> {
+    let begins = boxed::<Bytes>(term.word())?.addr() + WORDS * size_of::<u64>() == contents;
+    // SAFETY: the contents are the VM's, and so are the words between the address that the term itself names and those.
+    if begins { unsafe { first_words(term) } } else { None }
 }
 
 fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
     let matches = |length: usize| {
         let bytes: Vec<u8> = (0..length as u8).collect();
         let term = Raw::from(Term::from(NewBinary::from_slice(env, &bytes)));
-        let Some(by_call) = binary_by_call(env, term) else { return false };
-        let Some(header) = header(term, by_call.as_ptr().addr(), 2) else { return false };
-        // SAFETY: as in `header`: it lies between the two.
-        let size = unsafe { *((term.word() - BOXED) as *const u64).add(1) };
-        header & HEADER_MASK == L::SHORT_BINARY && size == (length as u64) << L::SIZE_SHIFT
+        let by_call = binary_by_call(env, term).unwrap_or_default();
+        words_before(term, by_call.as_ptr().addr()).is_some_and(|[header, size]| {
+            header & HEADER_MASK == L::SHORT_BINARY && size == (length as u64) << L::SIZE_SHIFT
+        })
     };
     (1..=LONGEST_SHORT_BINARY).all(matches)
 }
@@ -107,13 +108,10 @@ fn binaries_match<L: Layout>(env: Env<'_>) -> bool {
 fn others_differ<L: Layout>(env: Env<'_>) -> bool {
     let maps = [Term::map_new(env)];
     let boxed_differ = others(env).into_iter().chain(maps).all(|term| {
-        let word = Raw::from(term).word();
-        word & POINTER_MASK == BOXED && {
-            // SAFETY: the VM made the term on this environment's heap, and a word with the mark that tuples and
-            // binaries were seen to have is a pointer to there.
-            let kind = unsafe { *((word - BOXED) as *const u64) } & HEADER_MASK;
-            kind != TUPLE && kind != L::SHORT_BINARY
-        }
+        // SAFETY: the VM made the term on this environment's heap, and a word with the mark that tuples and binaries were
+        // seen to have is a pointer to there.
+        let header = unsafe { first_words(term.into()) };
+        header.is_some_and(|[header]| header & HEADER_MASK != TUPLE && header & HEADER_MASK != L::SHORT_BINARY)
     });
     let immediates = [atoms::ok(), atoms::nil(), atoms::overflow()].map(|atom| Raw::from(atom).word());
     let atoms_match = immediates.iter().all(|word| word & ATOM_MASK == ATOM);

@@ -5,7 +5,6 @@
 //! * `layout`: how the VM lays terms out
 //! * `read`: readers of integers, atoms, lists, tuples and binaries
 //! * `calibrate`: whether this VM has one of the layouts
-//! * `small_map`: maps of known keys
 //! * [`shown`]: terms in Elixir's syntax, in messages, within microseconds whatever they are
 //! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
@@ -20,7 +19,6 @@ pub mod keys;
 mod layout;
 mod read;
 pub mod shown;
-mod small_map;
 
 use rustler::Env;
 
