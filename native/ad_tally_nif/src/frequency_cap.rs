@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ad_tally_core::frequency_cap::{BucketRef, Config, Decision, Info, MOST_RULES, Reason, TierInfo};
+use ad_tally_core::frequency_cap::{Config, Decision, Info, MOST_RULES, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, ListIterator, NifResult, Term};
@@ -91,12 +91,44 @@ hot! {
 
     /// Asks the rules of several scopes, and counts an event that none blocks under all of them.
     fn caps_admit_all(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At) {
-        or_compile(env, admit_all(env, table, scopes, user, at.0))
+        let (scopes, mut candidates) = ((scopes, 0), Candidates::new());
+        let rest = with_layout!(L => read_candidates::<L, _>(env, table, scopes, user, |pair| pair, &mut candidates))?;
+        if rest.is_none() {
+            return Ok(atoms::compile().to_term(env));
+        }
+        let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
+        Ok(match table.0.admit_all(&pairs, at.0, now)? {
+            Decision::Capped { scope, rule } => (scope, rule).encode(env),
+            decision => decided(env, decision),
+        })
     }
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
     fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At, from: Index) {
-        or_compile(env, admissible(env, table, (scopes, from.0), user, at.0))
+        let at = table.0.at(at.0);
+        let find = |pair| {
+            // All are read later: until then the buckets of many are on their way.
+            let bucket = at.find(pair);
+            bucket.fetch();
+            bucket
+        };
+        let (scopes, mut candidates) = ((scopes, from.0), Candidates::new());
+        let rest = with_layout!(L => read_candidates::<L, _>(env, table, scopes, user, find, &mut candidates))?;
+        let Some(rest) = rest else { return Ok(atoms::compile().to_term(env)) };
+        let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
+        for candidate in &candidates {
+            match at.check(candidate.pair, candidate.rules, now)? {
+                Decision::Admitted => admissible.push(candidate.scope),
+                Decision::Capped { .. } => {}
+                Decision::Refused(reason) => return Ok(refused(env, reason)),
+            }
+        }
+        let admissible = encode::list(env, &admissible);
+        if candidates.is_full() {
+            Ok((admissible, rest.in_env(env), from.0 + CANDIDATES).encode(env))
+        } else {
+            Ok(admissible)
+        }
     }
 
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
@@ -120,52 +152,16 @@ struct Candidate<'a, P> {
 
 type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
 
-/// Why candidates were not read.
-enum Unread {
-    /// Rules of one of them are a list: they are to be compiled first.
-    Plain,
-    Refused(BadArgument),
-}
-
-impl Unread {
-    #[cold]
-    fn at_index(self, index: usize) -> Self {
-        match self {
-            Self::Plain => Self::Plain,
-            Self::Refused(error) => Self::Refused(error.at_index(index)),
-        }
-    }
-}
-
-impl From<BadArgument> for Unread {
-    fn from(error: BadArgument) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<ad_tally_core::Error> for Unread {
-    fn from(error: ad_tally_core::Error) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// The answer, or `compile` where rules are plain lists: the caller compiles them and calls again, so that nothing is looked
-/// at twice where they are compiled already.
-#[inline(always)]
-fn or_compile<'a>(env: Env<'a>, answer: Result<Term<'a>, Unread>) -> Result<Term<'a>, BadArgument> {
-    match answer {
-        Ok(answer) => Ok(answer),
-        Err(Unread::Plain) => Ok(atoms::compile().to_term(env)),
-        Err(Unread::Refused(error)) => Err(error),
-    }
-}
+/// A candidate or a list of them, or `None` where rules are a plain list: the caller compiles them and calls again, so that
+/// nothing is looked at twice where they are compiled already.
+type Compiled<T> = Result<Option<T>, BadArgument>;
 
 #[inline(always)]
-fn rule_set<'a>(env: Env<'a>, rules: Raw<'a>, compiled: Raw<'a>) -> Result<&'a Rules, Unread> {
+fn rule_set<'a>(env: Env<'a>, rules: Raw<'a>, compiled: Raw<'a>) -> Compiled<&'a Rules> {
     match resource::read::<RuleSet>(env, compiled) {
-        Ok(set) => Ok(&set.0),
-        Err(_) if rules.in_env(env).is_list() => Err(Unread::Plain),
-        Err(error) => Err(error.into()),
+        Ok(set) => Ok(Some(&set.0)),
+        Err(_) if rules.in_env(env).is_list() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -179,9 +175,9 @@ fn candidate<'a, L: Layout, P>(
     user: u64,
     find: impl Fn(u64) -> P,
     last: &mut Option<(u64, &'a Rules)>,
-) -> Result<Candidate<'a, P>, Unread> {
+) -> Compiled<Candidate<'a, P>> {
     let Some([scope, rules]) = decode::tuple::<L>(env, item) else {
-        return Err(bad_argument::item(item.in_env(env), ITEM).into());
+        return Err(bad_argument::item(item.in_env(env), ITEM));
     };
     let rules = match last {
         // Many candidates have the same rules as the one before.
@@ -190,14 +186,14 @@ fn candidate<'a, L: Layout, P>(
             // Rules are a pair of those compiled here and what is answered where one of them blocks.
             let parts = decode::tuple::<L>(env, *rules);
             let compiled = parts.and_then(|parts| parts.first()).unwrap_or(rules);
-            let set = rule_set(env, *rules, *compiled)?;
+            let Some(set) = rule_set(env, *rules, *compiled)? else { return Ok(None) };
             *last = Some((rules.word(), set));
             set
         }
     };
     let seed = table.0.seed();
     let pair = find(seed.pair(keys::hash_laid_out::<L, Scope>(env, seed, *scope)?, user));
-    Ok(Candidate { scope: *scope, pair, rules })
+    Ok(Some(Candidate { scope: *scope, pair, rules }))
 }
 
 /// Reads the first scopes of a list of `{scope, rules}`, with the index of the first one: the rest of it.
@@ -209,68 +205,23 @@ fn read_candidates<'a, L: Layout, P>(
     user: Raw<'a>,
     find: impl Fn(u64) -> P,
     candidates: &mut Candidates<'a, P>,
-) -> Result<Raw<'a>, Unread> {
+) -> Compiled<Raw<'a>> {
     let user = table.hash::<User>(env, user)?;
     let (mut rest, mut last) = (list, None);
     while !candidates.is_full() {
         let Some([item, tail]) = decode::list_cell::<L>(env, rest) else {
             let at_end = with_layout!(L => decode::is_empty_list::<L>(env, rest));
             let index = from + candidates.len();
-            return if at_end { Ok(rest) } else { Err(bad_argument::list(rest.in_env(env), ITEM, index).into()) };
+            return if at_end { Ok(Some(rest)) } else { Err(bad_argument::list(rest.in_env(env), ITEM, index)) };
         };
         match candidate::<L, P>(env, table, item, user, &find, &mut last) {
-            Ok(candidate) => candidates.push(candidate),
-            Err(unread) => return Err(unread.at_index(from + candidates.len())),
+            Ok(Some(candidate)) => candidates.push(candidate),
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error.at_index(from + candidates.len())),
         }
         rest = tail;
     }
-    Ok(rest)
-}
-
-/// Counts an event under all scopes of a list, or says which of them blocks.
-#[inline(always)]
-fn admit_all<'a>(env: Env<'a>, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: u64) -> Result<Term<'a>, Unread> {
-    let mut candidates = Candidates::new();
-    with_layout!(L => read_candidates::<L, u64>(env, table, (scopes, 0), user, |pair| pair, &mut candidates))?;
-    let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
-    Ok(match table.0.admit_all(&pairs, at, now)? {
-        Decision::Capped { scope, rule } => (scope, rule).encode(env),
-        decision => decided(env, decision),
-    })
-}
-
-/// Which scopes of a list may be shown.
-#[inline(always)]
-fn admissible<'a>(
-    env: Env<'a>,
-    table: &Table,
-    scopes: (Raw<'a>, usize),
-    user: Raw<'a>,
-    at: u64,
-) -> Result<Term<'a>, Unread> {
-    let at = table.0.at(at);
-    let find = |pair| {
-        // All are read later: until then the buckets of many are on their way.
-        let bucket = at.find(pair);
-        bucket.fetch();
-        bucket
-    };
-    let mut candidates = Candidates::<BucketRef>::new();
-    let rest = with_layout!(L => read_candidates::<L, BucketRef>(env, table, scopes, user, find, &mut candidates))?;
-    let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
-    for candidate in &candidates {
-        match at.check(candidate.pair, candidate.rules, now)? {
-            Decision::Admitted => admissible.push(candidate.scope),
-            Decision::Capped { .. } => {}
-            Decision::Refused(reason) => return Ok(refused(env, reason)),
-        }
-    }
-    let admissible = encode::list(env, &admissible);
-    Ok(if candidates.is_full() {
-        (admissible, rest.in_env(env), scopes.1 + CANDIDATES).encode(env)
-    } else {
-        admissible
-    })
+    Ok(Some(rest))
 }
 
 /// `ok`, the number of the rule that blocks, or an error. A rule is not named here: on the other side it lies there already.
