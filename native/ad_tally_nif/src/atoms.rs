@@ -3,8 +3,6 @@
 rustler::atoms! {
     ok,
     nil,
-    true_ = "true",
-    false_ = "false",
     overflow,
     many,
     more,

@@ -22,8 +22,7 @@ resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, BadArgument> {
     let id = keys::hash::<Id>(env, table.0.seed(), id)?;
-    let is_first = table.0.first(id, at, now)?;
-    Ok(if is_first { atoms::true_() } else { atoms::false_() }.to_term(env))
+    Ok(table.0.first(id, at, now)?.encode(env))
 }
 
 hot! {
@@ -59,7 +58,7 @@ fn dedupe_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::forgotten(), forgotten.encode(env)),
         (atoms::future(), future.encode(env)),
         (atoms::memory_bytes(), memory_bytes.encode(env)),
-        (atoms::huge_bytes(), huge_bytes.map_or_else(|| atoms::nil().to_term(env), |bytes| bytes.encode(env))),
+        (atoms::huge_bytes(), huge_bytes.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs)
 }

@@ -301,7 +301,7 @@ fn caps_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::stash(), sum(|tier| tier.stash).encode(env)),
         (atoms::grown(), tiers.iter().map(|tier| tier.grown).max().unwrap_or(0).encode(env)),
         (atoms::memory_bytes(), memory_bytes.encode(env)),
-        (atoms::huge_bytes(), huge_bytes.map_or_else(|| atoms::nil().to_term(env), |bytes| bytes.encode(env))),
+        (atoms::huge_bytes(), huge_bytes.encode(env)),
         (atoms::denied(), Term::map_from_pairs(env, &denied)?),
         (atoms::refused(), Term::map_from_pairs(env, &refused)?),
         (atoms::tiers(), tier_terms.encode(env)),

@@ -19,7 +19,8 @@ use rustler::codegen_runtime::{ErlNifEntry, ErlNifFunc, c_int, c_void, inventory
 use rustler::sys::{ErlNifEnv, ErlNifResourceFlags, ErlNifTerm};
 use rustler::{Atom, Env, Nif, NifResult, Term};
 
-use crate::decode::BadArgument;
+use crate::decode::{BadArgument, bad_argument};
+use crate::owner::Owner;
 use crate::resource::{self, Resource, resource};
 use crate::{allocator, atoms, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch};
 
@@ -104,45 +105,37 @@ unsafe extern "C" fn upgrade(
     unsafe { begin(env, private, how, |_env| {}) }
 }
 
-fn own<'a, T: Resource>(env: Env<'a>, table: Term<'a>, name: Atom) -> Result<(), BadArgument> {
-    let table = resource::of_type::<T>(env, table.into())?;
-    if let Some(owner) = table.owner() {
-        owner.begin(name);
-        if !resource::monitor_caller(env, table) {
-            owner.end();
-        }
+/// To whom a table may belong, and where it lies.
+fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void), BadArgument> {
+    fn of<'a, T: Resource>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void), BadArgument> {
+        let value = resource::of_type::<T>(env, table.into())?;
+        let owner = T::OWNER.ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, table))?;
+        Ok((owner(value), ptr::from_ref(value).cast()))
     }
-    Ok(())
-}
-
-fn end<'a, T: Resource>(env: Env<'a>, table: Term<'a>) -> Result<(), BadArgument> {
-    let table = resource::of_type::<T>(env, table.into())?;
-    if let Some(owner) = table.owner() {
-        owner.end();
-    }
-    Ok(())
+    of::<meter::Table>(env, table)
+        .or_else(|_| of::<counters::Table>(env, table))
+        .or_else(|_| of::<reach::Table>(env, table))
+        .or_else(|_| of::<frequency_cap::Table>(env, table))
+        .or_else(|_| of::<dedupe::Table>(env, table))
 }
 
 /// Has a table belong to the calling process, under its name.
 #[rustler::nif]
-fn table_own<'a>(env: Env<'a>, table: Term<'a>, name: Atom) -> NifResult<Term<'a>> {
-    own::<meter::Table>(env, table, name)
-        .or_else(|_| own::<counters::Table>(env, table, name))
-        .or_else(|_| own::<reach::Table>(env, table, name))
-        .or_else(|_| own::<frequency_cap::Table>(env, table, name))
-        .or_else(|_| own::<dedupe::Table>(env, table, name))?;
-    Ok(atoms::ok().to_term(env))
+fn table_own<'a>(env: Env<'a>, table: Term<'a>, name: Atom) -> NifResult<Atom> {
+    let (owner, object) = owner(env, table)?;
+    owner.begin(name);
+    // SAFETY: it is where the table lies, which the term keeps alive.
+    if !unsafe { resource::monitor_caller(env, object) } {
+        owner.end();
+    }
+    Ok(atoms::ok())
 }
 
 /// Has every call with a table be refused from now on.
 #[rustler::nif]
-fn table_end<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
-    end::<meter::Table>(env, table)
-        .or_else(|_| end::<counters::Table>(env, table))
-        .or_else(|_| end::<reach::Table>(env, table))
-        .or_else(|_| end::<frequency_cap::Table>(env, table))
-        .or_else(|_| end::<dedupe::Table>(env, table))?;
-    Ok(atoms::ok().to_term(env))
+fn table_end<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Atom> {
+    owner(env, table)?.0.end();
+    Ok(atoms::ok())
 }
 
 struct Entry(ErlNifEntry);

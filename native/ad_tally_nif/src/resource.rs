@@ -42,14 +42,8 @@ pub trait Resource: Sized + Send + Sync + 'static {
     /// Where the type's pointer lies.
     fn kind() -> &'static Kind;
 
-    /// Whether it may belong to a process.
-    const HAS_OWNER: bool = false;
-
-    /// The process it belongs to, where it may belong to one.
-    #[inline(always)]
-    fn owner(&self) -> Option<&Owner> {
-        None
-    }
+    /// The process it belongs to, for a type that may belong to one.
+    const OWNER: Option<fn(&Self) -> &Owner> = None;
 }
 
 /// Implements [`Resource`], for a type that may belong to a process with the field that says to which.
@@ -65,14 +59,7 @@ macro_rules! resource {
                 &KIND
             }
 
-            $(
-                const HAS_OWNER: bool = true;
-
-                #[inline(always)]
-                fn owner(&self) -> Option<&$crate::owner::Owner> {
-                    Some(&self.$owner)
-                }
-            )?
+            $( const OWNER: Option<fn(&Self) -> &$crate::owner::Owner> = Some(|value| &value.$owner); )?
         }
     };
 }
@@ -88,7 +75,7 @@ pub fn open<T: Resource>(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         dtor: destroy::<T> as *const ErlNifResourceDtor,
         stop: ptr::null(),
         // With one, the VM makes room for monitors in every resource.
-        down: if T::HAS_OWNER { down::<T> as *const ErlNifResourceDown } else { ptr::null() },
+        down: if T::OWNER.is_some() { down::<T> as *const ErlNifResourceDown } else { ptr::null() },
         // The first three.
         members: 3,
         dyncall: ptr::null(),
@@ -129,20 +116,21 @@ unsafe extern "C" fn down<T: Resource>(
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `make` wrote a `T` there.
         let value = unsafe { &*object.cast::<T>() };
-        if let Some(owner) = value.owner() {
-            owner.down();
-        }
+        T::OWNER.map(|owner| owner(value).down())
     }));
 }
 
 /// Has the VM call `down` when the calling process ends. False if it is ending already.
-pub fn monitor_caller<T: Resource>(env: Env<'_>, value: &T) -> bool {
+///
+/// # Safety
+/// A value of a type that has an owner lies there, in a resource that is alive.
+pub unsafe fn monitor_caller(env: Env<'_>, object: *const c_void) -> bool {
     let mut caller = MaybeUninit::<ErlNifPid>::uninit();
-    // SAFETY: the environment is that of a process' call. Values of the type lie in resources only, which are what the VM
-    // monitors for; a null pointer for the monitor says that nobody takes it back.
+    // SAFETY: the environment is that of a process' call, and the rest is this function's contract. A null pointer for the
+    // monitor says that nobody takes it back.
     unsafe {
         !enif_self(env.as_c_arg(), caller.as_mut_ptr()).is_null()
-            && enif_monitor_process(env.as_c_arg(), ptr::from_ref(value).cast(), caller.as_ptr(), ptr::null_mut()) == 0
+            && enif_monitor_process(env.as_c_arg(), object.cast_mut(), caller.as_ptr(), ptr::null_mut()) == 0
     }
 }
 
@@ -205,7 +193,7 @@ pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadAr
 /// What is raised if its owner has ended.
 #[inline(always)]
 pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
-    match value.owner() {
+    match T::OWNER.map(|owner| owner(value)) {
         Some(owner) if owner.has_ended() => Err(owner.not_running(env)),
         _ => Ok(()),
     }
