@@ -25,13 +25,7 @@ use crate::decode::{BadArgument, Raw, bad_argument};
 use crate::owner::Owner;
 
 /// The VM's pointer to a resource type, null until the library is loaded.
-pub struct Kind(AtomicPtr<ErlNifResourceType>);
-
-impl Kind {
-    pub const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
-    }
-}
+pub type Kind = AtomicPtr<ErlNifResourceType>;
 
 /// A type whose values Elixir can hold. References from any process share one value, hence `Sync`.
 pub trait Resource: Sized + Send + Sync + 'static {
@@ -40,7 +34,7 @@ pub trait Resource: Sized + Send + Sync + 'static {
     /// What a caller calls such a value, for errors: "an AdTally.Counters table".
     const DESCRIPTION: &'static str;
     /// Where the type's pointer lies.
-    fn kind() -> &'static Kind;
+    const KIND: &'static Kind;
 
     /// The process it belongs to, for a type that may belong to one.
     const OWNER: Option<fn(&Self) -> &Owner> = None;
@@ -53,12 +47,10 @@ macro_rules! resource {
             const NAME: &'static std::ffi::CStr = $name;
             const DESCRIPTION: &'static str = $description;
 
-            #[inline(always)]
-            fn kind() -> &'static $crate::resource::Kind {
-                static KIND: $crate::resource::Kind = $crate::resource::Kind::new();
+            const KIND: &'static $crate::resource::Kind = {
+                static KIND: $crate::resource::Kind = $crate::resource::Kind::new(std::ptr::null_mut());
                 &KIND
-            }
-
+            };
             $( const OWNER: Option<fn(&Self) -> &$crate::owner::Owner> = Some(|value| &value.$owner); )?
         }
     };
@@ -87,7 +79,7 @@ pub fn open<T: Resource>(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         return false;
     }
     // One that is taken over stays where it is.
-    T::kind().0.store(kind.cast_mut(), Release);
+    T::KIND.store(kind.cast_mut(), Release);
     true
 }
 
@@ -95,7 +87,7 @@ pub fn open<T: Resource>(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
 /// destructor.
 pub fn keep_for_ever<T: Resource>() {
     // SAFETY: the kind was opened. There is nothing in the resource, and it is not dropped.
-    unsafe { enif_alloc_resource(T::kind().0.load(Acquire), size_of::<usize>()) };
+    unsafe { enif_alloc_resource(T::KIND.load(Acquire), size_of::<usize>()) };
 }
 
 unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_void) {
@@ -140,7 +132,7 @@ pub fn make<T: Resource>(env: Env<'_>, value: T) -> Term<'_> {
     // large enough and aligned for a `T`, which is written before anyone sees the reference. Releasing our own claim
     // leaves the term as the only one.
     unsafe {
-        let object = enif_alloc_resource(T::kind().0.load(Acquire), size_of::<T>());
+        let object = enif_alloc_resource(T::KIND.load(Acquire), size_of::<T>());
         object.cast::<T>().write(value);
         let term = enif_make_resource(env.as_c_arg(), object);
         enif_release_resource(object);
@@ -203,7 +195,7 @@ pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgume
 #[inline(always)]
 pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {
     // Relaxed: the kind is written before the VM lets any process call into the library.
-    let kind = T::kind().0.load(Relaxed);
+    let kind = T::KIND.load(Relaxed);
     let object = object(env, term, kind).ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, term.in_env(env)))?;
     // SAFETY: it is an object of this kind, so `make` wrote a `T` there. The term keeps it alive, and the term lives as
     // long as its environment, whose lifetime the reference has.
