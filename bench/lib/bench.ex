@@ -22,7 +22,8 @@ defmodule AdTally.Bench do
     Jobs.CapsAdmissible,
     Jobs.Dedupe,
     Jobs.Meter,
-    Jobs.MeterSparse
+    Jobs.MeterSparse,
+    Jobs.Report
   ]
 
   @doc "All jobs, in the order in which they run."

@@ -249,15 +249,19 @@ defmodule AdTally.Meter do
   defp on_refused!(options),
     do: options |> Options.known!([:on_refused]) |> Options.one_of!(:on_refused, [:raise, :skip])
 
+  @report_options [:by, :where, :from, :to, :order_by, :limit, :timeout]
+
   @typedoc "A time: Unix milliseconds, or a `DateTime`."
   @type time :: non_neg_integer() | DateTime.t()
 
-  @typedoc "An option of `report/2`."
+  @typedoc "An option of `report/2` and `stream_report/2`."
   @type report_option ::
           {:by, [atom()]}
           | {:where, [{dimension :: atom(), value | [value]}]}
           | {:from, time()}
           | {:to, time()}
+          | {:order_by, metric :: atom()}
+          | {:limit, pos_integer()}
           | {:timeout, timeout()}
 
   @typedoc "A value of a dimension."
@@ -265,7 +269,8 @@ defmodule AdTally.Meter do
 
   @doc """
   Totals by dimensions: a map for each group of rows, of open windows and of those closed less than
-  `:retain` ago. Rows are read in steps that hold no scheduler, in a process that ends with the caller.
+  `:retain` ago, in the order of the values of `:by`. Rows are read and grouped in steps that hold no
+  scheduler, in a process that ends with the caller. Its memory goes with the groups, not with the rows that are read.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
     * `:where` - only rows with these values of dimensions, which need not be among `:by`:
@@ -273,6 +278,10 @@ defmodule AdTally.Meter do
       `where: [campaign: 42, country: ["us", "ca"]]`. Default: all.
     * `:from`, `:to` - only windows that begin at `:from` or later and before `:to`, in Unix
       milliseconds or as a `DateTime`. Default: all.
+    * `:order_by` - a metric: groups come from its largest total to its smallest. Those of equal totals
+      come in the order of the values of `:by`. Default: all in that order.
+    * `:limit` - only so many groups, the first ones in order. The others never become maps.
+      `order_by: :spend_micros, limit: 100` are the hundred with the highest spend. Default: all.
     * `:timeout` - for how many milliseconds it may read, or `:infinity`. Then it exits, as
       `GenServer.call/3` does. Default: 60,000.
 
@@ -280,7 +289,8 @@ defmodule AdTally.Meter do
 
   ## What had no room
 
-  Events in the overflow, because `:max_keys` rows were taken, are in a last map if there were any:
+  Events in the overflow, because `:max_keys` rows were taken, are in a last map if there were any,
+  whatever the order and the limit:
   `%{overflow: true, clicks: 3}`. It has every metric and no dimension. So the sums of a metric over
   all maps are what was counted, and a match on dimensions skips the map. The dimensions of its events
   are not known: `:where` does not change it. Then the groups are a lower bound, and together with this
@@ -304,15 +314,47 @@ defmodule AdTally.Meter do
       [%{campaign: 42, clicks: 2}, %{campaign: 43, clicks: 1}, %{overflow: true, clicks: 1}]
       iex> AdTally.Meter.report(Reporting, by: [], where: [campaign: 42, country: ["us", "mx"]])
       [%{clicks: 1}, %{overflow: true, clicks: 1}]
+      iex> AdTally.Meter.report(Reporting, by: [:country], order_by: :clicks, limit: 1)
+      [%{country: "us", clicks: 2}, %{overflow: true, clicks: 1}]
       iex> AdTally.Meter.report(Reporting, from: ~U[2026-06-01 00:01:00Z])
       []
   """
   @spec report(name(), [report_option()]) :: [map()]
   def report(name, options \\ []) do
-    options = Options.known!(options, [:by, :where, :from, :to, :timeout])
+    options = Options.known!(options, @report_options)
     time_left = Deadline.new(options, 60_000, {__MODULE__, :report, [name, options]})
     {native, _late} = running!(name)
     Reader.report(name, native, options, time_left)
+  end
+
+  @doc """
+  The rows of `report/2` as a lazy enumerable, for an export of more groups than are wanted in memory as
+  terms.
+
+  Options are checked at once. Each enumeration is a report of its own: at its beginning the meter's
+  windows are read and grouped, for which `:timeout` holds, and then some thousand rows at a time become
+  maps, for as long as whoever takes them needs. Meanwhile the groups are kept outside of any heap, about
+  as much memory as their keys and 16 bytes for each metric of each, and no window is kept or waits. They
+  are freed after the last row, and when an enumeration is halted.
+
+      iex> options = [name: Exporting, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+      iex> {:ok, _meter} = AdTally.Meter.start_link(options)
+      iex> for campaign <- 1..5_000 do
+      ...>   event = %AdTally.Event{at: 1_780_272_000_004, dimensions: {campaign}, metrics: [clicks: campaign]}
+      ...>   :ok = AdTally.Meter.record(Exporting, event)
+      ...> end
+      iex> rows = AdTally.Meter.stream_report(Exporting, order_by: :clicks)
+      iex> Enum.take(rows, 2)
+      [%{campaign: 5_000, clicks: 5_000}, %{campaign: 4_999, clicks: 4_999}]
+      iex> Enum.count(rows)
+      5_000
+  """
+  @spec stream_report(name(), [report_option()]) :: Enumerable.t()
+  def stream_report(name, options \\ []) do
+    options = Options.known!(options, @report_options)
+    call = {__MODULE__, :stream_report, [name, options]}
+    {native, _late} = running!(name)
+    Reader.stream(name, native, options, fn -> Deadline.new(options, 60_000, call) end)
   end
 
   @doc """

@@ -183,6 +183,11 @@ defmodule AdTally.Native do
   def meter_counters(_window), do: not_loaded()
   def meter_reach(_window), do: not_loaded()
   def meter_totals(_window), do: not_loaded()
+  def meter_report_new(_meter, _groups, _order, _limit), do: not_loaded()
+  def meter_report_allow(_report, _filter, _values, _from), do: not_loaded()
+  def meter_report_read(_report, _windows), do: not_loaded()
+  def meter_report_rows(_report, _rows), do: not_loaded()
+  def meter_report_end(_report), do: not_loaded()
   def meter_examples(_meter), do: not_loaded()
   def meter_info(_meter), do: not_loaded()
 end

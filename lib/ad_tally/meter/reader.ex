@@ -8,18 +8,59 @@ defmodule AdTally.Meter.Reader do
   # No event has a later time.
   @end_of_time 0x7FFF_FFFF_FFFF
 
+  @doc "The rows of a report."
   @spec report(atom(), reference(), keyword(), AdTally.Meter.Deadline.t()) :: [map()]
   def report(name, native, options, time_left) do
-    {config, retained, sequence} = Server.call(name, :report, time_left.())
-    report = Report.new!(config, options)
+    {report, meter} = begin(name, options, time_left.())
+    made = read(report, meter, native, time_left)
 
-    in_own_process(fn ->
-      windows = windows(name, native, {report.from, report.to}, {retained, sequence}, time_left)
-      Report.of(report, windows, time_left)
-    end)
+    try do
+      Report.rows(made, time_left)
+    after
+      Native.meter_report_end(made)
+    end
   end
 
-  defp windows(name, native, {from, to}, {retained, sequence}, time_left) do
+  @doc """
+  The same rows as a stream. Windows are read when it is enumerated, in the time that `deadline` gives
+  from then on.
+  """
+  @spec stream(atom(), reference(), keyword(), (() -> AdTally.Meter.Deadline.t())) ::
+          Enumerable.t()
+  def stream(name, native, options, deadline) do
+    # What is wrong with the options is said at once.
+    begin(name, options, deadline.().())
+
+    Stream.resource(
+      fn ->
+        time_left = deadline.()
+        {report, meter} = begin(name, options, time_left.())
+        read(report, meter, native, time_left)
+      end,
+      &Report.some_rows/1,
+      &Native.meter_report_end/1
+    )
+  end
+
+  defp begin(name, options, timeout) do
+    {config, retained, sequence} = Server.call(name, :report, timeout)
+    {Report.new!(config, options), {name, retained, sequence}}
+  end
+
+  # Windows are read in a process of its own, so that garbage in the caller's heap does not keep the memory
+  # of those that were read.
+  defp read(report, meter, native, time_left) do
+    made = Report.begin(report, native)
+
+    in_own_process(fn ->
+      Report.read(made, windows(report, meter, native, time_left), time_left)
+    end)
+
+    made
+  end
+
+  # Lists of windows.
+  defp windows(%{from: from, to: to}, {name, retained, sequence}, native, time_left) do
     open = native |> open(from) |> Enum.filter(&(&1.start >= from and &1.start < to))
 
     # Once the server answers, every window that is closed by now is retained. So none is missed. Those
@@ -31,9 +72,9 @@ defmodule AdTally.Meter.Reader do
 
     retained
     |> Retained.stream(from, to, fn -> Named.raise_not_running(AdTally.Meter, name) end)
-    |> Stream.flat_map(& &1)
-    |> Stream.reject(was_open?)
-    |> Stream.concat(open)
+    |> Stream.map(fn some -> Enum.reject(some, was_open?) end)
+    |> Stream.concat([open])
+    |> Stream.map(fn some -> Enum.map(some, & &1.native) end)
   end
 
   # In the order in which they are closed: one that is closed before it is read here is retained.
@@ -48,8 +89,7 @@ defmodule AdTally.Meter.Reader do
     |> Stream.map(fn {start, _end, _rows, native} -> %{start: start, native: native} end)
   end
 
-  # So that garbage in the caller's heap does not keep the memory of windows that were read. The process
-  # ends with the caller.
+  # The process ends with the caller.
   defp in_own_process(fun) do
     {caller, tag} = {self(), make_ref()}
 

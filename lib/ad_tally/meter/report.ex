@@ -1,43 +1,98 @@
 defmodule AdTally.Meter.Report do
   @moduledoc false
-  # The rows of several windows, grouped by some dimensions. They are read in steps.
+  # What a report is to have, and its rows: windows are read and grouped by native code, in steps.
 
-  alias AdTally.{Native, Options, Sketch}
+  alias AdTally.{Native, Options, Steps}
 
-  @enforce_keys [:from, :to, :by, :places, :where, :reach_by, :sketch_places, :sketch_where]
-  defstruct @enforce_keys ++ [:reach_places, :time_left]
+  @enforce_keys [:from, :to, :groups, :allowed, :order, :limit]
+  defstruct @enforce_keys
+
+  @type t :: %__MODULE__{
+          from: non_neg_integer(),
+          to: non_neg_integer() | :infinity,
+          # as `Native.meter_report_new/4` takes them
+          groups: tuple(),
+          order: non_neg_integer() | nil,
+          limit: pos_integer() | nil,
+          # a list of values for each dimension that is filtered by
+          allowed: [[AdTally.Meter.value()]]
+        }
+
+  @most 0xFFFF_FFFF_FFFF_FFFF
 
   @doc "What a report is to have. The names of options were checked."
+  @spec new!(map(), keyword()) :: t()
   def new!(config, options) do
-    %{dimensions: dimensions, reach_by: reach_by} = config
+    %{dimensions: dimensions, metrics: metrics, reach_by: reach_by} = config
     by = options |> Keyword.get(:by, dimensions) |> Options.subset!(:by, dimensions)
     where = options |> Keyword.get(:where, []) |> where!(dimensions)
     # A sketch cannot be filtered by a dimension that it is not kept by.
     has_reach? = reach_by != [] and (by ++ Keyword.keys(where)) -- reach_by == []
 
+    filters = for {name, _values} <- where, do: {place(name, dimensions), place(name, reach_by)}
+
     %__MODULE__{
       from: time!(options, :from, 0),
       to: time!(options, :to, :infinity),
-      by: by,
-      places: places(by, dimensions),
-      where: conditions(where, dimensions),
-      reach_by: if(has_reach?, do: reach_by, else: []),
-      reach_places: if(has_reach?, do: places(reach_by, dimensions)),
-      sketch_places: if(has_reach?, do: places(by, reach_by)),
-      sketch_where: if(has_reach?, do: conditions(where, reach_by))
+      groups: {by, places(by, dimensions), filters, if(has_reach?, do: places(by, reach_by))},
+      allowed: Keyword.values(where),
+      order: order!(options, metrics),
+      limit: limit!(options)
     }
   end
 
-  @doc "The rows of a report over windows. `time_left` is called before each step, and exits when there is none."
-  def of(%__MODULE__{} = report, windows, time_left) do
-    report = %{report | time_left: time_left}
-    nothing = %{rows: %{}, sketches: %{}, overflow: %{}, overflow_sketches: {0, []}, no_room: %{}}
-    all = Enum.reduce(windows, nothing, &add(&1, report, &2))
-    groups = for {values, totals} <- Enum.sort(all.rows), do: group(values, totals, all, report)
-    groups ++ overflow(all, report)
+  @doc "A report without windows yet, and native."
+  @spec begin(t(), meter :: reference()) :: reference()
+  def begin(report, native) do
+    made = Native.meter_report_new(native, report.groups, report.order, report.limit)
+
+    report.allowed
+    |> Enum.with_index()
+    |> Enum.each(fn {values, filter} ->
+      Steps.each(values, &Native.meter_report_allow(made, filter, &1, &2))
+    end)
+
+    made
   end
 
-  def places(names, all), do: Enum.map(names, fn name -> Enum.find_index(all, &(&1 == name)) end)
+  @doc """
+  Reads windows, which come in lists. `time_left` is called before each step, and exits when there is
+  none.
+  """
+  @spec read(reference(), Enumerable.t(), AdTally.Meter.Deadline.t()) :: :ok
+  def read(made, windows, time_left),
+    do: Enum.each(windows, fn some -> read_some(made, some, time_left) end)
+
+  defp read_some(_made, [], _time_left), do: :ok
+
+  defp read_some(made, windows, time_left) do
+    time_left.()
+    read_some(made, Native.meter_report_read(made, windows), time_left)
+  end
+
+  @doc "All rows, once windows were read."
+  @spec rows(reference(), AdTally.Meter.Deadline.t(), [map()]) :: [map()]
+  def rows(made, time_left, rows \\ []) do
+    time_left.()
+
+    case Native.meter_report_rows(made, rows) do
+      {:more, rows} -> rows(made, time_left, rows)
+      {:done, rows} -> Enum.reverse(rows)
+    end
+  end
+
+  @doc "The next rows, as `Stream.resource/3` takes them."
+  @spec some_rows(reference()) :: {[map()], reference()} | {:halt, reference()}
+  def some_rows(made) do
+    case Native.meter_report_rows(made, []) do
+      {:done, []} -> {:halt, made}
+      {_more_or_done, rows} -> {Enum.reverse(rows), made}
+    end
+  end
+
+  def places(names, all), do: Enum.map(names, &place(&1, all))
+
+  defp place(name, all), do: Enum.find_index(all, &(&1 == name))
 
   ## Options
 
@@ -95,129 +150,29 @@ defmodule AdTally.Meter.Report do
 
   defp value?(value), do: is_integer(value) or is_binary(value) or is_atom(value)
 
-  # The index of each dimension in the key, and the values it may have.
-  defp conditions(where, all) do
-    for {name, values} <- where,
-        do: {Enum.find_index(all, &(&1 == name)), Map.new(values, &{&1, true})}
-  end
+  defp order!(options, metrics) do
+    case Keyword.fetch(options, :order_by) do
+      :error ->
+        nil
 
-  ## Windows
-
-  # Counters first: a key that has a row and no sketch afterwards had no room for one.
-  defp add(window, report, all) do
-    report.time_left.()
-    {walk, overflow} = Native.meter_counters(window.native)
-    {rows, keys} = each_row(&Native.counters_rows/2, walk, {all.rows, %{}}, report, &add_row/3)
-    add_sketches(%{all | rows: rows, overflow: sum(all.overflow, overflow)}, window, keys, report)
-  end
-
-  defp add_row({values, totals}, {rows, keys} = result, report) do
-    if meets?(values, report.where) do
-      group = at(values, report.places)
-
-      keys =
-        if report.reach_places,
-          do: Map.put(keys, at(values, report.reach_places), group),
-          else: keys
-
-      {Map.update(rows, group, totals, &sum(&1, totals)), keys}
-    else
-      result
+      {:ok, name} ->
+        place(name, metrics) ||
+          raise ArgumentError,
+                "expected :order_by to be one of the metrics, #{inspect(metrics)}, got: #{Options.shown(name)}"
     end
   end
 
-  defp add_sketches(all, _window, _keys, %{reach_by: []}), do: all
+  defp limit!(options) do
+    case Keyword.fetch(options, :limit) do
+      :error ->
+        nil
 
-  defp add_sketches(all, window, keys, report) do
-    {walk, overflow} = Native.meter_reach(window.native)
+      {:ok, limit} when is_integer(limit) and limit > 0 ->
+        min(limit, @most)
 
-    {sketches, without} =
-      each_row(&Native.reach_rows/2, walk, {all.sketches, keys}, report, &add_sketch/3)
-
-    if nobody?(overflow) do
-      %{all | sketches: sketches}
-    else
-      # A key without a sketch may have users there. How many of them is not known.
-      no_room =
-        Enum.reduce(without, all.no_room, fn {_key, group}, no_room ->
-          Map.put(no_room, group, true)
-        end)
-
-      overflow_sketches = gather(overflow, all.overflow_sketches)
-      %{all | sketches: sketches, no_room: no_room, overflow_sketches: overflow_sketches}
+      {:ok, other} ->
+        raise ArgumentError,
+              "expected :limit to be a number of groups, an integer from 1 on, got: #{Options.shown(other)}"
     end
-  end
-
-  defp add_sketch({values, sketch}, {sketches, without} = result, report) do
-    if meets?(values, report.sketch_where) do
-      group = at(values, report.sketch_places)
-      sketches = Map.update(sketches, group, {1, [sketch]}, &gather(sketch, &1))
-      {sketches, Map.delete(without, Tuple.to_list(values))}
-    else
-      result
-    end
-  end
-
-  defp meets?(values, conditions),
-    do: Enum.all?(conditions, fn {place, allowed} -> is_map_key(allowed, elem(values, place)) end)
-
-  defp at(values, places), do: Enum.map(places, &elem(values, &1))
-
-  defp sum(totals, more), do: Map.merge(totals, more, fn _metric, a, b -> a + b end)
-
-  # Some rows at a time, so that those of a large window are not all in memory at once.
-  defp each_row(rows, walk, result, report, fun) do
-    report.time_left.()
-    {more, some} = rows.(walk, [])
-    result = Enum.reduce(some, result, &fun.(&1, &2, report))
-    if more == :more, do: each_row(rows, walk, result, report, fun), else: result
-  end
-
-  # Sketches of many windows are merged from time to time, so that they are not all in memory at once.
-  @most_sketches 64
-
-  defp gather(sketch, {@most_sketches, sketches}), do: {2, [sketch, union(sketches)]}
-  defp gather(sketch, {count, sketches}), do: {count + 1, [sketch | sketches]}
-
-  ## Rows of the report
-
-  defp group(values, totals, all, report) do
-    row = report.by |> Enum.zip(values) |> Map.new() |> Map.merge(totals)
-
-    cond do
-      report.reach_by == [] -> row
-      is_map_key(all.no_room, values) -> with_reach(row, nil, nil, nil)
-      true -> with_reach(row, Map.get(all.sketches, values, {0, []}))
-    end
-  end
-
-  defp overflow(all, report) do
-    {count, _sketches} = all.overflow_sketches
-
-    cond do
-      count == 0 and Enum.all?(all.overflow, fn {_metric, total} -> total == 0 end) -> []
-      report.reach_by == [] -> [Map.put(all.overflow, :overflow, true)]
-      true -> [all.overflow |> Map.put(:overflow, true) |> with_reach(all.overflow_sketches)]
-    end
-  end
-
-  defp with_reach(row, {0, []}), do: with_reach(row, 0.0, 0.0, 0.0)
-
-  defp with_reach(row, {_count, sketches}) do
-    sketch = union(sketches)
-    {low, high} = Sketch.bounds(sketch, 2)
-    with_reach(row, Sketch.estimate(sketch), low, high)
-  end
-
-  defp with_reach(row, reach, low, high),
-    do: Map.merge(row, %{reach: reach, reach_low: low, reach_high: high})
-
-  defp nobody?(sketch), do: Sketch.estimate(sketch) == 0.0
-
-  defp union([sketch]), do: sketch
-
-  defp union(sketches) do
-    {:ok, sketch} = Sketch.union(sketches)
-    sketch
   end
 end

@@ -107,7 +107,7 @@ defmodule AdTally.Meter.Server do
 
   @impl true
   def handle_call(:report, _from, state) do
-    names = Map.take(state.config, [:dimensions, :reach_by])
+    names = Map.take(state.config, [:dimensions, :metrics, :reach_by])
     {:reply, {names, state.retained, state.sequence}, state}
   end
 

@@ -51,6 +51,7 @@ fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         && resource::open::<dedupe::Table>(env, how)
         && resource::open::<meter::Table>(env, how)
         && resource::open::<meter::Period>(env, how)
+        && resource::open::<meter::Report>(env, how)
 }
 
 /// Opens the resources and leaves the image's address with the VM: 0 if it succeeded, as the VM expects.

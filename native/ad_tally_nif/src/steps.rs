@@ -189,7 +189,7 @@ fn read_in<'a, L: Layout, T: Load>(
 }
 
 /// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
-fn in_steps<'a, E>(
+pub fn in_steps<'a, E>(
     env: Env<'a>,
     list: Term<'a>,
     mut step: impl FnMut(Raw<'a>, &dyn Fn() -> bool) -> Result<Raw<'a>, E>,
@@ -204,6 +204,12 @@ fn in_steps<'a, E>(
     Ok(rest.in_env(env))
 }
 
+/// The first element of a list that is not empty, and the rest. What is no proper list of `item` is refused.
+pub fn first<'a>(env: Env<'a>, list: Raw<'a>, item: &str, index: usize) -> Result<[Raw<'a>; 2], BadArgument> {
+    let cell = with_layout!(L => decode::list_cell::<L>(env, list));
+    cell.ok_or_else(|| bad_argument::list(list.in_env(env), item, index))
+}
+
 /// Does something with each element of a list and its index, where `from` is that of the first one, until the time is up:
 /// the rest and the index of that. What is no proper list of `item` is refused.
 pub fn each<'a, E: From<BadArgument>>(
@@ -215,8 +221,7 @@ pub fn each<'a, E: From<BadArgument>>(
 ) -> Result<(Term<'a>, usize), E> {
     let mut next = from;
     let rest = in_steps(env, list, |list, _in_time| {
-        let cell = with_layout!(L => decode::list_cell::<L>(env, list));
-        let [element, rest] = cell.ok_or_else(|| bad_argument::list(list.in_env(env), item, next))?;
+        let [element, rest] = first(env, list, item, next)?;
         act(element.in_env(env), next)?;
         next += 1;
         Ok::<_, E>(rest)
@@ -265,6 +270,11 @@ impl<'a> Page<'a> {
         }
         self.cost = 0;
         if self.begin.elapsed() > TIME_LIMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Whether there is time for more.
+    pub fn in_time(&self) -> bool {
+        self.begin.elapsed() < TIME_LIMIT
     }
 
     /// `{:more | :done, list}`.

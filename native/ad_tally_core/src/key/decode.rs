@@ -44,43 +44,52 @@ impl<'a> KeyRef<'a> {
         }
     }
 
+    /// The one element of a key that is no tuple.
+    #[must_use]
+    pub fn bare(self) -> Option<Element<'a>> {
+        if self.arity().is_none() { self.elements().next() } else { None }
+    }
+
     /// The elements in order.
     pub fn elements(self) -> impl Iterator<Item = Element<'a>> {
         let mut rest = &self.words[1..];
-        descriptors(self.words[0]).map(move |descriptor| match descriptor & KIND_MASK {
-            KIND_INTEGER => Element::Integer(take(&mut rest, 1)[0] as i64),
-            KIND_ATOM => Element::Atom(take(&mut rest, 1)[0]),
-            _ => {
-                let length = match (descriptor >> LENGTH_SHIFT) as usize {
-                    LONG => take(&mut rest, 1)[0] as usize,
-                    short => short,
-                };
-                Element::Bytes(&bytemuck::cast_slice(take(&mut rest, length.div_ceil(8)))[..length])
-            }
+        descriptors(self.words[0]).map(move |descriptor| {
+            let (words, behind) = rest.split_at(element_words(descriptor, || rest[0]));
+            rest = behind;
+            element(descriptor, words)
         })
     }
 }
 
-fn take<'a>(words: &mut &'a [u64], count: usize) -> &'a [u64] {
-    let (taken, rest) = words.split_at(count);
-    *words = rest;
-    taken
+/// The element of that descriptor, whose words these are.
+#[inline(always)]
+pub(super) fn element(descriptor: u64, words: &[u64]) -> Element<'_> {
+    match (descriptor & KIND_MASK, (descriptor >> LENGTH_SHIFT) as usize) {
+        (KIND_INTEGER, _) => Element::Integer(words[0] as i64),
+        (KIND_ATOM, _) => Element::Atom(words[0]),
+        (_, LONG) => Element::Bytes(&bytemuck::cast_slice(&words[1..])[..words[0] as usize]),
+        (_, short) => Element::Bytes(&bytemuck::cast_slice(words)[..short]),
+    }
 }
 
 /// A header's descriptors in the order of the elements.
-fn descriptors(header: u64) -> impl Iterator<Item = u64> {
+#[inline(always)]
+pub(super) fn descriptors(header: u64) -> impl Iterator<Item = u64> {
     let elements = (header & ARITY_MASK).max(1) as u32;
     (0..elements).map(move |at| header >> (ARITY_BITS + at * DESCRIPTOR_BITS) & DESCRIPTOR_MASK)
 }
 
+/// How many words the element of that descriptor has, the first of which is `first()`.
+#[inline(always)]
+pub(super) fn element_words(descriptor: u64, first: impl FnOnce() -> u64) -> usize {
+    match (descriptor & KIND_MASK, (descriptor >> LENGTH_SHIFT) as usize) {
+        (KIND_BYTES, LONG) => 1 + (first() as usize).div_ceil(8),
+        (KIND_BYTES, short) => short.div_ceil(8),
+        _ => 1,
+    }
+}
+
 /// How many words the key has whose word `i` is `word(i)`: it reads the header and the lengths only.
 pub(crate) fn length_in_words(word: impl Fn(usize) -> u64) -> usize {
-    descriptors(word(0)).fold(1, |length, descriptor| {
-        length
-            + match (descriptor & KIND_MASK, (descriptor >> LENGTH_SHIFT) as usize) {
-                (KIND_BYTES, LONG) => 1 + (word(length) as usize).div_ceil(8),
-                (KIND_BYTES, short) => short.div_ceil(8),
-                _ => 1,
-            }
-    })
+    descriptors(word(0)).fold(1, |length, descriptor| length + element_words(descriptor, || word(length)))
 }

@@ -1,7 +1,10 @@
 //! The tuple of some elements of a key.
 
+use std::ops::Range;
+
+use super::decode::{descriptors, element, element_words};
 use super::encode::with_words;
-use super::{Element, HashedKey, KeyRef, MAX_ARITY, Seed};
+use super::{ARITY_BITS, DESCRIPTOR_BITS, DESCRIPTOR_MASK, Element, HashedKey, KeyRef, MAX_ARITY, Seed};
 
 /// Does something with the tuple of the elements at these places of a key, whose words these are.
 ///
@@ -21,6 +24,58 @@ pub(crate) fn with_projection<R>(
         *element = elements[*place].unwrap_or_else(|| unreachable!("the key has that element"));
     }
     with_words(true, &chosen[..places.len()], |words| act(seed.key(words)))
+}
+
+/// Where the elements of a key lie among its words, to read some of them and to copy them into the key of a group.
+pub(crate) struct Parts<'w> {
+    words: &'w [u64],
+    /// Where each one ends. The first one begins behind the header.
+    ends: [u32; MAX_ARITY],
+}
+
+impl<'w> Parts<'w> {
+    /// Of a key whose words these are.
+    #[inline(always)]
+    pub(crate) fn of(words: &'w [u64]) -> Self {
+        let mut ends = [0; MAX_ARITY];
+        let mut end = 1;
+        for (place, descriptor) in ends.iter_mut().zip(descriptors(words[0])) {
+            end += element_words(descriptor, || words[end]);
+            *place = end as u32;
+        }
+        Self { words, ends }
+    }
+
+    /// The element at a place that the key has.
+    #[inline(always)]
+    pub(crate) fn element(&self, place: usize) -> Element<'w> {
+        element(self.descriptor(place), &self.words[self.range(place)])
+    }
+
+    /// Writes the words of the tuple of the elements at these places, at most [`MAX_ARITY`]; of none, those of an empty one, which
+    /// is no key.
+    #[inline(always)]
+    pub(crate) fn project(&self, places: &[usize], into: &mut Vec<u64>) {
+        into.clear();
+        into.push(0);
+        let mut header = places.len() as u64;
+        for (at, place) in places.iter().enumerate() {
+            header |= self.descriptor(*place) << (ARITY_BITS + at as u32 * DESCRIPTOR_BITS);
+            into.extend_from_slice(&self.words[self.range(*place)]);
+        }
+        into[0] = header;
+    }
+
+    #[inline(always)]
+    fn descriptor(&self, place: usize) -> u64 {
+        self.words[0] >> (ARITY_BITS + place as u32 * DESCRIPTOR_BITS) & DESCRIPTOR_MASK
+    }
+
+    #[inline(always)]
+    fn range(&self, place: usize) -> Range<usize> {
+        let begin = if place == 0 { 1 } else { self.ends[place - 1] as usize };
+        begin..self.ends[place] as usize
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -48,6 +103,15 @@ mod tests {
             let expected = words_of(&places.iter().map(|place| elements[*place]).collect::<Vec<_>>());
             let hash = seed.key(&expected).hash;
             with_projection(&key, places, &seed, |key| assert_eq!((key.hash, key.words), (hash, &*expected)));
+            let mut projected = vec![1, 2, 3];
+            Parts::of(&key).project(places, &mut projected);
+            assert_eq!(projected, expected);
         }
+        let parts = Parts::of(&key);
+        assert_eq!(std::array::from_fn(|place| parts.element(place)), elements);
+        // What is grouped by nothing is one group.
+        let mut empty = vec![7];
+        parts.project(&[], &mut empty);
+        assert_eq!(empty, [0]);
     }
 }

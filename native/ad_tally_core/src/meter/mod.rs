@@ -16,6 +16,7 @@
 //! * `lookup`: where an event's id and rows are, looked up in stages
 //! * `record`, `batch`: an event, and a list of them
 //! * `close`, `stats`: closed windows, and what is known of all events
+//! * `report`: rows of windows, grouped
 
 mod batch;
 mod close;
@@ -24,6 +25,7 @@ mod event;
 mod lookup;
 mod open_windows;
 mod record;
+pub mod report;
 mod stats;
 mod window;
 mod windows;

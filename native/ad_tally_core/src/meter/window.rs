@@ -205,6 +205,14 @@ impl Window {
         self.reach.as_ref().map(|reach| reach.table.value.overflow())
     }
 
+    /// Whether the sketch that a key of counters belongs to is there.
+    pub(super) fn has_sketch(&self, words: &[u64]) -> bool {
+        self.reach.as_ref().is_some_and(|reach| {
+            let table = &reach.table.keyed;
+            key::with_projection(words, &reach.by, table.seed(), |part| table.find(part).is_some())
+        })
+    }
+
     /// How many rows its counters have.
     #[must_use]
     pub fn keys(&self) -> usize {

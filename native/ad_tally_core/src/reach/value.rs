@@ -34,7 +34,8 @@ impl Config {
 
 /// The sketches of a generation.
 pub struct Sketches {
-    pub(super) empty: Sketch,
+    /// A sketch of no users.
+    pub(crate) empty: Sketch,
     shared: Shared,
     overflow: Overflow,
 }

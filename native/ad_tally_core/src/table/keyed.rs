@@ -11,6 +11,9 @@ use crate::key::{self, HashedKey, Seed};
 use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
 
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
+
 /// Rows of one width by key.
 pub(crate) struct Keyed {
     /// The shards' indices. Apart from the writers, so that what every lookup reads is eight bytes a shard.
@@ -129,6 +132,14 @@ impl Keyed {
     fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<RowRef<'a>> {
         let width = self.width;
         entries.find(key.hash, |entry| has_key(entry.row(), width, key.words)).map(RowRef::new)
+    }
+
+    /// Asks for a row, to be read soon: for its first two cache lines, in which most lie.
+    #[inline(always)]
+    pub(super) fn fetch(&self, row: RowRef<'_>) {
+        let first = row.address();
+        fetch(first);
+        fetch(first.wrapping_add(LINE_WORDS));
     }
 
     /// The cells of a row.

@@ -100,6 +100,12 @@ pub fn word(hash: u64) -> u64 {
     interned.get(&hash).unwrap_or_else(|| unreachable!("keys have atoms that were interned")).word
 }
 
+/// The text of an atom that a key has, of its hash.
+pub fn text_of_hash(hash: u64) -> String {
+    let interned = INTERNED.read();
+    interned.get(&hash).unwrap_or_else(|| unreachable!("keys have atoms that were interned")).text.clone().into()
+}
+
 /// An atom's text. The functions that read atoms know Latin-1 only before NIF 2.17, the external format knows all.
 pub fn text(atom: Term<'_>) -> String {
     let external = atom.to_binary();

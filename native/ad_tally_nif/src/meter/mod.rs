@@ -3,6 +3,7 @@
 //! * `event`: an event's parts, decoded
 //! * `record`, `record_many`: an event, and a list of them
 //! * `close`: windows that are closed or read
+//! * `report`: rows of windows, grouped
 //! * `info`: the meter's numbers
 
 mod close;
@@ -10,6 +11,7 @@ mod event;
 mod info;
 mod record;
 mod record_many;
+mod report;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -20,6 +22,7 @@ use ad_tally_core::{Meter, Secret, dedupe};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
+pub use self::report::Report;
 use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
 use crate::resource::{self, resource};

@@ -1,0 +1,192 @@
+//! Reports: windows are read into groups, and then groups become terms, both in steps.
+
+use std::mem;
+
+use ad_tally_core::meter::report;
+use ad_tally_core::meter::report::{Order, Query, Reach, ReportRows, Row};
+use ad_tally_core::{KeyRef, Seed};
+use parking_lot::Mutex;
+use rustler::types::map::MapIterator;
+use rustler::{Atom, Encoder, Env, NifResult, Term};
+
+use super::{Period, Table};
+use crate::atoms;
+use crate::decode::{BadArgument, interner, keys};
+use crate::encode;
+use crate::hot::Index;
+use crate::resource::{self, resource};
+use crate::steps::{self, Page};
+
+/// A report of a meter, in the making or being shown.
+pub struct Report {
+    stage: Mutex<Stage>,
+    seed: Seed,
+    /// The names in a row and what each is of, in the order in which the VM keeps the keys of such a map: one whose keys come in
+    /// that order need not be sorted.
+    columns: Vec<(Atom, Column)>,
+    metrics: Box<[Atom]>,
+    order: Order,
+    limit: usize,
+}
+
+enum Stage {
+    Reading(Box<report::Report>),
+    Showing(Box<ReportRows>),
+    /// Nobody has any more of it.
+    Shown,
+}
+
+/// What is in a place of a row.
+#[derive(Clone, Copy)]
+enum Column {
+    Value(usize),
+    Sum(usize),
+    Users,
+    Low,
+    High,
+}
+
+resource!(Report, c"meter_report", "a report of an AdTally.Meter");
+
+/// Dimensions that rows are grouped by, with their places in keys; places that are filtered by, each with that in keys of
+/// sketches; and where keys of sketches have the dimensions, if users are asked for.
+type Groups = (Vec<Atom>, Vec<usize>, Vec<(usize, Option<usize>)>, Option<Vec<usize>>);
+
+/// Begins a report, in the order of a metric or of the dimensions, with that many groups at most.
+#[rustler::nif]
+fn meter_report_new<'a>(
+    env: Env<'a>,
+    table: Term<'a>,
+    (names, by, filters, sketch_by): Groups,
+    order: Option<usize>,
+    limit: Option<u64>,
+) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let metrics: Box<[Atom]> = (*table.metrics).into();
+    let columns = columns(env, &names, &metrics, sketch_by.is_some())?;
+    let query = Query { by, filters, sketch_by, metrics: metrics.len() };
+    let seed = table.meter.seed().clone();
+    let stage = Stage::Reading(Box::new(report::Report::new(query, seed.clone())));
+    let order = order.map_or(Order::Key, Order::Metric);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    Ok(resource::make(env, Report { stage: Mutex::new(stage), seed, columns, metrics, order, limit }))
+}
+
+/// In the VM's order.
+fn columns(env: Env<'_>, by: &[Atom], metrics: &[Atom], has_users: bool) -> NifResult<Vec<(Atom, Column)>> {
+    let mut columns: Vec<(Atom, Column)> = Vec::new();
+    columns.extend(by.iter().enumerate().map(|(at, name)| (*name, Column::Value(at))));
+    columns.extend(metrics.iter().enumerate().map(|(at, name)| (*name, Column::Sum(at))));
+    if has_users {
+        let users =
+            [(atoms::reach(), Column::Users), (atoms::reach_low(), Column::Low), (atoms::reach_high(), Column::High)];
+        columns.extend(users);
+    }
+    let places: Vec<(Atom, usize)> = columns.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
+    let in_order = MapIterator::new(Term::map_from_pairs(env, &places)?);
+    in_order.into_iter().flatten().map(|(_name, at)| Ok(columns[at.decode::<usize>()?])).collect()
+}
+
+/// Allows values of a list in the place of a filter, as far as time permits: the rest of the list, and the index of that. What no key
+/// has is allowed for nothing.
+#[rustler::nif]
+fn meter_report_allow<'a>(
+    env: Env<'a>,
+    report: Term<'a>,
+    filter: usize,
+    values: Term<'a>,
+    from: usize,
+) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    let mut stage = report.stage.lock();
+    let rest = steps::each(env, values, Index(from), "value", |value, _index| {
+        if let Stage::Reading(reading) = &mut *stage {
+            let _ = keys::with_key(env, &report.seed, value.into(), |key| {
+                if let Some(value) = KeyRef::new(key.words).bare() {
+                    reading.allow(filter, value);
+                }
+            });
+        }
+        Ok::<_, BadArgument>(())
+    })?;
+    Ok(rest.encode(env))
+}
+
+/// Reads windows of a list, as far as time permits: the rest of the list, the first of which may have been read in part.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_report_read<'a>(env: Env<'a>, report: Term<'a>, windows: Term<'a>) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    let mut stage = report.stage.lock();
+    let rest = steps::in_steps(env, windows, |windows, in_time| {
+        let [window, rest] = steps::first(env, windows, "window", 0)?;
+        let Period { window, .. } = resource::read(env, window)?;
+        let Stage::Reading(reading) = &mut *stage else { return Ok(rest) };
+        Ok::<_, BadArgument>(if reading.read(window, in_time) { windows } else { rest })
+    })?;
+    Ok(rest)
+}
+
+/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`. What had no row is the last one.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_report_rows<'a>(env: Env<'a>, report: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    let mut stage = report.stage.lock();
+    *stage = match mem::replace(&mut *stage, Stage::Shown) {
+        Stage::Reading(reading) => Stage::Showing(Box::new(reading.into_rows(report.order, report.limit))),
+        other => other,
+    };
+    let mut page = Page::before(list);
+    let Stage::Showing(rows) = &mut *stage else { return Ok(page.answer(false)) };
+    while rows.sort(interner::text_of_hash) {
+        if !page.in_time() {
+            return Ok(page.answer(true));
+        }
+    }
+    while let Some(row) = rows.next_row() {
+        // Registers are looked at twice.
+        let cost = 1 + row.registers() / 128;
+        if page.push(report.row(env, &row), cost).is_break() {
+            return Ok(page.answer(true));
+        }
+    }
+    if let Some((sums, reach)) = rows.overflow() {
+        let _ = page.push(report.overflow(env, sums, reach)?, 1);
+    }
+    *stage = Stage::Shown;
+    Ok(page.answer(false))
+}
+
+/// Has what a report holds be freed, whoever still refers to it.
+#[rustler::nif]
+fn meter_report_end<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    *report.stage.lock() = Stage::Shown;
+    Ok(atoms::ok().to_term(env))
+}
+
+impl Report {
+    fn row<'a>(&self, env: Env<'a>, row: &Row<'_>) -> Term<'a> {
+        let mut values = [atoms::nil().to_term(env); encode::MAX_PAIRS];
+        values.iter_mut().zip(row.values()).for_each(|(place, value)| *place = encode::element(env, value));
+        let reach = row.reach();
+        let users = |part: fn(Reach) -> f64| reach.map(part).encode(env);
+        let column = |column| match column {
+            Column::Value(at) => values[at],
+            Column::Sum(at) => encode::total(env, row.sums[at]),
+            Column::Users => users(|reach| reach.users),
+            Column::Low => users(|reach| reach.low),
+            Column::High => users(|reach| reach.high),
+        };
+        encode::map(env, self.columns.iter().map(|(name, of)| (*name, column(*of))))
+    }
+
+    fn overflow<'a>(&self, env: Env<'a>, sums: &[i128], reach: Option<Reach>) -> NifResult<Term<'a>> {
+        let mut pairs = vec![(atoms::overflow(), true.encode(env))];
+        pairs.extend(self.metrics.iter().zip(sums).map(|(metric, sum)| (*metric, encode::total(env, *sum))));
+        if let Some(Reach { users, low, high }) = reach {
+            let parts = [(atoms::reach(), users), (atoms::reach_low(), low), (atoms::reach_high(), high)];
+            pairs.extend(parts.map(|(name, part)| (name, part.encode(env))));
+        }
+        Term::map_from_pairs(env, &pairs)
+    }
+}
