@@ -6,7 +6,17 @@ import sys
 
 from chdb.session import Session
 
-from common import compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, run
+from common import (
+    compare_counters,
+    compare_overflow,
+    compare_overflow_reach,
+    compare_reach,
+    compare_rows,
+    figures,
+    guide,
+    inputs,
+    run,
+)
 
 TABLES, OVERFLOW, SUMS = guide("ClickHouse", "sql")
 
@@ -35,6 +45,8 @@ def judge(source, session, of):
         sums = ", ".join(f"sum(toInt128({metric}))" for metric in source.expected["metrics"])
         [[amounts]] = query(session, f"select {sums} from overflow")
         compare_overflow(source, list(amounts.values()))
+        [sketches] = query(session, "select reach_sketch from overflow")
+        compare_overflow_reach(source, [row["reach_sketch"] for row in sketches])
     if source.typed:
         for kind in ("counters", "reach", "overflow"):
             if source.has(kind):

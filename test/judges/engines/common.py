@@ -108,6 +108,13 @@ def compare_overflow(source, amounts):
     require(found == report, source.name, "overflow:", found, "reported:", report)
 
 
+def compare_overflow_reach(source, sketches):
+    """The users of the overflow, from its sketches in Base64."""
+    found = run("")["estimate"]([sketch for sketch in sketches if sketch is not None])
+    report = source.expected["overflow"]
+    require(abs(found - report["reach"]) <= 1e-3 + 0.02 * found, source.name, "overflow's reach:", found, report)
+
+
 def compare_dates(source, dates):
     require(sorted(map(str, dates)) == source.expected["dates"], source.name, "dates:", dates)
 

@@ -6,7 +6,19 @@ import sys
 
 import duckdb
 
-from common import Input, compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, require, run
+from common import (
+    Input,
+    compare_counters,
+    compare_overflow,
+    compare_overflow_reach,
+    compare_reach,
+    compare_rows,
+    figures,
+    guide,
+    inputs,
+    require,
+    run,
+)
 
 TABLES, OVERFLOW, SUMS = guide("DuckDB", "sql")
 [REACH] = guide("DuckDB", "python")
@@ -61,6 +73,7 @@ def judge(source):
     if source.has("overflow"):
         sums = ", ".join(f"sum({metric})" for metric in source.expected["metrics"])
         compare_overflow(source, duckdb.sql(f"select {sums} from overflow").fetchall()[0])
+        compare_overflow_reach(source, [sketch for (sketch,) in duckdb.sql("select reach_sketch from overflow").fetchall()])
 
 
 def rows(source, kind):

@@ -4,7 +4,17 @@ import sys
 
 import polars as pl
 
-from common import compare_counters, compare_overflow, compare_reach, compare_rows, figures, guide, inputs, run
+from common import (
+    compare_counters,
+    compare_overflow,
+    compare_overflow_reach,
+    compare_reach,
+    compare_rows,
+    figures,
+    guide,
+    inputs,
+    run,
+)
 
 TABLES, OVERFLOW, SUMS = guide("polars", "python")
 
@@ -29,6 +39,7 @@ def judge(source, names):
     if source.has("overflow"):
         exec(OVERFLOW, names)
         compare_overflow(source, names["overflow"].select(pl.col(*source.expected["metrics"]).cast(pl.Int128).sum()).row(0))
+        compare_overflow_reach(source, names["overflow"]["reach_sketch"])
     for kind in ("counters", "reach", "overflow"):
         if source.has(kind):
             dates = names[kind].with_columns(pl.col("date").cast(pl.String))
