@@ -16,7 +16,6 @@ from common import (
     figures,
     guide,
     inputs,
-    require,
     run,
 )
 
@@ -29,10 +28,7 @@ def main(directory):
     for source in inputs(directory).values():
         with source.as_rollups():
             declared = source.expected["declarations"]["duckdb"]
-            if source.typed:
-                shown = [declaration for sql in (TABLES, OVERFLOW) for declaration in COLUMNS.findall(sql)]
-                require([plain(text) for text in shown] == [plain(declared[kind]) for kind in ("counters", "reach", "overflow")],
-                        "the guide's columns are not those of the sink:", shown, declared)
+            # Those that the guide shows, where it is for this meter: test/guides/warehouse_tables_test.exs.
             load(source, lambda kind: f"columns = {declared[kind]}")
             judge(source)
             # By inference: other types, and the same values.
@@ -49,10 +45,6 @@ def judge_names(source):
         load(source, lambda kind: f"columns = {declared[kind]}")
         for kind in ("counters", "reach"):
             compare_rows(source, kind, rows(source, kind))
-
-
-def plain(declaration):
-    return re.sub(r"[\s']", "", declaration)
 
 
 def load(source, columns):
