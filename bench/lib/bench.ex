@@ -18,6 +18,7 @@ defmodule AdTally.Bench do
     Jobs.ReachHotKey,
     Jobs.ReachAddMany,
     Jobs.ReachRivals,
+    Jobs.Union,
     Jobs.CapsAdmit,
     Jobs.CapsAdmissible,
     Jobs.Dedupe,

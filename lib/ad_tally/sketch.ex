@@ -94,7 +94,8 @@ defmodule AdTally.Sketch do
       true
   """
   @spec estimate(t()) :: float()
-  def estimate(sketch), do: Native.sketch_estimate(sketch)
+  def estimate(sketch),
+    do: Native.sketch_estimate(sketch) || Native.sketch_estimate_large(sketch)
 
   @doc """
   The interval in which the number of users lies, at 1, 2 or 3 standard deviations: in at
@@ -129,12 +130,11 @@ defmodule AdTally.Sketch do
       {:error, :different_secret}
   """
   @spec union([t(), ...]) :: {:ok, t()} | {:error, :different_secret}
-  def union([first | others]) do
-    union = Native.sketch_unite(first)
-
-    with :ok <- Steps.each(others, 1, &Native.sketch_unite_some(union, &1, &2)) do
-      {:ok, Native.sketch_united(union)}
-    end
+  def union([_ | _] = sketches) do
+    # Much work goes on with a dirty scheduler.
+    with {union, rest, next} <- Native.sketch_union(sketches),
+         :ok <- Steps.each(rest, next, &Native.sketch_unite_some(union, &1, &2)),
+         do: {:ok, Native.sketch_united(union)}
   end
 
   def union(other) do

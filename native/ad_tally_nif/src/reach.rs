@@ -228,7 +228,7 @@ fn reach_sketch<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>) -> NifResult<T
 #[rustler::nif(schedule = "DirtyCpu")]
 fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    let sketch = sketch::read(sketch)?;
+    let sketch = sketch::read(sketch)?.into_owned();
     let merged = table.with_key(env, key.into(), |key| table.0.merge(key, &sketch))?;
     Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| encode::added(env, added)))
 }

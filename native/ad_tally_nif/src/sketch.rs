@@ -4,8 +4,9 @@
 //! secret. So it is a value like any other: equal to those of the same users, kept, sent and collected like them.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
-use ad_tally_core::sketch::{MergeError, Union};
+use ad_tally_core::sketch::{MergeError, SketchCow, Union};
 use ad_tally_core::{Coupon, Secret, Sketch};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
@@ -23,11 +24,15 @@ pub struct Builder {
     secret: Option<Secret>,
 }
 
-/// A union in the making, that only the process which began it has.
-pub struct Uniting(Mutex<Union>);
+/// A union in the making, that only the process which began it has: none before its first sketch.
+pub struct Uniting(Mutex<Option<Union>>);
 
 resource!(Builder, c"sketch_builder", "a sketch in the making");
 resource!(Uniting, c"sketch_uniting", "a union of sketches in the making");
+
+/// Bytes of a sketch that is worked on where the caller runs: registers of precision 14, or in another form as many bytes
+/// as take 0.1 ms. A change to a dirty scheduler and back takes longer than to unite dozens of them.
+const SMALL: usize = 40 + (1 << 14);
 
 /// The struct that a sketch is.
 pub fn term<'a>(env: Env<'a>, sketch: &Sketch) -> Term<'a> {
@@ -39,16 +44,34 @@ pub fn term<'a>(env: Env<'a>, sketch: &Sketch) -> Term<'a> {
     Term::map_from_pairs(env, &pairs).unwrap_or_else(|_| unreachable!("the keys are distinct"))
 }
 
-/// The sketch that a struct is.
-pub fn read(term: Term<'_>) -> Result<Sketch, BadArgument> {
-    let field = |name: rustler::Atom| term.map_get(name).map_err(|_| bad_argument::sketch(term, None));
-    let bytes: Binary<'_> = field(atoms::bytes())?.decode().map_err(|_| bad_argument::sketch(term, None))?;
-    let check: Option<u64> = field(atoms::secret_check())?.decode().map_err(|_| bad_argument::sketch(term, None))?;
-    if field(atoms::__struct__())? != atoms::sketch().to_term(term.get_env()) {
-        return Err(bad_argument::sketch(term, None));
+/// The fields of a sketch's struct.
+struct Fields<'a> {
+    of: Term<'a>,
+    bytes: &'a [u8],
+    secret_check: Option<u64>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(term: Term<'a>) -> Result<Self, BadArgument> {
+        let none = |_| bad_argument::sketch(term, None);
+        let field = |name: rustler::Atom| term.map_get(name).map_err(none);
+        let bytes: Binary<'a> = field(atoms::bytes())?.decode().map_err(none)?;
+        let secret_check = field(atoms::secret_check())?.decode().map_err(none)?;
+        if field(atoms::__struct__())? != atoms::sketch().to_term(term.get_env()) {
+            return Err(bad_argument::sketch(term, None));
+        }
+        Ok(Self { of: term, bytes: bytes.as_slice(), secret_check })
     }
-    let sketch = Sketch::from_bytes(&bytes).map_err(|error| bad_argument::sketch(term, Some(error)))?;
-    Ok(sketch.with_secret_check(check))
+
+    fn sketch(self) -> Result<SketchCow<'a>, BadArgument> {
+        let sketch = SketchCow::borrow_bytes(self.bytes).map_err(|error| bad_argument::sketch(self.of, Some(error)))?;
+        Ok(sketch.with_secret_check(self.secret_check))
+    }
+}
+
+/// The sketch that a struct is.
+pub fn read(term: Term<'_>) -> Result<SketchCow<'_>, BadArgument> {
+    Fields::read(term)?.sketch()
 }
 
 /// The secret that sixteen bytes are, or none. Never shown in an error.
@@ -167,41 +190,74 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>, from
     Ok((rest, next).encode(env))
 }
 
-/// Begins a union with the first sketch of a list.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn sketch_unite<'a>(env: Env<'a>, sketch: Term<'a>) -> NifResult<Term<'a>> {
-    let first = read(sketch).map_err(|error| error.at_index(0))?;
-    Ok(resource::make(env, Uniting(Mutex::new(Union::new(&first)))))
+/// Unites the sketches of a list, if that is little work: `{:ok, sketch}` or `{:error, reason}`. Otherwise
+/// `{union, rest, index}`, with which `sketch_unite_some` goes on.
+#[rustler::nif]
+fn sketch_union<'a>(env: Env<'a>, sketches: Term<'a>) -> NifResult<Term<'a>> {
+    let mut union = None;
+    let (rest, next) = match unite(env, &mut union, sketches, 0, SMALL) {
+        Ok(rest) => rest,
+        Err(answer) => return answer,
+    };
+    if rest.is_empty_list()
+        && let Some(sketch) = union.as_ref().map(Union::sketch)
+        && sketch.bytes_len() <= SMALL
+    {
+        return Ok((atoms::ok(), term(env, &sketch)).encode(env));
+    }
+    Ok((resource::make(env, Uniting(Mutex::new(union))), rest, next).encode(env))
 }
 
-/// Adds the sketches of a list to it, as far as time permits: the rest of the list, and the index of that, or
+/// Adds the sketches of a list to a union, as far as time permits: the rest of the list, and the index of that, or
 /// `{:error, reason}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn sketch_unite_some<'a>(env: Env<'a>, union: Term<'a>, sketches: Term<'a>, from: usize) -> NifResult<Term<'a>> {
     let union: &Uniting = resource::expect(union)?;
-    let mut union = union.0.lock();
-    let rest = steps::each(env, sketches, Index(from), "AdTally.Sketch struct", |sketch, index| {
-        let sketch = read(sketch).map_err(|error| error.at_index(index))?;
-        union.merge(&sketch).map_err(Fault::Different)
-    });
-    match rest {
+    match unite(env, &mut union.0.lock(), sketches, from, usize::MAX) {
         Ok(rest) => Ok(rest.encode(env)),
-        Err(Fault::Different(error)) => Ok(merge_error(env, &error)),
-        Err(Fault::Refused(error)) => Err(error.into()),
+        Err(answer) => answer,
     }
 }
 
-/// Why a union ends before its last sketch.
-enum Fault {
-    /// The sketch is none.
-    Refused(BadArgument),
-    /// It is one that does not unite with those before it.
-    Different(MergeError),
+/// Adds the sketches of a list to a union, until the time is up or one has more bytes than `most`: the rest of the list, and
+/// the index of that. Or what is to be answered where one is refused.
+fn unite<'a>(
+    env: Env<'a>,
+    union: &mut Option<Union>,
+    sketches: Term<'a>,
+    from: usize,
+    most: usize,
+) -> Result<(Term<'a>, usize), NifResult<Term<'a>>> {
+    let rest = steps::each(env, sketches, Index(from), "AdTally.Sketch struct", |sketch, index| {
+        let fields = Fields::read(sketch).map_err(|error| error.at_index(index))?;
+        if fields.bytes.len() > most {
+            return Err(Stop::Large(index));
+        }
+        let sketch = fields.sketch().map_err(|error| error.at_index(index))?;
+        match union {
+            Some(union) => union.merge(&sketch).map_err(|error| Stop::Refused(Ok(merge_error(env, &error))))?,
+            None => *union = Some(Union::new(&sketch)),
+        }
+        Ok(())
+    });
+    match rest {
+        Ok(rest) => Ok(rest),
+        Err(Stop::Large(at)) => Ok((steps::skip(env, sketches.into(), at - from).in_env(env), at)),
+        Err(Stop::Refused(answer)) => Err(answer),
+    }
 }
 
-impl From<BadArgument> for Fault {
+/// Why a step of a union ends before its time is up.
+enum Stop<'a> {
+    /// The sketch of that index is large.
+    Large(usize),
+    /// It is none, or does not unite with those before it.
+    Refused(NifResult<Term<'a>>),
+}
+
+impl From<BadArgument> for Stop<'_> {
     fn from(error: BadArgument) -> Self {
-        Self::Refused(error)
+        Self::Refused(Err(error.into()))
     }
 }
 
@@ -209,8 +265,8 @@ impl From<BadArgument> for Fault {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn sketch_united<'a>(env: Env<'a>, union: Term<'a>) -> NifResult<Term<'a>> {
     let union: &Uniting = resource::expect(union)?;
-    let sketch = union.0.lock().sketch();
-    Ok(term(env, &sketch))
+    let sketch = union.0.lock().as_ref().map(Union::sketch);
+    Ok(sketch.map_or_else(|| atoms::nil().to_term(env), |sketch| term(env, &sketch)))
 }
 
 /// What it has become.
@@ -235,9 +291,22 @@ fn sketch_from_binary<'a>(env: Env<'a>, bytes: Binary<'a>, secret: Option<Binary
     }
 }
 
-/// The number of users.
+/// The number of users, or nil for a large sketch.
+#[rustler::nif]
+fn sketch_estimate(sketch: Term<'_>) -> NifResult<Option<f64>> {
+    let fields = Fields::read(sketch)?;
+    if fields.bytes.len() > SMALL {
+        return Ok(None);
+    }
+    let begin = Instant::now();
+    let users = fields.sketch()?.estimate();
+    steps::consume_timeslice(sketch.get_env(), begin.elapsed());
+    Ok(Some(users))
+}
+
+/// The number of users of a large sketch.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn sketch_estimate(sketch: Term<'_>) -> NifResult<f64> {
+fn sketch_estimate_large(sketch: Term<'_>) -> NifResult<f64> {
     Ok(read(sketch)?.estimate())
 }
 

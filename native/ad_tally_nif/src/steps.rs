@@ -234,7 +234,7 @@ fn is_empty_list<'a>(env: Env<'a>, list: Raw<'a>) -> bool {
 }
 
 /// The list without its first elements, of which there are at least `count`.
-fn skip<'a>(env: Env<'a>, list: Raw<'a>, count: usize) -> Raw<'a> {
+pub fn skip<'a>(env: Env<'a>, list: Raw<'a>, count: usize) -> Raw<'a> {
     let rest = |list, _| with_layout!(L => decode::list_cell::<L>(env, list)).map_or(list, |[_, rest]| rest);
     (0..count).fold(list, rest)
 }

@@ -1,6 +1,8 @@
 defmodule AdTally.Sketch.RefusalsTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Sketches, only: [put_byte: 3]
+
   alias AdTally.Sketch
   alias AdTally.Test.Users
 
@@ -156,6 +158,36 @@ defmodule AdTally.Sketch.RefusalsTest do
       made_up = struct!(Sketch.from_users([1]), bytes: <<2, 1, 7, 12, 3, 8, 1, 8, 0, 0, 0, 0>>)
       message = message(fn -> Sketch.estimate(made_up) end)
       assert message =~ ~r/\(its bytes are none: coupon 0 is 0x00000000, which no user has\)$/
+    end
+
+    test "anywhere among registers, and anywhere in a list" do
+      for precision <- [4, 12, 16] do
+        sketch = Sketch.from_users(Enum.to_list(1..100_000), precision: precision)
+        last = 40 + 2 ** precision - 1
+
+        for {at, byte, why} <- [
+              {3, 19, "precision is 19, expected 4 to 18"},
+              {5, 12, "flags is 12, expected without 4 (empty), where there are users"},
+              {6, 64, "smallest register is 64, expected no larger than any register"},
+              {35, 9,
+               ~r/^count of the smallest register is \d+, expected how many registers are the/},
+              {36, 1, "number of exceptions is 1, expected 0 but for HLL_4"},
+              {40, 64, "register is 64, expected 0 to 63"},
+              {40 + 2 ** (precision - 1), 200, "register is 200, expected 0 to 63"},
+              {last, 255, "register is 255, expected 0 to 63"}
+            ],
+            made_up = struct!(sketch, bytes: put_byte(Sketch.to_binary(sketch), at, byte)),
+            {list, index} <- [
+              {[made_up], 0},
+              {[sketch, made_up, sketch], 1},
+              {List.duplicate(sketch, 3_000) ++ [made_up], 3_000}
+            ] do
+          message = message(fn -> Sketch.union(list) end)
+          assert message =~ ~r/ \(at index #{index} of the list\)$/
+          assert [_, said] = Regex.run(~r/\(its bytes are none: (.*)\) \(at index/, message)
+          assert if(is_binary(why), do: said == why, else: said =~ why)
+        end
+      end
     end
 
     test "and can be inspected all the same" do

@@ -100,6 +100,38 @@ defmodule AdTally.Sketch.UnionTest do
     assert Sketch.union(days) == {:ok, Sketch.from_users(Enum.to_list(1..10_009))}
   end
 
+  test "of many is what comes of one after the other" do
+    for precision <- [4, 10, 12, 14, 15] do
+      many = for _ <- 1..20, do: Sketch.from_users(random_users(), precision: precision)
+
+      assert Sketch.union(many) == {:ok, Enum.reduce(many, &union([&2, &1]))}
+    end
+  end
+
+  test "of more sketches than one call unites, small ones and large ones in any order" do
+    # Precision 14 is small, 16 is not.
+    few = for users <- [[], [1], Enum.to_list(1..100)], do: Sketch.from_users(users)
+    many = for from <- [1, 2_001], do: Sketch.from_users(Enum.to_list(from..(from + 9_999)))
+
+    large =
+      for precision <- [14, 16, 18], from <- [5_001, 10_001] do
+        Sketch.from_users(Enum.to_list(from..(from + 49_999)), precision: precision)
+      end
+
+    all = Sketch.from_users(Enum.to_list(1..60_000))
+
+    for sketches <- [few ++ many ++ large, large ++ few ++ many, few ++ large ++ many ++ few],
+        times <- [1, 100] do
+      assert Sketch.union(List.flatten(List.duplicate(sketches, times))) == {:ok, all}
+    end
+
+    # All of it is small but what comes out.
+    parts = for at <- 0..59, do: Enum.to_list((at * 1_000 + 1)..(at * 1_000 + 1_000))
+
+    assert union(for users <- parts, do: Sketch.from_users(users, precision: 18)) ==
+             Sketch.from_users(Enum.to_list(1..60_000), precision: 18)
+  end
+
   test "leaves what it is made of as it was" do
     [a, b] = both = for from <- [1, 1_000], do: Sketch.from_users(Enum.to_list(from..5_000))
     {:ok, _union} = Sketch.union(both)

@@ -126,6 +126,18 @@ defmodule AdTally.Test.Responsiveness.Reach do
         end
       },
       %{
+        name: "unites lists of sketches, and estimates them",
+        setup: &lists_of_sketches/0,
+        operation: fn timed, lists ->
+          for [sketch | _] = list <- lists, _ <- 1..20, reduce: [] do
+            times ->
+              {union_time, _union} = timed.(fn -> Native.sketch_union(list) end)
+              {estimate_time, _users} = timed.(fn -> Native.sketch_estimate(sketch) end)
+              [union_time, estimate_time | times]
+          end
+        end
+      },
+      %{
         name: "makes a sketch of a million users",
         setup: fn -> Enum.to_list(1..@million) end,
         operation: fn timed, users ->
@@ -167,6 +179,16 @@ defmodule AdTally.Test.Responsiveness.Reach do
         end)
       end
     }
+  end
+
+  # Of few users and of many, and sets that become registers on the way.
+  defp lists_of_sketches do
+    for {precision, users} <- [{12, 1}, {12, 100_000}, {14, 1_500}, {14, 100_000}, {18, 4_000}] do
+      for first <- 1..500//5 do
+        from = first * 1_000
+        Sketch.from_users(Enum.to_list(from..(from + users)), precision: precision)
+      end
+    end
   end
 
   defp longest_lists do

@@ -25,7 +25,10 @@
 //! Bytes come from outside. Every field is checked before it is used, and nothing is allocated that the input does not
 //! justify: a sketch's registers are at most eight bytes to a byte of input.
 
-use super::{Content, Coupon, Coupons, MAX_PRECISION, MIN_PRECISION, Sketch, most_coupons};
+use std::borrow::Cow;
+
+use super::registers::{count, groups, histogram};
+use super::{Content, Coupon, Coupons, MAX_PRECISION, MIN_PRECISION, Sketch, SketchCow, most_coupons};
 
 const PREAMBLE_LIST: u8 = 2;
 const PREAMBLE_SET: u8 = 3;
@@ -44,6 +47,8 @@ const HLL_6: u8 = 1;
 const HLL_8: u8 = 2;
 /// What every form begins with.
 const HEADER: usize = 8;
+/// Where the coupons of a set begin, and registers.
+const COUPONS_AT: usize = 12;
 const REGISTERS_AT: usize = 40;
 /// Slots that DataSketches gives a list, and the coupons from which on it makes a set of it.
 const LIST_SLOTS_LOG: u8 = 3;
@@ -124,7 +129,7 @@ impl FormatError {
     }
 }
 
-impl Sketch {
+impl<'a> SketchCow<'a> {
     /// Its bytes. They do not tell the secret that its users are hidden under, or that there is one.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -134,12 +139,22 @@ impl Sketch {
         }
     }
 
+    /// How many those are.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        match &self.content {
+            Content::Coupons(coupons) if coupons.len() < LIST_END => HEADER + 4 * coupons.len(),
+            Content::Coupons(coupons) => COUPONS_AT + 4 * coupons.len(),
+            Content::Registers(registers) => REGISTERS_AT + registers.len(),
+        }
+    }
+
     fn coupon_bytes(&self, coupons: &Coupons) -> Vec<u8> {
         let count = coupons.len();
         let mut words: Vec<u32> = coupons.iter().map(Coupon::word).collect();
         // In one order whatever came first, so that equal sketches have equal bytes.
         words.sort_unstable();
-        let mut bytes = Vec::with_capacity(HEADER + 4 + 4 * count);
+        let mut bytes = Vec::with_capacity(self.bytes_len());
         if count < LIST_END {
             let empty = if count == 0 { FLAG_EMPTY } else { 0 };
             let mode = MODE_LIST | HLL_8 << 2;
@@ -155,11 +170,11 @@ impl Sketch {
         bytes
     }
 
-    /// The sketch that bytes are, of whichever DataSketches writer.
+    /// The sketch that bytes are, of whichever DataSketches writer. Registers of a byte each stay where they are.
     ///
     /// # Errors
     /// [`FormatError`] says what is wrong with them.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+    pub fn borrow_bytes(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let header = Header::read(bytes)?;
         match header.mode {
             MODE_LIST => header.list(bytes),
@@ -169,9 +184,19 @@ impl Sketch {
     }
 }
 
+impl Sketch {
+    /// The same, with registers of its own.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        SketchCow::borrow_bytes(bytes).map(SketchCow::into_owned)
+    }
+}
+
 /// The bytes of 8-bit registers.
 pub(crate) fn register_bytes(precision: u8, registers: &[u8]) -> Vec<u8> {
-    let histogram = super::histogram(registers.iter().copied());
+    let histogram = histogram(groups(registers));
     // Exact: each sum is of multiples of its smallest term, below 2^53 of them.
     let sum = |values: std::ops::Range<usize>| -> f64 {
         values.rev().map(|value| f64::from(histogram[value]) * (-(value as f64)).exp2()).sum()
@@ -236,7 +261,6 @@ impl Header {
     }
 
     fn set(&self, bytes: &[u8]) -> Result<Sketch, FormatError> {
-        const COUPONS_AT: usize = HEADER + 4;
         need(bytes, COUPONS_AT)?;
         let count = word(bytes, HEADER);
         // Sets are used from a precision of 8 on, by all writers.
@@ -275,14 +299,14 @@ impl Header {
         Ok(Sketch::of_coupons(self.precision, None, coupons))
     }
 
-    fn registers(&self, bytes: &[u8]) -> Result<Sketch, FormatError> {
+    fn registers<'a>(&self, bytes: &'a [u8]) -> Result<SketchCow<'a>, FormatError> {
         need(bytes, REGISTERS_AT)?;
         let length = 1_usize << self.precision;
         if self.kind != HLL_4 {
             let exceptions = word(bytes, 36);
             check("number of exceptions", exceptions, "0 but for HLL_4", exceptions == 0)?;
         }
-        let registers: Box<[u8]> = match self.kind {
+        let registers: Cow<'_, [u8]> = match self.kind {
             HLL_8 => {
                 need_exactly(bytes, REGISTERS_AT + length)?;
                 bytes[REGISTERS_AT..].into()
@@ -290,33 +314,35 @@ impl Header {
             HLL_6 => {
                 // A byte more than the registers fill, so that the last can be read as two bytes.
                 need_exactly(bytes, REGISTERS_AT + length * 6 / 8 + 1)?;
-                six_bits(&bytes[REGISTERS_AT..], length)
+                six_bits(&bytes[REGISTERS_AT..], length).into()
             }
-            _ => self.four_bits(bytes, length)?,
+            _ => self.four_bits(bytes, length)?.into(),
         };
-        if let Some(value) = registers.iter().find(|value| **value > LARGEST_VALUE) {
-            check("register", *value, "0 to 63", false)?;
+        let largest = registers.iter().copied().fold(0, u8::max);
+        if largest > LARGEST_VALUE {
+            let first = registers.iter().find(|value| **value > LARGEST_VALUE);
+            check("register", *first.unwrap_or(&largest), "0 to 63", false)?;
         }
         self.check_smallest(bytes, &registers)?;
-        self.check_empty(registers.iter().all(|value| *value == 0))?;
-        Ok(Sketch::of_registers(self.precision, None, registers))
+        self.check_empty(largest == 0)?;
+        Ok(SketchCow::of_registers(self.precision, None, registers))
     }
 
     /// The smallest register is announced, and how many have its value. Both are right in HLL_4, which counts from there,
     /// and as long as it is zero. Otherwise they may be old: a union of DataSketches counts them when it is asked for an
     /// estimate, and users that come after that raise registers. Some writers have them counted by the reader, and say so.
     fn check_smallest(&self, bytes: &[u8], registers: &[u8]) -> Result<(), FormatError> {
-        let there = registers.iter().filter(|value| **value == self.count).count();
-        let below = registers.iter().any(|value| *value < self.count);
-        check("smallest register", self.count, "no larger than any register", !below)?;
+        let smallest = registers.iter().copied().fold(u8::MAX, u8::min);
+        check("smallest register", self.count, "no larger than any register", smallest >= self.count)?;
+        let there = count(registers, self.count);
         let announced = word(bytes, 32);
         let may_be_old = self.kind != HLL_4 && self.count > 0;
         let to_be_counted = self.kind == HLL_8 && self.flags & FLAG_TO_BE_COUNTED != 0;
-        let holds = announced as usize == there || may_be_old && announced as usize <= registers.len() || to_be_counted;
+        let holds = announced == there || may_be_old && announced as usize <= registers.len() || to_be_counted;
         check("count of the smallest register", announced, "how many registers are the smallest", holds)
     }
 
-    fn four_bits(&self, bytes: &[u8], length: usize) -> Result<Box<[u8]>, FormatError> {
+    fn four_bits(&self, bytes: &[u8], length: usize) -> Result<Vec<u8>, FormatError> {
         let exceptions_at = REGISTERS_AT + length / 2;
         let count = word(bytes, 36);
         check("number of exceptions", count, "at most one a register", count as usize <= length)?;
@@ -333,7 +359,7 @@ impl Header {
         };
         need_exactly(bytes, exceptions_at + 4 * slots)?;
         let nibbles = bytes[REGISTERS_AT..exceptions_at].iter().flat_map(|byte| [byte & 15, byte >> 4]);
-        let mut registers: Box<[u8]> = nibbles.collect();
+        let mut registers: Vec<u8> = nibbles.collect();
         // Which registers are exceptions, while their place is taken by what the exceptions say.
         let marked: Vec<bool> = registers.iter().map(|value| *value == EXCEPTION).collect();
         registers.iter_mut().for_each(|value| *value += self.count);
@@ -380,7 +406,7 @@ fn exception_slots_log(precision: u8) -> u8 {
     }
 }
 
-fn six_bits(bytes: &[u8], length: usize) -> Box<[u8]> {
+fn six_bits(bytes: &[u8], length: usize) -> Vec<u8> {
     let register = |at: usize| {
         let bit = at * 6;
         let pair = u16::from_le_bytes([bytes[bit / 8], bytes[bit / 8 + 1]]);

@@ -15,6 +15,7 @@ mod coupons;
 mod estimate;
 mod joint;
 pub mod murmur;
+mod registers;
 mod union;
 
 pub use bytes::FormatError;
@@ -24,7 +25,10 @@ pub use estimate::{
     Histogram, of_coupons as estimate_of_coupons, of_registers as estimate_of_registers, relative_standard_error,
 };
 pub use joint::Overlap;
+pub(crate) use registers::{Group, groups, histogram, larger};
 pub use union::Union;
+
+use std::borrow::Cow;
 
 use crate::error::Error;
 
@@ -61,17 +65,20 @@ pub enum MergeError {
 }
 
 /// A sketch.
+pub type Sketch = SketchCow<'static>;
+
+/// A sketch whose registers may still lie in the bytes that it was read from: a union or an estimate needs no copy of them.
 #[derive(Debug, Clone)]
-pub struct Sketch {
+pub struct SketchCow<'a> {
     precision: u8,
     secret_check: Option<u64>,
-    content: Content,
+    content: Content<'a>,
 }
 
 #[derive(Debug, Clone)]
-enum Content {
+enum Content<'a> {
     Coupons(Coupons),
-    Registers(Box<[u8]>),
+    Registers(Cow<'a, [u8]>),
 }
 
 /// Checks that a sketch can have that precision.
@@ -80,7 +87,7 @@ pub(crate) fn check_precision(precision: u8) -> Result<(), Error> {
     if allowed { Ok(()) } else { Err(Error::Precision(precision)) }
 }
 
-impl Sketch {
+impl<'a> SketchCow<'a> {
     /// A sketch of no users.
     ///
     /// # Errors
@@ -98,9 +105,20 @@ impl Sketch {
     }
 
     /// A sketch of those registers, `2^precision` of them.
-    pub(crate) fn of_registers(precision: u8, secret_check: Option<u64>, registers: Box<[u8]>) -> Self {
+    pub(crate) fn of_registers(precision: u8, secret_check: Option<u64>, registers: Cow<'a, [u8]>) -> Self {
         debug_assert_eq!(registers.len(), 1 << precision);
         Self { precision, secret_check, content: Content::Registers(registers) }
+    }
+
+    /// The same sketch with registers of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Sketch {
+        let Self { precision, secret_check, content } = self;
+        let content = match content {
+            Content::Coupons(coupons) => Content::Coupons(coupons),
+            Content::Registers(registers) => Content::Registers(registers.into_owned().into()),
+        };
+        Sketch { precision, secret_check, content }
     }
 
     /// Its precision: it has `2^precision` registers.
@@ -125,7 +143,7 @@ impl Sketch {
     #[inline]
     pub fn insert(&mut self, coupon: Coupon) {
         match &mut self.content {
-            Content::Registers(registers) => raise(registers, coupon),
+            Content::Registers(registers) => raise(registers.to_mut(), coupon),
             Content::Coupons(coupons) => {
                 coupons.insert(coupon);
                 if coupons.len() > most_coupons(self.precision) {
@@ -159,9 +177,9 @@ impl Sketch {
         match &self.content {
             Content::Registers(_) => self.fold(precision),
             Content::Coupons(coupons) => {
-                let mut registers = vec![0; 1 << precision].into_boxed_slice();
+                let mut registers = vec![0; 1 << precision];
                 coupons.iter().for_each(|coupon| raise(&mut registers, coupon));
-                (self.precision, self.content) = (precision, Content::Registers(registers));
+                (self.precision, self.content) = (precision, Content::Registers(registers.into()));
             }
         }
     }
@@ -184,13 +202,10 @@ impl Sketch {
     }
 
     /// Raises its registers to others, of its own precision or a finer one.
-    pub(crate) fn raise_all(&mut self, registers: impl Iterator<Item = u8>) {
+    pub(crate) fn raise_all(&mut self, registers: impl ExactSizeIterator<Item = Group>) {
         self.to_registers();
         let Content::Registers(own) = &mut self.content else { unreachable!("made so just now") };
-        let mask = own.len() - 1;
-        for (at, value) in registers.enumerate() {
-            own[at & mask] = own[at & mask].max(value);
-        }
+        registers::raise_all(own.to_mut(), registers);
     }
 
     /// Makes it coarser, if `precision` is below its own: as coarse as a sketch can be at most.
@@ -203,10 +218,8 @@ impl Sketch {
         match &mut self.content {
             Content::Coupons(_) => self.settle(),
             Content::Registers(registers) => {
-                let (folded, rest) = registers.split_at_mut(1 << precision);
-                for chunk in rest.chunks_exact(folded.len()) {
-                    folded.iter_mut().zip(chunk).for_each(|(own, value)| *own = (*own).max(*value));
-                }
+                let mut folded = registers[..1 << precision].to_vec();
+                registers::raise_all(&mut folded, groups(&registers[1 << precision..]));
                 self.content = Content::Registers(folded.into());
             }
         }
@@ -235,7 +248,7 @@ impl Sketch {
     pub fn estimate(&self) -> f64 {
         match &self.content {
             Content::Coupons(coupons) => estimate::of_coupons(coupons.len()),
-            Content::Registers(registers) => estimate::of_registers(&histogram(registers.iter().copied())),
+            Content::Registers(registers) => estimate::of_registers(&histogram(groups(registers))),
         }
     }
 
@@ -247,7 +260,7 @@ impl Sketch {
         match &self.content {
             Content::Coupons(coupons) => estimate::bounds_of_coupons(coupons.len(), deviations),
             Content::Registers(registers) => {
-                estimate::bounds_of_registers(&histogram(registers.iter().copied()), f64::from(deviations))
+                estimate::bounds_of_registers(&histogram(groups(registers)), f64::from(deviations))
             }
         }
     }
@@ -297,19 +310,8 @@ fn raise(registers: &mut [u8], coupon: Coupon) {
     *register = (*register).max(coupon.value());
 }
 
-/// How many registers have each value.
-#[must_use]
-pub fn histogram(registers: impl Iterator<Item = u8>) -> Histogram {
-    // In turn into four: one array would wait for itself wherever neighbours are equal.
-    let mut counts = [[0_u32; 64]; 4];
-    for (at, value) in registers.enumerate() {
-        counts[at % 4][usize::from(value) % 64] += 1;
-    }
-    std::array::from_fn(|value| counts.iter().map(|counts| counts[value]).sum())
-}
-
 /// Equal for whoever counts: the same users, precision and secret.
-impl PartialEq for Sketch {
+impl PartialEq for SketchCow<'_> {
     fn eq(&self, other: &Self) -> bool {
         let sorted = |coupons: &Coupons| {
             let mut words: Vec<Coupon> = coupons.iter().collect();
@@ -326,4 +328,4 @@ impl PartialEq for Sketch {
     }
 }
 
-impl Eq for Sketch {}
+impl Eq for SketchCow<'_> {}

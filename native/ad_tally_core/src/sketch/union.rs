@@ -15,7 +15,8 @@
 //! the precision.
 
 use super::coupons::Coupons;
-use super::{Content, MAX_PRECISION, MergeError, Sketch};
+use super::registers::groups;
+use super::{Content, MAX_PRECISION, MergeError, Sketch, SketchCow};
 
 /// A union that sketches are added to one by one.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct Union {
 impl Union {
     /// The union of one sketch.
     #[must_use]
-    pub fn new(first: &Sketch) -> Self {
+    pub fn new(first: &SketchCow<'_>) -> Self {
         let nobody = |precision| Sketch {
             precision,
             secret_check: first.secret_check,
@@ -54,7 +55,7 @@ impl Union {
     ///
     /// # Errors
     /// [`MergeError::DifferentSecret`], and nothing has changed.
-    pub fn merge(&mut self, sketch: &Sketch) -> Result<(), MergeError> {
+    pub fn merge(&mut self, sketch: &SketchCow<'_>) -> Result<(), MergeError> {
         if sketch.secret_check != self.users.secret_check {
             return Err(MergeError::DifferentSecret);
         }
@@ -62,11 +63,11 @@ impl Union {
         Ok(())
     }
 
-    fn add(&mut self, sketch: &Sketch) {
+    fn add(&mut self, sketch: &SketchCow<'_>) {
         match &sketch.content {
             _ if sketch.is_empty() => {
                 let precision = self.empty.precision.max(sketch.precision);
-                let has_registers = [&self.empty, sketch].iter().any(|empty| empty.registers().is_some());
+                let has_registers = self.empty.registers().is_some() || sketch.registers().is_some();
                 if (precision, has_registers) != (self.empty.precision, self.empty.registers().is_some()) {
                     self.empty.precision = precision;
                     self.empty.content = Content::Coupons(Coupons::default());
@@ -82,7 +83,7 @@ impl Union {
             Content::Registers(registers) => {
                 self.has_registers = true;
                 self.users.fold(sketch.precision);
-                self.users.raise_all(registers.iter().copied());
+                self.users.raise_all(groups(registers));
             }
         }
     }
