@@ -3,30 +3,10 @@ defmodule AdTally.Sink.FilesTest do
 
   import AdTally.Test.SinkFiles
 
-  alias AdTally.{Event, Meter}
   alias AdTally.Sink.Files
   alias AdTally.Test.{FreshVM, LargeWindow, ResidentMemory}
-  alias AdTally.Test.MeterSinks.Forwarding
 
-  @at 1_780_272_000_000
   @moduletag :tmp_dir
-
-  # A window of some rows, as a sink gets it. It belongs to nobody else.
-  defp window(rows, options \\ []) do
-    name = Module.concat(__MODULE__, "Meter#{System.unique_integer([:positive])}")
-    defaults = [name: name, dimensions: [:page, :country], metrics: [:views], clock: :events]
-    options = Keyword.merge(defaults ++ [sinks: [{Forwarding, to: self()}]], options)
-    {:ok, meter} = Meter.start_link(options)
-    for row <- rows, do: Meter.record(options[:name], event(row))
-    GenServer.stop(meter)
-    assert_received {:window, window}
-    window
-  end
-
-  defp event({dimensions, metrics}), do: event({dimensions, metrics, nil})
-
-  defp event({dimensions, metrics, user}),
-    do: %Event{at: @at, dimensions: dimensions, metrics: metrics, user: user}
 
   describe "a stop with all rows in one window" do
     # 102 MB of lines and 3.9 GB of memory when all of them were built at once.
@@ -111,40 +91,7 @@ defmodule AdTally.Sink.FilesTest do
     assert reach =~ ~r/"ends_at":\d+,"zone":1,"page":2,"reach_sketch":"[^"]+"\}$/
     assert [overflow] = lines(dir, :overflow)
     assert [_, bytes] = Regex.run(~r/"ends_at":\d+,#{amounts},"reach_sketch":"(.*)"\}$/, overflow)
-    {:ok, sketch} = AdTally.Sketch.from_binary(Base.decode64!(bytes))
-    assert AdTally.Sketch.estimate(sketch) == 1.0
-  end
-
-  test "an attempt that fails leaves nothing, and a window replaces its own file", %{tmp_dir: dir} do
-    window = window([{{1, 2}, [views: 3]}])
-    assert Files.deliver(window, dir: dir) == :ok
-    [file] = names(dir)
-    assert Files.deliver(window, dir: dir) == :ok
-    assert names(dir) == [file]
-    assert [_line] = lines(dir, :counters)
-
-    # Something that it cannot replace.
-    path = Path.join(dir, file)
-    File.rm!(path)
-    File.mkdir_p!(Path.join(path, "full"))
-    assert {:error, reason} = Files.deliver(window, dir: dir)
-    assert is_atom(reason)
-    assert names(dir) == []
-    assert File.ls!(Path.dirname(path)) == [Path.basename(path)]
-
-    # Or a sketch that cannot be read.
-    assert catch_error(Files.deliver(%{window | native: make_ref()}, dir: dir))
-    assert names(dir) == []
-  end
-
-  test "a meter of a name that is longer than a file's can be", %{tmp_dir: dir} do
-    names = for last <- ["a", "b"], do: :"#{String.duplicate("ü", 200)}#{last}"
-
-    for name <- names,
-        do: assert(Files.deliver(window([{{1, 2}, []}], name: name), dir: dir) == :ok)
-
-    assert [one, other] = for(path <- paths(dir, :counters), do: Path.basename(path))
-    assert byte_size("_" <> one <> ".part") <= 255 and byte_size("_" <> other <> ".part") <= 255
+    assert AdTally.Sketch.estimate(sketch!(bytes)) == 1.0
   end
 
   test "chunks are whole lines, those of the file, and the same ones each time", %{tmp_dir: dir} do

@@ -15,18 +15,8 @@ defmodule AdTally.Sink.Files.Folder do
     {Path.join(folder, name), Path.join(folder, "_" <> name <> ".part")}
   end
 
-  @milliseconds_of_day 86_400_000
-  @days_before_1970 :calendar.date_to_gregorian_days(1970, 1, 1)
-
-  # Of any year: Elixir's dates end with 9999.
-  defp date(milliseconds) do
-    days = div(milliseconds, @milliseconds_of_day) + @days_before_1970
-    {year, month, day} = :calendar.gregorian_days_to_date(days)
-    Enum.map_join([{year, 4}, {month, 2}, {day, 2}], "-", &padded/1)
-  end
-
-  defp padded({number, digits}),
-    do: number |> Integer.to_string() |> String.pad_leading(digits, "0")
+  defp date(milliseconds),
+    do: milliseconds |> DateTime.from_unix!(:millisecond) |> DateTime.to_date() |> to_string()
 
   # Names of files have 255 bytes on most systems; a meter's and a node's may have as many each.
   @longest_name 200
