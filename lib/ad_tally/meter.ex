@@ -50,8 +50,8 @@ defmodule AdTally.Meter do
   `:on_late`, and `AdTally.Telemetry`.
 
   Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order, by its
-  supervisor for example, all open windows are closed, flagged as partial and delivered. A crash loses
-  the open windows, and the closed ones that a sink has not taken yet.
+  supervisor for example, all open windows are closed and delivered, flagged as partial where their time
+  has not passed. A crash loses the open windows, and the closed ones that a sink has not taken yet.
 
   ## When the meter is down
 

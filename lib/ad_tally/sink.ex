@@ -68,7 +68,8 @@ defmodule AdTally.Sink do
   Names that the sink adds to rows, as fields or columns. Optional.
 
   A dimension or a metric of such a name is refused when the meter starts. The names that lines of
-  `AdTally.Sink.Files` and rows of `AdTally.Meter.report/2` have are reserved in any case.
+  `AdTally.Sink.Files` and rows of `AdTally.Meter.report/2` have, and those that engines add to lines, are
+  reserved in any case.
   """
   @callback reserved_names(options :: keyword()) :: [atom()]
 

@@ -5,6 +5,7 @@ defmodule AdTally.Meter.ReservedNames do
   # that one can be added later. Compared without regard to case, because to most warehouses `Date` and
   # `date` are one column.
 
+  # `kind` is for a loader that puts the kinds of lines into one table.
   @lines [
     :kind,
     :meter,

@@ -28,10 +28,10 @@ defmodule AdTally.Sink.Files do
 
   Every line begins with
 
-    * `meter`, `node` (strings), `epoch` and `sequence` (integers) - the window: a loader that keeps one copy of
-      each `(meter, node, epoch, sequence)` is right under redeliveries and restarts
-    * `partial` - whether the window was closed before its time, as the meter was stopped: another
-      window may have the rest
+    * `meter`, `node` (strings), `epoch` and `sequence` (integers) - the window: a loader that keeps one
+      copy of each `(meter, node, epoch, sequence)` is right under redeliveries and restarts
+    * `partial` - a boolean, whether the window was closed before its time, because the meter was stopped:
+      one of the next start may have the rest
     * `starts_at`, `ends_at` - integers, Unix milliseconds
 
   Then come, always all of them and in the order in which they were declared,
@@ -66,26 +66,29 @@ defmodule AdTally.Sink.Files do
   `misfits`: `null`, or a string with the JSON of the values that did not fit, as without a type:
   `"{\\"campaign\\":\\"summer\\"}"`. So no value breaks a load, and none is lost.
 
-  Rows stay lines of their own. Where two values of the meter are written alike, several lines of a window
-  have the same dimensions, which a loader that sums by dimensions makes one: `:summer` and `"summer"` always,
-  `42` and `"42"`, or `true` and `"true"`, in a `:string` column. Without a type those remain two values to a reader of
-  JSON, and become one where an engine casts the column to text. In an `:integer` column they remain two,
-  told apart by `misfits`: group by it too, or leave out lines that have any.
+  A row of the window is a line of its own, but rows may be written alike. Then several lines of a window
+  have the same dimensions, and a loader that sums by dimensions makes them one:
+
+    * `:summer` and `"summer"`, always
+    * `42` and `"42"`, or `true` and `"true"`, in a `:string` column. Without a type they remain two values
+      of JSON; an engine that reads the column as text makes them one.
+    * all that does not fit into an `:integer` column, unless the loader groups by `misfits` too
 
   ## What a crash leaves
 
   While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark, Flink
-  and Hive do not read. All files of a window are written and synced, and then renamed, those of
-  `counters` last, with their folders synced each: a file under its own name is whole, where that of `counters` is
-  there those of the other kinds are, and all survive a crash of the machine. Delivered again, a window
-  replaces its own files.
+  and Hive do not read. Once all files of a window are written and synced, each is renamed and its folder
+  synced, first that of `overflow`, then `reach`, and `counters` last. So a file under its own name is
+  whole, a window with a file in `counters` has all its files, and they survive a crash of the machine.
+  Delivered again, a window replaces its own files, by the same bytes.
 
-  What a failed attempt has written is removed. A VM or a process that is killed leaves `.part` files,
-  and, if that happened between the renames, files of `reach` or `overflow` without one of `counters`: that window was not taken. Those of
-  an earlier run of the meter can be deleted.
+  A failed attempt removes what it has written; folders stay. One that is killed, with its VM or alone,
+  leaves `.part` files, and if it was renaming, perhaps a file in `reach` or `overflow` without one in
+  `counters`. The meter delivers the window again. Where it cannot, since the VM is gone, the window is
+  lost, and its files without one in `counters` can be deleted.
 
-  Rows are read, compressed and written in pieces; a window of any size takes a few megabytes more while it
-  is written.
+  Rows are read, compressed and written in pieces: a window of any size takes a few megabytes more while
+  it is written.
   """
 
   @behaviour AdTally.Sink
@@ -105,17 +108,20 @@ defmodule AdTally.Sink.Files do
     * `:flink` - a `CREATE TABLE` of its filesystem connector
     * `:duckdb` - `columns = ...` of `read_json`, which adds `date` with `hive_partitioning = true`
 
-  Options are those of the meter: `:dimensions` and `:metrics`, `:reach` if it has any, and the `:types` and the `:dir`
-  of this sink. Or all options of a meter that has this sink in its `:sinks`. Without a directory Flink's path is one to be filled in,
-  `file:///DIR/counters`. Where the meter has no reach, there is no table of it.
+  Options are those of the meter, `:dimensions`, `:metrics` and `:reach`, and of this sink, `:types` and
+  `:dir`; or all options of a meter that has this sink in its `:sinks`. Flink's path is that of `:dir`, or
+  without one `file:///DIR/counters`, to be filled in. Where the meter has no reach, there is no table
+  of it.
 
-      iex> options = [dimensions: [:campaign, :country], metrics: [:clicks], types: [campaign: :integer]]
-      iex> tables = AdTally.Sink.Files.schema(options, :spark)
+      iex> names = [dimensions: [:campaign, :country], metrics: [:clicks]]
+      iex> tables = AdTally.Sink.Files.schema(names ++ [types: [campaign: :integer]], :spark)
       iex> Map.keys(tables)
       [:counters, :overflow]
-      iex> tables.overflow
-      "`meter` STRING, `node` STRING, `epoch` BIGINT, `sequence` BIGINT, `partial` BOOLEAN, `starts_at` BIGINT, `ends_at` BIGINT, `clicks` BIGINT"
-      iex> tables.counters |> String.split(", ") |> Enum.drop(7)
+      iex> columns = String.split(tables.counters, ", ")
+      iex> Enum.take(columns, 7)
+      ["`meter` STRING", "`node` STRING", "`epoch` BIGINT", "`sequence` BIGINT", "`partial` BOOLEAN",
+       "`starts_at` BIGINT", "`ends_at` BIGINT"]
+      iex> Enum.drop(columns, 7)
       ["`campaign` BIGINT", "`country` STRING", "`misfits` STRING", "`clicks` BIGINT"]
 
   Raises `ArgumentError` for options that the meter or the sink would refuse, and for another engine.
@@ -230,10 +236,10 @@ defmodule AdTally.Sink.Files do
   The lines of one kind that the files of a window have, for a sink that sends them elsewhere: a lazy
   enumerable of binaries, each of whole lines.
 
-  A chunk ends with the line by which it comes to `bytes:`, 65,536 where it is not given. `types:` are as in
-  the sink's options, and checked by the sink that has them: `validate/1` and `validate_names/2` of this one do. However often
-  it is called for a window, it gives the same chunks in the same order: a window and the position of a
-  chunk name the same lines each time that the window is delivered.
+  A chunk ends with the line by which it comes to `bytes:`, 65,536 where it is not given. `types:` are as
+  in the options of this sink. However often it is called for a window, it gives the same chunks in the
+  same order: a window and the position of a chunk name the same lines each time that the window is
+  delivered.
 
       AdTally.Sink.Files.chunks(window, :counters, bytes: 100_000)
   """
@@ -241,8 +247,10 @@ defmodule AdTally.Sink.Files do
   def chunks(window, kind, options \\ []) when kind in @kinds do
     options = Keyword.validate!(options, bytes: @chunk, types: [])
 
+    types = Types.check!(options[:types], window.dimensions)
+
     kind
-    |> Lines.stream(window, options[:types])
+    |> Lines.stream(window, types)
     |> Stream.chunk_while({[], 0}, &gather(&1, &2, options[:bytes]), fn
       {[], 0} -> {:cont, nil}
       {lines, _size} -> {:cont, joined(lines), nil}

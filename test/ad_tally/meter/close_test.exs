@@ -72,6 +72,15 @@ defmodule AdTally.Meter.CloseTest do
     assert delivered() == [{@begin, 1, false}, {@begin + 6 * @minute, 1, true}]
   end
 
+  # More than are closed in a step, in their order.
+  test "nor are they when the meter is stopped", %{name: name} do
+    start(name, lateness: 2 * @minute)
+    for number <- 0..99, do: assert(Meter.record(name, event(@begin + number * @minute)) == :ok)
+    stop_supervised!(name)
+    expected = for number <- 0..99, do: {@begin + number * @minute, 1, number > 96}
+    assert delivered() == expected
+  end
+
   test "with the system's clock too, up to the window of an event that is ahead", %{name: name} do
     start(name, clock: :system, max_ahead: 10 * @minute)
     now = System.system_time(:millisecond)

@@ -116,5 +116,12 @@ defmodule AdTally.Sink.FilesTest do
     end
 
     assert_raise ArgumentError, ~r/size/, fn -> Files.chunks(window, :counters, size: 10_000) end
+    typed = window |> Files.chunks(:reach, types: [country: :integer]) |> Enum.join()
+    assert typed =~ ~r/"page":\d+,"misfits":null,"reach_sketch"/
+    wrong = fn -> Files.chunks(window, :counters, types: [views: :integer]) end
+
+    assert_raise ArgumentError,
+                 ~r/expected :types to have dimensions of \[:page, :country\]/,
+                 wrong
   end
 end

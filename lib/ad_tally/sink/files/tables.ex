@@ -34,7 +34,7 @@ defmodule AdTally.Sink.Files.Tables do
     ReservedNames.check!(dimensions, metrics, [])
     reach_by = reach_by!(options, dimensions)
     sink = Keyword.merge(of_sinks(options), Keyword.take(options, [:types, :dir]))
-    types = sink |> Keyword.get(:types, []) |> types!(dimensions)
+    types = sink |> Keyword.get(:types, []) |> Types.check!(dimensions)
     {tables(dimensions, metrics, reach_by, types), sink[:dir]}
   end
 
@@ -68,15 +68,6 @@ defmodule AdTally.Sink.Files.Tables do
          {Sink.Files, options} <- List.keyfind(sinks, Sink.Files, 0),
          do: options,
          else: (_none -> [])
-  end
-
-  defp types!(types, dimensions) do
-    with {:ok, types} <- Types.validate(types),
-         :ok <- Types.validate_names(types, dimensions) do
-      types
-    else
-      {:error, message} -> raise ArgumentError, message
-    end
   end
 
   defp tables(dimensions, metrics, reach_by, types) do

@@ -1,7 +1,7 @@
 defmodule AdTally.Sink.Files.Types do
   @moduledoc false
-  # The columns of dimensions: how a value is written by the type that its dimension was declared to have,
-  # and what becomes of one that does not fit.
+  # The columns of dimensions: how a value is written by the declared type of its dimension, and what becomes
+  # of one that does not fit.
 
   alias AdTally.Options
   alias AdTally.Sink.JSON
@@ -40,6 +40,16 @@ defmodule AdTally.Sink.Files.Types do
       unknown ->
         {:error,
          "expected :types to have dimensions of #{inspect(dimensions)} only, got: #{Options.shown(unknown)}"}
+    end
+  end
+
+  @doc "The types of an option, of a meter of these dimensions. Raises `ArgumentError` if they are wrong."
+  @spec check!(term(), [atom()]) :: types()
+  def check!(types, dimensions) do
+    with {:ok, types} <- validate(types), :ok <- validate_names(types, dimensions) do
+      types
+    else
+      {:error, message} -> raise ArgumentError, message
     end
   end
 
