@@ -36,7 +36,8 @@ defmodule AdTally.Sink do
   rows that no earlier attempt has read. See `:flush` in `AdTally.Meter.start_link/1`.
 
   Configure it in the meter's options as `{MyApp.BrokerSink, topic: "rollups"}`.
-  `AdTally.Sink.Files` writes files.
+  `AdTally.Sink.Files` writes files. The guide [Warehouses](warehouse.md) has complete sinks for RabbitMQ and for
+  S3-compatible stores, to be copied.
   """
 
   @doc "Stores a window."
