@@ -42,7 +42,7 @@ class Input:
         self.expected = json.loads((Path(directory) / "expected.json").read_text())[name]
         self.typed = self.expected["types"] is not None
 
-        require(self.has("overflow") == (self.expected["overflow"] is not None), name, "and its overflow")
+        require(self.has("overflow") == (self.expected.get("overflow") is not None), name, "and its overflow")
 
     def has(self, kind):
         return (self.path / kind).exists()
