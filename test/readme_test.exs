@@ -9,14 +9,18 @@ defmodule AdTally.ReadmeTest do
     {[row], binding} = example |> String.replace("rollups", dir) |> Code.eval_string()
     assert %{campaign: 42, impressions: 1, spend_micros: 1_250, reach: 1.0} = row
 
-    # The window's file: a line for each campaign and country, and one for the campaign's sketch.
+    # A line for each campaign and country, and one for the campaign's sketch.
     Supervisor.stop(binding[:supervisor])
-    assert [file] = File.ls!(dir)
 
-    lines =
-      dir |> Path.join(file) |> File.read!() |> :zlib.gunzip() |> String.split("\n", trim: true)
+    assert [counters, reach] =
+             for(
+               folder <- ["counters", "reach"],
+               file <- Path.wildcard("#{dir}/#{folder}/date=????-??-??/*"),
+               line <- file |> File.read!() |> :zlib.gunzip() |> String.split("\n", trim: true),
+               do: line
+             )
 
-    assert [counters, reach] = lines
+    assert Enum.sort(File.ls!(dir)) == ["counters", "reach"]
     assert counters =~ ~s("campaign":42,"country":"us","impressions":1,"spend_micros":1250)
     assert reach =~ ~r/"campaign":42,"reach_sketch":"[A-Za-z0-9+\/=]+"/
   end
