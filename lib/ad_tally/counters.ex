@@ -375,7 +375,7 @@ defmodule AdTally.Counters do
         }
   def info(counters), do: Native.counters_info(table(counters))
 
-  defp rows(walk), do: Steps.collect(&Native.counters_rows/2, walk)
+  defp rows(walk), do: Steps.collect(walk)
 
   defp validate_metrics!(metrics) do
     if Options.distinct_atoms?(metrics, 16) do

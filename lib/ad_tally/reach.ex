@@ -469,5 +469,5 @@ defmodule AdTally.Reach do
         }
   def info(reach), do: Native.reach_info(table(reach))
 
-  defp rows(walk), do: Steps.collect(&Native.reach_rows/2, walk)
+  defp rows(walk), do: Steps.collect(walk)
 end

@@ -3,6 +3,8 @@ defmodule AdTally.Steps do
   # Long lists and large tables, processed in short native calls
   # (native/ad_tally_nif/src/steps.rs).
 
+  alias AdTally.Native
+
   # The first argument is the result of a native call with the whole list: `:many` if it is too long for
   # one call and nothing was added, or the rest, which is empty unless the time was up, and how many
   # overflowed. Of a longer list every item is checked before any is added.
@@ -35,11 +37,9 @@ defmodule AdTally.Steps do
   end
 
   # All rows of a walk.
-  def collect(rows, walk), do: collect(rows, walk, [])
-
-  defp collect(rows, walk, list) do
-    case rows.(walk, list) do
-      {:more, list} -> collect(rows, walk, list)
+  def collect(walk, list \\ []) do
+    case Native.walk_rows(walk, list) do
+      {:more, list} -> collect(walk, list)
       {:done, list} -> list
     end
   end

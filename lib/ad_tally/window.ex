@@ -115,7 +115,7 @@ defmodule AdTally.Window do
   """
   @spec stream_counters(t()) :: Enumerable.t()
   def stream_counters(window) do
-    stream(window, @counters, &Native.counters_rows/2, fn ->
+    stream(window, @counters, fn ->
       {walk, _overflow} = Native.meter_counters(window.native)
       walk
     end)
@@ -138,7 +138,7 @@ defmodule AdTally.Window do
   @doc "The same sketches as a lazy enumerable, which has a few megabytes of them in memory at a time."
   @spec stream_reach(t()) :: Enumerable.t()
   def stream_reach(window) do
-    stream(window, @reach, &Native.reach_rows/2, fn ->
+    stream(window, @reach, fn ->
       case Native.meter_reach(window.native) do
         nil -> nil
         {walk, _overflow} -> walk
@@ -156,15 +156,15 @@ defmodule AdTally.Window do
   end
 
   # Each enumeration reads from the beginning.
-  defp stream(window, kind, rows, walk) do
-    Stream.resource(walk, &read(&1, rows), fn _walk -> :ok end) |> count(window.rows_read, kind)
+  defp stream(window, kind, walk) do
+    Stream.resource(walk, &read/1, fn _walk -> :ok end) |> count(window.rows_read, kind)
   end
 
-  defp read(nil, _rows), do: {:halt, nil}
+  defp read(nil), do: {:halt, nil}
 
   # How many rows come at once depends on time, and they come as a list is built, last first.
-  defp read(walk, rows) do
-    {more, some} = rows.(walk, [])
+  defp read(walk) do
+    {more, some} = Native.walk_rows(walk, [])
     {Enum.reverse(some), if(more == :more, do: walk)}
   end
 

@@ -1,6 +1,7 @@
 defmodule AdTally.DrainableTableTest do
   use ExUnit.Case, async: true
 
+  alias AdTally.{Native, Steps}
   alias AdTally.Test.DrainableTable
 
   # Native code takes lists up to about a thousand items in one call.
@@ -85,15 +86,15 @@ defmodule AdTally.DrainableTableTest do
         {walk, overflow} = t.begin_drain(table)
         assert overflow == t.value([])
         assert t.add(table, 1, 7) == :ok
-        assert Enum.sort(DrainableTable.rows(t, walk)) == filling(t)
+        assert Enum.sort(Steps.collect(walk)) == filling(t)
         assert t.module().drain(table) == [{1, t.value([7])}]
       end
 
       test "shows nothing more after the last row", %{table: t} do
         walk = t.begin_walk(filled(t))
-        assert length(DrainableTable.rows(t, walk)) == @long
-        assert t.some_rows(walk, []) == {:done, []}
-        assert t.some_rows(walk, [:before]) == {:done, [:before]}
+        assert length(Steps.collect(walk)) == @long
+        assert Native.walk_rows(walk, []) == {:done, []}
+        assert Native.walk_rows(walk, [:before]) == {:done, [:before]}
       end
 
       test "shares the rows with others at the same time", %{table: t} do
@@ -130,7 +131,7 @@ defmodule AdTally.DrainableTableTest do
       test "is not needed by a walk or a drain that is under way", %{table: t} do
         for begin <- [&t.begin_walk/1, &elem(t.begin_drain(&1), 0)] do
           walk = in_another_process(fn -> begin.(filled(t)) end)
-          assert Enum.sort(DrainableTable.rows(t, walk)) == filling(t)
+          assert Enum.sort(Steps.collect(walk)) == filling(t)
         end
       end
 

@@ -25,7 +25,6 @@ defmodule AdTally.Test.DrainableTable do
   @callback overflowed([integer()]) :: term()
   @callback begin_walk(table()) :: walk()
   @callback begin_drain(table()) :: {walk(), term()}
-  @callback some_rows(walk(), list()) :: {:more | :done, list()}
   @doc "Calls of every function that takes a key."
   @callback calls_with_key(table(), term()) :: [(() -> term())]
   @doc "Calls of every function of a table."
@@ -37,15 +36,6 @@ defmodule AdTally.Test.DrainableTable do
 
   @spec all() :: [module()]
   def all, do: [Counters, Reach]
-
-  @doc "All rows that a walk has left."
-  @spec rows(module(), walk(), list()) :: list()
-  def rows(table, walk, list \\ []) do
-    case table.some_rows(walk, list) do
-      {:more, list} -> rows(table, walk, list)
-      {:done, list} -> list
-    end
-  end
 end
 
 defmodule AdTally.Test.DrainableTable.Counters do
@@ -82,9 +72,6 @@ defmodule AdTally.Test.DrainableTable.Counters do
 
   @impl true
   def begin_drain(counters), do: Native.counters_drain(counters)
-
-  @impl true
-  def some_rows(walk, list), do: Native.counters_rows(walk, list)
 
   @impl true
   def calls_with_key(counters, key) do
@@ -150,9 +137,6 @@ defmodule AdTally.Test.DrainableTable.Reach do
 
   @impl true
   def begin_drain(reach), do: Native.reach_drain(reach)
-
-  @impl true
-  def some_rows(walk, list), do: Native.reach_rows(walk, list)
 
   @impl true
   def calls_with_key(reach, key) do

@@ -65,7 +65,7 @@ defmodule AdTally.Test.NaiveReport do
     {walk, overflow} = Native.meter_counters(window)
 
     rows =
-      for {values, totals} <- Steps.collect(&Native.counters_rows/2, walk),
+      for {values, totals} <- Steps.collect(walk),
           values = named(report.dimensions, values),
           meets?(values, report),
           do: {values, totals}
@@ -86,7 +86,7 @@ defmodule AdTally.Test.NaiveReport do
     {walk, overflow} = Native.meter_reach(window)
 
     sketches =
-      for {values, sketch} <- Steps.collect(&Native.reach_rows/2, walk),
+      for {values, sketch} <- Steps.collect(walk),
           into: %{},
           do: {named(report.reach_by, values), sketch}
 

@@ -121,11 +121,11 @@ defmodule AdTally.Test.TableChurn do
 
   defp first_rows(Counters, counters) do
     {walk, _overflow} = Native.counters_drain(counters)
-    Native.counters_rows(walk, [])
+    Native.walk_rows(walk, [])
   end
 
   defp first_rows(Reach, reach) do
     {walk, _overflow} = Native.reach_drain(reach)
-    Native.reach_rows(walk, [])
+    Native.walk_rows(walk, [])
   end
 end

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use ad_tally_core::counters::Cells;
 use ad_tally_core::{Add, Batch, Counters, HashedKey, Rows};
-use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use crate::atoms;
@@ -13,7 +12,7 @@ use crate::encode;
 use crate::hot::{Amount, Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
-use crate::steps::{self, Load, Page};
+use crate::steps::{self, Load};
 
 /// A table of counters, with the names of its metrics.
 pub struct Table {
@@ -22,14 +21,7 @@ pub struct Table {
     owner: Owner,
 }
 
-/// A walk over a table's rows, done when it is `None`.
-pub struct Walk {
-    rows: Mutex<Option<Rows<Cells>>>,
-    metrics: Vec<Atom>,
-}
-
 resource!(Table, c"counters", "an AdTally.Counters table", owner: owner);
-resource!(Walk, c"counters_walk", "a walk over an AdTally.Counters table");
 
 impl Table {
     #[inline(always)]
@@ -168,7 +160,7 @@ fn counters_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 #[rustler::nif]
 fn counters_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(walk(env, table, table.counters.rows()))
+    Ok(walk(env, &table.metrics, table.counters.rows()))
 }
 
 /// Takes all rows out: a walk over them and the overflow by metric. It waits for adds that are under way on other
@@ -177,31 +169,14 @@ fn counters_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn counters_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.counters.drain();
-    Ok((walk(env, table, drained.rows), encode::row(env, &table.metrics, &drained.overflow)).encode(env))
-}
-
-/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn counters_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
-    let walk: &Walk = resource::expect(walk)?;
-    let mut page = Page::before(list);
-    let mut rows = walk.rows.lock();
-    let more = rows.as_mut().is_some_and(|rows| {
-        rows.walk(|key, totals| {
-            page.push((encode::key(env, key), encode::row(env, &walk.metrics, totals)).encode(env), 1)
-        })
-    });
-    if !more {
-        *rows = None;
-    }
-    Ok(page.answer(more))
-}
-
-fn walk<'a>(env: Env<'a>, table: &Table, rows: Rows<Cells>) -> Term<'a> {
-    walk_of(env, &table.metrics, rows)
+    Ok((walk(env, &table.metrics, drained.rows), encode::row(env, &table.metrics, &drained.overflow)).encode(env))
 }
 
 /// A walk over rows of those metrics.
-pub fn walk_of<'a>(env: Env<'a>, metrics: &[Atom], rows: Rows<Cells>) -> Term<'a> {
-    resource::make(env, Walk { rows: Mutex::new(Some(rows)), metrics: metrics.to_vec() })
+pub fn walk<'a>(env: Env<'a>, metrics: &[Atom], mut rows: Rows<Cells>) -> Term<'a> {
+    let metrics = metrics.to_vec();
+    steps::walk(env, move |page| {
+        let env = page.env();
+        rows.walk(|key, totals| page.push((encode::key(env, key), encode::row(env, &metrics, totals)).encode(env), 1))
+    })
 }

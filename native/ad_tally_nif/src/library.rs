@@ -22,7 +22,7 @@ use rustler::{Atom, Env, Nif, NifResult, Term};
 use crate::decode::{BadArgument, bad_argument};
 use crate::owner::Owner;
 use crate::resource::{self, Resource, resource};
-use crate::{allocator, atoms, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch};
+use crate::{allocator, atoms, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps};
 
 /// Its address is that of this image.
 static IMAGE: u8 = 0;
@@ -40,9 +40,8 @@ fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
     resource::open::<Anchor>(env, how)
         && resource::open::<export::Export>(env, how)
         && resource::open::<counters::Table>(env, how)
-        && resource::open::<counters::Walk>(env, how)
         && resource::open::<reach::Table>(env, how)
-        && resource::open::<reach::Walk>(env, how)
+        && resource::open::<steps::Walk>(env, how)
         && resource::open::<reach::Union>(env, how)
         && resource::open::<sketch::Builder>(env, how)
         && resource::open::<sketch::Uniting>(env, how)

@@ -15,13 +15,10 @@ use crate::hot::{Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
-use crate::steps::{self, Load, Page};
+use crate::steps::{self, Load};
 
 /// A table of sketches.
 pub struct Table(pub(crate) Reach, Owner);
-
-/// A walk over a table's rows, done when it is `None`.
-pub struct Walk(Mutex<Option<Rows<Sketches>>>);
 
 /// Keys of a table that are being united.
 pub struct Union {
@@ -30,7 +27,6 @@ pub struct Union {
 }
 
 resource!(Table, c"reach", "an AdTally.Reach table", owner: 1);
-resource!(Walk, c"reach_walk", "a walk over an AdTally.Reach table");
 resource!(Union, c"reach_union", "a union of keys of an AdTally.Reach table");
 
 impl Table {
@@ -247,12 +243,7 @@ fn reach_united(env: Env<'_>, union: Term<'_>) -> NifResult<f64> {
 #[rustler::nif]
 fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
-    Ok(walk_of(env, table.0.rows()))
-}
-
-/// A walk over rows.
-pub fn walk_of<'a>(env: Env<'a>, rows: Rows<Sketches>) -> Term<'a> {
-    resource::make(env, Walk(Mutex::new(Some(rows))))
+    Ok(walk(env, table.0.rows()))
 }
 
 /// Takes all rows out: a walk over them, and the sketch of users who had no row. It waits for adds that are under way on
@@ -261,26 +252,18 @@ pub fn walk_of<'a>(env: Env<'a>, rows: Rows<Sketches>) -> Term<'a> {
 fn reach_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.0.drain();
-    let walk = walk_of(env, drained.rows);
-    Ok((walk, sketch::term(env, &drained.overflow)).encode(env))
+    Ok((walk(env, drained.rows), sketch::term(env, &drained.overflow)).encode(env))
 }
 
-/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn reach_rows<'a>(env: Env<'a>, walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
-    let walk: &Walk = resource::expect(walk)?;
-    let mut page = Page::before(list);
-    let mut rows = walk.0.lock();
-    let more = rows.as_mut().is_some_and(|rows| {
+/// A walk over rows.
+pub fn walk<'a>(env: Env<'a>, mut rows: Rows<Sketches>) -> Term<'a> {
+    steps::walk(env, move |page| {
+        let env = page.env();
         rows.walk(|key, sketch| {
             let row = (encode::key(env, key), sketch::term(env, sketch)).encode(env);
             // A row of coupons takes about as long as one of counters; kilobytes of registers are copied one by one.
             let cost = 1 + sketch.registers().map_or(0, |registers| registers.len() / 128);
             page.push(row, cost)
         })
-    });
-    if !more {
-        *rows = None;
-    }
-    Ok(page.answer(more))
+    })
 }

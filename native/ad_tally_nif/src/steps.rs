@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use ad_tally_core::key::KeyFault;
 use ad_tally_core::{Batch, HashedKey, Seed};
-use rustler::{Encoder, Env, Term};
+use parking_lot::Mutex;
+use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::decode::keys::{self, Place};
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, with_layout};
 use crate::hot::Index;
+use crate::resource::{self, resource};
 
 /// How long a call may work before it returns the rest. A quarter of the millisecond that no call may take: what is done
 /// between two readings of the clock, and first touches of fresh memory, come on top.
@@ -245,6 +247,32 @@ pub fn consume_timeslice(env: Env<'_>, used: Duration) {
     rustler::schedule::consume_timeslice(env, percent);
 }
 
+/// Puts rows of a table on a page, as many as it takes: whether there are more.
+type WalkSome = dyn FnMut(&mut Page<'_>) -> bool + Send;
+
+/// A walk over a table's rows, done when it is `None`.
+pub struct Walk(Mutex<Option<Box<WalkSome>>>);
+
+resource!(Walk, c"walk", "a walk over a table's rows");
+
+/// A reference to a walk over rows, some of which are put on each page.
+pub fn walk(env: Env<'_>, some: impl FnMut(&mut Page<'_>) -> bool + Send + 'static) -> Term<'_> {
+    resource::make(env, Walk(Mutex::new(Some(Box::new(some)))))
+}
+
+/// Puts rows in front of a list, as many as time permits: `{:more | :done, list}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn walk_rows<'a>(walk: Term<'a>, list: Term<'a>) -> NifResult<Term<'a>> {
+    let walk: &Walk = resource::expect(walk)?;
+    let mut page = Page::before(list);
+    let mut some = walk.0.lock();
+    let more = some.as_mut().is_some_and(|some| some(&mut page));
+    if !more {
+        *some = None;
+    }
+    Ok(page.answer(more))
+}
+
 /// Rows put in front of a list until the time is up.
 pub struct Page<'a> {
     list: Term<'a>,
@@ -257,6 +285,11 @@ impl<'a> Page<'a> {
     /// Without rows yet.
     pub fn before(list: Term<'a>) -> Self {
         Self { list, begin: Instant::now(), cost: 0 }
+    }
+
+    /// Where its terms are.
+    pub fn env(&self) -> Env<'a> {
+        self.list.get_env()
     }
 
     /// Adds a row that took about as long to make as `cost` rows of counters: whether to go on.

@@ -1,7 +1,7 @@
 defmodule AdTally.Reach.DrainTest do
   use ExUnit.Case, async: true
 
-  alias AdTally.{Native, Reach, Sketch}
+  alias AdTally.{Native, Reach, Sketch, Steps}
 
   @keys 10_000
 
@@ -26,7 +26,7 @@ defmodule AdTally.Reach.DrainTest do
       {walk, overflow} = Native.reach_drain(reach)
       assert overflow == of([])
       for key <- [1, :dense], do: Reach.add(reach, key, 7)
-      assert Enum.sort(rows(walk)) == filling()
+      assert Enum.sort(Steps.collect(walk)) == filling()
       assert Enum.sort(Reach.drain(reach)) == [{1, of([7])}, {:dense, of([7])}]
     end
 
@@ -61,7 +61,7 @@ defmodule AdTally.Reach.DrainTest do
     test "is not needed by a walk or a drain that is under way" do
       for begin <- [&Native.reach_walk/1, &elem(Native.reach_drain(&1), 0)] do
         walk = in_another_process(fn -> begin.(filled()) end)
-        assert Enum.sort(rows(walk)) == filling()
+        assert Enum.sort(Steps.collect(walk)) == filling()
       end
     end
 
@@ -95,12 +95,5 @@ defmodule AdTally.Reach.DrainTest do
     assert_receive {:DOWN, ^reference, :process, ^pid, :normal}, 5_000
     assert_received {^pid, result}
     result
-  end
-
-  defp rows(walk, list \\ []) do
-    case Native.reach_rows(walk, list) do
-      {:more, list} -> rows(walk, list)
-      {:done, list} -> list
-    end
   end
 end

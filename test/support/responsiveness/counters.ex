@@ -51,7 +51,7 @@ defmodule AdTally.Test.Responsiveness.Counters do
         clock: &Native.dirty_thread_time/0,
         setup: fn -> Native.counters_drain(filled(@million)) end,
         operation: fn timed, {walk, _overflow} ->
-          rows_times(timed, &Native.counters_rows(walk, &1))
+          rows_times(timed, &Native.walk_rows(walk, &1))
         end
       },
       %{

@@ -49,7 +49,7 @@ defmodule AdTally.Test.Responsiveness.FinestReach do
         # One row, and most of that is fresh memory: for a sketch, its bytes and the binary.
         limit: 5_000,
         setup: fn -> Native.reach_walk(dense(200)) end,
-        operation: fn timed, walk -> rows_times(timed, &Native.reach_rows(walk, &1)) end
+        operation: fn timed, walk -> rows_times(timed, &Native.walk_rows(walk, &1)) end
       }
     ]
   end

@@ -78,7 +78,7 @@ defmodule AdTally.Test.Responsiveness.Reach do
         clock: &Native.dirty_thread_time/0,
         setup: fn -> Native.reach_drain(mixed()) end,
         operation: fn timed, {walk, _overflow} ->
-          rows_times(timed, &Native.reach_rows(walk, &1))
+          rows_times(timed, &Native.walk_rows(walk, &1))
         end
       },
       %{

@@ -83,20 +83,20 @@ fn meter_open_bytes<'a>(env: Env<'a>, table: Term<'a>, from: u64) -> NifResult<T
     Ok((own + windows.iter().map(|window| window.bytes()).sum::<usize>(), next).encode(env))
 }
 
-/// A walk over the rows of a window, for `counters_rows`, and what had no row.
+/// A walk over the rows of a window, for `walk_rows`, and what had no row.
 #[rustler::nif]
 fn meter_counters<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     let Period { window, metrics } = resource::expect(period)?;
-    let walk = counters::walk_of(env, metrics, window.counters());
+    let walk = counters::walk(env, metrics, window.counters());
     Ok((walk, encode::row(env, metrics, &window.overflow())).encode(env))
 }
 
-/// A walk over the sketches of a window, for `reach_rows`, and the sketch of users who had none, or nil.
+/// A walk over the sketches of a window, for `walk_rows`, and the sketch of users who had none, or nil.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_reach<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
     let Period { window, .. } = resource::expect(period)?;
     Ok(match (window.reach(), window.reach_overflow()) {
-        (Some(rows), Some(overflow)) => (reach::walk_of(env, rows), sketch::term(env, &overflow)).encode(env),
+        (Some(rows), Some(overflow)) => (reach::walk(env, rows), sketch::term(env, &overflow)).encode(env),
         _ => atoms::nil().to_term(env),
     })
 }
