@@ -247,7 +247,7 @@ defmodule AdTally.FrequencyCap do
   @spec rules!([rule(), ...]) :: compiled_rules()
   def rules!(rules) do
     # Two more than allowed are enough for native code to refuse them.
-    compiled = rules |> some_rules!(18, rules) |> Native.caps_rules()
+    compiled = rules |> some_rules!(17, rules) |> Native.caps_rules()
     # Result tuples are prebuilt, so that none is made for an event.
     {compiled, rules |> Enum.map(&{:capped, &1}) |> List.to_tuple()}
   end
@@ -255,7 +255,12 @@ defmodule AdTally.FrequencyCap do
   defp some_rules!([rule | rest], left, all) when left > 0,
     do: [rule!(rule) | some_rules!(rest, left - 1, all)]
 
-  defp some_rules!(rest, left, _all) when rest == [] or left == 0, do: []
+  defp some_rules!([], _left, _all), do: []
+
+  # A longer list is not read further.
+  defp some_rules!([_ | _], 0, _all) do
+    raise ArgumentError, "one to 16 rules are asked together, not more than 17"
+  end
 
   defp some_rules!(_tail, _left, all),
     do: raise(ArgumentError, "expected a list of {max, window}, got: #{Options.shown(all)}")

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use ad_tally_core::frequency_cap::{Config, Decision, Info, MOST_RULES, Reason, TierInfo};
+use ad_tally_core::frequency_cap::{Config, Decision, Info, Reason, TierInfo};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
-use rustler::{Encoder, Env, ListIterator, NifResult, Term};
+use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::clock::now;
@@ -253,17 +253,9 @@ fn window(kind: u8, length: i64) -> Window {
 }
 
 #[rustler::nif]
-fn caps_rules<'a>(env: Env<'a>, rules: ListIterator<'a>) -> NifResult<Term<'a>> {
-    let mut list = rules;
-    let rule = |rule: Term<'a>| {
-        let (max, (kind, length)) = rule.decode::<(u32, (u8, i64))>()?;
-        Ok(Rule { max, window: window(kind, length) })
-    };
-    // One too many is enough to see that they are.
-    let rules: Vec<Rule> = list.by_ref().take(MOST_RULES + 1).map(rule).collect::<NifResult<_>>()?;
-    if list.next().is_some() {
-        return Err(bad_argument::rules(MOST_RULES).into());
-    }
+fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<'a>> {
+    let rule = |(max, (kind, length))| Rule { max, window: window(kind, length) };
+    let rules: Vec<Rule> = rules.into_iter().map(rule).collect();
     let rules = Rules::new(rules).map_err(BadArgument::from)?;
     Ok(resource::make(env, RuleSet(rules)))
 }

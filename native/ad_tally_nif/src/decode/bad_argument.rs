@@ -163,12 +163,6 @@ pub fn list(term: Term<'_>, item: &str, elements: usize) -> BadArgument {
     if elements == 0 { error } else { error.after(elements) }
 }
 
-/// There are many more rules than the most.
-#[cold]
-pub fn rules(most: usize) -> BadArgument {
-    BadArgument(format!("one to {most} rules are asked together, not more than {}", most + 1))
-}
-
 /// An argument that the core refused.
 impl From<Error> for BadArgument {
     fn from(error: Error) -> Self {

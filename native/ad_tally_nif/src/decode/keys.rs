@@ -21,7 +21,7 @@ pub trait Role {
     /// What it is hashed as.
     const DOMAIN: Domain;
     /// Where `nil` and `""` are refused, bare or in a tuple: why.
-    const NO_EMPTY: Option<&'static str>;
+    const NO_EMPTY: Option<&'static str> = None;
 
     /// Whether an element is one that is refused.
     #[inline(always)]
@@ -47,12 +47,10 @@ pub struct User;
 
 impl Role for Place {
     const DOMAIN: Domain = Domain::Key;
-    const NO_EMPTY: Option<&'static str> = None;
 }
 
 impl Role for Scope {
     const DOMAIN: Domain = Domain::Scope;
-    const NO_EMPTY: Option<&'static str> = None;
 }
 
 impl Hashed for Scope {

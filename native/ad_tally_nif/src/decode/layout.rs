@@ -178,11 +178,6 @@ pub fn layout() -> Known {
     }
 }
 
-/// Whether terms are read in place.
-pub fn is_layout_known() -> bool {
-    layout() != Known::Unknown
-}
-
 /// Evaluates an expression with a type's name standing for the layout the VM has.
 macro_rules! with_layout {
     ($layout:ident => $body:expr) => {

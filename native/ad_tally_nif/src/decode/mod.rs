@@ -41,5 +41,5 @@ pub fn forget_layout() {
 
 /// What is read in place: terms, events.
 pub fn in_place() -> (bool, bool) {
-    (layout::is_layout_known(), events::is_layout_known())
+    (layout() != Known::Unknown, events::is_layout_known())
 }
