@@ -61,7 +61,7 @@ defmodule AdTally.Guides.RabbitSinkTest do
       declare_queue(channel, kind)
     end
 
-    assert Meter.close(Waiting, 10_000) == :ok
+    assert Meter.close(Waiting, 60_000) == :ok
     messages = for kind <- @kinds, message <- taken(channel, kind), do: message
     assert length(messages) == length(Enum.uniq_by(messages, &elem(&1, 0)))
     assert %{sinks: [%{delivered: 3, waiting: 0}]} = Meter.info(Waiting)
@@ -84,13 +84,13 @@ defmodule AdTally.Guides.RabbitSinkTest do
     start_supervised!({Meter, SentLines.meter(Killed, @rows, sink)})
     SentLines.record(Killed, @rows, 1)
     assert Meter.close(Killed, 1) == {:error, :timeout}
-    assert_receive :held, 10_000
+    assert_receive :held, 60_000
     RabbitMQ.kill(rabbit)
     :atomics.put(url, 1, rabbit.port)
     assert_failed("closed")
 
     RabbitMQ.start(rabbit)
-    assert Meter.close(Killed, 20_000) == :ok
+    assert Meter.close(Killed, 60_000) == :ok
     channel = channel(rabbit)
     messages = for kind <- @kinds, message <- taken(channel, kind), do: message
     kept = Enum.uniq_by(messages, &elem(&1, 0))
