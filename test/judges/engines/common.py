@@ -141,9 +141,19 @@ def compare_reach(source, estimates, beside=0.02, as_text=False):
     return worst
 
 
-def compare_rows(source, kind, rows):
-    """Rows as dictionaries of all columns, equal to the lines in the files, each window once."""
-    found, lines = (Counter(map(frozen, of)) for of in (rows, source.lines(kind)))
+def compare_rows(source, kind, rows, as_text=False):
+    """Rows as dictionaries of all columns, equal to the lines in the files, each window once.
+
+    As text, numbers and booleans in a column without a declared type are their JSON.
+    """
+    written = source.lines(kind)
+    if as_text:
+        types = source.expected["types"] or {}
+        for line in written:
+            for name in set(source.expected["dimensions"]) & line.keys() - types.keys():
+                if not isinstance(line[name], str | None):
+                    line[name] = json.dumps(line[name])
+    found, lines = (Counter(map(frozen, of)) for of in (rows, written))
     more, less = list((found - lines).elements()), list((lines - found).elements())
     require(not more and not less, source.name, kind, len(more), "rows are not in the files:", more[:3],
             "and of their lines", len(less), "are missing:", less[:3])

@@ -8,9 +8,11 @@ import sys
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-Xmx1g")
 
 from common import (  # noqa: E402
+    Input,
     compare_counters,
     compare_dates,
     compare_overflow,
+    compare_overflow_reach,
     compare_reach,
     compare_rows,
     figures,
@@ -31,6 +33,7 @@ def main(directory):
         judge(source)
         if source.name == "demo":
             streamed = judge_stream(source)
+    judge_names(Input(directory, "names"))
     print(f"{figures()}; all {streamed:,} impressions of a stream, none late")
 
 
@@ -55,21 +58,36 @@ def rows(tables, query):
 
 
 def judge(source):
-    as_text = not source.typed
-    tables = tables_of(source, EnvironmentSettings.in_batch_mode())
+    tables = load(source)
+    compare_tables(source, tables)
+    if source.has("overflow"):
+        sums = ", ".join(f"SUM(CAST({metric} AS DECIMAL(38, 0)))" for metric in source.expected["metrics"])
+        compare_overflow(source, rows(tables, f"SELECT {sums} FROM overflow_once")[0])
+        compare_overflow_reach(source, [line["reach_sketch"] for line in as_written(tables, "overflow")])
+    sums = [[campaign, *map(int, amounts)] for campaign, *amounts in rows(tables, SUMS)]
+    compare_counters(source, sums, as_text=True)
     tables.create_temporary_function("reach_of", run(REACH_OF)["reach_of"])
+    compare_reach(source, rows(tables, REACH), as_text=True)
+
+
+def load(source):
+    tables = tables_of(source, EnvironmentSettings.in_batch_mode())
     for kind in ("counters", "reach", "overflow"):
         if source.has(kind):
             for statement in (FILES, ONCE):
                 tables.execute_sql(statement.replace("counters", kind))
-            if source.typed:
-                compare_rows(source, kind, as_written(tables, kind))
-    if source.has("overflow"):
-        sums = ", ".join(f"SUM(CAST({metric} AS DECIMAL(38, 0)))" for metric in source.expected["metrics"])
-        compare_overflow(source, rows(tables, f"SELECT {sums} FROM overflow_once")[0])
-    sums = [[campaign, *map(int, amounts)] for campaign, *amounts in rows(tables, SUMS)]
-    compare_counters(source, sums, as_text)
-    compare_reach(source, rows(tables, REACH), as_text=as_text)
+    return tables
+
+
+def judge_names(source):
+    """Words of SQL and characters that need quotes, as names."""
+    compare_tables(source, load(source))
+
+
+def compare_tables(source, tables):
+    for kind in ("counters", "reach", "overflow"):
+        if source.has(kind):
+            compare_rows(source, kind, as_written(tables, kind), as_text=True)
 
 
 def as_written(tables, kind):
@@ -78,7 +96,10 @@ def as_written(tables, kind):
     names, types = schema.get_field_names(), schema.get_field_data_types()
     integers = {name for name, type_ in zip(names, types) if isinstance(type_, BigIntType)}
     # As Arrow, which is quicker by far than row by row. A null would make floats of a column of integers.
-    columns = ", ".join(f"CAST(`{name}` AS STRING) AS `{name}`" if name in integers else f"`{name}`" for name in names)
+    quoted = {name: "`" + name.replace("`", "``") + "`" for name in names}
+    columns = ", ".join(
+        f"CAST({column} AS STRING) AS {column}" if name in integers else column for name, column in quoted.items()
+    )
     for line in tables.sql_query(f"SELECT {columns} FROM {kind}_once").to_pandas().to_dict("records"):
         for name, value in line.items():
             if name in integers and value is not None:
