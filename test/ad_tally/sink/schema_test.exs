@@ -91,6 +91,8 @@ defmodule AdTally.Sink.SchemaTest do
            """
 
     assert Files.schema(@names, :flink).counters =~ "'path' = 'file:///DIR/counters'"
+    relative = Files.schema(@names ++ [dir: "rollups"], :flink).counters
+    assert relative =~ "'path' = 'file://#{File.cwd!()}/rollups/counters'"
   end
 
   test "names are quoted" do

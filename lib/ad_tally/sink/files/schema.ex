@@ -68,7 +68,8 @@ defmodule AdTally.Sink.Files.Schema do
       for {name, type, _need} <- columns ++ [{"date", :text, :required}],
           do: "  #{in_quotes(name, ?`)} #{word(:flink, type)}"
 
-    folder = Path.join(dir || "/DIR", Atom.to_string(kind))
+    # As the sink writes: a relative path is one from the working directory.
+    folder = Path.join(if(dir, do: Path.expand(dir), else: "/DIR"), Atom.to_string(kind))
 
     """
     CREATE TABLE `#{kind}` (
