@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use parking_lot::Mutex;
 
 use super::registers::Registers;
-use crate::sketch::{Coupon, Coupons, Sketch, groups};
+use crate::sketch::{Coupon, Coupons, Sketch};
 use crate::sync::AtomicU64;
 
 /// Users as they come: one by one, or as registers of the table's precision that they have raised.
@@ -56,7 +56,7 @@ impl Overflow {
         }
         match users {
             Users::Coupons(coupons) => coupons.iter().for_each(|coupon| few.insert(*coupon)),
-            Users::Registers(registers) => few.raise_all(groups(registers)),
+            Users::Registers(registers) => few.raise_all(registers),
         }
         if let Some(registers) = few.registers() {
             let many = Registers::new(self.precision);
@@ -73,7 +73,7 @@ impl Overflow {
         let few = self.few.lock();
         few.coupons().into_iter().for_each(|few| into.insert_all(few.len(), few.iter()));
         if let Some(many) = self.many.get() {
-            into.raise_all(many.view().groups());
+            into.raise_to_words(many.view().words());
         }
     }
 }

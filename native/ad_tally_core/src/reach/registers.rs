@@ -7,7 +7,7 @@
 use std::hint::select_unpredictable;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::sketch::{Coupon, Group, larger};
+use crate::sketch::{Coupon, has_less, larger, words};
 use crate::sync::AtomicU64;
 use crate::sync::prefetch::fetch;
 
@@ -146,15 +146,15 @@ impl<'a> View<'a> {
     /// The number and the value of one that is not above `least`, or if there is none, of the least: looked for from a number
     /// on.
     pub(crate) fn least(self, least: u8, from: usize) -> (usize, u8) {
-        let mut found = (from, u8::MAX);
+        let mut found = (from, Coupon::LARGEST + 1);
         for number in (from / 8..self.words.len()).chain(0..from / 8) {
-            let registers = self.words[number].load(Relaxed).to_le_bytes();
-            let value = registers.into_iter().fold(u8::MAX, u8::min);
-            if value < found.1 {
-                let at = registers.iter().position(|register| *register == value);
-                found = (number * 8 + at.unwrap_or(0), value);
+            let word = self.words[number].load(Relaxed);
+            if has_less(word, found.1) {
+                let registers = word.to_le_bytes().into_iter().enumerate();
+                let smallest = registers.min_by_key(|(_, value)| *value);
+                found = smallest.map_or(found, |(at, value)| (number * 8 + at, value));
             }
-            if value <= least {
+            if found.1 <= least {
                 break;
             }
         }
@@ -163,12 +163,11 @@ impl<'a> View<'a> {
 
     /// Raises them to others, as many.
     pub(crate) fn raise_all(self, registers: &[u8]) {
-        for (word, others) in self.words.iter().zip(registers.as_chunks().0) {
-            let raised = |own: u64| u64::from_le_bytes(larger(own.to_le_bytes(), *others));
+        for (word, others) in self.words.iter().zip(words(registers)) {
             let mut own = word.load(Relaxed);
-            // Of registers that others have raised before, most words are high enough.
-            while raised(own) != own {
-                match word.compare_exchange_weak(own, raised(own), Relaxed, Relaxed) {
+            // Where users have come before, most words are high enough.
+            while larger(own, others) != own {
+                match word.compare_exchange_weak(own, larger(own, others), Relaxed, Relaxed) {
                     Ok(_) => break,
                     Err(now) => own = now,
                 }
@@ -176,16 +175,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Their values, each word at some moment during the walk.
-    pub(crate) fn groups(self) -> impl ExactSizeIterator<Item = Group> + 'a {
-        self.words.as_chunks::<2>().0.iter().map(|words| {
-            let [low, high] = words.each_ref().map(|word| u128::from(word.load(Relaxed)));
-            (low | high << 64).to_le_bytes()
-        })
+    /// Them as words, each at some moment during the walk.
+    pub(crate) fn words(self) -> impl Iterator<Item = u64> + 'a {
+        self.words.iter().map(|word| word.load(Relaxed))
     }
 
-    /// The same one by one.
+    /// Their values.
     pub fn values(self) -> impl Iterator<Item = u8> + 'a {
-        self.groups().flatten()
+        self.words().flat_map(u64::to_le_bytes)
     }
 }

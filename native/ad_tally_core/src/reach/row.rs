@@ -326,7 +326,7 @@ impl<'a> SketchRef<'a> {
     pub(crate) fn estimate(self) -> f64 {
         let state = self.state();
         match self.registers(state) {
-            Some(registers) => sketch::estimate_of_registers(&sketch::histogram(registers.groups())),
+            Some(registers) => sketch::estimate_of_registers(&sketch::histogram(registers.words())),
             None => sketch::estimate_of_coupons(state.count()),
         }
     }
@@ -338,7 +338,7 @@ impl<'a> SketchRef<'a> {
         loop {
             let state = self.state();
             if let Some(registers) = self.registers(state) {
-                return into.raise_all(registers.groups());
+                return into.raise_to_words(registers.words());
             }
             coupons.clear();
             coupons.reserve(state.count());

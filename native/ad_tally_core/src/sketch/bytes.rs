@@ -27,7 +27,7 @@
 
 use std::borrow::Cow;
 
-use super::registers::{count, groups, histogram};
+use super::registers::{count, histogram, words};
 use super::{Content, Coupon, Coupons, MAX_PRECISION, MIN_PRECISION, Sketch, SketchCow, most_coupons};
 
 const PREAMBLE_LIST: u8 = 2;
@@ -57,7 +57,7 @@ const LIST_END: usize = 1 << LIST_SLOTS_LOG;
 const SET_SLOTS_LOG: u8 = 5;
 /// In four bits: the register is among the exceptions.
 const EXCEPTION: u8 = 15;
-const LARGEST_VALUE: u8 = 63;
+const LARGEST_VALUE: u8 = Coupon::LARGEST;
 
 /// Why bytes are not a sketch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -196,7 +196,7 @@ impl Sketch {
 
 /// The bytes of 8-bit registers.
 pub(crate) fn register_bytes(precision: u8, registers: &[u8]) -> Vec<u8> {
-    let histogram = histogram(groups(registers));
+    let histogram = histogram(words(registers));
     // Exact: each sum is of multiples of its smallest term, below 2^53 of them.
     let sum = |values: std::ops::Range<usize>| -> f64 {
         values.rev().map(|value| f64::from(histogram[value]) * (-(value as f64)).exp2()).sum()

@@ -28,6 +28,9 @@ const MOST_ZEROS: u32 = 62;
 pub struct Coupon(NonZeroU32);
 
 impl Coupon {
+    /// No value is above that.
+    pub const LARGEST: u8 = MOST_ZEROS as u8 + 1;
+
     /// The coupon of an integer: of its 8 little-endian bytes.
     #[inline(always)]
     #[must_use]

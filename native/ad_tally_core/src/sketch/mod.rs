@@ -25,7 +25,7 @@ pub use estimate::{
     Histogram, of_coupons as estimate_of_coupons, of_registers as estimate_of_registers, relative_standard_error,
 };
 pub use joint::Overlap;
-pub(crate) use registers::{Group, groups, histogram, larger};
+pub(crate) use registers::{has_less, histogram, larger, words};
 pub use union::Union;
 
 use std::borrow::Cow;
@@ -202,10 +202,19 @@ impl<'a> SketchCow<'a> {
     }
 
     /// Raises its registers to others, of its own precision or a finer one.
-    pub(crate) fn raise_all(&mut self, registers: impl ExactSizeIterator<Item = Group>) {
+    pub(crate) fn raise_all(&mut self, registers: &[u8]) {
+        registers::raise_all(self.own_registers(), registers);
+    }
+
+    /// The same with words of registers.
+    pub(crate) fn raise_to_words(&mut self, words: impl Iterator<Item = u64>) {
+        registers::raise_to_words(self.own_registers(), words);
+    }
+
+    fn own_registers(&mut self) -> &mut [u8] {
         self.to_registers();
         let Content::Registers(own) = &mut self.content else { unreachable!("made so just now") };
-        registers::raise_all(own.to_mut(), registers);
+        own.to_mut()
     }
 
     /// Makes it coarser, if `precision` is below its own: as coarse as a sketch can be at most.
@@ -219,7 +228,7 @@ impl<'a> SketchCow<'a> {
             Content::Coupons(_) => self.settle(),
             Content::Registers(registers) => {
                 let mut folded = registers[..1 << precision].to_vec();
-                registers::raise_all(&mut folded, groups(&registers[1 << precision..]));
+                registers::raise_all(&mut folded, &registers[1 << precision..]);
                 self.content = Content::Registers(folded.into());
             }
         }
@@ -248,7 +257,7 @@ impl<'a> SketchCow<'a> {
     pub fn estimate(&self) -> f64 {
         match &self.content {
             Content::Coupons(coupons) => estimate::of_coupons(coupons.len()),
-            Content::Registers(registers) => estimate::of_registers(&histogram(groups(registers))),
+            Content::Registers(registers) => estimate::of_registers(&histogram(words(registers))),
         }
     }
 
@@ -260,7 +269,7 @@ impl<'a> SketchCow<'a> {
         match &self.content {
             Content::Coupons(coupons) => estimate::bounds_of_coupons(coupons.len(), deviations),
             Content::Registers(registers) => {
-                estimate::bounds_of_registers(&histogram(groups(registers)), f64::from(deviations))
+                estimate::bounds_of_registers(&histogram(words(registers)), f64::from(deviations))
             }
         }
     }

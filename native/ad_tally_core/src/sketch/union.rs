@@ -15,7 +15,6 @@
 //! the precision.
 
 use super::coupons::Coupons;
-use super::registers::groups;
 use super::{Content, MAX_PRECISION, MergeError, Sketch, SketchCow};
 
 /// A union that sketches are added to one by one.
@@ -83,7 +82,7 @@ impl Union {
             Content::Registers(registers) => {
                 self.has_registers = true;
                 self.users.fold(sketch.precision);
-                self.users.raise_all(groups(registers));
+                self.users.raise_all(registers);
             }
         }
     }
