@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::sync::AtomicU64;
+use crate::sync::AtomicI64;
 
 /// How many stripes there are, so that threads seldom meet in one.
 const STRIPES: usize = 64;
@@ -24,22 +24,9 @@ pub(crate) struct Population {
 #[repr(align(64))]
 #[derive(Default)]
 struct Stripe {
-    entries: Count,
+    entries: AtomicI64,
     /// All entries of an owner but one.
-    extra: Count,
-}
-
-#[derive(Default)]
-struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, amount: i64) {
-        self.0.fetch_add(amount as u64, Relaxed);
-    }
-
-    fn get(&self) -> i64 {
-        self.0.load(Relaxed) as i64
-    }
+    extra: AtomicI64,
 }
 
 impl Population {
@@ -65,30 +52,31 @@ impl Population {
     /// Whether a bucket may have another owner.
     pub(crate) fn has_room(&self, bucket: usize) -> bool {
         let stripe = self.stripe(bucket);
-        stripe.entries.get() - stripe.extra.get() < self.most_owners
+        stripe.entries.load(Relaxed) - stripe.extra.load(Relaxed) < self.most_owners
     }
 
     /// Counts one more entry of a bucket, which is or is not its owner's first one. Whether there are more than buckets of
     /// that level are meant to hold.
     pub(crate) fn add(&self, bucket: usize, is_first: bool, level: u32) -> bool {
         let stripe = self.stripe(bucket);
-        stripe.entries.add(1);
+        stripe.entries.fetch_add(1, Relaxed);
         if !is_first {
-            stripe.extra.add(1);
+            stripe.extra.fetch_add(1, Relaxed);
         }
-        stripe.entries.get() > self.entries_before_split << level
+        stripe.entries.load(Relaxed) > self.entries_before_split << level
     }
 
     /// Counts entries of a bucket that are no more, of which `extra` were not the last of their owner.
     pub(crate) fn remove(&self, bucket: usize, entries: usize, extra: usize) {
         let stripe = self.stripe(bucket);
-        stripe.entries.add(-(entries as i64));
-        stripe.extra.add(-(extra as i64));
+        stripe.entries.fetch_sub(entries as i64, Relaxed);
+        stripe.extra.fetch_sub(extra as i64, Relaxed);
     }
 
     /// How many entries and owners there are.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let sum = |of: fn(&Stripe) -> &Count| self.stripes.iter().map(|stripe| of(stripe).get()).sum::<i64>();
+        let sum =
+            |of: fn(&Stripe) -> &AtomicI64| self.stripes.iter().map(|stripe| of(stripe).load(Relaxed)).sum::<i64>();
         let (entries, extra) = (sum(|stripe| &stripe.entries), sum(|stripe| &stripe.extra));
         (entries.max(0) as usize, (entries - extra).max(0) as usize)
     }
