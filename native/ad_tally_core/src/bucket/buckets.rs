@@ -9,8 +9,8 @@ use crate::sync::AtomicU64;
 
 /// How entries lie in the words of a bucket.
 pub(crate) trait Content<const WORDS: usize>: Copy {
-    /// An entry as it is read. That of words that are zero is empty.
-    type Entry: Copy;
+    /// An entry as it is read. That of words that are zero is the default one, and empty.
+    type Entry: Copy + Default + PartialEq;
 
     /// Entries of a bucket, or of one whose last word is the number of an overflow bucket. They begin at the first word.
     fn entries(self, is_linked: bool) -> usize;
@@ -21,16 +21,15 @@ pub(crate) trait Content<const WORDS: usize>: Copy {
     /// Sets the entry at a place, an empty one to zeros. The caller has the bucket's lock.
     fn set(self, bucket: &Bucket<WORDS>, at: usize, entry: Self::Entry);
 
-    /// Whether it stands for no entry.
-    fn is_empty(entry: &Self::Entry) -> bool;
-
     /// The lowest bits of the entry's hash, as many as there are levels. Not needed where there are none.
-    fn low_bits(entry: &Self::Entry) -> u64;
+    fn low_bits(_entry: &Self::Entry) -> u64 {
+        unreachable!("buckets of this content are never split")
+    }
 }
 
 /// The buckets of a table.
 pub(crate) struct Buckets<C, const WORDS: usize = 7> {
-    memory: Lines<Bucket<WORDS>>,
+    pub(crate) memory: Lines<Bucket<WORDS>>,
     pub(crate) content: C,
     /// Buckets before any split.
     pub(crate) first: u64,
@@ -38,7 +37,7 @@ pub(crate) struct Buckets<C, const WORDS: usize = 7> {
     pub(super) most_level: u32,
     pub(super) level: AtomicU64,
     /// Buckets behind all others.
-    pub(super) overflow: FreeList,
+    pub(crate) overflow: FreeList,
 }
 
 impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
@@ -73,24 +72,9 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         (self.first as usize) << self.level()
     }
 
-    /// Overflow buckets that are linked.
-    pub(crate) fn overflow_taken(&self) -> usize {
-        self.overflow.taken()
-    }
-
-    /// Overflow buckets that were ever linked.
-    pub(crate) fn overflow_touched(&self) -> usize {
-        self.overflow.touched()
-    }
-
     /// Memory of all buckets that were ever used.
     pub(crate) fn bytes(&self) -> usize {
         (self.in_use() + self.overflow.touched()) * size_of::<Bucket<WORDS>>()
-    }
-
-    /// Memory in huge pages, where the system tells.
-    pub(crate) fn huge_bytes(&self) -> Option<usize> {
-        self.memory.huge_bytes()
     }
 
     /// How often each of the first buckets may be split by now.

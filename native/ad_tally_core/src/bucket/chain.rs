@@ -7,8 +7,11 @@
 //! Overflow buckets have no lock of their own: they belong to whoever has that of the bucket at which their chain begins. A
 //! fresh one goes between the bucket and what it was linked to, so that no chain has to be walked for it.
 
+use std::sync::atomic::Ordering::Release;
+
 use super::buckets::{Buckets, Content};
-use super::line::{Bucket, Guard, Header};
+use super::line::{Bucket, Header};
+use crate::sync::fence;
 
 /// The most overflow buckets that a reader without the lock follows: it may be led in a circle by a chain that changes.
 const DEEPEST: usize = 1 << 10;
@@ -20,10 +23,12 @@ pub(crate) struct Full;
 /// Where an entry lies: in which bucket, and where in it.
 pub(crate) type Place<'t, const WORDS: usize = 7> = (&'t Bucket<WORDS>, usize);
 
-/// A bucket whose lock is held until this is dropped.
+/// A bucket whose lock is held until this is dropped, also by a panic: then the header is stored as it is here. Whoever changes
+/// words says so first, by [`Chain::change`].
 pub(crate) struct Chain<'t, C, const WORDS: usize = 7> {
-    pub(crate) buckets: &'t Buckets<C, WORDS>,
-    pub(crate) guard: Guard<'t, WORDS>,
+    buckets: &'t Buckets<C, WORDS>,
+    pub(crate) bucket: &'t Bucket<WORDS>,
+    pub(crate) header: Header,
     /// The bucket's number.
     pub(crate) at: usize,
 }
@@ -32,42 +37,41 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     /// Waits for the lock of a bucket.
     #[inline(always)]
     pub(crate) fn lock_bucket(&self, at: usize) -> Chain<'_, C, WORDS> {
-        Chain { buckets: self, guard: self.bucket(at).lock(), at }
+        let bucket = self.bucket(at);
+        Chain { buckets: self, bucket, header: bucket.lock(), at }
     }
 
-    /// Shows the entries of a bucket and its overflow buckets, empty ones too, until `show` is false. Without the lock, what
-    /// it shows may be of different moments.
+    /// Shows the entries of a bucket and its overflow buckets, empty ones too. Without the lock, they may be of different
+    /// moments.
     #[inline(always)]
     pub(crate) fn visit<'t>(
         &'t self,
         bucket: &'t Bucket<WORDS>,
         header: Header,
-        mut show: impl FnMut(Place<'t, WORDS>, C::Entry) -> bool,
+        mut show: impl FnMut(Place<'t, WORDS>, C::Entry),
     ) {
-        for at in 0..self.content.entries(header.is_linked()) {
-            if !show((bucket, at), self.content.get(bucket, at)) {
-                return;
-            }
-        }
+        self.visit_one(bucket, header.is_linked(), &mut show);
         if header.is_linked() {
             self.visit_overflow(bucket, &mut show);
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn visit_overflow<'t>(
+    #[inline(always)]
+    fn visit_one<'t>(
         &'t self,
         bucket: &'t Bucket<WORDS>,
-        show: &mut impl FnMut(Place<'t, WORDS>, C::Entry) -> bool,
+        is_linked: bool,
+        show: &mut impl FnMut(Place<'t, WORDS>, C::Entry),
     ) {
-        for (bucket, is_linked) in self.overflow_of(bucket) {
-            for at in 0..self.content.entries(is_linked) {
-                if !show((bucket, at), self.content.get(bucket, at)) {
-                    return;
-                }
-            }
+        for at in 0..self.content.entries(is_linked) {
+            show((bucket, at), self.content.get(bucket, at));
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn visit_overflow<'t>(&'t self, bucket: &'t Bucket<WORDS>, show: &mut impl FnMut(Place<'t, WORDS>, C::Entry)) {
+        self.overflow_of(bucket).for_each(|(bucket, is_linked)| self.visit_one(bucket, is_linked, show));
     }
 
     /// The overflow buckets of one that is linked, and whether each is linked itself.
@@ -95,37 +99,44 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
 }
 
 impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
-    /// Shows all entries, empty ones too, until `show` is false.
+    /// Shows all entries, empty ones too.
     #[inline(always)]
-    pub(crate) fn visit(&self, show: impl FnMut(Place<'t, WORDS>, C::Entry) -> bool) {
-        self.buckets.visit(self.guard.bucket, self.guard.header, show);
+    pub(crate) fn visit(&self, show: impl FnMut(Place<'t, WORDS>, C::Entry)) {
+        self.buckets.visit(self.bucket, self.header, show);
     }
 
     /// The entries that are not empty.
     pub(crate) fn entries(&self) -> Vec<C::Entry> {
         let mut entries = Vec::with_capacity(2 * self.buckets.content.entries(false));
         self.visit(|_, entry| {
-            if !C::is_empty(&entry) {
+            if entry != C::Entry::default() {
                 entries.push(entry);
             }
-            true
         });
         entries
+    }
+
+    /// Has readers read again who have read any of it meanwhile. To be called before the first word is set.
+    #[inline(always)]
+    pub(crate) fn change(&mut self) {
+        self.header = self.header.with_change();
+        // A reader that sees a word of this change sees the lock too: its fence orders its second read after this one.
+        fence(Release);
     }
 
     /// Sets an entry.
     #[inline(always)]
     pub(crate) fn set(&mut self, (bucket, at): Place<'t, WORDS>, entry: C::Entry) {
-        self.guard.change();
+        self.change();
         self.buckets.content.set(bucket, at, entry);
     }
 
     /// Links one more overflow bucket, whose first entry is this one, to a chain that has no empty place.
     pub(crate) fn push_overflow(&mut self, entry: C::Entry) -> Result<(), Full> {
-        let (content, bucket, is_linked) = (self.buckets.content, self.guard.bucket, self.guard.header.is_linked());
+        let (content, bucket, is_linked) = (self.buckets.content, self.bucket, self.header.is_linked());
         let number = u64::from(self.buckets.overflow.take().ok_or(Full)?);
         let Some(more) = self.buckets.overflow_bucket(number) else { return Err(Full) };
-        self.guard.change();
+        self.change();
         content.set(more, 0, entry);
         more.set_linked(is_linked);
         if is_linked {
@@ -136,14 +147,14 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
             displaced.enumerate().for_each(|(to, from)| content.set(more, 1 + to, content.get(bucket, from)));
         }
         bucket.set_word(WORDS - 1, number);
-        self.guard.header = self.guard.header.with_linked(true);
+        self.header = self.header.with_linked(true);
         Ok(())
     }
 
     /// The numbers of its overflow buckets.
     pub(super) fn overflow_numbers(&self) -> Vec<u32> {
         let mut numbers = Vec::new();
-        let (mut bucket, mut is_linked) = (self.guard.bucket, self.guard.header.is_linked());
+        let (mut bucket, mut is_linked) = (self.bucket, self.header.is_linked());
         while is_linked {
             let number = bucket.overflow_number();
             numbers.push(number as u32);
@@ -157,9 +168,9 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
     /// `spare` is no longer linked.
     pub(super) fn rewrite_with(&mut self, mut entries: &[C::Entry], spare: &mut Vec<u32>) {
         let content = self.buckets.content;
-        self.guard.change();
-        let mut bucket = self.guard.bucket;
-        self.guard.header = self.guard.header.with_linked(false);
+        self.change();
+        let mut bucket = self.bucket;
+        self.header = self.header.with_linked(false);
         loop {
             (0..WORDS).for_each(|word| bucket.set_word(word, 0));
             let is_linked = entries.len() > content.entries(false);
@@ -170,8 +181,8 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
             }
             let number = spare.pop().unwrap_or_else(|| unreachable!("entries need no more buckets than they had"));
             bucket.set_word(WORDS - 1, u64::from(number));
-            if std::ptr::eq(bucket, self.guard.bucket) {
-                self.guard.header = self.guard.header.with_linked(true);
+            if std::ptr::eq(bucket, self.bucket) {
+                self.header = self.header.with_linked(true);
             } else {
                 bucket.set_linked(true);
             }
@@ -192,7 +203,7 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
 
     /// Gives back overflow buckets that are no longer needed, after entries were emptied.
     pub(crate) fn compact(&mut self) {
-        if self.guard.header.is_linked() {
+        if self.header.is_linked() {
             self.rewrite(&self.entries());
         }
     }
@@ -200,17 +211,24 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
     /// Gives the entries whose hash has the bit of this level to the bucket that comes into being by it, with the same bits
     /// of the policy's.
     pub(super) fn split(&mut self) {
-        let level = self.guard.header.level();
+        let level = self.header.level();
         let child = self.at + (self.buckets.first << level) as usize;
         let mut other = self.buckets.lock_bucket(child);
         let (stay, go): (Vec<C::Entry>, Vec<C::Entry>) =
             self.entries().into_iter().partition(|entry| C::low_bits(entry) >> level & 1 == 0);
-        other.guard.change();
-        other.guard.header = other.guard.header.with_level(level + 1).with_policy(self.guard.header.policy());
+        other.change();
+        other.header = other.header.with_level(level + 1).with_policy(self.header.policy());
         let mut spare = self.overflow_numbers();
         self.rewrite_with(&stay, &mut spare);
         other.rewrite_with(&go, &mut spare);
         self.buckets.give_back(spare);
-        self.guard.header = self.guard.header.with_level(level + 1);
+        self.header = self.header.with_level(level + 1);
+    }
+}
+
+impl<C, const WORDS: usize> Drop for Chain<'_, C, WORDS> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.bucket.unlock(self.header);
     }
 }

@@ -64,18 +64,18 @@ impl Header {
         Self(self.0 & !(LEVEL_MASK << LEVEL_SHIFT) | u64::from(level) << LEVEL_SHIFT)
     }
 
+    /// With the next version, for words that are about to be set.
+    #[inline(always)]
+    pub(super) fn with_change(self) -> Self {
+        let version = self.0.wrapping_add(VERSION) & VERSION_MASK;
+        Self(self.0 & !VERSION_MASK | version)
+    }
+
     /// With other bits of the policy's, 38 of them.
     #[inline(always)]
     pub(crate) fn with_policy(self, policy: u64) -> Self {
         Self(self.0 & ((1 << POLICY_SHIFT) - 1) | policy << POLICY_SHIFT)
     }
-}
-
-/// A lock of a bucket, held until this is dropped, also by a panic: then the header is stored as it is here. Whoever changes
-/// words says so first, by [`Guard::change`].
-pub(crate) struct Guard<'t, const WORDS: usize = 7> {
-    pub(crate) bucket: &'t Bucket<WORDS>,
-    pub(crate) header: Header,
 }
 
 // SAFETY: atomics that are zero are an unlocked bucket without entries.
@@ -87,27 +87,33 @@ unsafe impl<const WORDS: usize> ZeroIsEmpty for Bucket<WORDS> {
 }
 
 impl<const WORDS: usize> Bucket<WORDS> {
-    /// Waits for the lock.
+    /// Waits for the lock: the header as it is then, for [`Bucket::unlock`].
     #[inline(always)]
-    pub(crate) fn lock(&self) -> Guard<'_, WORDS> {
+    pub(super) fn lock(&self) -> Header {
         let free = self.header.load(Relaxed) & !LOCKED;
         match self.header.compare_exchange(free, free | LOCKED, Acquire, Relaxed) {
             // Not what the instruction returns, which is the same: so others need not wait for it.
-            Ok(_) => Guard { bucket: self, header: Header(free) },
+            Ok(_) => Header(free),
             Err(_) => self.lock_contended(),
         }
     }
 
     #[cold]
-    fn lock_contended(&self) -> Guard<'_, WORDS> {
+    fn lock_contended(&self) -> Header {
         let mut looks = 0_u32;
         loop {
             let header = self.header.load(Relaxed);
             if header & LOCKED == 0 && self.header.compare_exchange(header, header | LOCKED, Acquire, Relaxed).is_ok() {
-                return Guard { bucket: self, header: Header(header) };
+                return Header(header);
             }
             wait(&mut looks);
         }
+    }
+
+    /// Lets go of the lock, with the header as it is to be.
+    #[inline(always)]
+    pub(super) fn unlock(&self, header: Header) {
+        self.header.store(header.0, Release);
     }
 
     /// Asks for all of its cache lines.
@@ -199,23 +205,5 @@ impl<const WORDS: usize> Bucket<WORDS> {
     pub(super) fn set_linked(&self, is_linked: bool) {
         let header = Header(self.header.load(Relaxed)).with_linked(is_linked);
         self.header.store(header.0, Relaxed);
-    }
-}
-
-impl<const WORDS: usize> Guard<'_, WORDS> {
-    /// Has readers read again who have read any of it meanwhile. To be called before the first word is set.
-    #[inline(always)]
-    pub(crate) fn change(&mut self) {
-        let version = self.header.0.wrapping_add(VERSION) & VERSION_MASK;
-        self.header.0 = self.header.0 & !VERSION_MASK | version;
-        // A reader that sees a word of this change sees the lock too: its fence orders its second read after this one.
-        fence(Release);
-    }
-}
-
-impl<const WORDS: usize> Drop for Guard<'_, WORDS> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.bucket.header.store(self.header.0, Release);
     }
 }

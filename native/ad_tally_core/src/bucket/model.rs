@@ -22,10 +22,6 @@ impl Content<2> for Words {
         bucket.set_word(at, entry);
     }
 
-    fn is_empty(entry: &u64) -> bool {
-        *entry == 0
-    }
-
     fn low_bits(entry: &u64) -> u64 {
         *entry
     }
@@ -48,9 +44,8 @@ impl Model {
         let mut empty = None;
         chain.visit(|place, entry| {
             if entry == 0 {
-                empty = Some(place);
+                empty = empty.or(Some(place));
             }
-            empty.is_none()
         });
         match empty {
             Some(place) => chain.set(place, entry),
@@ -66,7 +61,6 @@ impl Model {
             if found == entry {
                 place = Some(at);
             }
-            place.is_none()
         });
         chain.set(place.expect("it is there"), 0);
         chain.compact();
@@ -83,7 +77,6 @@ impl Model {
             let mut entries = Vec::new();
             self.0.visit(bucket, header, |_, entry| {
                 entries.extend((entry != 0).then_some(entry));
-                true
             });
             entries
         })?;
@@ -93,6 +86,6 @@ impl Model {
 
     /// Overflow buckets in use.
     pub fn overflow(&self) -> usize {
-        self.0.overflow_taken()
+        self.0.overflow.taken()
     }
 }

@@ -82,7 +82,7 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     #[inline(always)]
     pub(crate) fn lock_at(&self, at: usize, hash: u64) -> Option<Chain<'_, C, WORDS>> {
         let chain = self.lock_bucket(at);
-        self.is_place_of(at, chain.guard.header, hash).then_some(chain)
+        self.is_place_of(at, chain.header, hash).then_some(chain)
     }
 
     /// Reads the bucket of a hash without a lock, as [`Bucket::read`].
@@ -118,7 +118,7 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     fn visit_family(&self, at: usize, level: u32, visit: &mut impl FnMut(&mut Chain<'_, C, WORDS>)) {
         let mut chain = self.lock_bucket(at);
         visit(&mut chain);
-        for split in level..chain.guard.header.level() {
+        for split in level..chain.header.level() {
             self.visit_family(at + ((self.first as usize) << split), split + 1, visit);
         }
     }
@@ -141,7 +141,7 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     fn split_each(&self, at: usize, allowed: u32) {
         for level in 0..allowed {
             let mut chain = self.lock_bucket(at % ((self.first as usize) << level));
-            if chain.guard.header.level() == level {
+            if chain.header.level() == level {
                 chain.split();
             }
         }

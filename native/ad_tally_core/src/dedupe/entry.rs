@@ -79,15 +79,6 @@ impl Content<WORDS> for Narrow {
         let other = bucket.word(at / 2) & !(0xffff_ffff << shift);
         bucket.set_word(at / 2, other | entry << shift);
     }
-
-    #[inline(always)]
-    fn is_empty(entry: &u64) -> bool {
-        *entry == 0
-    }
-
-    fn low_bits(_: &u64) -> u64 {
-        0
-    }
 }
 
 impl Format for Narrow {
@@ -130,15 +121,6 @@ impl Content<WORDS> for Wide {
     #[inline(always)]
     fn set(self, bucket: &Bucket, at: usize, entry: u64) {
         bucket.set_word(at, entry);
-    }
-
-    #[inline(always)]
-    fn is_empty(entry: &u64) -> bool {
-        *entry == 0
-    }
-
-    fn low_bits(_: &u64) -> u64 {
-        0
     }
 }
 

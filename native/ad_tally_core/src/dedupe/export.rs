@@ -34,13 +34,10 @@ impl<F: Format> Table<F> {
         for bucket in from..end.min(all) {
             let generation = {
                 let (chain, generation) = self.lock(bucket as usize);
-                chain.visit(|_, entry| {
-                    entries.push(entry);
-                    true
-                });
+                chain.visit(|_, entry| entries.push(entry));
                 generation
             };
-            entries.drain(..).filter(|entry| !F::is_empty(entry)).for_each(|of| {
+            entries.drain(..).filter(|entry| *entry != 0).for_each(|of| {
                 let age = age(of, generation);
                 take(ExportedId { bucket, fingerprint: of - entry(0, of), generation: generation.saturating_sub(age) });
             });

@@ -176,12 +176,12 @@ impl Dedupe {
         with_table!(self, table => Info {
             ids: table.remembered(),
             entries: table.places(),
-            overflow_buckets: table.buckets.overflow_taken(),
+            overflow_buckets: table.buckets.overflow.taken(),
             duplicates: table.tally.get(Kind::Duplicate as usize),
             forgotten: table.tally.get(Kind::Forgotten as usize),
             future: table.tally.get(Kind::Future as usize),
             memory_bytes: self.memory_bytes(),
-            huge_bytes: table.buckets.huge_bytes(),
+            huge_bytes: table.buckets.memory.huge_bytes(),
         })
     }
 

@@ -92,7 +92,7 @@ impl<F: Format> Table<F> {
     pub(super) fn lock(&self, at: usize) -> (Held<'_, F>, u64) {
         let chain = self.buckets.lock_bucket(at);
         let generation = self.generations.newest();
-        if unswept(chain.guard.header, generation) != 0 {
+        if unswept(chain.header, generation) != 0 {
             return (self.sweep(chain, generation), generation);
         }
         (chain, generation)
@@ -103,7 +103,7 @@ impl<F: Format> Table<F> {
     pub(super) fn insert(&self, Id { hash, at }: Id) -> bool {
         let (mut chain, generation) = self.lock(at);
         let fingerprint = F::fingerprint(hash);
-        let (bucket, now) = (chain.guard.bucket, chain.guard.header);
+        let (bucket, now) = (chain.bucket, chain.header);
         // SAFETY: its lock is held.
         let places = F::find(&unsafe { bucket.locked_words() }, fingerprint);
         let count = count(now);
@@ -111,7 +111,7 @@ impl<F: Format> Table<F> {
             return self.insert_slowly(chain, fingerprint, generation);
         }
         self.buckets.content.set(bucket, count, entry(fingerprint, generation));
-        chain.guard.header = header(now, count + 1, generation);
+        chain.header = header(now, count + 1, generation);
         true
     }
 
@@ -148,7 +148,7 @@ impl<F: Format> Table<F> {
             let places = places & ((1 << self.buckets.content.entries(is_linked)) - 1);
             (places != 0).then(|| (bucket, places.trailing_zeros() as usize))
         };
-        let (bucket, is_linked) = (chain.guard.bucket, chain.guard.header.is_linked());
+        let (bucket, is_linked) = (chain.bucket, chain.header.is_linked());
         let further = || self.buckets.overflow_of(bucket).find_map(|(bucket, is_linked)| find(bucket, is_linked));
         find(bucket, is_linked).or_else(|| is_linked.then(further)?)
     }
@@ -156,9 +156,9 @@ impl<F: Format> Table<F> {
     /// Removes what is too old.
     #[inline(never)]
     fn sweep<'t>(&'t self, mut chain: Held<'t, F>, generation: u64) -> Held<'t, F> {
-        let now = chain.guard.header;
+        let now = chain.header;
         if count(now) == 0 {
-            chain.guard.header = header(now, 0, generation);
+            chain.header = header(now, 0, generation);
             return chain;
         }
         let unswept = unswept(now, generation);
@@ -171,36 +171,36 @@ impl<F: Format> Table<F> {
         // The same without memory of its own.
         let (mut live, mut kept) = ([0; MOST], 0);
         for place in 0..count(now) {
-            live[kept] = self.buckets.content.get(chain.guard.bucket, place);
+            live[kept] = self.buckets.content.get(chain.bucket, place);
             kept += usize::from(is_live(&live[kept]));
         }
         live[kept..].fill(0);
-        F::fill(chain.guard.bucket, &live);
-        chain.guard.header = header(now, kept, generation);
+        F::fill(chain.bucket, &live);
+        chain.header = header(now, kept, generation);
         chain
     }
 
     /// Makes a chain one of just these entries, which are no more than it has.
     fn rewrite(&self, chain: &mut Held<'_, F>, entries: &[u64], generation: u64) {
         chain.rewrite(entries);
-        let now = chain.guard.header;
+        let now = chain.header;
         let count = entries.len().min(self.buckets.content.entries(now.is_linked()));
-        chain.guard.header = header(now, count, generation);
+        chain.header = header(now, count, generation);
     }
 
     /// Appends an entry that is not there, in place of the oldest one if there is no room.
     pub(super) fn append(&self, chain: &mut Held<'_, F>, entry: u64, generation: u64) {
         let content = self.buckets.content;
-        let now = chain.guard.header;
+        let now = chain.header;
         if !now.is_linked() && count(now) < content.entries(false) {
-            content.set(chain.guard.bucket, count(now), entry);
-            chain.guard.header = header(now, count(now) + 1, generation);
+            content.set(chain.bucket, count(now), entry);
+            chain.header = header(now, count(now) + 1, generation);
             return;
         }
         if let Some(place) = self.find(chain, 0) {
             content.set(place.0, place.1, entry);
         } else if chain.push_overflow(entry).is_ok() {
-            chain.guard.header = header(chain.guard.header, content.entries(true), generation);
+            chain.header = header(chain.header, content.entries(true), generation);
         } else {
             let mut entries = chain.entries();
             // Of those that are as old, the one that came first.
@@ -215,7 +215,7 @@ impl<F: Format> Table<F> {
     /// Entries that all buckets have room for: a bucket that is linked has room for one word less.
     pub(super) fn places(&self) -> usize {
         let (buckets, linked) =
-            (self.buckets.in_use() + self.buckets.overflow_touched(), self.buckets.overflow_taken());
+            (self.buckets.in_use() + self.buckets.overflow.touched(), self.buckets.overflow.taken());
         let (all, less) = (self.buckets.content.entries(false), self.buckets.content.entries(true));
         buckets * all - linked * (all - less)
     }
@@ -225,11 +225,10 @@ impl<F: Format> Table<F> {
         let in_bucket = |at: usize| {
             let chain = self.buckets.lock_bucket(at);
             let generation = self.generations.newest();
-            let unswept = unswept(chain.guard.header, generation);
+            let unswept = unswept(chain.header, generation);
             let mut ids = 0;
             chain.visit(|_, entry| {
                 ids += usize::from(entry != 0 && is_live(entry, generation, unswept));
-                true
             });
             ids
         };

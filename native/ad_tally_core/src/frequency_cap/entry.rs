@@ -37,7 +37,7 @@ pub(super) enum Format {
 }
 
 /// An entry as it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Entry {
     pub(super) fingerprint: u64,
     /// Ticks or a count, 0 in an empty entry.
@@ -99,11 +99,6 @@ impl Content<WORDS> for Format {
                 bucket.set_word(2 * at + 1, entry.value);
             }
         }
-    }
-
-    #[inline(always)]
-    fn is_empty(entry: &Entry) -> bool {
-        entry.value == 0
     }
 
     #[inline(always)]

@@ -132,7 +132,7 @@ impl FrequencyCap {
         let mut entries = Vec::new();
         part.end = 0;
         table.buckets.visit_place(number as usize, parts.level, |chain| {
-            let end = table::end(chain.guard.header);
+            let end = table::end(chain.header);
             part.end = part.end.max(end);
             entries.extend(chain.entries().into_iter().map(|entry| (entry.fingerprint, end, entry.value)));
         });

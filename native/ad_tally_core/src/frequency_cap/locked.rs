@@ -72,7 +72,7 @@ impl<'t> LockedBucket<'t> {
     /// The bucket's end.
     #[inline(always)]
     pub(super) fn end(&self) -> u64 {
-        table::end(self.chain.guard.header)
+        table::end(self.chain.header)
     }
 
     /// Has the bucket reach to a tick at least: removes what is too old to be told from it.
@@ -85,12 +85,12 @@ impl<'t> LockedBucket<'t> {
 
     /// Whether it is that of a pair.
     pub(super) fn is_of(&self, hash: u64) -> bool {
-        self.table.buckets.is_place_of(self.chain.at, self.chain.guard.header, hash)
+        self.table.buckets.is_place_of(self.chain.at, self.chain.header, hash)
     }
 
     /// What a pair has here.
     pub(super) fn seen(&self, hash: u64) -> Seen {
-        self.table.seen(self.chain.guard.bucket, self.chain.guard.header, hash)
+        self.table.seen(self.chain.bucket, self.chain.header, hash)
     }
 
     /// Counts an event of a pair, at a tick up to the bucket's end.
@@ -118,7 +118,6 @@ impl<'t> LockedBucket<'t> {
                     with_room = Some((place, Entry { fingerprint, value }));
                 }
             }
-            true
         });
         if seen >= MOST_KEPT {
             return Ok(self.replace_oldest(hash, tick));
@@ -168,7 +167,6 @@ impl<'t> LockedBucket<'t> {
             if entry.value != 0 && entry.fingerprint == fingerprint {
                 ticks.extend(entry::ages(entry.value, end % TICKS).map(|age| end - u64::from(age)));
             }
-            true
         });
         ticks
     }
@@ -217,7 +215,7 @@ impl<'t> LockedBucket<'t> {
         let fingerprint = format.fingerprint(hash);
         let mut found = None;
         self.chain.visit(|place, entry| {
-            if entry.value != 0 && entry.fingerprint == fingerprint {
+            if found.is_none() && entry.value != 0 && entry.fingerprint == fingerprint {
                 let less = match format {
                     // A count that has come to its end is no longer known.
                     Format::Count => Some(if entry.value == MOST_COUNT { MOST_COUNT } else { entry.value - 1 }),
@@ -225,7 +223,6 @@ impl<'t> LockedBucket<'t> {
                 };
                 found = less.map(|value| (place, value));
             }
-            found.is_none()
         });
         found
     }
@@ -262,7 +259,7 @@ impl<'t> LockedBucket<'t> {
     pub(super) fn expire_up_to(&mut self, end: u64) -> usize {
         let format = self.table.format();
         let (old_end, passed) = (self.end(), end - self.end());
-        self.chain.guard.change();
+        self.chain.change();
         let mut emptied = Vec::new();
         self.chain.visit(|(bucket, at), Entry { fingerprint, value }| {
             if value != 0 {
@@ -277,9 +274,8 @@ impl<'t> LockedBucket<'t> {
                     emptied.push(fingerprint);
                 }
             }
-            true
         });
-        self.chain.guard.header = self.chain.guard.header.with_policy(end);
+        self.chain.header = self.chain.header.with_policy(end);
         let count = emptied.len();
         if count > 0 {
             self.forget(emptied);
@@ -306,7 +302,6 @@ impl<'t> LockedBucket<'t> {
             } else if entry.fingerprint == fingerprint {
                 own = Some((place, entry.value));
             }
-            own.is_none()
         });
         match own {
             Some((place, value)) => {
@@ -329,7 +324,6 @@ impl<'t> LockedBucket<'t> {
             let mut has_more = false;
             self.chain.visit(|_, entry| {
                 has_more |= entry.value != 0 && entry.fingerprint == *fingerprint;
-                !has_more
             });
             last -= usize::from(has_more);
         }

@@ -94,7 +94,6 @@ impl Table {
                     entry::ages(entry.value, end).for_each(|age| seen.push(u64::from(age)));
                 }
             }
-            true
         });
         seen
     }
@@ -105,11 +104,11 @@ impl Table {
         Size {
             pairs,
             entries,
-            overflow_buckets: self.buckets.overflow_taken(),
+            overflow_buckets: self.buckets.overflow.taken(),
             places: self.buckets.in_use() * self.format().entries(false),
             level: self.buckets.level(),
             bytes: self.buckets.bytes() + self.population.bytes(),
-            huge_bytes: self.buckets.huge_bytes(),
+            huge_bytes: self.buckets.memory.huge_bytes(),
         }
     }
 }
