@@ -26,126 +26,84 @@ pub(super) fn known(hash: u64) -> u64 {
     hash & FINGERPRINT_MASK
 }
 
-/// How entries lie in a bucket, which are looked for by their fingerprints.
-pub(super) trait Format: Content<WORDS, Entry = u64> {
-    /// Itself, which has no fields.
-    const NEW: Self;
-    /// Entries of a bucket that a table is laid out for, in tenths.
-    const LOAD: usize;
-    /// Overflow buckets beside a hundred buckets.
-    const OVERFLOW: usize;
-
-    /// The part of an id's hash that its entry has, where it lies there.
-    fn fingerprint(hash: u64) -> u64;
-
-    /// The places of the entries that have a fingerprint, as bits, and of those that are empty for a fingerprint of 0.
-    fn find(words: &[u64; WORDS], fingerprint: u64) -> u32;
-
-    /// Sets all entries of a bucket that is not linked, of which these are the first.
-    fn fill(bucket: &Bucket, entries: &[u64; MOST]);
-
-    /// The hash of a fingerprint, where that has all of it that its bucket depends on.
-    fn hash(fingerprint: u64) -> Option<u64>;
-}
-
-/// Entries of 28 bits of an id.
-#[derive(Clone, Copy)]
-pub(super) struct Narrow;
-
-/// Entries of 61 bits of an id.
-#[derive(Clone, Copy)]
-pub(super) struct Wide;
-
 /// Where the bits of a narrow fingerprint end.
 pub(super) const NARROW_END: u32 = 31;
 const TAKEN: u64 = 1 << NARROW_END;
 
-impl Content<WORDS> for Narrow {
-    type Entry = u64;
+/// How entries lie in a bucket, which are looked for by their fingerprints.
+#[derive(Clone, Copy)]
+pub(super) struct Format<const WIDE: bool>;
 
+impl<const WIDE: bool> Format<WIDE> {
+    /// Entries of a bucket that a table is laid out for, in tenths.
+    pub(super) const LOAD: usize = if WIDE { 110 } else { 250 };
+    /// Overflow buckets beside a hundred buckets.
+    pub(super) const OVERFLOW: usize = if WIDE { 25 } else { 30 };
+    /// Entries of a word.
+    const OF_A_WORD: usize = if WIDE { 1 } else { 2 };
+    const ENTRY_BITS: usize = 64 / Self::OF_A_WORD;
+    const ENTRY_MASK: u64 = u64::MAX >> (64 - Self::ENTRY_BITS);
+
+    /// The part of an id's hash that its entry has, where it lies there.
     #[inline(always)]
-    fn entries(self, is_linked: bool) -> usize {
-        2 * (WORDS - usize::from(is_linked))
-    }
-
-    #[inline(always)]
-    fn get(self, bucket: &Bucket, at: usize) -> u64 {
-        bucket.word(at / 2) >> (at % 2 * 32) & 0xffff_ffff
-    }
-
-    #[inline(always)]
-    fn set(self, bucket: &Bucket, at: usize, entry: u64) {
-        let shift = at % 2 * 32;
-        let other = bucket.word(at / 2) & !(0xffff_ffff << shift);
-        bucket.set_word(at / 2, other | entry << shift);
-    }
-}
-
-impl Format for Narrow {
-    const NEW: Self = Self;
-    const LOAD: usize = 250;
-    const OVERFLOW: usize = 30;
-
-    #[inline(always)]
-    fn fingerprint(hash: u64) -> u64 {
-        hash & FINGERPRINT_MASK & (TAKEN - 1) | TAKEN
-    }
-
-    #[inline(always)]
-    fn find(words: &[u64; WORDS], fingerprint: u64) -> u32 {
-        simd::match_u32(words, FINGERPRINT_MASK as u32, fingerprint as u32)
-    }
-
-    fn fill(bucket: &Bucket, entries: &[u64; MOST]) {
-        (0..WORDS).for_each(|at| bucket.set_word(at, entries[2 * at] | entries[2 * at + 1] << 32));
-    }
-
-    fn hash(_: u64) -> Option<u64> {
-        None
-    }
-}
-
-impl Content<WORDS> for Wide {
-    type Entry = u64;
-
-    #[inline(always)]
-    fn entries(self, is_linked: bool) -> usize {
-        WORDS - usize::from(is_linked)
-    }
-
-    #[inline(always)]
-    fn get(self, bucket: &Bucket, at: usize) -> u64 {
-        bucket.word(at)
-    }
-
-    #[inline(always)]
-    fn set(self, bucket: &Bucket, at: usize, entry: u64) {
-        bucket.set_word(at, entry);
-    }
-}
-
-impl Format for Wide {
-    const NEW: Self = Self;
-    const LOAD: usize = 110;
-    const OVERFLOW: usize = 25;
-
-    #[inline(always)]
-    fn fingerprint(hash: u64) -> u64 {
+    pub(super) fn fingerprint(hash: u64) -> u64 {
         let bits = hash & FINGERPRINT_MASK;
-        if bits == 0 { 1 << GENERATION_BITS } else { bits }
+        if !WIDE {
+            bits & (TAKEN - 1) | TAKEN
+        } else if bits == 0 {
+            1 << GENERATION_BITS
+        } else {
+            bits
+        }
     }
 
+    /// The places of the entries that have a fingerprint, as bits, and of those that are empty for a fingerprint of 0.
     #[inline(always)]
-    fn find(words: &[u64; WORDS], fingerprint: u64) -> u32 {
+    pub(super) fn find(words: &[u64; WORDS], fingerprint: u64) -> u32 {
+        if !WIDE {
+            return simd::match_u32(words, FINGERPRINT_MASK as u32, fingerprint as u32);
+        }
         let is_equal = |at: usize| words[at] & FINGERPRINT_MASK == fingerprint;
         (0..WORDS).fold(0, |places, at| places | u32::from(is_equal(at)) << at)
     }
 
-    fn fill(bucket: &Bucket, entries: &[u64; MOST]) {
-        (0..WORDS).for_each(|at| bucket.set_word(at, entries[at]));
+    /// Sets all entries of a bucket that is not linked, of which these are the first.
+    pub(super) fn fill(bucket: &Bucket, entries: &[u64; MOST]) {
+        for (at, of_word) in entries.chunks_exact(Self::OF_A_WORD).take(WORDS).enumerate() {
+            bucket.set_word(at, of_word.iter().rfold(0, |word, entry| word << 32 | entry));
+        }
     }
 
-    fn hash(fingerprint: u64) -> Option<u64> {
-        Some(fingerprint)
+    /// The hash of a fingerprint, where that has all of it that its bucket depends on.
+    pub(super) fn hash(fingerprint: u64) -> Option<u64> {
+        WIDE.then_some(fingerprint)
+    }
+
+    /// The word of an entry, and how many bits of it lie below.
+    #[inline(always)]
+    fn place(at: usize) -> (usize, usize) {
+        (at / Self::OF_A_WORD, at % Self::OF_A_WORD * Self::ENTRY_BITS)
+    }
+}
+
+impl<const WIDE: bool> Content<WORDS> for Format<WIDE> {
+    type Entry = u64;
+
+    #[inline(always)]
+    fn entries(self, is_linked: bool) -> usize {
+        Self::OF_A_WORD * (WORDS - usize::from(is_linked))
+    }
+
+    #[inline(always)]
+    fn get(self, bucket: &Bucket, at: usize) -> u64 {
+        let (word, shift) = Self::place(at);
+        bucket.word(word) >> shift & Self::ENTRY_MASK
+    }
+
+    #[inline(always)]
+    fn set(self, bucket: &Bucket, at: usize, entry: u64) {
+        let (word, shift) = Self::place(at);
+        let other = if WIDE { 0 } else { bucket.word(word) & !(Self::ENTRY_MASK << shift) };
+        bucket.set_word(word, other | entry << shift);
     }
 }

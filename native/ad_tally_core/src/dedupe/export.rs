@@ -12,6 +12,7 @@
 use super::entry::Format;
 use super::generations::{REMEMBERED, age, entry, newer};
 use super::table::Table;
+use crate::bucket::Content;
 
 /// How many times as many buckets a table may have as one that narrow ids come from.
 const MOST_GROWTH: u64 = 256;
@@ -27,7 +28,7 @@ pub struct ExportedId {
     pub generation: u64,
 }
 
-impl<F: Format> Table<F> {
+impl<const WIDE: bool> Table<WIDE> {
     pub(super) fn export(&self, from: u64, most: u64, mut take: impl FnMut(ExportedId)) -> Option<u64> {
         let mut entries = Vec::new();
         let (end, all) = (from.saturating_add(most), self.buckets.in_use() as u64);
@@ -47,20 +48,20 @@ impl<F: Format> Table<F> {
 
     pub(super) fn accepts(&self, id: &ExportedId, buckets: u64) -> bool {
         let ExportedId { bucket, fingerprint, generation } = *id;
-        let is_of_bucket = match F::hash(fingerprint) {
+        let is_of_bucket = match Format::<WIDE>::hash(fingerprint) {
             Some(hash) => place(hash, buckets) == bucket,
             None => self.buckets.in_use() as u64 <= buckets.saturating_mul(MOST_GROWTH),
         };
         bucket < buckets
             && is_of_bucket
-            && F::fingerprint(fingerprint) == fingerprint
+            && Format::<WIDE>::fingerprint(fingerprint) == fingerprint
             && self.generations.is_time(generation)
     }
 
     pub(super) fn import(&self, id: &ExportedId, buckets: u64, now: &impl Fn() -> u64) {
         self.generations.reach(id.generation, now);
         let own = self.buckets.in_use() as u64;
-        let (first, last) = match F::hash(id.fingerprint) {
+        let (first, last) = match Format::<WIDE>::hash(id.fingerprint) {
             Some(hash) => (place(hash, own), place(hash, own)),
             None => meeting(id.bucket, buckets, own),
         };

@@ -19,7 +19,7 @@ mod export_frames;
 mod generations;
 mod table;
 
-use self::entry::{NARROW_END, Narrow, Wide};
+use self::entry::NARROW_END;
 pub use self::export::ExportedId;
 pub use self::export_frames::Export;
 use self::generations::TIMES;
@@ -34,7 +34,7 @@ use crate::key::{Seed, bits};
 const MOST_CAPACITY: usize = 1_000_000_000;
 
 // An id's bucket says nothing of its fingerprint, so both together tell ids apart: see `key::hash`.
-const _: () = assert!(NARROW_END <= bits::below_bucket(bucket_count::<Narrow>(MOST_CAPACITY)));
+const _: () = assert!(NARROW_END <= bits::below_bucket(bucket_count::<false>(MOST_CAPACITY)));
 
 /// A table's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub struct Dedupe {
 }
 
 enum Tables {
-    Narrow(Table<Narrow>),
-    Wide(Table<Wide>),
+    Narrow(Table<false>),
+    Wide(Table<true>),
 }
 
 /// Does the same with a table of either format.

@@ -5,7 +5,7 @@
 
 use super::entry::{Bucket, Format, MOST, WORDS};
 use super::generations::{Generations, OF_A_WINDOW, REMEMBERED, age, entry, is_live};
-use crate::bucket::{Buckets, Chain, Header};
+use crate::bucket::{Buckets, Chain, Content, Header};
 use crate::sync::sharded_counter::ShardedCounter;
 
 /// Overflow buckets of any table: of few buckets a larger share is full by chance.
@@ -35,9 +35,9 @@ pub(crate) struct Id {
 }
 
 /// Buckets of one format.
-pub(super) struct Table<F> {
+pub(super) struct Table<const WIDE: bool> {
     pub(super) generations: Generations,
-    pub(super) buckets: Buckets<F, WORDS>,
+    pub(super) buckets: Buckets<Format<WIDE>, WORDS>,
     pub(super) tally: ShardedCounter<KINDS>,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 
 pub(super) const KINDS: usize = 3;
 
-type Held<'t, F> = Chain<'t, F, WORDS>;
+type Held<'t, const WIDE: bool> = Chain<'t, Format<WIDE>, WORDS>;
 
 /// How many entries a bucket has, without those in overflow buckets.
 #[inline(always)]
@@ -70,17 +70,17 @@ fn header(header: Header, count: usize, swept: u64) -> Header {
 }
 
 /// Buckets that a table is laid out with.
-pub(super) const fn bucket_count<F: Format>(capacity: usize) -> usize {
+pub(super) const fn bucket_count<const WIDE: bool>(capacity: usize) -> usize {
     // Of a capacity a window, the generation before it is remembered as well.
     let most = capacity * REMEMBERED as usize / OF_A_WINDOW as usize + 1;
-    (most * 10).div_ceil(F::LOAD)
+    (most * 10).div_ceil(Format::<WIDE>::LOAD)
 }
 
-impl<F: Format> Table<F> {
+impl<const WIDE: bool> Table<WIDE> {
     /// An empty one. `Err` is how many bytes the system did not give.
     pub(super) fn new(config: &Config) -> Result<Self, usize> {
-        let count = bucket_count::<F>(config.capacity);
-        let mut buckets = Buckets::new(F::NEW, count, 0, count * F::OVERFLOW / 100 + LEAST_OVERFLOW)?;
+        let count = bucket_count::<WIDE>(config.capacity);
+        let mut buckets = Buckets::new(Format, count, 0, count * Format::<WIDE>::OVERFLOW / 100 + LEAST_OVERFLOW)?;
         // Ids spread over all of them at once, and whoever brings the first ones should not have to wait.
         buckets.touch();
         Ok(Self { generations: Generations::new(config.window), buckets, tally: ShardedCounter::new() })
@@ -89,7 +89,7 @@ impl<F: Format> Table<F> {
     /// Locks a bucket and sweeps it if it is due. The newest generation is read with the lock held: whoever put an entry there
     /// knew its generation before letting go, so no entry is newer.
     #[inline(always)]
-    pub(super) fn lock(&self, at: usize) -> (Held<'_, F>, u64) {
+    pub(super) fn lock(&self, at: usize) -> (Held<'_, WIDE>, u64) {
         let chain = self.buckets.lock_bucket(at);
         let generation = self.generations.newest();
         if unswept(chain.header, generation) != 0 {
@@ -102,10 +102,10 @@ impl<F: Format> Table<F> {
     #[inline(always)]
     pub(super) fn insert(&self, Id { hash, at }: Id) -> bool {
         let (mut chain, generation) = self.lock(at);
-        let fingerprint = F::fingerprint(hash);
+        let fingerprint = Format::<WIDE>::fingerprint(hash);
         let (bucket, now) = (chain.bucket, chain.header);
         // SAFETY: its lock is held.
-        let places = F::find(&unsafe { bucket.locked_words() }, fingerprint);
+        let places = Format::<WIDE>::find(&unsafe { bucket.locked_words() }, fingerprint);
         let count = count(now);
         if places != 0 || count == self.buckets.content.entries(false) || now.is_linked() {
             return self.insert_slowly(chain, fingerprint, generation);
@@ -117,7 +117,7 @@ impl<F: Format> Table<F> {
 
     /// The same of an id that may be there, or for which there is no room in the bucket.
     #[inline(never)]
-    fn insert_slowly(&self, mut chain: Held<'_, F>, fingerprint: u64, generation: u64) -> bool {
+    fn insert_slowly(&self, mut chain: Held<'_, WIDE>, fingerprint: u64, generation: u64) -> bool {
         let is_new = !self.renew_in(&mut chain, fingerprint, generation);
         if is_new {
             self.append(&mut chain, entry(fingerprint, generation), generation);
@@ -128,11 +128,11 @@ impl<F: Format> Table<F> {
     /// Renews an id that is remembered. Whether it was.
     pub(super) fn renew(&self, Id { hash, at }: Id) -> bool {
         let (mut chain, generation) = self.lock(at);
-        self.renew_in(&mut chain, F::fingerprint(hash), generation)
+        self.renew_in(&mut chain, Format::<WIDE>::fingerprint(hash), generation)
     }
 
     /// It may be the entry of another id that looks alike, and then this one's copies must not pass when that one is forgotten.
-    fn renew_in(&self, chain: &mut Held<'_, F>, fingerprint: u64, generation: u64) -> bool {
+    fn renew_in(&self, chain: &mut Held<'_, WIDE>, fingerprint: u64, generation: u64) -> bool {
         let Some((bucket, place)) = self.find(chain, fingerprint) else { return false };
         self.buckets.content.set(bucket, place, entry(fingerprint, generation));
         self.tally.add(Kind::Duplicate as usize);
@@ -140,10 +140,10 @@ impl<F: Format> Table<F> {
     }
 
     /// The bucket and the place of a fingerprint, and the first empty one for 0.
-    pub(super) fn find<'t>(&'t self, chain: &Held<'t, F>, fingerprint: u64) -> Option<(&'t Bucket, usize)> {
+    pub(super) fn find<'t>(&'t self, chain: &Held<'t, WIDE>, fingerprint: u64) -> Option<(&'t Bucket, usize)> {
         let find = |bucket: &'t Bucket, is_linked: bool| {
             // SAFETY: the lock of the bucket at which its chain begins is held.
-            let places = F::find(&unsafe { bucket.locked_words() }, fingerprint);
+            let places = Format::<WIDE>::find(&unsafe { bucket.locked_words() }, fingerprint);
             // Behind the entries of a linked bucket is a number.
             let places = places & ((1 << self.buckets.content.entries(is_linked)) - 1);
             (places != 0).then(|| (bucket, places.trailing_zeros() as usize))
@@ -155,7 +155,7 @@ impl<F: Format> Table<F> {
 
     /// Removes what is too old.
     #[inline(never)]
-    fn sweep<'t>(&'t self, mut chain: Held<'t, F>, generation: u64) -> Held<'t, F> {
+    fn sweep<'t>(&'t self, mut chain: Held<'t, WIDE>, generation: u64) -> Held<'t, WIDE> {
         let now = chain.header;
         if count(now) == 0 {
             chain.header = header(now, 0, generation);
@@ -175,13 +175,13 @@ impl<F: Format> Table<F> {
             kept += usize::from(is_live(&live[kept]));
         }
         live[kept..].fill(0);
-        F::fill(chain.bucket, &live);
+        Format::<WIDE>::fill(chain.bucket, &live);
         chain.header = header(now, kept, generation);
         chain
     }
 
     /// Makes a chain one of just these entries, which are no more than it has.
-    fn rewrite(&self, chain: &mut Held<'_, F>, entries: &[u64], generation: u64) {
+    fn rewrite(&self, chain: &mut Held<'_, WIDE>, entries: &[u64], generation: u64) {
         chain.rewrite(entries);
         let now = chain.header;
         let count = entries.len().min(self.buckets.content.entries(now.is_linked()));
@@ -189,7 +189,7 @@ impl<F: Format> Table<F> {
     }
 
     /// Appends an entry that is not there, in place of the oldest one if there is no room.
-    pub(super) fn append(&self, chain: &mut Held<'_, F>, entry: u64, generation: u64) {
+    pub(super) fn append(&self, chain: &mut Held<'_, WIDE>, entry: u64, generation: u64) {
         let content = self.buckets.content;
         let now = chain.header;
         if !now.is_linked() && count(now) < content.entries(false) {
