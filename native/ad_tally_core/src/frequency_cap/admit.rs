@@ -8,7 +8,7 @@ use super::fast::{At, BucketRef, FastDecision};
 use super::locked::{Added, LockedBucket};
 use super::outcome::Decision;
 use super::rules::Rules;
-use super::tiers::{Locked, Moments, first_block};
+use super::tiers::{Moments, first_block};
 use crate::error::Error;
 
 /// Scopes that are admitted together at most.
@@ -25,7 +25,7 @@ impl FrequencyCap {
         let moment = self.at(at);
         if let FastDecision::Capped(rule, block) = moment.decide_fast(moment.find(pair), rules) {
             self.times.note(at);
-            self.not_admitted.note_block(block);
+            self.note_block(block);
             return Ok(Decision::Capped { scope: 0, rule: rule as usize });
         }
         self.admit_locked(pair, rules, at, now)
@@ -64,7 +64,7 @@ impl FrequencyCap {
         now: impl FnOnce() -> u64,
     ) -> Result<Decision, Error> {
         if let Some(reason) = self.times.refuse(at, now)? {
-            return Ok(self.not_admitted.refuse(reason));
+            return Ok(self.refuse(reason));
         }
         self.times.note(at);
         Ok(self.decide_one(pair, rules, at))
@@ -98,14 +98,13 @@ impl FrequencyCap {
         let pairs: Vec<(u64, &[Compiled])> =
             pairs.iter().zip(&rules).map(|((pair, _), rules)| (*pair, &**rules)).collect();
         if let Some(reason) = self.times.refuse(at, now)? {
-            return Ok(self.not_admitted.refuse(reason));
+            return Ok(self.refuse(reason));
         }
         self.times.note(at);
         let moments = self.moments(at);
         let mut added = vec![Added::NotKept; pairs.len() * self.tables.len()];
         let (mut buckets, places) = self.lock_all(&pairs, &moments);
-        let locked = Locked { buckets: &mut buckets, places: &places, added: &mut added };
-        Ok(self.decide(&pairs, locked, &moments))
+        Ok(self.decide(&pairs, &mut buckets, &places, &mut added, &moments))
     }
 
     /// Locks the buckets of several pairs, each once, in the order of tiers and buckets, so that they reach to a moment. And
@@ -172,7 +171,7 @@ impl FrequencyCap {
     ) -> Result<Decision, Error> {
         let rules = rules.fit(&self.tiers)?;
         if let Some(reason) = self.times.refuse(at, now)? {
-            return Ok(self.not_admitted.refuse(reason));
+            return Ok(self.refuse(reason));
         }
         let moments = self.moments(at);
         let block = first_block(&rules, &moments, |tier| self.read(pair, tier, &moments));

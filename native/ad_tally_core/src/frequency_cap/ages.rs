@@ -55,3 +55,19 @@ impl Lanes {
         older.enumerate().fold(Self::EMPTY, |lanes, (at, age)| lanes.with(at, age))
     }
 }
+
+/// How many ages there are from `first` to `last`.
+#[inline(always)]
+pub(super) fn within(ages: &[Lanes], first: u64, last: u64) -> usize {
+    let (first, last) = (first.min(TICKS), last.min(TICKS));
+    let mut count = 0;
+    for lanes in ages {
+        count += lanes.within(first, last);
+    }
+    count
+}
+
+/// All ages one by one.
+pub(super) fn each(ages: &[Lanes]) -> impl Iterator<Item = u64> {
+    ages.iter().flat_map(|lanes| lanes.each())
+}

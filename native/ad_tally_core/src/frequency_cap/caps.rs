@@ -1,13 +1,15 @@
 //! The table of all tiers.
 
 use super::config::Config;
-use super::outcome::NotAdmitted;
+use super::decide::Block;
+use super::outcome::{Decision, Reason};
 use super::rules::Tiers;
 use super::table::Tier;
 use super::times::Times;
 use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::Seed;
+use crate::sync::sharded_counter::ShardedCounter;
 
 /// Caps on how often pairs of scope and user are admitted.
 pub struct FrequencyCap {
@@ -17,7 +19,8 @@ pub struct FrequencyCap {
     pub(super) is_simple: bool,
     pub(super) tables: Vec<Tier>,
     pub(super) times: Times,
-    pub(super) not_admitted: NotAdmitted,
+    /// Events that were not admitted: by a rule for sure, by rounding, and for each reason.
+    pub(super) not_admitted: ShardedCounter<5>,
     taken: Taken,
 }
 
@@ -43,7 +46,7 @@ impl FrequencyCap {
             is_simple: config.is_simple(),
             tables: config.tables()?,
             times: Times::new(config.horizon(), config.max_ahead()),
-            not_admitted: NotAdmitted::new(),
+            not_admitted: ShardedCounter::new(),
             taken: Taken::default(),
         })
     }
@@ -58,6 +61,19 @@ impl FrequencyCap {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Counts an event that a rule blocks.
+    #[inline(always)]
+    pub(super) fn note_block(&self, block: Block) {
+        self.not_admitted.add(block as usize);
+    }
+
+    /// Counts an event that cannot be decided.
+    #[cold]
+    pub(super) fn refuse(&self, reason: Reason) -> Decision {
+        self.not_admitted.add(reason as usize);
+        Decision::Refused(reason)
     }
 
     /// Which frames were imported.

@@ -4,7 +4,7 @@
 //! moment of its tick is. That keeps a window closed for up to one granule longer than the event's true time would, and
 //! never opens it earlier. A window that ends with a later event has both ends in ticks: there it is up to two granules.
 
-use super::ages::Lanes;
+use super::ages::{Lanes, each, within};
 use super::entry::TICKS;
 
 /// What a rule became for a table's tiers.
@@ -72,13 +72,7 @@ impl Compiled {
     /// Whether it blocks an event at a moment, given the ages of those there were before `end`, which is not before the
     /// moment. Of a `full` pair some may be missing that are no newer than its oldest one.
     #[inline(always)]
-    pub(super) fn blocks<const N: usize>(
-        &self,
-        moment: &Moment,
-        end: u64,
-        ages: &[Lanes; N],
-        full: bool,
-    ) -> Option<Block> {
+    pub(super) fn blocks(&self, moment: &Moment, end: u64, ages: &[Lanes], full: bool) -> Option<Block> {
         let (first, last) = self.ages(moment, end);
         let max = self.max as usize;
         let count = within(ages, first, last);
@@ -101,7 +95,7 @@ impl Compiled {
     }
 
     /// The first moment after this one at which it may no longer block.
-    pub(super) fn next<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> Option<u64> {
+    pub(super) fn next(&self, moment: &Moment, end: u64, ages: &[Lanes]) -> Option<u64> {
         match self.kind {
             Kind::Rolling { window, ticks, rest, .. } => {
                 let begin = |age| (end - age) * moment.granularity;
@@ -118,25 +112,10 @@ impl Compiled {
     }
 
     /// How many events it would count.
-    pub(super) fn count<const N: usize>(&self, moment: &Moment, end: u64, ages: &[Lanes; N]) -> usize {
+    pub(super) fn count(&self, moment: &Moment, end: u64, ages: &[Lanes]) -> usize {
         let (first, last) = self.ages(moment, end);
         within(ages, first, last)
     }
-}
-
-/// How many ages there are from `first` to `last`.
-#[inline(always)]
-fn within<const N: usize>(ages: &[Lanes; N], first: u64, last: u64) -> usize {
-    let (first, last) = (first.min(TICKS), last.min(TICKS));
-    let mut count = 0;
-    for lanes in ages {
-        count += lanes.within(first, last);
-    }
-    count
-}
-
-fn each<const N: usize>(ages: &[Lanes; N]) -> impl Iterator<Item = u64> {
-    ages.iter().flat_map(|lanes| lanes.each())
 }
 
 /// The ages of the last and the first tick of the moment's day. The last may lie after `end`.
@@ -155,14 +134,7 @@ fn day_begin(at: u64, offset: i64) -> i64 {
 
 /// Whether one more event would be too many for a window that ends with an event after it: late events count at their time.
 #[cold]
-fn is_passed_later<const N: usize>(
-    moment: &Moment,
-    end: u64,
-    ages: &[Lanes; N],
-    window: u64,
-    span: u64,
-    max: usize,
-) -> bool {
+fn is_passed_later(moment: &Moment, end: u64, ages: &[Lanes], window: u64, span: u64, max: usize) -> bool {
     let now = end - moment.tick;
     let later = each(ages).filter(|age| *age < now);
     later

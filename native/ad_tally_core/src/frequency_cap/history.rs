@@ -47,10 +47,10 @@ impl FrequencyCap {
     pub fn count(&self, pair: u64, window: Window, at: u64) -> Result<usize, Error> {
         let moments = self.moments(checked(at)?);
         let rule = Rule { max: 1, window }.fit(&self.tiers)?;
-        let (seen, end) = self.read(pair, rule.tier, &moments);
+        let seen = self.read(pair, rule.tier, &moments);
         Ok(match rule.kind {
             Kind::Lifetime => seen.count as usize,
-            _ => rule.count(&moments[rule.tier], end, seen.ages()),
+            _ => rule.count(&moments[rule.tier], seen.end, seen.ages()),
         })
     }
 
@@ -63,20 +63,15 @@ impl FrequencyCap {
         let mut at = checked(at)?;
         let rules = rules.fit(&self.tiers)?;
         let mut moments = self.moments(at);
-        let mut seen: Vec<(Seen, u64)> = (0..self.tables.len()).map(|tier| self.read(pair, tier, &moments)).collect();
+        let mut seen: Vec<Seen> = (0..self.tables.len()).map(|tier| self.read(pair, tier, &moments)).collect();
         while let Some((rule, _)) = first_block(&rules, &moments, |tier| seen[tier].clone()) {
             let rule = &rules[rule];
-            let (of_tier, end) = &seen[rule.tier];
-            let next = rule.next(&moments[rule.tier], *end, of_tier.ages()).filter(|at| *at < TIMES);
+            let of_tier = &seen[rule.tier];
+            let next = rule.next(&moments[rule.tier], of_tier.end, of_tier.ages()).filter(|at| *at < TIMES);
             let Some(next) = next else { return Ok(None) };
             at = next;
             moments = self.moments(at);
-            for ((seen, end), moment) in seen.iter_mut().zip(&moments) {
-                if moment.tick > *end {
-                    seen.later(moment.tick - *end);
-                    *end = moment.tick;
-                }
-            }
+            seen.iter_mut().zip(&moments).for_each(|(seen, moment)| seen.reach(moment.tick));
         }
         Ok(Some(at))
     }

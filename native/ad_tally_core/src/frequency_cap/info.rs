@@ -3,8 +3,9 @@
 use super::caps::FrequencyCap;
 use super::decide::Block;
 use super::outcome::Reason;
-use super::table::{Size, Tier};
+use super::table::Tier;
 use super::times::checked;
+use crate::bucket::Content;
 use crate::error::Error;
 
 /// Buckets that are swept at once.
@@ -66,17 +67,17 @@ impl FrequencyCap {
     /// The table's numbers now.
     #[must_use]
     pub fn info(&self) -> Info {
-        let tier = |(at, tier): (usize, &Tier)| {
-            let Size { pairs, entries, overflow_buckets, places, level, bytes, huge_bytes } = tier.table.size();
+        let tier = |(at, Tier { table, .. }): (usize, &Tier)| {
+            let (buckets, (words, pairs)) = (&table.buckets, table.population.count());
             TierInfo {
                 tier: self.tiers.ticks.get(at).copied(),
                 pairs,
-                words: entries,
-                slots: places,
-                stash: overflow_buckets,
-                grown: level,
-                memory_bytes: bytes,
-                huge_bytes,
+                words,
+                slots: buckets.in_use() * table.format().entries(false),
+                stash: buckets.overflow.taken(),
+                grown: buckets.level(),
+                memory_bytes: buckets.bytes() + table.population.bytes(),
+                huge_bytes: buckets.memory.huge_bytes(),
             }
         };
         let tiers: Vec<TierInfo> = self.tables.iter().enumerate().map(tier).collect();
@@ -84,9 +85,10 @@ impl FrequencyCap {
         Info {
             memory_bytes: of_tiers + size_of::<Self>() + self.not_admitted.bytes(),
             tiers,
-            denied_by_rule: self.not_admitted.blocked(Block::Rule),
-            denied_by_rounding: self.not_admitted.blocked(Block::Rounding),
-            refused: [Reason::Future, Reason::TooOld, Reason::Full].map(|reason| self.not_admitted.refused(reason)),
+            denied_by_rule: self.not_admitted.get(Block::Rule as usize),
+            denied_by_rounding: self.not_admitted.get(Block::Rounding as usize),
+            refused: [Reason::Future, Reason::TooOld, Reason::Full]
+                .map(|reason| self.not_admitted.get(reason as usize)),
         }
     }
 }

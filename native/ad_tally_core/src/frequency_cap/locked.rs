@@ -46,23 +46,23 @@ impl Table {
         Some(LockedBucket { table: self, chain: self.buckets.lock_at(at, hash)? })
     }
 
-    /// Reads what a pair has, without a lock unless its bucket changes all the time: its ages as of `tick` or the bucket's
-    /// end, whichever is later, and that end.
+    /// Reads what a pair has, without a lock unless its bucket changes all the time: as of `tick` or the bucket's end,
+    /// whichever is later.
     #[inline(always)]
-    pub(super) fn read(&self, hash: u64, tick: u64) -> (Seen, u64) {
-        self.read_unlocked(hash, tick).unwrap_or_else(|| {
-            let mut bucket = self.lock(hash);
-            bucket.reach(tick);
-            (bucket.seen(hash), bucket.end())
-        })
+    pub(super) fn read(&self, hash: u64, tick: u64) -> Seen {
+        let read = self.buckets.read(hash, |bucket, header| self.seen(bucket, header, hash));
+        let mut seen = read.unwrap_or_else(|| self.lock(hash).seen(hash));
+        seen.reach(tick);
+        seen
     }
 
     /// Removes what is too old at a tick from buckets beginning at number `from`, as many as `most`: the number of the next
     /// one, if there is one, and how many entries became empty.
     pub(super) fn sweep(&self, from: usize, most: usize, tick: u64) -> (Option<usize>, usize) {
+        let end = if self.format() == Format::Count { 0 } else { tick + self.ahead };
         let mut removed = 0;
         let next = self.buckets.sweep(from, most, |chain| {
-            removed += LockedBucket { table: self, chain }.expire(tick);
+            removed += LockedBucket { table: self, chain }.reach_end(end);
         });
         (next, removed)
     }
@@ -75,11 +75,11 @@ impl<'t> LockedBucket<'t> {
         table::end(self.chain.header)
     }
 
-    /// Has the bucket reach to a tick at least: removes what is too old to be told from it.
+    /// Has the bucket reach to a tick at least: removes what is too old to be told from it. All ticks of a lifetime are 0.
     #[inline(always)]
     pub(super) fn reach(&mut self, tick: u64) {
-        if tick > self.end() && self.table.format() != Format::Count {
-            self.expire(tick);
+        if tick > self.end() {
+            self.reach_end(tick + self.table.ahead);
         }
     }
 
@@ -96,45 +96,62 @@ impl<'t> LockedBucket<'t> {
     /// Counts an event of a pair, at a tick up to the bucket's end.
     pub(super) fn add(&mut self, hash: u64, tick: u64) -> Result<Added, Full> {
         let format = self.table.format();
-        let fingerprint = format.fingerprint(hash);
-        let kept = entry::kept(tick);
-        if format != Format::Count && self.end() - tick >= TICKS {
+        if format == Format::Count {
+            return self.add_count(hash, 1).map(|()| Added::More);
+        }
+        if self.end() - tick >= TICKS {
             return Ok(Added::NotKept);
         }
-        let (mut own, mut with_room, mut empty) = (0, None, None);
-        let mut seen = 0;
+        let (fingerprint, kept) = (format.fingerprint(hash), entry::kept(tick));
+        let (mut is_first, mut seen, mut with_room, mut empty) = (true, 0, None, None);
         self.chain.visit(|place, entry| {
             if entry.value == 0 {
                 empty = empty.or(Some(place));
             } else if entry.fingerprint == fingerprint {
-                own += 1;
-                let more = if format == Format::Count {
-                    Some((entry.value + 1).min(MOST_COUNT))
-                } else {
-                    seen += entry::ages(entry.value, 0).count();
-                    entry::with(entry.value, format.ticks(), kept)
-                };
-                if let Some(value) = more {
+                is_first = false;
+                seen += entry::ages(entry.value, 0).count();
+                if let Some(value) = entry::with(entry.value, format.ticks(), kept) {
                     with_room = Some((place, Entry { fingerprint, value }));
                 }
             }
         });
         if seen >= MOST_KEPT {
-            return Ok(self.replace_oldest(hash, tick));
+            let oldest = self.oldest_of_full(hash).filter(|oldest| tick > *oldest);
+            return Ok(oldest.map_or(Added::NotKept, |oldest| {
+                self.replace(hash, oldest, tick);
+                Added::InPlaceOf(oldest)
+            }));
         }
-        if let Some((place, entry)) = with_room {
-            self.chain.set(place, entry);
-            return Ok(Added::More);
+        match with_room {
+            Some((place, entry)) => self.chain.set(place, entry),
+            None => self.add_entry(is_first, empty, Entry { fingerprint, value: kept })?,
         }
-        self.add_entry(own, empty, Entry { fingerprint, value: if format == Format::Count { 1 } else { kept } })?;
         Ok(Added::More)
     }
 
-    /// Puts an entry of a pair that has `own` others into an empty place or one more overflow bucket.
+    /// Adds so many events to a pair's count.
+    pub(super) fn add_count(&mut self, hash: u64, count: u64) -> Result<(), Full> {
+        let fingerprint = self.table.format().fingerprint(hash);
+        let (mut own, mut empty) = (None, None);
+        self.chain.visit(|place, entry| {
+            if entry.value == 0 {
+                empty = empty.or(Some(place));
+            } else if entry.fingerprint == fingerprint {
+                own = Some((place, entry.value));
+            }
+        });
+        let Some((place, before)) = own else {
+            return self.add_entry(true, empty, Entry { fingerprint, value: count });
+        };
+        self.chain.set(place, Entry { fingerprint, value: (before + count).min(MOST_COUNT) });
+        Ok(())
+    }
+
+    /// Puts an entry of a pair, its first one or one more, into an empty place or one more overflow bucket.
     #[inline(never)]
-    fn add_entry(&mut self, own: usize, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {
+    fn add_entry(&mut self, is_first: bool, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {
         let Table { buckets, population, .. } = self.table;
-        if own == 0 && !population.has_room(self.chain.at) {
+        if is_first && !population.has_room(self.chain.at) {
             return Err(Full);
         }
         match empty {
@@ -142,21 +159,10 @@ impl<'t> LockedBucket<'t> {
             None => self.chain.push_overflow(entry)?,
         }
         let level = buckets.level();
-        if population.add(self.chain.at, own == 0, level) {
+        if population.add(self.chain.at, is_first, level) {
             buckets.grow(level);
         }
         Ok(())
-    }
-
-    /// Gives up the oldest tick of a pair for another one, unless that is no newer.
-    fn replace_oldest(&mut self, hash: u64, tick: u64) -> Added {
-        match self.ticks(hash).into_iter().min() {
-            Some(oldest) if tick > oldest => {
-                self.replace(hash, oldest, tick);
-                Added::InPlaceOf(oldest)
-            }
-            _ => Added::NotKept,
-        }
     }
 
     /// The ticks of a pair.
@@ -246,17 +252,12 @@ impl<'t> LockedBucket<'t> {
         }
     }
 
-    /// Removes ticks that are too old for a tick and for all up to the bucket's new end. How many entries became empty.
+    /// Has the bucket reach to an end at least, and removes ticks that are too old for it. How many entries became empty.
     #[inline(never)]
-    pub(super) fn expire(&mut self, tick: u64) -> usize {
-        if self.table.format() == Format::Count || tick + self.table.ahead <= self.end() {
+    pub(super) fn reach_end(&mut self, end: u64) -> usize {
+        if end <= self.end() {
             return 0;
         }
-        self.expire_up_to(tick + self.table.ahead)
-    }
-
-    /// Gives the bucket a later end, and removes ticks that are too old for it. How many entries became empty.
-    pub(super) fn expire_up_to(&mut self, end: u64) -> usize {
         let format = self.table.format();
         let (old_end, passed) = (self.end(), end - self.end());
         self.chain.change();
@@ -281,35 +282,6 @@ impl<'t> LockedBucket<'t> {
             self.forget(emptied);
         }
         count
-    }
-
-    /// Has the bucket reach to just this end, unless it reaches further.
-    #[cfg(not(loom))]
-    pub(super) fn reach_end(&mut self, end: u64) {
-        if end > self.end() {
-            self.expire_up_to(end);
-        }
-    }
-
-    /// Adds so many events to a pair's count.
-    #[cfg(not(loom))]
-    pub(super) fn add_count(&mut self, hash: u64, count: u64) -> Result<(), Full> {
-        let fingerprint = self.table.format().fingerprint(hash);
-        let (mut own, mut empty) = (None, None);
-        self.chain.visit(|place, entry| {
-            if entry.value == 0 {
-                empty = empty.or(Some(place));
-            } else if entry.fingerprint == fingerprint {
-                own = Some((place, entry.value));
-            }
-        });
-        match own {
-            Some((place, value)) => {
-                self.chain.set(place, Entry { fingerprint, value: (value + count).min(MOST_COUNT) });
-                Ok(())
-            }
-            None => self.add_entry(0, empty, Entry { fingerprint, value: count }),
-        }
     }
 
     /// Counts entries that became empty, one of each of these fingerprints, and gives back overflow buckets that are no longer

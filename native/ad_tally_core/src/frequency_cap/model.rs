@@ -31,6 +31,6 @@ impl Model {
 
     /// Events counted, read without a lock.
     pub fn count(&self, hash: u64, tick: u64) -> Option<usize> {
-        self.0.read_unlocked(hash, tick).map(|(seen, _)| seen.length())
+        Some(self.0.read(hash, tick).length())
     }
 }

@@ -132,16 +132,15 @@ impl Rule {
     /// Here, and not for every event, it is found out whether the tiers can serve it at all.
     pub(super) fn fit(self, tiers: &Tiers) -> Result<Compiled, Error> {
         let Self { max, window } = self;
-        let covers = |length: u64| move |tier: &&(usize, (u64, u64))| tier.1.1 >= length;
-        let all: Vec<(usize, (u64, u64))> = tiers.ticks.iter().copied().enumerate().collect();
-        let longest = tiers.ticks.iter().map(|tier| tier.1).max().unwrap_or(0);
+        let longest = tiers.ticks.last().map_or(0, |tier| tier.1);
         match window {
             Window::Rolling(length) => {
-                let Some((tier, (granularity, _))) = all.iter().find(covers(length)) else {
+                let Some(tier) = tiers.ticks.iter().position(|(_, horizon)| *horizon >= length) else {
                     return Err(Error::Window { window: length, most: longest });
                 };
-                if length < *granularity {
-                    return Err(Error::Granule { window: length, granularity: *granularity });
+                let granularity = tiers.ticks[tier].0;
+                if length < granularity {
+                    return Err(Error::Granule { window: length, granularity });
                 }
                 let kind = Kind::Rolling {
                     window: length,
@@ -149,7 +148,7 @@ impl Rule {
                     rest: length % granularity,
                     span: if length < 2 { 0 } else { (length - 2) / granularity + 1 },
                 };
-                Ok(Compiled { tier: *tier, max, kind })
+                Ok(Compiled { tier, max, kind })
             }
             Window::Day(offset) => {
                 if longest < DAY {
@@ -158,9 +157,9 @@ impl Rule {
                 let divides = |granularity: u64| {
                     DAY.is_multiple_of(granularity) && offset.unsigned_abs().is_multiple_of(granularity)
                 };
-                let tier = all.iter().filter(covers(DAY)).find(|(_, (granularity, _))| divides(*granularity));
-                let Some((tier, _)) = tier else { return Err(Error::Midnight(offset)) };
-                Ok(Compiled { tier: *tier, max, kind: Kind::Day { offset } })
+                let serves = |tier: &(u64, u64)| tier.1 >= DAY && divides(tier.0);
+                let tier = tiers.ticks.iter().position(serves).ok_or(Error::Midnight(offset))?;
+                Ok(Compiled { tier, max, kind: Kind::Day { offset } })
             }
             Window::Lifetime if tiers.lifetime => Ok(Compiled { tier: tiers.ticks.len(), max, kind: Kind::Lifetime }),
             Window::Lifetime => Err(Error::NoLifetime),

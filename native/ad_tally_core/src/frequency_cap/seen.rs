@@ -1,6 +1,6 @@
 //! What a pair has in a tier.
 
-use super::ages::Lanes;
+use super::ages::{Lanes, each};
 
 /// Ticks of a pair that are looked at: enough for any rule.
 const MOST_TICKS: usize = 28;
@@ -22,12 +22,15 @@ pub(super) struct Seen {
     length: usize,
     /// The count of a lifetime.
     pub(super) count: u64,
+    /// The tick that ages are counted from.
+    pub(super) end: u64,
 }
 
 impl Seen {
-    /// Nothing.
-    pub(super) fn new() -> Self {
-        Self { ages: [Lanes::EMPTY; MOST_LANES], length: 0, count: 0 }
+    /// Nothing, of a bucket with that end.
+    #[inline(always)]
+    pub(super) fn new(end: u64) -> Self {
+        Self { ages: [Lanes::EMPTY; MOST_LANES], length: 0, count: 0, end }
     }
 
     /// The ages of its events.
@@ -61,7 +64,7 @@ impl Seen {
     /// One more than are looked at: the oldest is left out.
     #[cold]
     fn push_instead(&mut self, age: u64) {
-        let oldest = self.each().enumerate().max_by_key(|(_, age)| *age);
+        let oldest = each(&self.ages).enumerate().max_by_key(|(_, age)| *age);
         if let Some((at, _)) = oldest.filter(|(_, oldest)| *oldest > age) {
             self.set(at, age);
         }
@@ -73,15 +76,19 @@ impl Seen {
         *lanes = lanes.with(at % 4, age);
     }
 
-    fn each(&self) -> impl Iterator<Item = u64> {
-        self.ages.iter().flat_map(|lanes| lanes.each())
+    /// Has ages counted from a tick at least.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, tick: u64) {
+        if tick > self.end {
+            self.reach_later(tick - self.end);
+        }
     }
 
-    /// The same, counted from a later end.
-    pub(super) fn later(&mut self, by: u64) {
-        let before = self.each().count();
+    fn reach_later(&mut self, by: u64) {
+        let before = each(&self.ages).count();
         self.ages = self.ages.map(|lanes| lanes.later(by));
-        let left = self.each().count();
+        self.end += by;
+        let left = each(&self.ages).count();
         // What a full pair may have lost is no newer than its oldest tick, so it is too old as soon as that is.
         if left < before {
             self.length = left;

@@ -3,7 +3,7 @@
 use super::entry::{self, Format, TICKS, WORDS};
 use super::seen::Seen;
 use crate::bucket::population::Population;
-use crate::bucket::{Bucket, Buckets, Content, Header};
+use crate::bucket::{Bucket, Buckets, Header};
 
 /// Entries that a bucket is meant to hold at capacity, in 64ths: 4.5 of 7, so that a bucket in eleven has overflowed, with one
 /// pair in eight of all; 1.9 of the 3 of a strict one.
@@ -33,19 +33,6 @@ pub(super) struct Table {
     pub(super) ahead: u64,
 }
 
-/// A table's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Size {
-    pub(super) pairs: usize,
-    pub(super) entries: usize,
-    pub(super) overflow_buckets: usize,
-    /// Entries that there is room for beside overflow buckets.
-    pub(super) places: usize,
-    pub(super) level: u32,
-    pub(super) bytes: usize,
-    pub(super) huge_bytes: Option<usize>,
-}
-
 /// Buckets of a table before any split.
 pub(super) const fn first_buckets(format: Format, capacity: usize) -> usize {
     let at_capacity = if matches!(format, Format::Strict) { STRICT_ENTRIES_AT_CAPACITY } else { ENTRIES_AT_CAPACITY };
@@ -68,21 +55,9 @@ impl Table {
         self.buckets.content
     }
 
-    /// Reads what a pair has without a lock, as [`Table::read`]. `None` if the bucket changes all the time.
-    #[inline(always)]
-    pub(super) fn read_unlocked(&self, hash: u64, tick: u64) -> Option<(Seen, u64)> {
-        let seen = self.buckets.read(hash, |bucket, header| (self.seen(bucket, header, hash), end(header)));
-        seen.map(|(mut seen, end)| {
-            if tick > end {
-                seen.later(tick - end);
-            }
-            (seen, end.max(tick))
-        })
-    }
-
     #[inline(always)]
     pub(super) fn seen(&self, bucket: &Bucket<WORDS>, header: Header, hash: u64) -> Seen {
-        let mut seen = Seen::new();
+        let mut seen = Seen::new(end(header));
         let format = self.format();
         let fingerprint = format.fingerprint(hash);
         let end = end(header) % TICKS;
@@ -96,20 +71,6 @@ impl Table {
             }
         });
         seen
-    }
-
-    /// Its numbers now.
-    pub(super) fn size(&self) -> Size {
-        let (entries, pairs) = self.population.count();
-        Size {
-            pairs,
-            entries,
-            overflow_buckets: self.buckets.overflow.taken(),
-            places: self.buckets.in_use() * self.format().entries(false),
-            level: self.buckets.level(),
-            bytes: self.buckets.bytes() + self.population.bytes(),
-            huge_bytes: self.buckets.memory.huge_bytes(),
-        }
     }
 }
 

@@ -17,16 +17,6 @@ pub(super) type Moments = [Moment; ALL_TIERS];
 /// The locked buckets of a pair, one a tier.
 pub(super) type OfPair<'t> = [Option<LockedBucket<'t>>; ALL_TIERS];
 
-/// Locked buckets of some pairs.
-pub(super) struct Locked<'l, 't> {
-    /// Each bucket once.
-    pub(super) buckets: &'l mut [Option<LockedBucket<'t>>],
-    /// Which of them that of a pair in a tier is: pair by pair, and tier by tier of each.
-    pub(super) places: &'l [usize],
-    /// What was done there, in the same order.
-    pub(super) added: &'l mut [Added],
-}
-
 impl FrequencyCap {
     #[inline(always)]
     pub(super) fn moments(&self, at: u64) -> Moments {
@@ -50,23 +40,29 @@ impl FrequencyCap {
         let mut buckets = self.lock(pair);
         buckets.iter_mut().flatten().zip(&moments).for_each(|(bucket, moment)| bucket.reach(moment.tick));
         let (places, mut added) = (std::array::from_fn::<_, ALL_TIERS, _>(|tier| tier), [Added::NotKept; ALL_TIERS]);
-        let locked = Locked { buckets: &mut buckets, places: &places, added: &mut added };
-        self.decide(&[(pair, rules)], locked, &moments)
+        self.decide(&[(pair, rules)], &mut buckets, &places, &mut added, &moments)
     }
 
     /// Asks the rules of some pairs whose buckets are locked, and counts an event of each if none blocks: in all tiers, or in
-    /// none if one has no room.
+    /// none if one has no room. Each bucket is there once. `places` says which of them that of a pair in a tier is, pair by pair
+    /// and tier by tier of each, and `added` is to be told in the same order what was done there.
     #[inline(always)]
-    pub(super) fn decide(&self, pairs: &[(u64, &[Compiled])], locked: Locked<'_, '_>, moments: &Moments) -> Decision {
-        let Locked { buckets, places, added } = locked;
+    pub(super) fn decide(
+        &self,
+        pairs: &[(u64, &[Compiled])],
+        buckets: &mut [Option<LockedBucket<'_>>],
+        places: &[usize],
+        added: &mut [Added],
+        moments: &Moments,
+    ) -> Decision {
         let tiers = self.tables.len();
         for (scope, (pair, rules)) in pairs.iter().enumerate() {
             let seen = |tier: usize| {
                 let bucket = buckets[places[scope * tiers + tier]].as_ref();
-                bucket.map_or_else(|| (Seen::new(), 0), |bucket| (bucket.seen(*pair), bucket.end()))
+                bucket.map_or_else(|| Seen::new(0), |bucket| bucket.seen(*pair))
             };
             if let Some((rule, block)) = first_block(rules, moments, seen) {
-                self.not_admitted.note_block(block);
+                self.note_block(block);
                 return Decision::Capped { scope, rule };
             }
         }
@@ -79,7 +75,7 @@ impl FrequencyCap {
                         let Some(bucket) = &mut buckets[places[before]] else { continue };
                         bucket.undo(pairs[before / tiers].0, moments[before % tiers].tick, added[before]);
                     }
-                    return self.not_admitted.refuse(Reason::Full);
+                    return self.refuse(Reason::Full);
                 }
             }
         }
@@ -88,7 +84,7 @@ impl FrequencyCap {
 
     /// Reads what a pair has in a tier, as of a moment.
     #[inline(always)]
-    pub(super) fn read(&self, pair: u64, tier: usize, moments: &Moments) -> (Seen, u64) {
+    pub(super) fn read(&self, pair: u64, tier: usize, moments: &Moments) -> Seen {
         self.tables[tier].table.read(pair, moments[tier].tick)
     }
 }
@@ -98,14 +94,14 @@ impl FrequencyCap {
 pub(super) fn first_block(
     rules: &[Compiled],
     moments: &Moments,
-    seen: impl Fn(usize) -> (Seen, u64),
+    seen: impl Fn(usize) -> Seen,
 ) -> Option<(usize, Block)> {
-    let mut known: [Option<(Seen, u64)>; ALL_TIERS] = Default::default();
+    let mut known: [Option<Seen>; ALL_TIERS] = Default::default();
     rules.iter().enumerate().find_map(|(at, rule)| {
-        let (seen, end) = known[rule.tier].get_or_insert_with(|| seen(rule.tier));
+        let seen = known[rule.tier].get_or_insert_with(|| seen(rule.tier));
         let block = match rule.kind {
             Kind::Lifetime => (seen.count >= u64::from(rule.max)).then_some(Block::Rule),
-            _ => rule.blocks(&moments[rule.tier], *end, seen.ages(), seen.is_full()),
+            _ => rule.blocks(&moments[rule.tier], seen.end, seen.ages(), seen.is_full()),
         };
         block.map(|block| (at, block))
     })
