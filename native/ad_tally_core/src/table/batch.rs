@@ -9,13 +9,14 @@ use std::mem::MaybeUninit;
 use super::index::Line;
 use super::keyed::Keyed;
 use super::row_ref::RowRef;
-use super::words::Words;
-use crate::key::HashedKey;
+use crate::key::{HashedKey, SHORT_KEY_WORDS};
 
 /// Items whose cache lines are asked for together.
 const GROUP: usize = 16;
 /// Items between two questions whether to go on. A clock takes as long as an add.
 const TURN: usize = 4 * GROUP;
+/// Words that memory is kept for.
+const KEPT: usize = 1 << 16;
 
 struct Entry<T> {
     hash: u64,
@@ -27,12 +28,13 @@ struct Entry<T> {
 /// Items by key that wait to be applied. Its memory is kept for the next batch.
 pub struct Batch<T> {
     entries: Vec<Entry<T>>,
-    words: Words,
+    /// Those of all keys, one behind the other.
+    words: Vec<u64>,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), words: Words::default() }
+        Self { entries: Vec::new(), words: Vec::new() }
     }
 }
 
@@ -60,12 +62,16 @@ impl<T: Copy> Batch<T> {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.words.clear();
+        if self.words.capacity() > KEPT {
+            self.words.shrink_to(KEPT);
+        }
     }
 
-    /// Room for the next key, of `words` words at least.
+    /// Room for the next key, of `words` words at least, and for any key without long binaries.
     #[inline]
     pub fn room(&mut self, words: usize) -> &mut [MaybeUninit<u64>] {
-        self.words.room(words, 1)
+        self.words.reserve(words.max(SHORT_KEY_WORDS));
+        self.words.spare_capacity_mut()
     }
 
     /// Appends an item for the key that was written into [`Batch::room`].
@@ -74,8 +80,9 @@ impl<T: Copy> Batch<T> {
     /// A key of that hash and of `length` words was finished at the start of the room since it was last asked for.
     #[inline]
     pub unsafe fn push(&mut self, hash: u64, length: usize, item: T) {
-        // SAFETY: this function's contract.
-        let start = unsafe { self.words.keep(length) };
+        let start = self.words.len();
+        // SAFETY: `length` words after the end are written, by this function's contract, so there is room for them.
+        unsafe { self.words.set_len(start + length) };
         self.entries.push(Entry { hash, start: start as u32, length: length as u32, item });
     }
 
@@ -89,7 +96,7 @@ impl<T: Copy> Batch<T> {
     #[inline]
     fn key(&self, entry: &Entry<T>) -> HashedKey<'_> {
         let start = entry.start as usize;
-        HashedKey { hash: entry.hash, words: &self.words.all()[start..start + entry.length as usize] }
+        HashedKey { hash: entry.hash, words: &self.words[start..start + entry.length as usize] }
     }
 }
 

@@ -21,7 +21,6 @@ mod keyed;
 mod row_ref;
 mod rows;
 mod shards;
-mod words;
 
 pub use self::added::Added;
 pub use self::batch::Batch;
