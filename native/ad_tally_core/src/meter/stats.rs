@@ -53,12 +53,12 @@ impl Stats {
     /// Counts an event that a thread with that hazard slot has recorded.
     #[inline(always)]
     pub(super) fn count(&self, slot: usize, outcome: Outcome) {
-        self.events.add_in(slot, outcome as usize);
+        self.events.add_in(slot, outcome as usize, 1);
     }
 
     /// Counts events that were none.
     pub(super) fn refuse(&self, slot: usize, events: u64) {
-        self.events.add_many_in(slot, REFUSED, events);
+        self.events.add_in(slot, REFUSED, events);
     }
 
     /// Adds up the amounts of an event that is in no window.

@@ -25,18 +25,12 @@ impl<const KINDS: usize> ShardedCounter<KINDS> {
     /// Counts one more.
     #[inline(always)]
     pub(crate) fn add(&self, kind: usize) {
-        self.add_in(thread_number().unwrap_or(THREADS), kind);
+        self.add_in(thread_number().unwrap_or(THREADS), kind, 1);
     }
 
-    /// The same for a thread that knows its number, or that of a slot it has claimed.
+    /// Counts several more, for a thread that knows its number, or that of a slot it has claimed.
     #[inline(always)]
-    pub(crate) fn add_in(&self, number: usize, kind: usize) {
-        self.add_many_in(number, kind, 1);
-    }
-
-    /// Counts several more.
-    #[inline(always)]
-    pub(crate) fn add_many_in(&self, number: usize, kind: usize, more: u64) {
+    pub(crate) fn add_in(&self, number: usize, kind: usize, more: u64) {
         if number < THREADS {
             // No other thread has the number, and who had it before has stored before it gave it back.
             let count = &self.counts[number].0[kind];
