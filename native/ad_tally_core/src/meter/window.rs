@@ -101,7 +101,7 @@ impl Window {
 
     /// Asks for the row of counters that most likely is that of a key of that hash and so many words, whose line is near.
     #[inline(always)]
-    pub(super) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<RowRef<'_>> {
+    pub(super) fn fetch_row<'w>(&self, line: &'w Line, hash: u64, words: usize) -> Option<RowRef<'w>> {
         self.counters.keyed.fetch_row(line, hash, words)
     }
 

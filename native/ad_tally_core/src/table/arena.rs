@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::index::is_nameable;
+use super::row_ref::is_nameable;
 use crate::sync::AtomicU64;
 
 /// Words in a cache line.

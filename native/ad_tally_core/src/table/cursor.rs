@@ -24,7 +24,7 @@ impl Cursor {
                 self.length = Some(entries.len());
                 while self.at < entries.len() {
                     self.at += 1;
-                    if let Some(found) = table.row_at(entries, self.at - 1) {
+                    if let Some(found) = entries.row(self.at - 1) {
                         return Some(found);
                     }
                 }

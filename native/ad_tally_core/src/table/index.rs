@@ -3,8 +3,7 @@
 //! ```text
 //! line, 64 bytes
 //!   tags     8 x 8 bits    of slots 0 to 6: 0 empty, else 0x80 | 7 bits of the hash. The last is always 0
-//!   entries  7 x 64 bits   bits 0..48   address of the row
-//!                          bits 56..64  8 more bits of the hash
+//!   rows     7 x 64 bits   references, which have 8 more bits of the hash
 //! ```
 //!
 //! A key belongs to the line that the low bits of its hash name, or when that is full to the next one with room. All
@@ -17,10 +16,10 @@
 //! An array that has become too full is copied into one of twice the size; the old array stays until the table is dropped,
 //! because readers may still be walking it. All old arrays together are smaller than the current one.
 
-use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::row_ref::RowRef;
 use crate::key::bits;
 use crate::sync::prefetch::fetch;
 use crate::sync::{AtomicU64, AtomicUsize};
@@ -32,60 +31,34 @@ const TAG_BITS: usize = 8;
 const TAKEN: u64 = 0x80;
 /// One in each tag.
 const EACH: u64 = 0x0101_0101_0101_0101;
-const ADDRESS_BITS: u32 = 48;
-const CHECK_SHIFT: u32 = 56;
 
 #[repr(align(64))]
 pub(crate) struct Line {
     tags: AtomicU64,
-    entries: [AtomicU64; SLOTS],
-}
-
-/// A row as a line names it.
-#[derive(Clone, Copy)]
-pub(super) struct Entry(NonZeroU64);
-
-impl Entry {
-    fn new(hash: u64, row: NonNull<AtomicU64>) -> Self {
-        let address = row.as_ptr().expose_provenance() as u64;
-        let entry = address | check(hash) << CHECK_SHIFT;
-        Self(NonZeroU64::new(entry).unwrap_or_else(|| unreachable!("no row lies at 0")))
-    }
-
-    /// It as a word, which is not 0.
-    #[inline(always)]
-    pub(super) fn word(self) -> u64 {
-        self.0.get()
-    }
-
-    /// The entry that a word is, unless that is 0.
-    ///
-    /// # Safety
-    /// It is 0 or was an entry's.
-    #[inline(always)]
-    pub(super) unsafe fn from_word(word: u64) -> Option<Self> {
-        NonZeroU64::new(word).map(Self)
-    }
-
-    /// The row.
-    #[inline(always)]
-    pub(super) fn row(self) -> NonNull<AtomicU64> {
-        let address = self.0.get() & ((1 << ADDRESS_BITS) - 1);
-        // SAFETY: `new` was given a pointer that is not null and fits into these bits: the arena has looked.
-        unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(address as usize)) }
-    }
+    rows: [AtomicU64; SLOTS],
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
-/// Whether a row at this address can be named in a line. All systems give programs addresses of 47 or 48 bits unless they
-/// ask for more.
-pub(super) fn is_nameable(address: usize) -> bool {
-    address >> ADDRESS_BITS == 0
+/// Arrays that are named by one word begin where a cache line does, so the low bits of their addresses are free.
+const FREE_BITS: usize = 64 - 1;
+
+/// An array in one word: its address, with the binary logarithm of its length.
+fn pack<T>(first: *const T, length: usize) -> usize {
+    debug_assert!(length.is_power_of_two() && first.addr() & FREE_BITS == 0);
+    first.expose_provenance() | length.trailing_zeros() as usize
 }
 
-/// A shard's current array, in one word: the address, whose low six bits are free, with the binary logarithm of the
-/// number of lines. 0 before the first key. One load gives both, and they always belong together.
+/// # Safety
+/// It is what [`pack`] has made of an array that is still there, and so for `'a`.
+#[inline(always)]
+unsafe fn unpack<'a, T>(packed: usize) -> &'a [T] {
+    let first = ptr::with_exposed_provenance(packed & !FREE_BITS);
+    // SAFETY: this function's contract.
+    unsafe { std::slice::from_raw_parts(first, 1 << (packed & FREE_BITS)) }
+}
+
+/// A shard's current array, in one word. 0 before the first key. One load gives all of it, and that always belongs together.
 pub(super) struct Index(AtomicUsize);
 
 /// An array as a reader sees it.
@@ -121,12 +94,6 @@ impl Memory {
         // SAFETY: the slice is boxed, so it stays where it is when `self` moves, and lives for 'a by the contract.
         Entries { lines: unsafe { &*lines } }
     }
-
-    fn packed(&self) -> usize {
-        let address = self.0.as_ptr().expose_provenance();
-        debug_assert_eq!(address % align_of::<Line>(), 0);
-        address | self.0.len().trailing_zeros() as usize
-    }
 }
 
 impl Index {
@@ -141,23 +108,17 @@ impl Index {
     #[inline(always)]
     pub(super) unsafe fn entries<'a>(&self) -> Option<Entries<'a>> {
         let packed = self.0.load(Acquire);
-        if packed == 0 {
-            return None;
-        }
-        let mask = align_of::<Line>() - 1;
-        let lines = ptr::with_exposed_provenance::<Line>(packed & !mask);
-        // SAFETY: `packed` describes the boxed slice of a `Memory` that is alive, by this function's contract.
-        Some(Entries { lines: unsafe { std::slice::from_raw_parts(lines, 1 << (packed & mask)) } })
+        // SAFETY: it is the boxed slice of a `Memory` that is alive, by this function's contract.
+        (packed != 0).then(|| Entries { lines: unsafe { unpack(packed) } })
     }
 
     /// Makes `memory` the current array. Entries that were placed in it before are seen with it.
     pub(super) fn publish(&self, memory: &Memory) {
-        self.0.store(memory.packed(), Release);
+        self.0.store(pack(memory.0.as_ptr(), memory.0.len()), Release);
     }
 }
 
-/// The indices of a table's shards, in one word: the address, whose low six bits are free, with the binary logarithm of how many
-/// there are.
+/// The indices of a table's shards, in one word.
 pub(super) struct Directory(AtomicUsize);
 
 /// Eight of them, which begin where a cache line does.
@@ -187,8 +148,8 @@ impl Directory {
     }
 
     fn packed(indices: &[Indices], count: usize) -> usize {
-        debug_assert!(count.is_power_of_two() && count <= indices.len() * INDICES);
-        indices.as_ptr().expose_provenance() | count.trailing_zeros() as usize
+        debug_assert!(count <= indices.len() * INDICES);
+        pack(indices.as_ptr().cast::<Index>(), count)
     }
 
     /// The indices as they are now.
@@ -197,12 +158,8 @@ impl Directory {
     /// All that were published here are still alive, and so for `'a`.
     #[inline(always)]
     pub(super) unsafe fn indices<'a>(&self) -> &'a [Index] {
-        let packed = self.0.load(Acquire);
-        let mask = align_of::<Indices>() - 1;
-        // SAFETY: `packed` describes so many indices from there on, which are alive by this function's contract.
-        unsafe {
-            std::slice::from_raw_parts(ptr::with_exposed_provenance::<Index>(packed & !mask), 1 << (packed & mask))
-        }
+        // SAFETY: it is so many indices, which are alive by this function's contract.
+        unsafe { unpack(self.0.load(Acquire)) }
     }
 
     /// Makes the first `count` of these the indices. What was placed in them before is seen with them.
@@ -213,7 +170,7 @@ impl Directory {
 
 impl Line {
     fn new() -> Self {
-        Self { tags: AtomicU64::new(0), entries: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { tags: AtomicU64::new(0), rows: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
     /// The slots that may have the hash's tag, and whether the line is full.
@@ -228,28 +185,23 @@ impl Line {
     }
 
     #[inline(always)]
-    fn entry(&self, slot: usize) -> Option<Entry> {
-        // Relaxed: it was stored before its tag was.
-        NonZeroU64::new(self.entries[slot].load(Relaxed)).map(Entry)
+    fn row(&self, slot: usize) -> Option<RowRef<'_>> {
+        // SAFETY: a row is there as long as the index, and complete before its word is stored. Relaxed: that was before its
+        // tag was.
+        unsafe { RowRef::from_word(self.rows[slot].load(Relaxed)) }
     }
 
-    /// The first entry with the hash's tag and bits.
+    /// The first row with the hash's tag and bits.
     #[inline(always)]
-    pub(super) fn candidate(&self, hash: u64) -> Option<Entry> {
-        let (slots, _) = self.look(hash);
-        for slot in slots {
-            let entry = self.entry(slot);
-            if entry.is_some_and(|entry| entry.0.get() >> CHECK_SHIFT == check(hash)) {
-                return entry;
-            }
-        }
-        None
+    pub(super) fn candidate(&self, hash: u64) -> Option<RowRef<'_>> {
+        let (mut slots, _) = self.look(hash);
+        slots.find_map(|slot| self.row(slot).filter(|row| row.may_have(hash)))
     }
 
     /// Puts a row into the first empty slot, if there is one.
     fn put(&self, hash: u64, row: NonNull<AtomicU64>) -> bool {
-        let Some(slot) = (0..SLOTS).find(|slot| self.entry(*slot).is_none()) else { return false };
-        self.entries[slot].store(Entry::new(hash, row).0.get(), Relaxed);
+        let Some(slot) = (0..SLOTS).find(|slot| self.row(*slot).is_none()) else { return false };
+        self.rows[slot].store(RowRef::new_word(hash, row), Relaxed);
         self.tags.store(self.tags.load(Relaxed) | tag(hash) << (slot * TAG_BITS), Release);
         true
     }
@@ -297,19 +249,19 @@ impl<'a> Entries<'a> {
         line
     }
 
-    /// The first entry with the hash's tag that is wanted.
+    /// The first row with the hash's tag and bits that is wanted.
     #[inline(always)]
-    pub(super) fn find(self, hash: u64, is_wanted: impl Fn(Entry) -> bool) -> Option<Entry> {
+    pub(super) fn find(self, hash: u64, is_wanted: impl Fn(RowRef<'a>) -> bool) -> Option<RowRef<'a>> {
         let mut at = hash as usize;
         loop {
             let line = self.line(at);
             let (slots, full) = line.look(hash);
             for slot in slots {
-                if let Some(entry) = line.entry(slot)
-                    && entry.0.get() >> CHECK_SHIFT == check(hash)
-                    && is_wanted(entry)
+                if let Some(row) = line.row(slot)
+                    && row.may_have(hash)
+                    && is_wanted(row)
                 {
-                    return Some(entry);
+                    return Some(row);
                 }
             }
             if !full {
@@ -328,20 +280,15 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// What slot `at` of all names, if it is not empty.
-    pub(super) fn entry(self, at: usize) -> Option<Entry> {
+    /// The row in slot `at` of all, if it is not empty.
+    pub(super) fn row(self, at: usize) -> Option<RowRef<'a>> {
         let (line, slot) = (&self.lines[at / SLOTS], at % SLOTS);
         let taken = line.tags.load(Acquire) >> (slot * TAG_BITS) & TAKEN != 0;
-        if taken { line.entry(slot) } else { None }
+        if taken { line.row(slot) } else { None }
     }
 }
 
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
     hash >> bits::TAG & (TAKEN - 1) | TAKEN
-}
-
-#[inline(always)]
-fn check(hash: u64) -> u64 {
-    hash >> bits::CHECK & 0xff
 }

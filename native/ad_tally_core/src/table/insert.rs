@@ -48,7 +48,7 @@ impl Keyed {
         self.allocated.fetch_add(grown, Relaxed);
         entries.place(key.hash, words);
         self.placed.fetch_add(1, Ordering::Release);
-        entries.find(key.hash, |entry| entry.row() == words).map(RowRef::new)
+        entries.find(key.hash, |row| row.row() == words)
     }
 
     /// The lock of the shard where a hash belongs.
@@ -76,8 +76,8 @@ impl Keyed {
         }
         let memory = Memory::new(old.map_or(1, |old: Entries<'_>| old.lines() * 2));
         if let Some(old) = old {
-            for entry in (0..old.len()).filter_map(|at| old.entry(at)) {
-                memory.entries().place(self.hash_of(RowRef::new(entry)), entry.row());
+            for row in (0..old.len()).filter_map(|at| old.row(at)) {
+                memory.entries().place(self.hash_of(row), row.row());
             }
         }
         self.allocated.fetch_add(memory.bytes(), Relaxed);
@@ -93,12 +93,12 @@ impl Keyed {
     fn divide(&self, one: &Writer) {
         let all = self.shards.all.get_or_init(|| Stage::new(self.count));
         let entries = one.memories.last().map(Memory::entries);
-        for entry in entries.iter().flat_map(|entries| (0..entries.len()).filter_map(|at| entries.entry(at))) {
-            let hash = self.hash_of(RowRef::new(entry));
+        for row in entries.iter().flat_map(|entries| (0..entries.len()).filter_map(|at| entries.row(at))) {
+            let hash = self.hash_of(row);
             let shard = shard(hash, self.count);
             let mut writer = all.writers[shard].lock();
             let entries = self.entries_with_room(Indices::index(&all.indices, shard), shard, &mut writer);
-            entries.place(hash, entry.row());
+            entries.place(hash, row.row());
             writer.keys += 1;
         }
         self.directory.publish(&all.indices, self.count);

@@ -1,6 +1,5 @@
 //! Looking rows up by key.
 
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -92,7 +91,7 @@ impl Keyed {
     /// The row of a key, if it has one.
     #[inline(always)]
     pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<RowRef<'_>> {
-        self.find_in(self.entries(key.hash)?, key)
+        self.entries(key.hash)?.find(key.hash, |row| self.has_key(row, key.words))
     }
 
     /// The same, looked at first where it most likely is.
@@ -119,19 +118,12 @@ impl Keyed {
     /// The row that most likely is that of a key of that hash and so many words, whose line of the index is near, asked for so
     /// that it is near when it is looked for.
     #[inline(always)]
-    pub(crate) fn fetch_row(&self, line: &Line, hash: u64, words: usize) -> Option<RowRef<'_>> {
-        let entry = line.candidate(hash)?;
+    pub(crate) fn fetch_row<'t>(&self, line: &'t Line, hash: u64, words: usize) -> Option<RowRef<'t>> {
+        let row = line.candidate(hash)?;
         // The lines of its first and of its last word: most rows lie in one or two.
-        let row = entry.row().as_ptr();
-        fetch(row);
-        fetch(row.wrapping_add(self.width + words - 1));
-        Some(RowRef::new(entry))
-    }
-
-    #[inline(always)]
-    fn find_in<'a>(&'a self, entries: Entries<'a>, key: HashedKey<'_>) -> Option<RowRef<'a>> {
-        let width = self.width;
-        entries.find(key.hash, |entry| has_key(entry.row(), width, key.words)).map(RowRef::new)
+        fetch(row.address());
+        fetch(row.address().wrapping_add(self.width + words - 1));
+        Some(row)
     }
 
     /// Asks for a row, to be read soon: for its first two cache lines, in which most lie.
@@ -149,9 +141,23 @@ impl Keyed {
         unsafe { std::slice::from_raw_parts(found.address(), self.width) }
     }
 
+    /// Whether a row has that key.
     #[inline(always)]
     fn has_key(&self, found: RowRef<'_>, words: &[u64]) -> bool {
-        has_key(found.entry.row(), self.width, words)
+        let Some((header, rest)) = words.split_first() else { return false };
+        // SAFETY: the key follows the cells, and words of it are asked for below.
+        let own = |at: usize| unsafe { found.row().add(self.width + at).as_ref() }.load(Relaxed);
+        if own(0) != *header {
+            return false;
+        }
+        // As long as all words were equal, so are the header and the lengths among them, so the next word is one that the row
+        // has too.
+        for (at, word) in rest.iter().enumerate() {
+            if own(1 + at) != *word {
+                return false;
+            }
+        }
+        true
     }
 
     /// The words of a row's key.
@@ -193,28 +199,6 @@ impl Keyed {
         // SAFETY: the shard keeps every array, at the same address, until it is dropped with the table.
         Some(unsafe { memory.entries_unbound() })
     }
-
-    pub(super) fn row_at<'a>(&'a self, entries: Entries<'a>, at: usize) -> Option<RowRef<'a>> {
-        entries.entry(at).map(RowRef::new)
-    }
-}
-
-/// Whether a row of `width` cells has that key.
-#[inline(always)]
-fn has_key(row: NonNull<AtomicU64>, width: usize, words: &[u64]) -> bool {
-    let Some((header, rest)) = words.split_first() else { return false };
-    // SAFETY: the key follows the cells, and the callers below ask for words of it.
-    let own = |at: usize| unsafe { row.add(width + at).as_ref() }.load(Relaxed);
-    if own(0) != *header {
-        return false;
-    }
-    // As long as all words were equal, so are the header and the lengths among them, so the next word is one that the row has too.
-    for (at, word) in rest.iter().enumerate() {
-        if own(1 + at) != *word {
-            return false;
-        }
-    }
-    true
 }
 
 /// A table of less memory is freed where it is dropped, in well under a millisecond.
