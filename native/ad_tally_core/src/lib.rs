@@ -42,8 +42,6 @@ pub mod sketch;
 #[cfg(not(loom))]
 pub mod table;
 
-#[cfg(loom)]
-pub use bucket::model::Model as BucketModel;
 #[cfg(not(loom))]
 pub use counters::{Add, Counters};
 #[cfg(not(loom))]

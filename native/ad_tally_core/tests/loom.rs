@@ -1,72 +1,17 @@
 //! Interleavings of adders and a drainer, by loom, all of them or as many as a test's preemption bound allows: run with
 //! `RUSTFLAGS="--cfg loom"`.
 //!
-//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row; the real buckets, of
-//! two words, and those of a frequency cap.
+//! The real `Row`, `Stripes`, `Current` and `Registry` on loom's atomics, a table of one row. Those of buckets, which the crate
+//! keeps to itself, are unit tests of it: see `loom/`.
 #![cfg(loom)]
 
 use std::sync::Arc;
 
-use ad_tally_core::BucketModel;
 use ad_tally_core::counters::row::Row;
 use ad_tally_core::counters::stripes::Stripes;
-use ad_tally_core::frequency_cap::Model;
 use ad_tally_core::sync::hazard::{Current, Registry};
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-
-/// Two that ask about one pair, and one that looks: the last slot goes to exactly one of them.
-fn last_slot(admit: fn(&Model, usize) -> bool) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(move || {
-        let caps = Arc::new(Model::new());
-        assert!(caps.admit(7, 1_000, 2));
-        let askers: Vec<_> = (0..2)
-            .map(|asker| {
-                let caps = caps.clone();
-                thread::spawn(move || admit(&caps, asker))
-            })
-            .collect();
-        // A reader sees one moment: an event is there or not, and those that were there before are.
-        let seen = caps.count(7, 1_001);
-        assert!(seen.is_none_or(|seen| seen == 1 || seen == 2), "{seen:?}");
-        let admitted = askers.into_iter().map(|asker| asker.join().expect("no panic"));
-        assert_eq!(admitted.filter(|admitted| *admitted).count(), 1);
-        assert_eq!(caps.count(7, 1_001), Some(2));
-    });
-}
-
-#[test]
-fn the_last_slot_of_a_cap_goes_to_one() {
-    last_slot(|caps, _asker| caps.admit(7, 1_001, 2));
-}
-
-#[test]
-fn the_last_slot_of_a_cap_goes_to_one_in_the_fast_way() {
-    last_slot(|caps, _asker| caps.admit_fast(7, 1_001, 2));
-}
-
-#[test]
-fn the_last_slot_of_a_cap_goes_to_one_in_whichever_way_they_ask() {
-    last_slot(|caps, asker| if asker == 0 { caps.admit(7, 1_001, 2) } else { caps.admit_fast(7, 1_001, 2) });
-}
-
-/// An event that a rule does not block is not denied because of another one's change at the same time.
-#[test]
-fn a_slot_that_is_free_is_given_beside_changes() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
-        let caps = Arc::new(Model::new());
-        let other = caps.clone();
-        // Pair 9 lies in the same line.
-        let other = thread::spawn(move || other.admit(9, 1_200, 1));
-        assert!(caps.admit_fast(7, 1_001, 1));
-        assert!(other.join().expect("no panic"));
-        assert!(!caps.admit_fast(7, 1_001, 1));
-    });
-}
 
 struct Table {
     head: AtomicU64,
@@ -108,7 +53,7 @@ fn adds_are_in_exactly_one_drain(first: fn() -> Table) {
     model.preemption_bound = Some(2);
     model.check(move || {
         let current = Arc::new(Current::new(Arc::new(first())));
-        let registry = Arc::new(Registry::new());
+        let registry = Arc::new(Registry::default());
         let adders: Vec<_> = [&[1, 10][..], &[100]]
             .into_iter()
             .map(|amounts| {
@@ -172,74 +117,4 @@ fn threads_that_stripe_a_row_together_lose_nothing() {
 #[test]
 fn a_thread_without_a_lane_in_a_striped_row_loses_nothing() {
     threads_that_stripe_a_row_lose_nothing(|| 1);
-}
-
-fn check_bucket(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(model);
-}
-
-/// A full bucket's last entry moves to the overflow bucket: a reader sees it once all the same.
-#[test]
-fn a_reader_beside_an_insert_that_links_an_overflow_bucket_sees_every_entry_once() {
-    check_bucket(|| {
-        let bucket = Arc::new(BucketModel::new(&[2, 4]));
-        let other = bucket.clone();
-        let other = thread::spawn(move || other.insert(6));
-        let seen = bucket.read(2);
-        assert!(seen.as_ref().is_none_or(|seen| seen == &[2, 4] || seen == &[2, 4, 6]), "{seen:?}");
-        other.join().expect("no panic");
-        assert_eq!(bucket.read(2), Some(vec![2, 4, 6]));
-    });
-}
-
-#[test]
-fn inserts_that_each_link_an_overflow_bucket_lose_nothing() {
-    check_bucket(|| {
-        let bucket = Arc::new(BucketModel::new(&[2, 4, 6]));
-        let others = [8, 10].map(|entry| {
-            let bucket = bucket.clone();
-            thread::spawn(move || bucket.insert(entry))
-        });
-        others.into_iter().for_each(|other| other.join().expect("no panic"));
-        assert_eq!((bucket.read(2), bucket.overflow()), (Some(vec![2, 4, 6, 8, 10]), 3));
-    });
-}
-
-/// What is given back is used again at once, while a reader may still be on its way there.
-#[test]
-fn a_reader_beside_a_removal_that_gives_an_overflow_bucket_back_sees_one_moment() {
-    check_bucket(|| {
-        let bucket = Arc::new(BucketModel::new(&[2, 4, 6]));
-        let other = bucket.clone();
-        let other = thread::spawn(move || {
-            other.remove(4);
-            other.insert(8);
-        });
-        let seen = bucket.read(2);
-        let moments = [vec![2, 4, 6], vec![2, 6], vec![2, 6, 8]];
-        assert!(seen.as_ref().is_none_or(|seen| moments.contains(seen)), "{seen:?}");
-        other.join().expect("no panic");
-        assert_eq!((bucket.read(2), bucket.overflow()), (Some(vec![2, 6, 8]), 1));
-    });
-}
-
-#[test]
-fn a_reader_beside_a_split_finds_every_entry_in_its_bucket() {
-    check_bucket(|| {
-        let bucket = Arc::new(BucketModel::new(&[2, 3, 4]));
-        let other = bucket.clone();
-        let other = thread::spawn(move || {
-            other.grow();
-            other.insert(5);
-        });
-        for (entry, before, after) in [(3, vec![2, 3, 4], vec![3]), (2, vec![2, 3, 4], vec![2, 4])] {
-            let seen = bucket.read(entry);
-            let moments = [before, after, vec![3, 5]];
-            assert!(seen.as_ref().is_none_or(|seen| moments.contains(seen) && seen.contains(&entry)), "{seen:?}");
-        }
-        other.join().expect("no panic");
-        assert_eq!([bucket.read(2), bucket.read(3)], [Some(vec![2, 4]), Some(vec![3, 5])]);
-    });
 }

@@ -16,9 +16,10 @@
 mod buckets;
 mod chain;
 pub(crate) mod free_list;
+#[cfg(all(test, loom))]
+#[path = "../../tests/loom/bucket.rs"]
+mod interleavings;
 mod line;
-#[cfg(loom)]
-pub mod model;
 pub(crate) mod population;
 #[cfg(not(loom))]
 pub(crate) mod simd;

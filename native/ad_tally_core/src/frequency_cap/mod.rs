@@ -24,6 +24,9 @@
 mod ages;
 mod decide;
 mod entry;
+#[cfg(all(test, loom))]
+#[path = "../../tests/loom/frequency_cap.rs"]
+mod interleavings;
 mod locked;
 mod seen;
 mod snapshot;
@@ -45,8 +48,6 @@ mod fast;
 mod history;
 #[cfg(not(loom))]
 mod info;
-#[cfg(loom)]
-mod model;
 #[cfg(not(loom))]
 mod outcome;
 #[cfg(not(loom))]
@@ -56,8 +57,6 @@ mod tiers;
 #[cfg(not(loom))]
 mod times;
 
-#[cfg(loom)]
-pub use model::Model;
 #[cfg(not(loom))]
 pub use {
     caps::FrequencyCap,

@@ -38,6 +38,7 @@ impl HazardSlot {
 }
 
 /// All hazard slots. A slot is never freed: there are as many as threads were ever at work at once.
+#[derive(Default)]
 pub struct Registry {
     head: AtomicPtr<HazardSlot>,
     count: AtomicUsize,
@@ -47,12 +48,6 @@ impl Registry {
     /// A registry without slots.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self { head: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0) }
-    }
-
-    /// A registry without slots.
-    #[cfg(loom)]
-    pub fn new() -> Self {
         Self { head: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0) }
     }
 
@@ -102,12 +97,6 @@ impl Registry {
             }
             next = slot.next;
         }
-    }
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
