@@ -1,5 +1,13 @@
 //! What a caller can do wrong, in words that say what would have been right.
 
+/// Times are below this, some 4,400 years after 1970.
+pub const TIMES: u64 = 1 << 47;
+
+/// Whether there is such a time.
+pub(crate) fn check_time(at: u64) -> Result<(), Error> {
+    if at < TIMES { Ok(()) } else { Err(Error::Time(at)) }
+}
+
 /// Why a table, or a call of one, was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -101,7 +101,7 @@ fn assert_alike(one: &FrequencyCap, other: &FrequencyCap, config: &Config, pairs
         for at in (0..24).map(|step| BEGIN + 24 * HOUR + step * 8 * HOUR + mix(user + step) % HOUR) {
             for rules in &rules {
                 let [one, other] = [one, other].map(|caps| caps.check(pair(user), rules, at, || at));
-                assert_eq!(one, other, "{user} at {at}: {:?}", rules.rules());
+                assert_eq!(one, other, "{user} at {at}: {rules:?}");
             }
             for window in windows(config) {
                 let [one, other] = [one, other].map(|caps| caps.count(pair(user), window, at));
@@ -128,7 +128,7 @@ fn every_decision_of_the_week_after_is_the_same() {
             let (user, at) = (mix(event) % pairs, BEGIN + 36 * HOUR + event * MINUTE);
             let rules = &rules[event as usize % rules.len()];
             let [one, other] = [&caps, &other].map(|caps| caps.admit(pair(user), rules, at, || at));
-            assert_eq!(one, other, "{user} at {at}: {:?}", rules.rules());
+            assert_eq!(one, other, "{user} at {at}: {rules:?}");
         }
     }
 }
@@ -188,7 +188,7 @@ fn a_table_in_use_has_the_events_of_both() {
         for at in (0..20).map(|step| BEGIN + 30 * HOUR + step * 9 * HOUR) {
             for rules in &rules {
                 let [one, both] = [&one, &both].map(|caps| caps.check(pair(user), rules, at, || at));
-                assert_eq!(one, both, "{user} at {at}: {:?}", rules.rules());
+                assert_eq!(one, both, "{user} at {at}: {rules:?}");
             }
         }
     }

@@ -138,24 +138,6 @@ impl<const WORDS: usize> Bucket<WORDS> {
         self.header.load(Relaxed) == begun.0
     }
 
-    /// Reads the bucket while nobody changes it: `read` may see words of different moments, and what it makes of them is
-    /// dropped then and it is asked again. `None` if that went on for too long.
-    #[inline(always)]
-    pub(crate) fn read<R>(&self, mut read: impl FnMut(Header) -> R) -> Option<R> {
-        const MOST_READS: u32 = 1_000;
-        let mut reads = 0;
-        while reads < MOST_READS {
-            if let Some(header) = self.begin_read() {
-                let seen = read(header);
-                if self.end_read(header) {
-                    return Some(seen);
-                }
-            }
-            wait(&mut reads);
-        }
-        None
-    }
-
     /// The header, which may change at any moment.
     #[inline(always)]
     pub(crate) fn peek(&self) -> Header {

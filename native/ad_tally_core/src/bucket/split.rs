@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::buckets::{Buckets, Content};
 use super::chain::Chain;
 use super::line::{Bucket, Header};
+use crate::sync::wait;
 
 impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     /// Allows one level more than `level`, unless that was done already or there is none.
@@ -85,17 +86,24 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         self.is_place_of(at, chain.header, hash).then_some(chain)
     }
 
-    /// Reads the bucket of a hash without a lock, as [`Bucket::read`].
+    /// Reads the bucket of a hash without a lock: `read` may see words of different moments, and what it makes of them is
+    /// dropped then and it is asked again. `None` if that went on for too long.
     #[inline(always)]
     pub(crate) fn read<'t, R>(&'t self, hash: u64, mut read: impl FnMut(&'t Bucket<WORDS>, Header) -> R) -> Option<R> {
-        loop {
+        const MOST_READS: u32 = 1_000;
+        let mut reads = 0;
+        while reads < MOST_READS {
             let at = self.find(hash);
             let bucket = self.bucket(at);
-            let seen = bucket.read(|header| self.is_place_of(at, header, hash).then(|| read(bucket, header)))?;
-            if seen.is_some() {
-                return seen;
+            if let Some(header) = bucket.begin_read().filter(|header| self.is_place_of(at, *header, hash)) {
+                let seen = read(bucket, header);
+                if bucket.end_read(header) {
+                    return Some(seen);
+                }
             }
+            wait(&mut reads);
         }
+        None
     }
 
     /// Brings the bucket of a hash into being, and splits it as often as is allowed.

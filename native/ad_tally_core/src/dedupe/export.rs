@@ -59,7 +59,7 @@ impl<const WIDE: bool> Table<WIDE> {
     }
 
     pub(super) fn import(&self, id: &ExportedId, buckets: u64, now: &impl Fn() -> u64) {
-        self.generations.reach(id.generation, now);
+        self.generations.reach(self.generations.begin(id.generation), now);
         let own = self.buckets.in_use() as u64;
         let (first, last) = match Format::<WIDE>::hash(id.fingerprint) {
             Some(hash) => (place(hash, own), place(hash, own)),

@@ -4,10 +4,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::entry::GENERATION_BITS;
+use crate::error::TIMES;
 use crate::sync::AtomicU64;
 
-/// Times below this, some 4,400 years after 1970.
-pub(super) const TIMES: u64 = 1 << 47;
 /// Generations of a window.
 pub(super) const OF_A_WINDOW: u64 = 4;
 /// Generations that are remembered: the present one has only begun.
@@ -34,33 +33,26 @@ impl Generations {
         self.newest.load(Relaxed)
     }
 
-    /// Its begin.
-    pub(super) fn newest_begin(&self) -> u64 {
-        self.newest() * self.length
-    }
-
-    /// Whether a time is of a later one, without a division.
-    #[inline(always)]
-    pub(super) fn is_past(&self, at: u64) -> bool {
-        at >= (self.newest() + 1) * self.length
-    }
-
     /// Whether times can be of that generation.
     pub(super) fn is_time(&self, generation: u64) -> bool {
         generation <= (TIMES - 1) / self.length
     }
 
-    /// Moves on to a generation that another table has reached, as [`Generations::advance`].
-    pub(super) fn reach(&self, generation: u64, now: &impl Fn() -> u64) {
-        if generation > self.newest() {
-            self.advance(generation * self.length, now);
-        }
+    /// The begin of a generation.
+    pub(super) fn begin(&self, generation: u64) -> u64 {
+        generation * self.length
     }
 
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must
-    /// not have all ids forgotten. Whether it did.
+    /// not have all ids forgotten. Whether it was not.
+    #[inline(always)]
+    pub(super) fn reach(&self, at: u64, now: &impl Fn() -> u64) -> bool {
+        // Without a division, for nearly all times.
+        at < self.begin(self.newest() + 1) || self.advance(at, now)
+    }
+
     #[cold]
-    pub(super) fn advance(&self, at: u64, now: &impl Fn() -> u64) -> bool {
+    fn advance(&self, at: u64, now: &impl Fn() -> u64) -> bool {
         let is_believed = at <= now().saturating_add(self.window);
         if is_believed {
             self.newest.fetch_max(at / self.length, Relaxed);

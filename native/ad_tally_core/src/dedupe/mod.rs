@@ -22,12 +22,11 @@ mod table;
 use self::entry::NARROW_END;
 pub use self::export::ExportedId;
 pub use self::export_frames::Export;
-use self::generations::TIMES;
 pub use self::table::Config;
 pub(crate) use self::table::Id;
 use self::table::{Kind, Table, bucket_count};
 use crate::codec::Taken;
-use crate::error::Error;
+use crate::error::{Error, TIMES, check_time};
 use crate::key::{Seed, bits};
 
 /// The most ids.
@@ -125,9 +124,7 @@ impl Dedupe {
     /// [`Error::Time`].
     #[inline(always)]
     pub fn first(&self, hash: u64, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
-        if at >= TIMES {
-            return Err(Error::Time(at));
-        }
+        check_time(at)?;
         Ok(self.first_at(self.fetch_id(hash), at, &now))
     }
 
@@ -135,7 +132,7 @@ impl Dedupe {
     #[inline(always)]
     pub(crate) fn first_at(&self, id: Id, at: u64, now: &impl Fn() -> u64) -> bool {
         with_table!(self, table => {
-            if table.generations.is_past(at) && !table.generations.advance(at, now) {
+            if !table.generations.reach(at, now) {
                 table.tally.add(Kind::Future as usize);
             }
             table.insert(id)
@@ -149,19 +146,15 @@ impl Dedupe {
         with_table!(self, table => table.renew(id))
     }
 
-    /// An id of that hash, as it is looked for.
-    #[inline(always)]
-    pub(crate) fn id(&self, hash: u64) -> Id {
-        // The lowest bits are in no fingerprint.
-        Id { hash, at: with_table!(self, table => table.buckets.place(entry::known(hash), 0)) }
-    }
-
-    /// The same, its bucket asked for.
+    /// An id of that hash, as it is looked for. Its bucket is asked for.
     #[inline(always)]
     pub(crate) fn fetch_id(&self, hash: u64) -> Id {
-        let id = self.id(hash);
-        with_table!(self, table => table.buckets.bucket(id.at).fetch());
-        id
+        with_table!(self, table => {
+            // The lowest bits are in no fingerprint.
+            let at = table.buckets.place(entry::known(hash), 0);
+            table.buckets.bucket(at).fetch();
+            Id { hash, at }
+        })
     }
 
     /// Its memory: that of all buckets but the overflow buckets that were never needed.
@@ -200,16 +193,12 @@ impl Dedupe {
     /// The begin of the newest generation, in Unix milliseconds.
     #[must_use]
     pub fn newest(&self) -> u64 {
-        with_table!(self, table => table.generations.newest_begin())
+        with_table!(self, table => table.generations.begin(table.generations.newest()))
     }
 
     /// Moves on to a time, unless that is too far ahead to believe.
     pub(crate) fn reach(&self, at: u64, now: impl Fn() -> u64) {
-        with_table!(self, table => {
-            if table.generations.is_past(at) {
-                table.generations.advance(at, &now);
-            }
-        });
+        with_table!(self, table => table.generations.reach(at, &now));
     }
 
     /// Ids that were forgotten before their window had passed.

@@ -114,8 +114,8 @@ impl FrequencyCap {
             let mut wanted = Vec::with_capacity(pairs.len() * self.tables.len());
             for (number, (pair, _)) in pairs.iter().enumerate() {
                 for (tier, of) in self.tables.iter().enumerate() {
-                    of.table.buckets.split_for(*pair);
-                    wanted.push((tier, of.table.buckets.find(*pair), number));
+                    of.buckets.split_for(*pair);
+                    wanted.push((tier, of.buckets.find(*pair), number));
                 }
             }
             wanted.sort_unstable();
@@ -123,7 +123,7 @@ impl FrequencyCap {
             let mut locked: Vec<Option<LockedBucket<'_>>> = Vec::with_capacity(wanted.len());
             let mut last = None;
             for (tier, at, number) in wanted {
-                let (table, pair) = (&self.tables[tier].table, pairs[number].0);
+                let (table, pair) = (&self.tables[tier], pairs[number].0);
                 if last == Some((tier, at)) {
                     if !locked.last().into_iter().flatten().all(|bucket| bucket.is_of(pair)) {
                         continue 'again;

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::decide::Block;
 use super::outcome::{Decision, Reason};
 use super::rules::Tiers;
-use super::table::Tier;
+use super::table::Table;
 use super::times::Times;
 use crate::codec::Taken;
 use crate::error::Error;
@@ -17,7 +17,7 @@ pub struct FrequencyCap {
     config: Config,
     pub(super) tiers: Tiers,
     pub(super) is_simple: bool,
-    pub(super) tables: Vec<Tier>,
+    pub(super) tables: Vec<Table>,
     pub(super) times: Times,
     /// Events that were not admitted: by a rule for sure, by rounding, and for each reason.
     pub(super) not_admitted: ShardedCounter<5>,

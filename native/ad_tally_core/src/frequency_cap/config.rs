@@ -2,9 +2,8 @@
 
 use super::decide::DAY;
 use super::entry::{Format, HORIZON_TICKS, TICKS};
-use super::table::{MOST_TIERS, Table, Tier, first_buckets};
-use super::times::TIMES;
-use crate::error::Error;
+use super::table::{MOST_TIERS, Table, first_buckets};
+use crate::error::{Error, TIMES};
 use crate::key::bits;
 
 /// The most pairs.
@@ -88,20 +87,18 @@ impl Config {
     }
 
     /// Empty tables of all tiers, the lifetime last.
-    pub(super) fn tables(&self) -> Result<Vec<Tier>, Error> {
+    pub(super) fn tables(&self) -> Result<Vec<Table>, Error> {
         let format = if self.strict { Format::Strict } else { Format::Ticks };
         let ticks = self.tiers.iter().map(|(granularity, horizon)| {
             let ticks = horizon.div_ceil(*granularity);
             // A window of the whole horizon may reach one tick further back than it is long. Of what is left, up to a quarter
             // of the horizon is kept besides, for events that are late.
             let spare = TICKS - 2 - ticks;
-            (*granularity, format, spare, spare - (ticks / 4).min(spare.saturating_sub(LEAST_AHEAD)))
+            let ahead = spare - (ticks / 4).min(spare.saturating_sub(LEAST_AHEAD));
+            (format, [*granularity, spare, ahead])
         });
-        let all = ticks.chain(self.lifetime.then_some((1, Format::Count, 0, 0)));
-        all.map(|(granularity, format, spare, ahead)| {
-            let table = Table::new(format, self.capacity, self.max_capacity, ahead).map_err(Error::Memory)?;
-            Ok(Tier { granularity, spare, table })
-        })
-        .collect()
+        let all = ticks.chain(self.lifetime.then_some((Format::Count, [1, 0, 0])));
+        let capacities = (self.capacity, self.max_capacity);
+        all.map(|(format, ticks)| Table::new(format, capacities, ticks).map_err(Error::Memory)).collect()
     }
 }

@@ -24,7 +24,7 @@
 use super::caps::FrequencyCap;
 use super::entry::{self, Format, MOST_COUNT, TICKS};
 use super::seen::MOST_KEPT;
-use super::table::{self, Table, Tier};
+use super::table::{self, Table};
 use crate::bucket::Full;
 
 /// The places of a tier.
@@ -109,7 +109,7 @@ impl FrequencyCap {
     /// If there is no such tier.
     #[must_use]
     pub fn parts(&self, tier: usize) -> Parts {
-        let buckets = &self.tables[tier].table.buckets;
+        let buckets = &self.tables[tier].buckets;
         Parts { first: buckets.first, level: buckets.level() }
     }
 
@@ -119,7 +119,7 @@ impl FrequencyCap {
     /// If there is no such tier.
     #[must_use]
     pub fn fingerprint_bits(&self, tier: usize) -> u32 {
-        self.tables[tier].table.format().fingerprint_bits()
+        self.tables[tier].format().fingerprint_bits()
     }
 
     /// Puts what a place has into a part, instead of what that held.
@@ -128,7 +128,7 @@ impl FrequencyCap {
     /// If there is no such tier, or no such place.
     pub fn export_part(&self, tier: usize, parts: Parts, number: u64, part: &mut Part) {
         assert!(number < parts.count());
-        let table = &self.tables[tier].table;
+        let table = &self.tables[tier];
         let mut entries = Vec::new();
         part.end = 0;
         table.buckets.visit_place(number as usize, parts.level, |chain| {
@@ -170,22 +170,22 @@ impl FrequencyCap {
 
     /// Whether the tier takes parts of so many places: of no less than a 256th of its own.
     pub(super) fn accepts(&self, tier: usize, parts: Parts) -> bool {
-        let own = self.tables.get(tier).map_or(u64::MAX, |tier| tier.table.buckets.first);
+        let own = self.tables.get(tier).map_or(u64::MAX, |table| table.buckets.first);
         (1..1 << 32).contains(&parts.first) && parts.level <= 4 && own <= parts.first.saturating_mul(MOST_GROWTH)
     }
 
     /// Whether a table with the same tiers can have had a part, at a system's time.
     pub(super) fn check_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<(), NotTaken> {
-        let Some(Tier { granularity, table, .. }) = self.tables.get(tier) else { return Err(NotTaken::Number) };
+        let Some(table) = self.tables.get(tier) else { return Err(NotTaken::Number) };
         if !self.accepts(tier, parts) {
             return Err(NotTaken::Number);
         }
-        table.check(parts, part, self.times.latest(now) / granularity)
+        table.check(parts, part, self.times.latest(now) / table.granularity)
     }
 
     /// Merges a part that was checked. How many of its pairs found no room.
     pub(super) fn merge_part(&self, tier: usize, parts: Parts, part: &Part) -> usize {
-        let table = &self.tables[tier].table;
+        let table = &self.tables[tier];
         if !part.pairs.is_empty() {
             table.buckets.grow_to(parts.count());
         }
@@ -212,7 +212,7 @@ impl FrequencyCap {
 
     /// Whether a tier is the lifetime.
     pub(super) fn is_lifetime(&self, tier: usize) -> bool {
-        self.tables[tier].table.format() == Format::Count
+        self.tables[tier].format() == Format::Count
     }
 
     /// The last time that is believed at a system's time.

@@ -8,7 +8,7 @@ use super::caps::FrequencyCap;
 use super::decide::{Block, Moment};
 use super::entry::WORDS;
 use super::rules::Rules;
-use super::table::Tier;
+use super::table::Table;
 use crate::bucket::Bucket;
 
 /// A moment at which events are decided.
@@ -17,7 +17,7 @@ pub struct At<'a> {
     pub(super) caps: &'a FrequencyCap,
     pub(super) at: u64,
     /// What the fast way needs, if the table and the moment have one.
-    fast: Option<(&'a Tier, Moment)>,
+    fast: Option<(&'a Table, Moment)>,
 }
 
 /// A pair's bucket, as far as is known without reading it.
@@ -63,7 +63,7 @@ impl<'a> At<'a> {
     #[inline(always)]
     #[must_use]
     pub fn find(&self, pair: u64) -> BucketRef<'a> {
-        let buckets = &self.caps.tables[0].table.buckets;
+        let buckets = &self.caps.tables[0].buckets;
         let at = buckets.find(pair);
         BucketRef { pair, at, bucket: buckets.bucket(at) }
     }
@@ -73,7 +73,7 @@ impl<'a> At<'a> {
     pub(super) fn decide_fast(&self, BucketRef { pair, at, bucket }: BucketRef<'a>, rules: &Rules) -> FastDecision {
         let Some((tier, moment)) = &self.fast else { return FastDecision::Undecided };
         let Some(rules) = rules.fitted(&self.caps.tiers) else { return FastDecision::Undecided };
-        let Some(snapshot) = tier.table.snapshot(pair, at, bucket) else { return FastDecision::Undecided };
+        let Some(snapshot) = tier.snapshot(pair, at, bucket) else { return FastDecision::Undecided };
         if snapshot.is_empty(moment.tick, tier.spare) {
             return FastDecision::Open;
         }

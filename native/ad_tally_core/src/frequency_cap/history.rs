@@ -6,8 +6,7 @@ use super::locked::Known;
 use super::rules::{Rule, Rules, Window};
 use super::seen::Seen;
 use super::tiers::{ALL_TIERS, Moments, first_block};
-use super::times::{TIMES, checked};
-use crate::error::Error;
+use crate::error::{Error, TIMES, check_time};
 
 impl FrequencyCap {
     /// Takes an event of that time back, in all tiers, or changes nothing: whether there was one for sure. The finest tier says
@@ -17,7 +16,8 @@ impl FrequencyCap {
     /// # Errors
     /// For a time that ticks cannot tell.
     pub fn release(&self, pair: u64, at: u64) -> Result<bool, Error> {
-        let moments = self.moments(checked(at)?);
+        check_time(at)?;
+        let moments = self.moments(at);
         if self.is_across_ticks(&moments) {
             return Ok(false);
         }
@@ -45,7 +45,8 @@ impl FrequencyCap {
     /// # Errors
     /// For a window that the table's tiers do not cover.
     pub fn count(&self, pair: u64, window: Window, at: u64) -> Result<usize, Error> {
-        let moments = self.moments(checked(at)?);
+        check_time(at)?;
+        let moments = self.moments(at);
         let rule = Rule { max: 1, window }.fit(&self.tiers)?;
         let seen = self.read(pair, rule.tier, &moments);
         Ok(match rule.kind {
@@ -59,8 +60,8 @@ impl FrequencyCap {
     ///
     /// # Errors
     /// As [`FrequencyCap::admit`].
-    pub fn opens_at(&self, pair: u64, rules: &Rules, at: u64) -> Result<Option<u64>, Error> {
-        let mut at = checked(at)?;
+    pub fn opens_at(&self, pair: u64, rules: &Rules, mut at: u64) -> Result<Option<u64>, Error> {
+        check_time(at)?;
         let rules = rules.fit(&self.tiers)?;
         let mut moments = self.moments(at);
         let mut seen: Vec<Seen> = (0..self.tables.len()).map(|tier| self.read(pair, tier, &moments)).collect();

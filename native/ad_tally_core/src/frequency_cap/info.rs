@@ -3,10 +3,9 @@
 use super::caps::FrequencyCap;
 use super::decide::Block;
 use super::outcome::Reason;
-use super::table::Tier;
-use super::times::checked;
+use super::table::Table;
 use crate::bucket::Content;
-use crate::error::Error;
+use crate::error::{Error, check_time};
 
 /// Buckets that are swept at once.
 const SWEPT_AT_ONCE: usize = 1_024;
@@ -54,11 +53,12 @@ impl FrequencyCap {
     /// # Errors
     /// For a time that ticks cannot tell.
     pub fn sweep(&self, from: (usize, usize), at: u64) -> Result<(Option<(usize, usize)>, usize), Error> {
+        check_time(at)?;
         // Nothing is too old because of a time that nobody has seen.
-        let at = checked(at)?.min(self.times.newest());
+        let at = at.min(self.times.newest());
         let (tier, bucket) = from;
-        let Some(Tier { granularity, table, .. }) = self.tables.get(tier) else { return Ok((None, 0)) };
-        let (next, removed) = table.sweep(bucket, SWEPT_AT_ONCE, at / granularity);
+        let Some(table) = self.tables.get(tier) else { return Ok((None, 0)) };
+        let (next, removed) = table.sweep(bucket, SWEPT_AT_ONCE, at / table.granularity);
         let next =
             next.map(|bucket| (tier, bucket)).or_else(|| (tier + 1 < self.tables.len()).then_some((tier + 1, 0)));
         Ok((next, removed))
@@ -67,7 +67,7 @@ impl FrequencyCap {
     /// The table's numbers now.
     #[must_use]
     pub fn info(&self) -> Info {
-        let tier = |(at, Tier { table, .. }): (usize, &Tier)| {
+        let tier = |(at, table): (usize, &Table)| {
             let (buckets, (words, pairs)) = (&table.buckets, table.population.count());
             TierInfo {
                 tier: self.tiers.ticks.get(at).copied(),

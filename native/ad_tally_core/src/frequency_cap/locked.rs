@@ -165,21 +165,16 @@ impl<'t> LockedBucket<'t> {
         Ok(())
     }
 
-    /// The ticks of a pair.
-    fn ticks(&self, hash: u64) -> Vec<u64> {
-        let (fingerprint, end) = (self.table.format().fingerprint(hash), self.end());
-        let mut ticks = Vec::new();
-        self.chain.visit(|_, entry| {
-            if entry.value != 0 && entry.fingerprint == fingerprint {
-                ticks.extend(entry::ages(entry.value, end % TICKS).map(|age| end - u64::from(age)));
-            }
-        });
-        ticks
-    }
-
     /// The oldest tick of a pair that is full: there may have been older ones.
     fn oldest_of_full(&self, hash: u64) -> Option<u64> {
-        Some(self.ticks(hash)).filter(|ticks| ticks.len() >= MOST_KEPT)?.into_iter().min()
+        let (fingerprint, end) = (self.table.format().fingerprint(hash), self.end());
+        let mut ages = Vec::new();
+        self.chain.visit(|_, entry| {
+            if entry.value != 0 && entry.fingerprint == fingerprint {
+                ages.extend(entry::ages(entry.value, end % TICKS).map(u64::from));
+            }
+        });
+        ages.iter().max().filter(|_| ages.len() >= MOST_KEPT).map(|oldest| end - oldest)
     }
 
     /// What is known of an event of a pair at a tick. Of a lifetime, which knows no ticks, whether there is an event at all.

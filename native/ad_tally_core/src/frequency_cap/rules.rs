@@ -102,12 +102,6 @@ impl Rules {
         Ok(Self { rules, compiled: OnceLock::new() })
     }
 
-    /// The rules in their order.
-    #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
     /// What they are for a table of these tiers, if that is known already.
     #[inline(always)]
     pub(super) fn fitted(&self, tiers: &Tiers) -> Option<&[Compiled]> {

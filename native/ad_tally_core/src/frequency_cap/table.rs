@@ -16,19 +16,14 @@ const LEAST_OVERFLOW: usize = 64;
 /// Tiers of ticks at most.
 pub(super) const MOST_TIERS: usize = 3;
 
-/// A tier of a table of caps.
-pub(super) struct Tier {
-    /// Milliseconds of a tick.
-    pub(super) granularity: u64,
-    /// How many ticks more than a rule counts a bucket can tell apart.
-    pub(super) spare: u64,
-    pub(super) table: Table,
-}
-
 /// The pairs of one tier.
 pub(super) struct Table {
     pub(super) buckets: Buckets<Format>,
     pub(super) population: Population,
+    /// Milliseconds of a tick.
+    pub(super) granularity: u64,
+    /// How many ticks more than a rule counts a bucket can tell apart.
+    pub(super) spare: u64,
     /// What `end` is set ahead of the newest event, in ticks: as long a bucket need not be looked through for old ones.
     pub(super) ahead: u64,
 }
@@ -40,14 +35,18 @@ pub(super) const fn first_buckets(format: Format, capacity: usize) -> usize {
 }
 
 impl Table {
-    /// A table for so many pairs, and as many more as splits allow up to the most. `ahead` as in the field; `Err` is how many
-    /// bytes the system did not give.
-    pub(super) fn new(format: Format, capacity: usize, max_capacity: usize, ahead: u64) -> Result<Self, usize> {
+    /// A table for so many pairs, and as many more as splits allow up to the most. `[granularity, spare, ahead]` as in the
+    /// fields; `Err` is how many bytes the system did not give.
+    pub(super) fn new(
+        format: Format,
+        (capacity, max_capacity): (usize, usize),
+        [granularity, spare, ahead]: [u64; 3],
+    ) -> Result<Self, usize> {
         let first = first_buckets(format, capacity);
         let most_level = max_capacity.div_ceil(capacity).next_power_of_two().trailing_zeros();
         let overflow = ((first << most_level) * OVERFLOW / 64).max(LEAST_OVERFLOW);
         let buckets = Buckets::new(format, first, most_level, overflow)?;
-        Ok(Self { buckets, population: Population::new(capacity, max_capacity), ahead })
+        Ok(Self { buckets, population: Population::new(capacity, max_capacity), granularity, spare, ahead })
     }
 
     #[inline(always)]

@@ -30,7 +30,7 @@ impl FrequencyCap {
     /// Locks a pair's buckets, in the order of tiers, as everybody does.
     #[inline(always)]
     pub(super) fn lock(&self, pair: u64) -> OfPair<'_> {
-        std::array::from_fn(|tier| self.tables.get(tier).map(|tier| tier.table.lock(pair)))
+        std::array::from_fn(|tier| self.tables.get(tier).map(|tier| tier.lock(pair)))
     }
 
     /// Asks the rules of one pair and counts its event, as [`FrequencyCap::decide`].
@@ -85,7 +85,7 @@ impl FrequencyCap {
     /// Reads what a pair has in a tier, as of a moment.
     #[inline(always)]
     pub(super) fn read(&self, pair: u64, tier: usize, moments: &Moments) -> Seen {
-        self.tables[tier].table.read(pair, moments[tier].tick)
+        self.tables[tier].read(pair, moments[tier].tick)
     }
 }
 

@@ -3,11 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::outcome::Reason;
-use crate::error::Error;
+use crate::error::{Error, TIMES, check_time};
 use crate::sync::AtomicU64;
 
-/// Times below this, some 4,400 years after 1970.
-pub(super) const TIMES: u64 = 1 << 47;
 /// The newest time seen is noted in steps of this many milliseconds, so that threads do not all write one line.
 const NEWEST_STEP: u64 = 1_000;
 
@@ -19,11 +17,6 @@ pub(super) struct Times {
     /// Up to which time events are believed without asking for the system's time again: `max_ahead` past what that was when it
     /// was asked for last.
     believed: AtomicU64,
-}
-
-/// A time, if ticks can tell it.
-pub(super) fn checked(at: u64) -> Result<u64, Error> {
-    if at >= TIMES { Err(Error::Time(at)) } else { Ok(at) }
 }
 
 impl Times {
@@ -57,7 +50,7 @@ impl Times {
 
     /// Why a time cannot be decided. The system's time is asked for where it matters.
     pub(super) fn refuse(&self, at: u64, now: impl FnOnce() -> u64) -> Result<Option<Reason>, Error> {
-        let at = checked(at)?;
+        check_time(at)?;
         Ok(if at > self.believed.load(Relaxed) || self.is_too_old(at) { self.refuse_at(at, now()) } else { None })
     }
 

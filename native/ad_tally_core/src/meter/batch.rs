@@ -5,11 +5,10 @@
 use std::mem::MaybeUninit;
 
 use super::Meter;
-use super::config::check_time;
 use super::event::{Event, OUTCOMES, Outcome};
 use super::lookup::{Lookup, Recording};
 use crate::counters::{Add, MAX_METRICS};
-use crate::error::Error;
+use crate::error::{Error, check_time};
 use crate::sketch::Coupon;
 use crate::table;
 

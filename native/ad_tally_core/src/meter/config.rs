@@ -1,15 +1,7 @@
 //! What a meter is to be.
 
 use crate::dedupe;
-use crate::error::Error;
 use crate::sketch::Secret;
-
-/// Times are below this, some 4,400 years after 1970.
-pub const TIMES: u64 = 1 << 47;
-
-pub(super) fn check_time(at: u64) -> Result<(), Error> {
-    if at < TIMES { Ok(()) } else { Err(Error::Time(at)) }
-}
 
 /// What a meter is to be.
 #[derive(Debug, Clone)]

@@ -16,12 +16,10 @@ use super::event::Event;
 use super::open_windows::OpenWindows;
 use super::window::{RowRefs, Window};
 use crate::dedupe::Id;
-use crate::error::Error;
+use crate::error::{Error, check_time};
 use crate::key::HashedKey;
 use crate::sync::hazard::Protected;
 use crate::table::{Line, RowRef};
-
-use super::config::check_time;
 
 /// The windows of a meter that are open, protected by a hazard pointer: whoever closes windows waits until this is dropped.
 pub struct Recording<'m> {

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 
 pub use self::batch::{Batch, Outcomes};
 pub use self::close::Closed;
-pub use self::config::{Config, ReachConfig, TIMES};
+pub use self::config::{Config, ReachConfig};
 pub use self::event::{Event, Outcome};
 pub use self::lookup::{Lookup, Recording};
 use self::open_windows::OpenWindows;
@@ -48,6 +48,7 @@ use self::windows::Windows;
 use crate::counters::MAX_METRICS;
 use crate::dedupe::{self, Dedupe};
 use crate::error::Error;
+pub use crate::error::TIMES;
 use crate::key::{MAX_ARITY, Seed};
 use crate::memory::free;
 use crate::sketch::Sketch;

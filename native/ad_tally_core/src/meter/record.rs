@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Meter;
-use super::config::check_time;
 use super::event::{Event, Outcome};
 use super::lookup::{Lookup, Recording};
 use super::open_windows::OpenWindows;
 use super::window::Window;
 use crate::dedupe::Id;
-use crate::error::Error;
+use crate::error::{Error, check_time};
 use crate::sync::hazard::REGISTRY;
 
 /// Milliseconds that the system's time is earlier by than it was before, if it was set back. Less may be how it is read: whoever
