@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 
-use super::encode::with_words;
+use super::encode::append_words;
 use super::{Element, KIND_ATOM, KIND_BYTES, KIND_INTEGER, KeyRef, MAX_ARITY, MAX_BYTES};
 
 /// The most bytes of an atom's text: 255 characters of four bytes.
@@ -129,7 +129,7 @@ pub fn decode_key(bytes: &[u8], atoms: &mut impl AtomNames, words: &mut Vec<u64>
         *element = input.element(atoms)?;
     }
     words.clear();
-    with_words(arity > 0, elements, |written| words.extend_from_slice(written));
+    append_words(arity > 0, elements, words);
     Ok(input.at)
 }
 

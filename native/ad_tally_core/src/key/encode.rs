@@ -158,14 +158,20 @@ fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     }
 }
 
-/// Does something with the words of the key of these elements, each of a length that a key may have: of a tuple of them, or of the
-/// one.
+/// Appends the words of the key of these elements, each of a length that a key may have: of a tuple of them, or of the one.
 ///
 /// # Panics
 /// If they are none or more than a tuple has.
-pub(super) fn with_words<R>(is_tuple: bool, elements: &[Element<'_>], act: impl FnOnce(&[u64]) -> R) -> R {
-    let write = |room: &mut [MaybeUninit<u64>]| {
-        let mut writer = if is_tuple { KeyWriter::tuple(room, elements.len())? } else { KeyWriter::bare(room) };
+pub(super) fn append_words(is_tuple: bool, elements: &[Element<'_>], words: &mut Vec<u64>) {
+    let words_of = |element: &Element<'_>| match element {
+        Element::Bytes(bytes) => 1 + bytes.len().div_ceil(8),
+        _ => 1,
+    };
+    // The writer keeps the room of a short key free.
+    let mut room = vec![MaybeUninit::uninit(); 1 + elements.iter().map(words_of).sum::<usize>() + SHORT_KEY_WORDS];
+    let mut write = || {
+        let arity = elements.len();
+        let mut writer = if is_tuple { KeyWriter::tuple(&mut room, arity)? } else { KeyWriter::bare(&mut room) };
         for element in elements {
             match *element {
                 Element::Integer(value) => writer.integer(value),
@@ -173,18 +179,8 @@ pub(super) fn with_words<R>(is_tuple: bool, elements: &[Element<'_>], act: impl 
                 Element::Bytes(bytes) => writer.bytes(bytes)?,
             }
         }
-        Ok::<R, KeyFault>(act(writer.finish()))
+        words.extend_from_slice(writer.finish());
+        Ok::<(), KeyFault>(())
     };
-    let words_of = |element: &Element<'_>| match element {
-        Element::Bytes(bytes) => 1 + bytes.len().div_ceil(8),
-        _ => 1,
-    };
-    // The writer keeps the room of a short key free.
-    let room = 1 + elements.iter().map(words_of).sum::<usize>() + SHORT_KEY_WORDS;
-    let mut short = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];
-    let written = match short.get_mut(..room) {
-        Some(room) => write(room),
-        None => write(&mut vec![MaybeUninit::uninit(); room]),
-    };
-    written.unwrap_or_else(|_fault| unreachable!("there was room for a key of such elements"))
+    write().unwrap_or_else(|_fault| unreachable!("there was room for a key of such elements"));
 }

@@ -34,7 +34,7 @@ pub use self::decode::{Element, KeyRef};
 pub use self::encode::{KeyWriter, integer_words};
 pub(crate) use self::hash::bits;
 pub use self::hash::{Domain, HashedKey, Seed, atom_hash};
-pub(crate) use self::project::{Parts, with_projection};
+pub(crate) use self::project::{Parts, projection};
 
 /// The most elements a tuple key has.
 pub const MAX_ARITY: usize = 8;

@@ -5,21 +5,15 @@
 //! kept all of a second. To leave something here takes some 50 ns, and now and then as long as a thread takes to start.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 
 use parking_lot::Mutex;
 
 struct Waiting {
-    garbage: Vec<Garbage>,
+    /// What is still to be dropped.
+    garbage: Vec<Box<dyn Send>>,
     /// Whether there is a thread that takes it from here.
     is_freed: bool,
-}
-
-/// What is still to be dropped, or given up.
-enum Garbage {
-    Owned(#[expect(dead_code, reason = "it is dropped")] Box<dyn Send>),
-    Shared(#[expect(dead_code, reason = "it is dropped")] Arc<dyn Send + Sync>),
 }
 
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting { garbage: Vec::new(), is_freed: false });
@@ -27,15 +21,10 @@ static WAITING: Mutex<Waiting> = Mutex::new(Waiting { garbage: Vec::new(), is_fr
 /// Has something dropped by another thread. There is one while anything waits for it, and none otherwise: most programs free
 /// something large once in a while, and some never.
 pub(crate) fn later(garbage: impl Send + 'static) {
-    leave(Garbage::Owned(Box::new(garbage)));
+    leave(Box::new(garbage));
 }
 
-/// The same of a share, which mostly is the last one: it is not moved, and no memory is needed for it.
-pub(crate) fn give_up_later(share: Arc<impl Send + Sync + 'static>) {
-    leave(Garbage::Shared(share));
-}
-
-fn leave(garbage: Garbage) {
+fn leave(garbage: Box<dyn Send>) {
     let mut waiting = WAITING.lock();
     waiting.garbage.push(garbage);
     if !waiting.is_freed {

@@ -127,6 +127,7 @@ impl<L: ZeroIsEmpty> Lines<L> {
         &self.boxed[..self.count]
     }
 
+    #[cfg(not(loom))]
     pub(crate) fn huge_bytes(&self) -> Option<usize> {
         None
     }

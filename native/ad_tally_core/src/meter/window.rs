@@ -48,7 +48,7 @@ impl Drop for WindowRef {
     fn drop(&mut self) {
         // Of two that are dropped at the same time the last one may free the window itself.
         if let Some(window) = self.0.take().filter(|window| Arc::strong_count(window) == 1) {
-            free::give_up_later(window);
+            free::later(window);
         }
     }
 }
@@ -172,13 +172,13 @@ impl Window {
     /// Inserts a user into the sketch of a key, which is looked up, and links the key's row to it, if that has one.
     #[inline(never)]
     fn insert_by_key(&self, reach: &Reach, row: Option<RowRef<'_>>, key: HashedKey<'_>, user: Coupon) -> Added {
-        key::with_projection(key.words, &reach.by, reach.table.keyed.seed(), |part| {
-            let sketch = reach.table.add(reach.table.keyed.find(part), part, &[user]);
-            if let (Some(row), Some(sketch)) = (row, sketch) {
-                self.counters.link(row).store(sketch.word(), Release);
-            }
-            Added::of(sketch)
-        })
+        let part = key::projection(key.words, &reach.by);
+        let part = reach.table.keyed.seed().key(&part);
+        let sketch = reach.table.add(reach.table.keyed.find(part), part, &[user]);
+        if let (Some(row), Some(sketch)) = (row, sketch) {
+            self.counters.link(row).store(sketch.word(), Release);
+        }
+        Added::of(sketch)
     }
 
     /// The rows of its counters.
@@ -209,7 +209,7 @@ impl Window {
     pub(super) fn has_sketch(&self, words: &[u64]) -> bool {
         self.reach.as_ref().is_some_and(|reach| {
             let table = &reach.table.keyed;
-            key::with_projection(words, &reach.by, table.seed(), |part| table.find(part).is_some())
+            table.find(table.seed().key(&key::projection(words, &reach.by))).is_some()
         })
     }
 
