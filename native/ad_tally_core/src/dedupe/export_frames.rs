@@ -54,9 +54,9 @@ impl Dedupe {
             Kind::Dedupe,
             [
                 (Name::Seed, Value::Number(self.seed().value())),
-                (Name::Capacity, Value::Number(self.config().capacity as u64)),
-                (Name::Window, Value::Number(self.config().window)),
-                (Name::FingerprintBits, Value::Number(if self.config().wide { 61 } else { 28 })),
+                (Name::Capacity, Value::Number(self.config.capacity as u64)),
+                (Name::Window, Value::Number(self.config.window)),
+                (Name::FingerprintBits, Value::Number(if self.config.wide { 61 } else { 28 })),
                 (Name::Buckets, Value::Number(self.buckets())),
                 (Name::Newest, Value::Number(self.newest())),
             ],
@@ -105,7 +105,7 @@ impl Dedupe {
         let newest = reader.number("generation", 0..=MOST_GENERATION)?;
         for _ in 0..reader.number("ids", 1..=u64::from(u32::MAX))? {
             let at = reader.at();
-            let id = if self.config().wide { reader.u64("id")? } else { reader.u32("id")?.into() };
+            let id = if self.config.wide { reader.u64("id")? } else { reader.u32("id")?.into() };
             let age = id & AGE_MASK;
             let id = ExportedId { bucket, fingerprint: id & !AGE_MASK, generation: newest.saturating_sub(age) };
             if age > newest || !self.accepts(&id, buckets) {
@@ -129,6 +129,6 @@ fn write_row(dedupe: &Dedupe, ids: &[ExportedId], writer: &mut Writer) {
     writer.number(ids.len() as u64);
     for id in ids {
         let id = id.fingerprint | (newest - id.generation);
-        if dedupe.config().wide { writer.u64(id) } else { writer.u32(id as u32) }
+        if dedupe.config.wide { writer.u64(id) } else { writer.u32(id as u32) }
     }
 }

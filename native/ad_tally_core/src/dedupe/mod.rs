@@ -111,12 +111,6 @@ impl Dedupe {
         &self.seed
     }
 
-    /// What it was made of.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Whether an id of that hash, under [`Dedupe::seed`], is seen for the first time, at a time. The system's time is asked
     /// for where it matters.
     ///
@@ -182,12 +176,6 @@ impl Dedupe {
     #[must_use]
     pub fn buckets(&self) -> u64 {
         with_table!(self, table => table.buckets.in_use() as u64)
-    }
-
-    /// The newest generation.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        with_table!(self, table => table.generations.newest())
     }
 
     /// The begin of the newest generation, in Unix milliseconds.

@@ -8,7 +8,7 @@ use super::fast::{At, BucketRef, FastDecision};
 use super::locked::{Added, LockedBucket};
 use super::outcome::Decision;
 use super::rules::Rules;
-use super::tiers::{Moments, first_block};
+use super::tiers::{ALL_TIERS, Moments, first_block};
 use crate::error::Error;
 
 /// Scopes that are admitted together at most.
@@ -67,7 +67,11 @@ impl FrequencyCap {
             return Ok(self.refuse(reason));
         }
         self.times.note(at);
-        Ok(self.decide_one(pair, rules, at))
+        let moments = self.moments(at);
+        let mut buckets = self.lock(pair);
+        buckets.iter_mut().flatten().zip(&moments).for_each(|(bucket, moment)| bucket.reach(moment.tick));
+        let (places, mut added) = (std::array::from_fn::<_, ALL_TIERS, _>(|tier| tier), [Added::NotKept; ALL_TIERS]);
+        Ok(self.decide(&[(pair, rules)], &mut buckets, &places, &mut added, &moments))
     }
 
     /// Asks every rule, and counts nothing.

@@ -14,8 +14,9 @@ use crate::sync::sharded_counter::ShardedCounter;
 /// Caps on how often pairs of scope and user are admitted.
 pub struct FrequencyCap {
     seed: Seed,
-    config: Config,
+    pub(super) config: Config,
     pub(super) tiers: Tiers,
+    /// Whether there is one tier, of ticks beside short fingerprints: nearly all tables, which have a faster way.
     pub(super) is_simple: bool,
     pub(super) tables: Vec<Table>,
     pub(super) times: Times,
@@ -43,7 +44,7 @@ impl FrequencyCap {
             seed,
             config: config.clone(),
             tiers: Tiers::new(config.tiers.clone(), config.lifetime),
-            is_simple: config.is_simple(),
+            is_simple: config.tiers.len() == 1 && !config.lifetime && !config.strict,
             tables: config.tables()?,
             times: Times::new(config.horizon(), config.max_ahead()),
             not_admitted: ShardedCounter::new(),
@@ -55,12 +56,6 @@ impl FrequencyCap {
     #[inline]
     pub fn seed(&self) -> &Seed {
         &self.seed
-    }
-
-    /// What it was made of.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 
     /// Counts an event that a rule blocks.

@@ -81,11 +81,6 @@ impl Config {
         self.max_ahead.unwrap_or((self.horizon() / 4).min(DAY))
     }
 
-    /// Whether there is one tier, of ticks beside short fingerprints: nearly all tables, which have a faster way.
-    pub(super) fn is_simple(&self) -> bool {
-        self.tiers.len() == 1 && !self.lifetime && !self.strict
-    }
-
     /// Empty tables of all tiers, the lifetime last.
     pub(super) fn tables(&self) -> Result<Vec<Table>, Error> {
         let format = if self.strict { Format::Strict } else { Format::Ticks };

@@ -69,7 +69,7 @@ impl FrequencyCap {
     /// The settings of its frames now.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let config = self.config();
+        let config = &self.config;
         let places = (0..self.tier_count()).map(|tier| self.parts(tier)).map(|parts| (parts.first, parts.level.into()));
         Settings::new(
             Kind::FrequencyCap,

@@ -33,16 +33,6 @@ impl FrequencyCap {
         std::array::from_fn(|tier| self.tables.get(tier).map(|tier| tier.lock(pair)))
     }
 
-    /// Asks the rules of one pair and counts its event, as [`FrequencyCap::decide`].
-    #[inline(always)]
-    pub(super) fn decide_one(&self, pair: u64, rules: &[Compiled], at: u64) -> Decision {
-        let moments = self.moments(at);
-        let mut buckets = self.lock(pair);
-        buckets.iter_mut().flatten().zip(&moments).for_each(|(bucket, moment)| bucket.reach(moment.tick));
-        let (places, mut added) = (std::array::from_fn::<_, ALL_TIERS, _>(|tier| tier), [Added::NotKept; ALL_TIERS]);
-        self.decide(&[(pair, rules)], &mut buckets, &places, &mut added, &moments)
-    }
-
     /// Asks the rules of some pairs whose buckets are locked, and counts an event of each if none blocks: in all tiers, or in
     /// none if one has no room. Each bucket is there once. `places` says which of them that of a pair in a tier is, pair by pair
     /// and tier by tier of each, and `added` is to be told in the same order what was done there.
