@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use super::caps::FrequencyCap;
-use super::decide::Compiled;
+use super::decide::{Compiled, Decision};
 use super::fast::{At, BucketRef, FastDecision};
 use super::locked::{Added, LockedBucket};
-use super::outcome::Decision;
 use super::rules::Rules;
 use super::tiers::{ALL_TIERS, Moments, first_block};
 use crate::error::Error;

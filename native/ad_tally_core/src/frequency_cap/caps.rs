@@ -1,8 +1,7 @@
 //! The table of all tiers.
 
 use super::config::Config;
-use super::decide::Block;
-use super::outcome::{Decision, Reason};
+use super::decide::{Block, Decision, Reason};
 use super::rules::Tiers;
 use super::table::Table;
 use super::times::Times;

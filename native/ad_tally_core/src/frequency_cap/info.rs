@@ -1,8 +1,7 @@
 //! A table's figures, and the removal of what is too old.
 
 use super::caps::FrequencyCap;
-use super::decide::Block;
-use super::outcome::Reason;
+use super::decide::{Block, Reason};
 use super::table::Table;
 use crate::bucket::Content;
 use crate::error::{Error, check_time};

@@ -14,9 +14,10 @@
 //! two pairs that look alike count together (one in several thousand, unless the table is strict), and a tick stands for all
 //! moments of its granule.
 //!
-//! * [`entry`], [`ages`], [`seen`]: how events lie in words, and how they are read; [`decide`], [`rules`]: whether a rule blocks
+//! * [`entry`], [`ages`], [`seen`]: how events lie in words, and how they are read
+//! * [`decide`], [`rules`]: whether a rule blocks, and what becomes of an event
 //! * [`table`], [`locked`], [`snapshot`]: the pairs of one tier
-//! * [`config`], [`times`], [`outcome`], [`caps`]: the table of all tiers
+//! * [`config`], [`times`], [`caps`]: the table of all tiers
 //! * [`tiers`], [`fast`], [`admit`], [`history`], [`info`], [`export`], [`export_frames`]: what is done with it
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
@@ -49,8 +50,6 @@ mod history;
 #[cfg(not(loom))]
 mod info;
 #[cfg(not(loom))]
-mod outcome;
-#[cfg(not(loom))]
 mod rules;
 #[cfg(not(loom))]
 mod tiers;
@@ -61,10 +60,10 @@ mod times;
 pub use {
     caps::FrequencyCap,
     config::Config,
+    decide::{Decision, Reason},
     export::{NotTaken, Part, Parts},
     export_frames::Export,
     fast::{At, BucketRef},
     info::{Info, TierInfo},
-    outcome::{Decision, Reason},
     rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules, Window},
 };

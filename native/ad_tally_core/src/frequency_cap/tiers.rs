@@ -1,9 +1,8 @@
 //! What a pair has in all tiers: read, or locked to be decided and counted as one step.
 
 use super::caps::FrequencyCap;
-use super::decide::{Block, Compiled, Kind, Moment};
+use super::decide::{Block, Compiled, Decision, Kind, Moment, Reason};
 use super::locked::{Added, LockedBucket};
-use super::outcome::{Decision, Reason};
 use super::seen::Seen;
 use super::table::MOST_TIERS;
 use crate::bucket::Full;

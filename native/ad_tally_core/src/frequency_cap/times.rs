@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::outcome::Reason;
+use super::decide::Reason;
 use crate::error::{Error, TIMES, check_time};
 use crate::sync::AtomicU64;
 
