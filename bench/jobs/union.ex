@@ -50,7 +50,7 @@ defmodule AdTally.Bench.Jobs.Union do
 
     %Group{
       title: "Union of #{size[:sketches]} sketches of precision #{precision}, figures a sketch",
-      unit: "sketch",
+      unit: "merge",
       rounds: size[:rounds],
       contenders: [
         contender.("AdTally.Sketch.union", &union/1, size[:repeats], [@one_by_one, @elixir]),
