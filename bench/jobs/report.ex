@@ -127,25 +127,21 @@ defmodule AdTally.Bench.Jobs.Report do
   ## What is done with it
 
   defp report(label, meter, options, more),
-    do:
-      Contender.new(
-        label,
-        [:report],
-        fn _ -> Meter.report(meter, options) end,
-        [summary: &rows/1] ++ more
-      )
+    do: contender(label, fn -> Meter.report(meter, options) end, &rows/1, more)
 
   # As an export would: rows are taken as they come.
   defp stream(label, meter, options, more) do
-    take = fn _ ->
-      meter |> Meter.stream_report(options) |> Enum.reduce({0, 0, 0, 0}, &sum/2)
-    end
-
-    Contender.new(label, [:report], take, [summary: &Function.identity/1] ++ more)
+    take = fn -> meter |> Meter.stream_report(options) |> rows() end
+    contender(label, take, &Function.identity/1, more)
   end
 
-  defp ets(label, act, more),
-    do: Contender.new(label, [:report], fn _ -> act.() end, [summary: &rows/1] ++ more)
+  defp ets(label, act, more), do: contender(label, act, &rows/1, more)
+
+  # What a group's contenders are called with is kept until its figures are shown, and no longer.
+  defp contender(label, act, summary, more) do
+    input = more[:expected_summary]
+    Contender.new(label, [input], fn _input -> act.() end, [summary: summary] ++ more)
+  end
 
   defp fold({_values, impressions, clicks, spend}, group, groups) do
     case groups do

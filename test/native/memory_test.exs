@@ -3,7 +3,7 @@ defmodule AdTally.Native.MemoryTest do
 
   @moduletag :slow
 
-  alias AdTally.Test.{DroppedTables, FreshVM, KeysInMemory, ResidentMemory}
+  alias AdTally.Test.{DroppedTables, FreshVM, KeysInMemory, MillionRows, ResidentMemory}
 
   unless ResidentMemory.known?(), do: @moduletag(skip: "the system has no /proc/self/status")
 
@@ -44,6 +44,16 @@ defmodule AdTally.Native.MemoryTest do
 
     assert grown / ids >= 6
     assert_in_delta told / grown, 1, 0.1
+  end
+
+  @tag timeout: 120_000
+  test "reports of ten groups take at most 20 MB, of a million rows as well" do
+    %{total: total, resident: resident, spend: spend} =
+      FreshVM.call(MillionRows, :report_memory, [])
+
+    assert spend == div(@keys * (@keys + 1), 2)
+    assert total <= 20_000_000
+    assert resident <= 20_000_000
   end
 
   # Memory is allocated by whichever schedulers add, and freed by another thread. An allocator may keep

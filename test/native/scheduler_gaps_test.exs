@@ -13,7 +13,8 @@ defmodule AdTally.Native.SchedulerGapsTest do
     Responsiveness.Reach,
     Responsiveness.FinestReach,
     Responsiveness.Meter,
-    Responsiveness.ManyWindows
+    Responsiveness.ManyWindows,
+    Responsiveness.Report
   ]
 
   describe "a process that ticks every millisecond sees no gap over 10 ms beside" do

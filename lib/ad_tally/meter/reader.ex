@@ -12,9 +12,10 @@ defmodule AdTally.Meter.Reader do
   @spec report(atom(), reference(), keyword(), AdTally.Meter.Deadline.t()) :: [map()]
   def report(name, native, options, time_left) do
     {report, meter} = begin(name, options, time_left.())
-    made = read(report, meter, native, time_left)
+    made = Report.begin(report, native)
 
     try do
+      read(made, report, meter, native, time_left)
       Report.rows(made, time_left)
     after
       Native.meter_report_end(made)
@@ -35,7 +36,9 @@ defmodule AdTally.Meter.Reader do
       fn ->
         time_left = deadline.()
         {report, meter} = begin(name, options, time_left.())
-        read(report, meter, native, time_left)
+        made = Report.begin(report, native)
+        read(made, report, meter, native, time_left)
+        made
       end,
       &Report.some_rows/1,
       &Native.meter_report_end/1
@@ -49,14 +52,10 @@ defmodule AdTally.Meter.Reader do
 
   # Windows are read in a process of its own, so that garbage in the caller's heap does not keep the memory
   # of those that were read.
-  defp read(report, meter, native, time_left) do
-    made = Report.begin(report, native)
-
+  defp read(made, report, meter, native, time_left) do
     in_own_process(fn ->
       Report.read(made, windows(report, meter, native, time_left), time_left)
     end)
-
-    made
   end
 
   # Lists of windows.

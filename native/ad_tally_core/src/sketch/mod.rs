@@ -265,11 +265,22 @@ impl<'a> SketchCow<'a> {
     /// at least 68, 95 or 99.7 %.
     #[must_use]
     pub fn bounds(&self, deviations: u8) -> (f64, f64) {
+        self.estimate_and_bounds(deviations).1
+    }
+
+    /// Both: registers are counted once.
+    #[must_use]
+    pub fn estimate_and_bounds(&self, deviations: u8) -> (f64, (f64, f64)) {
         let deviations = deviations.clamp(1, 3);
         match &self.content {
-            Content::Coupons(coupons) => estimate::bounds_of_coupons(coupons.len(), deviations),
+            Content::Coupons(coupons) => {
+                let count = coupons.len();
+                (estimate::of_coupons(count), estimate::bounds_of_coupons(count, deviations))
+            }
             Content::Registers(registers) => {
-                estimate::bounds_of_registers(&histogram(words(registers)), f64::from(deviations))
+                let histogram = histogram(words(registers));
+                let bounds = estimate::bounds_of_registers(&histogram, f64::from(deviations));
+                (estimate::of_registers(&histogram), bounds)
             }
         }
     }

@@ -1,10 +1,12 @@
 //! The values that rows of a report may have in a dimension.
 
 use std::collections::HashSet;
+use std::mem::take;
 
 use ahash::RandomState;
 
 use crate::key::{Element, Parts};
+use crate::memory::free;
 
 /// One dimension's values.
 pub(super) struct Filter {
@@ -48,6 +50,18 @@ impl Filter {
             Element::Integer(value) => self.integers.contains(&value),
             Element::Atom(hash) => self.atoms.contains(&hash),
             Element::Bytes(bytes) => self.texts.contains(bytes),
+        }
+    }
+}
+
+/// Filters of fewer values are freed where they are dropped.
+const FREED_IN_PLACE: usize = 1_000;
+
+impl Drop for Filter {
+    /// A garbage collection may drop the last reference.
+    fn drop(&mut self) {
+        if self.integers.len() + self.atoms.len() + self.texts.len() > FREED_IN_PLACE {
+            free::later((take(&mut self.integers), take(&mut self.atoms), take(&mut self.texts)));
         }
     }
 }

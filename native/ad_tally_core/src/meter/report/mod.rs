@@ -10,12 +10,12 @@
 //! is not. Its memory goes with its groups.
 //!
 //! * `groups`: the groups, by key; `filter`: the values that rows may have; `order`: the groups one
-//!   after the other; `rank`: the order of values
+//!   after the other; `words`: the order of values
 
 mod filter;
 mod groups;
 mod order;
-mod rank;
+mod words;
 
 use self::filter::Filter;
 use self::groups::{Group, Groups};
@@ -143,9 +143,7 @@ impl Report {
             users.is_counted = true;
         }
         let row = table.row(row);
-        for (metric, sum) in self.groups.sums_mut(group).iter_mut().enumerate() {
-            *sum += row.total(metric);
-        }
+        self.groups.add(group, |metric| row.total(metric));
     }
 
     /// The group of a row of counters that meets the filters.

@@ -1,0 +1,92 @@
+defmodule AdTally.Test.Responsiveness.Report do
+  @moduledoc "What of reports of a million rows others might have to wait for."
+
+  @behaviour AdTally.Test.Responsiveness
+
+  alias AdTally.{Meter, Named, Native}
+  alias AdTally.Test.MillionRows
+
+  require Named
+
+  @name __MODULE__.Ads
+  @dimensions [:campaign, :creative, :country]
+  @seconds 5
+
+  @impl true
+  def beside do
+    [
+      %{
+        name: "reports of a million rows every second",
+        # The rows take a while to be recorded, and the second core is others' too.
+        exhaustive: true,
+        setup: fn -> MillionRows.start(@name, 200) end,
+        operation: fn meter ->
+          for _ <- 1..@seconds do
+            begin = System.monotonic_time(:millisecond)
+            200 = @name |> Meter.report(by: [:campaign]) |> length()
+            100 = @name |> Meter.report(order_by: :spend_micros, limit: 100) |> length()
+            Process.sleep(max(0, begin + 1_000 - System.monotonic_time(:millisecond)))
+          end
+
+          GenServer.stop(meter)
+        end,
+        plain: fn ->
+          for _ <- 1..@seconds do
+            for _ <- 1..1_000, do: Native.busy_dirty_scheduler(250)
+            Process.sleep(700)
+          end
+        end
+      }
+    ]
+  end
+
+  @impl true
+  def calls do
+    for {what, steps} <- [
+          {"reads windows of a million rows into groups", &read_times/3},
+          {"shows groups of a million rows", &row_times/3}
+        ] do
+      %{
+        name: "#{what}, on a dirty scheduler",
+        clock: &Native.dirty_thread_time/0,
+        setup: fn -> MillionRows.start(@name, 200, lateness: 7_200_000) end,
+        operation: fn timed, meter ->
+          {native, _late} = Named.fetch!(Meter, @name)
+
+          windows = for {_start, _end, _rows, window} <- Native.meter_open(native, 0), do: window
+
+          times = Enum.flat_map(groups(), &steps.(timed, report(native, &1), windows))
+          GenServer.stop(meter)
+          times
+        end
+      }
+    end
+  end
+
+  # By one dimension with users, and by all.
+  defp groups, do: [{[:campaign], [0], [], [0]}, {@dimensions, [0, 1, 2], [], nil}]
+  defp report(native, groups), do: Native.meter_report_new(native, groups, nil, nil)
+
+  defp read_times(timed, report, windows) do
+    times = read(timed, report, windows)
+    :ok = Native.meter_report_end(report)
+    times
+  end
+
+  defp row_times(timed, report, windows) do
+    read(fn step -> {0, step.()} end, report, windows)
+    rows(timed, report)
+  end
+
+  defp read(_timed, _report, []), do: []
+
+  defp read(timed, report, windows) do
+    {time, rest} = timed.(fn -> Native.meter_report_read(report, windows) end)
+    [time | read(timed, report, rest)]
+  end
+
+  defp rows(timed, report) do
+    {time, {more, _rows}} = timed.(fn -> Native.meter_report_rows(report, []) end)
+    if more == :more, do: [time | rows(timed, report)], else: [time]
+  end
+end
