@@ -26,11 +26,11 @@ defmodule AdTally.Test.DrainableTable do
   @callback begin_walk(table()) :: walk()
   @callback begin_drain(table()) :: {walk(), term()}
   @doc "Calls of every function that takes a key."
-  @callback calls_with_key(table(), term()) :: [(() -> term())]
+  @callback calls_with_key(table(), term()) :: [(... -> term())]
   @doc "Calls of every function of a table."
-  @callback calls(table()) :: [(() -> term())]
+  @callback calls(table()) :: [(... -> term())]
   @doc "Calls of every function that takes a list, with what it is a list of."
-  @callback calls_with_list(table(), term()) :: [{String.t(), (() -> term())}]
+  @callback calls_with_list(table(), term()) :: [{String.t(), (... -> term())}]
   @doc "Items of a list for `calls_with_list/2`, by what it is a list of."
   @callback items(String.t(), pos_integer()) :: list()
 

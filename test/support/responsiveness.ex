@@ -24,9 +24,9 @@ defmodule AdTally.Test.Responsiveness do
   """
   @type beside :: %{
           required(:name) => String.t(),
-          required(:setup) => (() -> term()),
+          required(:setup) => (... -> term()),
           required(:operation) => (term() -> term()),
-          required(:plain) => (() -> term()),
+          required(:plain) => (... -> term()),
           optional(:exhaustive) => true
         }
 
@@ -38,11 +38,11 @@ defmodule AdTally.Test.Responsiveness do
   """
   @type calls :: %{
           required(:name) => String.t(),
-          required(:setup) => (() -> term()),
+          required(:setup) => (... -> term()),
           required(:operation) => (([term()] -> term()), term() -> [integer() | :unknown]),
           optional(:limit) => pos_integer(),
           optional(:quick) => true,
-          optional(:clock) => (() -> {integer(), integer()})
+          optional(:clock) => (... -> {integer(), integer()})
         }
 
   @callback beside() :: [beside()]

@@ -5,7 +5,7 @@ defmodule AdTally.Meter.Deadline do
   alias AdTally.Options
 
   @typedoc "Returns the milliseconds that are left, and exits as `GenServer.call/3` once none are."
-  @type t :: (() -> timeout())
+  @type t :: (... -> timeout())
 
   @doc "`call` is what the exit names: `{module, function, arguments}`."
   @spec new(keyword(), timeout(), mfa :: {module(), atom(), [term()]}) :: t()

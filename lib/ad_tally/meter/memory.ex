@@ -14,7 +14,7 @@ defmodule AdTally.Meter.Memory do
         }
 
   @doc "`info` is that of `Native.meter_info/1`. `gone` is called if the meter has ended."
-  @spec parts(map(), reference(), Retained.t(), Late.t() | nil, (() -> no_return())) :: t()
+  @spec parts(map(), reference(), Retained.t(), Late.t() | nil, (... -> no_return())) :: t()
   def parts(info, native, retained, late, gone) do
     retained_bytes = Retained.bytes(retained, gone)
 

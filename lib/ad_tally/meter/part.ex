@@ -39,7 +39,7 @@ defmodule AdTally.Meter.Part do
   end
 
   # Linked, so that it ends with the calling process.
-  @spec attempt((() -> term())) :: attempt()
+  @spec attempt((... -> term())) :: attempt()
   def attempt(fun), do: :erlang.spawn_opt(fun, [:link, :monitor])
 
   # Once a minute: warns of an attempt that ran at the check before as well.

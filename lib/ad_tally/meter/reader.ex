@@ -26,7 +26,7 @@ defmodule AdTally.Meter.Reader do
   The same rows as a stream. Windows are read when it is enumerated, in the time that `deadline` gives
   from then on.
   """
-  @spec stream(atom(), reference(), keyword(), (() -> AdTally.Meter.Deadline.t())) ::
+  @spec stream(atom(), reference(), keyword(), (... -> AdTally.Meter.Deadline.t())) ::
           Enumerable.t()
   def stream(name, native, options, deadline) do
     # What is wrong with the options is said at once.

@@ -19,7 +19,7 @@ defmodule AdTally.Meter.Server do
     do: asking(name, fn -> GenServer.call(name, request, timeout) end)
 
   # Asks processes of a meter, which may end before they answer.
-  @spec asking(atom(), (() -> answer)) :: answer when answer: term()
+  @spec asking(atom(), (... -> answer)) :: answer when answer: term()
   def asking(name, ask) do
     ask.()
   catch
