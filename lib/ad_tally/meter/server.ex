@@ -162,7 +162,9 @@ defmodule AdTally.Meter.Server do
     parts = if state.late, do: [Late.pid(state.late) | state.deliveries], else: state.deliveries
 
     parts
-    |> Enum.map(fn part -> Task.async(fn -> {part, Flush.await(part, state.config.flush)} end) end)
+    |> Enum.map(fn part ->
+      Task.async(fn -> {part, Flush.await(part, state.config.flush)} end)
+    end)
     |> Task.await_many(:infinity)
     |> Enum.each(fn
       {_part, :ok} ->
