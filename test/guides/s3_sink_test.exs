@@ -7,6 +7,9 @@ defmodule AdTally.Guides.S3SinkTest do
   alias AdTally.Test.MeterSinks.Forwarding
   alias AdTally.Test.{LogLines, Moto, Polling, RabbitMQ, SentLines}
 
+  # It is no application that AdTally needs, and of OTP all the same.
+  @compile {:no_warn_undefined, :public_key}
+
   @moduletag :brokers
   @moduletag :tmp_dir
   @moduletag :capture_log
