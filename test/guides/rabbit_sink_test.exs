@@ -7,7 +7,7 @@ defmodule AdTally.Guides.RabbitSinkTest do
   alias AdTally.Meter
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Forwarding
-  alias AdTally.Test.{LogLines, Polling, RabbitMQ, SentLines}
+  alias AdTally.Test.{LogLines, RabbitMQ, SentLines}
 
   @moduletag :brokers
   @moduletag :tmp_dir
@@ -37,22 +37,22 @@ defmodule AdTally.Guides.RabbitSinkTest do
     start_supervised!({Meter, SentLines.meter(Waiting, 1_000, sink)})
     SentLines.record(Waiting, 1_000, 3)
     assert Meter.close(Waiting, 500) == {:error, :timeout}
-    assert_failed("econnrefused")
+    LogLines.await(:warning, "econnrefused")
     assert %{sinks: [%{delivered: 0, waiting: 3, dropped: 0}]} = Meter.info(Waiting)
 
     RabbitMQ.start(rabbit)
     assert Meter.close(Waiting, 500) == {:error, :timeout}
-    assert_failed("no exchange 'rollups'")
+    LogLines.await(:warning, "no exchange 'rollups'")
 
     channel = channel(rabbit)
     declare_exchange(channel)
     assert Meter.close(Waiting, 500) == {:error, :timeout}
-    assert_failed("NO_ROUTE")
+    LogLines.await(:warning, "NO_ROUTE")
 
     # One that takes no more than a message.
     for kind <- @kinds, do: declare_queue(channel, kind, 1)
     assert Meter.close(Waiting, 500) == {:error, :timeout}
-    assert_failed("{:not_confirmed, false}")
+    LogLines.await(:warning, "{:not_confirmed, false}")
     refused = for kind <- @kinds, message <- taken(channel, kind), do: message
     assert refused != []
 
@@ -87,7 +87,7 @@ defmodule AdTally.Guides.RabbitSinkTest do
     assert_receive :held, 60_000
     RabbitMQ.kill(rabbit)
     :atomics.put(url, 1, rabbit.port)
-    assert_failed("closed")
+    LogLines.await(:warning, "closed")
 
     RabbitMQ.start(rabbit)
     assert Meter.close(Killed, 60_000) == :ok
@@ -112,19 +112,6 @@ defmodule AdTally.Guides.RabbitSinkTest do
 
     assert length(parts) > 100
     parts |> Enum.take(count) |> Enum.sum()
-  end
-
-  defp assert_failed(reason) do
-    Polling.await(
-      fn ->
-        receive do
-          {:logged, :warning, text} -> text =~ reason
-        after
-          0 -> false
-        end
-      end,
-      30_000
-    )
   end
 
   defp channel(rabbit) do

@@ -5,7 +5,7 @@ defmodule AdTally.Guides.S3SinkTest do
   alias AdTally.Meter
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Forwarding
-  alias AdTally.Test.{LogLines, Moto, Polling, RabbitMQ, SentLines}
+  alias AdTally.Test.{LogLines, Moto, RabbitMQ, SentLines}
 
   # It is no application that AdTally needs, and of OTP all the same.
   @compile {:no_warn_undefined, :public_key}
@@ -57,22 +57,22 @@ defmodule AdTally.Guides.S3SinkTest do
     start_supervised!({Meter, SentLines.meter(Put, 1_000, {@sink, options})})
     SentLines.record(Put, 1_000, 3)
     assert Meter.close(Put, 500) == {:error, :timeout}
-    assert_failed("econnrefused")
+    LogLines.await(:warning, "econnrefused")
     assert %{sinks: [%{delivered: 0, waiting: 3, dropped: 0}]} = Meter.info(Put)
 
     moto = start(port, dir)
     [id, secret] = Moto.user(moto)
     Moto.check_signatures(moto, true)
     assert Meter.close(Put, 500) == {:error, :timeout}
-    assert_failed("InvalidAccessKeyId")
+    LogLines.await(:warning, "InvalidAccessKeyId")
 
     keys.put(__MODULE__, {id, "wrong", nil})
     assert Meter.close(Put, 500) == {:error, :timeout}
-    assert_failed("SignatureDoesNotMatch")
+    LogLines.await(:warning, "SignatureDoesNotMatch")
 
     keys.put(__MODULE__, {id, secret, nil})
     assert Meter.close(Put, 500) == {:error, :timeout}
-    assert_failed("NoSuchBucket")
+    LogLines.await(:warning, "NoSuchBucket")
 
     Moto.check_signatures(moto, false)
     Moto.create_bucket(moto, "ads")
@@ -224,18 +224,5 @@ defmodule AdTally.Guides.S3SinkTest do
   defp lines(objects) do
     for {"roll ups/" <> key, bytes} <- objects,
         do: {key |> Path.split() |> hd(), :zlib.gunzip(bytes)}
-  end
-
-  defp assert_failed(reason) do
-    Polling.await(
-      fn ->
-        receive do
-          {:logged, :warning, text} -> text =~ reason
-        after
-          0 -> false
-        end
-      end,
-      30_000
-    )
   end
 end

@@ -12,6 +12,16 @@ defmodule AdTally.Test.LogLines do
 
   def stop(id), do: :logger.remove_handler(id)
 
+  @doc "Returns once a line of a level with `part` in it was sent to the calling process; fails after half a minute."
+  def await(level, part, deadline \\ System.monotonic_time(:millisecond) + 30_000) do
+    receive do
+      {:logged, ^level, text} -> unless text =~ part, do: await(level, part, deadline)
+    after
+      max(0, deadline - System.monotonic_time(:millisecond)) ->
+        raise "no #{level} with #{inspect(part)} was logged"
+    end
+  end
+
   @doc false
   def log(%{level: level, msg: {:string, text}}, %{config: %{to: to, part: part}}) do
     text = IO.chardata_to_string(text)

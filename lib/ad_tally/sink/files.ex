@@ -242,16 +242,19 @@ defmodule AdTally.Sink.Files do
   delivered.
 
       AdTally.Sink.Files.chunks(window, :counters, bytes: 100_000)
+
+  Raises `ArgumentError` for another kind, and for options that are wrong.
   """
   @spec chunks(Window.t(), kind(), bytes: pos_integer(), types: keyword()) :: Enumerable.t()
-  def chunks(window, kind, options \\ []) when kind in @kinds do
+  def chunks(window, kind, options \\ []) do
+    kind = Options.one_of!([kind: kind], :kind, @kinds)
     options = Keyword.validate!(options, bytes: @chunk, types: [])
-
+    bytes = Options.count!(options, :bytes, @chunk)
     types = Types.check!(options[:types], window.dimensions)
 
     kind
     |> Lines.stream(window, types)
-    |> Stream.chunk_while({[], 0}, &gather(&1, &2, options[:bytes]), fn
+    |> Stream.chunk_while({[], 0}, &gather(&1, &2, bytes), fn
       {[], 0} -> {:cont, nil}
       {lines, _size} -> {:cont, joined(lines), nil}
     end)

@@ -116,6 +116,19 @@ defmodule AdTally.Sink.FilesTest do
     end
 
     assert_raise ArgumentError, ~r/size/, fn -> Files.chunks(window, :counters, size: 10_000) end
+
+    assert_raise ArgumentError,
+                 ~r/expected :kind to be :overflow or :reach or :counters, got: :x/,
+                 fn ->
+                   Files.chunks(window, :x)
+                 end
+
+    for bytes <- [0, -1, 1.5, "many"] do
+      assert_raise ArgumentError, ~r/expected :bytes to be an integer from 1/, fn ->
+        Files.chunks(window, :counters, bytes: bytes)
+      end
+    end
+
     typed = window |> Files.chunks(:reach, types: [country: :integer]) |> Enum.join()
     assert typed =~ ~r/"page":\d+,"misfits":null,"reach_sketch"/
     wrong = fn -> Files.chunks(window, :counters, types: [views: :integer]) end
