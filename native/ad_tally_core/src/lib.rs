@@ -19,6 +19,8 @@
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 compile_error!("AdTally needs a 64-bit little-endian target");
 
+#[cfg(not(loom))]
+pub mod attribution;
 mod bucket;
 #[cfg(not(loom))]
 pub mod codec;

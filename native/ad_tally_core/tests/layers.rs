@@ -25,7 +25,8 @@ const CORE: Crate = Crate {
         &["sketch"],
         &["table", "bucket"],
         &["counters", "reach", "frequency_cap", "dedupe"],
-        &["meter"],
+        &["windows"],
+        &["meter", "attribution"],
     ],
 };
 

@@ -1,0 +1,8 @@
+//! Attribution: which touches a conversion is credited to, exactly.
+
+mod types;
+
+pub use self::types::{
+    Change, Config, Conversion, Counting, MAX_ACTIONS, MAX_KINDS, MAX_TOUCHES, Model, Outcome, PARTS, Step, Touch,
+    Unchanged, VALUES,
+};
