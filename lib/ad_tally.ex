@@ -41,7 +41,7 @@ defmodule AdTally do
       with what those functions say; where anything differs, it uses the functions.
       Results are the same, only the time differs: `false` for `:terms` (integers, atoms,
       binaries, tuples and lists) costs about 14 of 45 ns in `AdTally.Counters.add/4` and doubles
-      `AdTally.FrequencyCap.admit/5`; with `false` for `:events` (the struct `AdTally.Event`) as
+      `AdTally.FrequencyCap.admit/5`; with `false` for `:events` (`AdTally.Event` and the other structs) as
       well, which comes with it, `AdTally.Meter.record/2` takes two to four times as long
 
   Raises `AdTally.NotLoadedError` if the native library could not be loaded.

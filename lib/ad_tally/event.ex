@@ -11,12 +11,14 @@ defmodule AdTally.Event do
       for an event that is never delivered twice, and where the column of ids is empty: `""`, or
       a tuple with `nil` or `""` in it, would make all of those copies of the first, and is refused
     * `:user` - who saw or clicked it, an integer or a binary, for reach; `nil` if unknown
+    * `:touch` - the kind of touch that the event is for the meter's `attribution:`, such as
+      `:click`; `nil` if it is none. A meter without `attribution:` ignores it
   """
 
   alias AdTally.{Dedupe, Reach}
 
   @enforce_keys [:at, :dimensions]
-  defstruct [:at, :dimensions, id: nil, user: nil, metrics: []]
+  defstruct [:at, :dimensions, id: nil, user: nil, metrics: [], touch: nil]
 
   @typedoc "An event."
   @type t :: %__MODULE__{
@@ -24,6 +26,7 @@ defmodule AdTally.Event do
           dimensions: tuple(),
           id: Dedupe.id() | nil,
           user: Reach.user() | nil,
-          metrics: [{metric :: atom(), amount :: integer()}]
+          metrics: [{metric :: atom(), amount :: integer()}],
+          touch: atom()
         }
 end

@@ -119,6 +119,7 @@ defmodule AdTally.Native do
 
   def read_in_place(_wanted), do: not_loaded()
   def library_info, do: not_loaded()
+  def struct_terms(_term), do: not_loaded()
   def shown(_term), do: not_loaded()
   def clock_now, do: not_loaded()
   def dirty_clock_now, do: not_loaded()

@@ -3,7 +3,7 @@ defmodule AdTally.Native.TermsTest do
   # the switch between the two is the library's, not a process'.
   use ExUnit.Case
 
-  alias AdTally.{Counters, Event, FrequencyCap, Meter, Native, Reach, Sketch}
+  alias AdTally.{Conversion, Counters, Event, FrequencyCap, Meter, Native, Reach, Sketch, Touch}
   alias AdTally.Test.Terms
 
   setup do
@@ -131,6 +131,7 @@ defmodule AdTally.Native.TermsTest do
             %{event | metrics: [{:n, 1} | term]},
             %{event | metrics: [{term, 1}]},
             %{event | metrics: [n: term]},
+            %{event | touch: term},
             # As large as an event, or with all of its fields.
             %{event | __struct__: term},
             Map.from_struct(event),
@@ -147,6 +148,40 @@ defmodule AdTally.Native.TermsTest do
     end
 
     assert {report, info} === {other_report, other_info}
+  end
+
+  test "an event, a touch and a conversion are read in place, and by the VM's functions as well" do
+    for struct <- structs() do
+      name = "%#{inspect(struct.__struct__)}{} struct"
+      values = values(struct)
+      Native.read_in_place(true)
+      assert Native.struct_terms(struct) == {name, true, values}
+      # Made elsewhere, with keys that are not those of this module's code.
+      copy = struct |> :erlang.term_to_binary() |> :erlang.binary_to_term()
+      assert Native.struct_terms(copy) == {name, true, values}
+      Native.read_in_place(false)
+      assert Native.struct_terms(struct) == {name, false, values}
+    end
+  end
+
+  test "any term is the same struct, or none, both ways" do
+    for term <- Terms.all(),
+        struct <- structs(),
+        field = struct |> Map.from_struct() |> Map.keys() |> Enum.random(),
+        term <- [
+          term,
+          Map.put(struct, field, term),
+          %{struct | __struct__: term},
+          Map.from_struct(struct),
+          struct |> Map.delete(field) |> Map.put(:other, term),
+          Map.put(struct, :more, term)
+        ] do
+      terms = fn ->
+        with {name, _in_place?, terms} <- Native.struct_terms(term), do: {name, terms}
+      end
+
+      assert both_ways(terms) |> same?(), "differs: #{inspect(term)}"
+    end
   end
 
   test "random users are the same both ways" do
@@ -187,6 +222,24 @@ defmodule AdTally.Native.TermsTest do
       assert Map.new(Counters.drain(counters)) == expected, "differs with seed #{seed}"
     end
   end
+
+  defp structs do
+    [
+      %Event{id: 1, at: 2, dimensions: {3}, user: 4, metrics: [n: 5], touch: :click},
+      %Touch{id: 1, user: 2, at: 3, kind: :click, dimensions: {4}, cost_micros: 5},
+      %Conversion{order: 1, user: 2, at: 3, action: :purchase, value_micros: 4}
+    ]
+  end
+
+  # In the order in which the native library names its fields.
+  defp values(%Event{} = event),
+    do: [event.id, event.at, event.dimensions, event.user, event.metrics, event.touch]
+
+  defp values(%Touch{} = touch),
+    do: [touch.id, touch.user, touch.at, touch.kind, touch.dimensions, touch.cost_micros]
+
+  defp values(%Conversion{order: order, user: user, at: at, action: action} = conversion),
+    do: [order, user, at, action, conversion.value_micros]
 
   defp both_ways(fun) do
     for in_place? <- [true, false] do

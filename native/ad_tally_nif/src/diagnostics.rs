@@ -10,6 +10,7 @@ use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
 use crate::atoms;
 use crate::clock;
 use crate::counters::Table;
+use crate::decode::events::{ConversionTerm, EventTerm, TouchTerm};
 use crate::decode::interner::{self, ImportedAtoms};
 use crate::decode::{self, Raw, keys};
 use crate::encode;
@@ -45,6 +46,23 @@ fn read_in_place(env: Env<'_>, wanted: bool) -> bool {
 fn library_info() -> (&'static str, bool, bool) {
     let (terms, events) = decode::in_place();
     (env!("CARGO_PKG_VERSION"), terms, events)
+}
+
+/// Of an event, a touch or a conversion what it is, whether it was read in place, and its terms in the order of its fields; `nil` of
+/// any other term.
+#[rustler::nif]
+fn struct_terms<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
+    let raw = Raw::from(term);
+    let in_place = EventTerm::read(raw)
+        .map(EventTerm::shown)
+        .or_else(|| TouchTerm::read(raw).map(TouchTerm::shown))
+        .or_else(|| ConversionTerm::read(raw).map(ConversionTerm::shown));
+    let is_in_place = in_place.is_some();
+    let read = in_place
+        .or_else(|| EventTerm::read_by_call(env, raw).map(EventTerm::shown))
+        .or_else(|| TouchTerm::read_by_call(env, raw).map(TouchTerm::shown))
+        .or_else(|| ConversionTerm::read_by_call(env, raw).map(ConversionTerm::shown));
+    read.map(|(name, terms)| (name, is_in_place, encode::list(env, &terms))).encode(env)
 }
 
 /// The hash of a key, or of an id, a scope or a user of caps, under a seed, and its bytes.

@@ -9,7 +9,7 @@
 //! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
 //! * [`keys`]: keys, scopes, ids and users of caps
-//! * [`events`]: the struct `AdTally.Event`
+//! * `structs`: Elixir's structs; [`events`]: those that are recorded
 
 pub mod bad_argument;
 mod calibrate;
@@ -19,6 +19,7 @@ pub mod keys;
 mod layout;
 mod read;
 pub mod shown;
+mod structs;
 
 use rustler::Env;
 

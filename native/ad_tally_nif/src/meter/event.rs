@@ -12,7 +12,7 @@ use rustler::Env;
 use super::{Refused, Table};
 use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
-    events::{self, EventTerm},
+    events::EventTerm,
     keys::{self, Id, Parts, Place, Role},
     with_layout,
 };
@@ -174,7 +174,7 @@ impl Table {
 
     fn bad_argument_of<'a>(&self, env: Env<'a>, fault: Fault<'a>) -> BadArgument {
         match fault {
-            Fault::Event(term) => bad_argument::item(term.in_env(env), events::NAME),
+            Fault::Event(term) => bad_argument::item(term.in_env(env), EventTerm::NAME),
             Fault::At(term) => match At::read(env, term) {
                 Ok(At(at)) => Error::Time(at).into(),
                 Err(error) => error,

@@ -8,11 +8,7 @@ use rustler::{Encoder, Env, Term};
 use super::Table;
 use super::event::{Fault, Long, decode_again};
 use crate::clock::now;
-use crate::decode::{
-    BadArgument, Layout, Raw,
-    events::{self, EventTerm},
-    with_layout,
-};
+use crate::decode::{BadArgument, Layout, Raw, events::EventTerm, with_layout};
 use crate::hot::{Index, hot};
 use crate::sketch;
 use crate::steps::{self, Load};
@@ -97,7 +93,7 @@ fn unless_left<'a>(
 }
 
 impl Load for Events<'_> {
-    const ITEM: &'static str = events::NAME;
+    const ITEM: &'static str = EventTerm::NAME;
     type Outcome = Recorded;
 
     fn clear(&mut self) {
