@@ -10,6 +10,7 @@
 //! * [`table`]: rows by key, and many lookups at once; `bucket`: what buckets of 64 bytes have in common
 //! * [`counters`]: keyed 64-bit counters; [`reach`]: keyed sketches; [`frequency_cap`]: how often a user may be shown
 //!   something; [`dedupe`]: whether an id is seen for the first time
+//! * [`windows`]: windows of event time, which begin with an event and are closed exactly
 //! * [`meter`]: dedupe, counters and reach of an event in one step, in windows of event time
 //!
 //! Under `--cfg loom` only what a model checker exercises is built, on loom's atomics: it holds every line whose correctness
@@ -43,6 +44,8 @@ pub mod reach;
 pub mod sketch;
 #[cfg(not(loom))]
 pub mod table;
+#[cfg(not(loom))]
+pub mod windows;
 
 #[cfg(not(loom))]
 pub use counters::{Add, Counters};

@@ -1,117 +1,64 @@
-//! Closing windows, by time or all of them, and reading those that are open.
-
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+//! Closing a meter's windows, by time or all of them, and reading those that are open.
 
 use super::Meter;
-use super::open_windows::OpenWindows;
-use super::window::WindowRef;
-use crate::sync::hazard::REGISTRY;
+use super::window::{Window, WindowRef};
+use crate::windows;
 
-/// Windows that are closed at once.
-const CLOSED_AT_ONCE: usize = 64;
-
-/// Windows that were closed together, from old to new: nothing is recorded in them any more. Those without events are not among
-/// them.
-pub struct Closed {
-    /// Some at most, so that whoever begins a window meanwhile does not wait for long.
-    pub windows: Vec<WindowRef>,
-    /// Whether that was all that was to be closed: otherwise there is more to be asked for.
-    pub is_all: bool,
-}
+/// Windows that were closed together, see [`windows::Closed`]. Those without events are not among them.
+pub type Closed = windows::Closed<Window>;
 
 impl Meter {
-    /// Closes the windows whose time has passed: whose end is not after the system's time or, where that is not asked for, the
-    /// newest event's, less the lateness.
-    ///
-    /// Where the system's time is earlier than it was the last time, windows open again: an event is late only by the clock
-    /// that there is. What was closed of them stays closed, and they are closed once more with what comes now. An event that
-    /// comes before somebody looks opens them as well.
+    /// Closes the windows whose time has passed, see [`windows::Windows::close`].
     pub fn close(&self, now: u64) -> Closed {
-        let first = self.first_in_time(|| now);
-        if let Some(max_ahead) = self.max_ahead {
-            if now < self.clock.swap(now, Relaxed) {
-                self.open_again(first, now);
-            }
-            // Counted by a clock that was wrong for a moment: times up to it would not be compared with the clock any more.
-            if self.newest.load(Relaxed) > now.saturating_add(max_ahead) {
-                self.newest.fetch_min(now, Relaxed);
-            }
-        }
-        self.close_before(first)
-    }
-
-    #[cold]
-    fn open_again(&self, first: u64, now: u64) {
-        let _windows = self.windows.lock();
-        let open = self.open.protect().to_arc();
-        // Not after `stop`.
-        if first < open.first && open.first < u64::MAX {
-            self.open.replace(Arc::new(open.without(first, std::iter::empty())), &REGISTRY);
-        }
-        // So that times are compared with the clock again.
-        self.newest.fetch_min(now, Relaxed);
+        with_events(self.windows.close(now))
     }
 
     /// Closes the window of a time and those before, whether or not their time has passed.
     pub fn close_through(&self, at: u64) -> Closed {
-        self.close_before(at / self.window + 1)
+        with_events(self.windows.close_through(at))
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
     pub fn stop(&self) -> Closed {
-        self.close_before(u64::MAX)
-    }
-
-    fn close_before(&self, first: u64) -> Closed {
-        let mut windows = self.windows.lock();
-        let open = self.open.protect().to_arc();
-        // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
-        let beyond = windows.numbers_before(first).nth(CLOSED_AT_ONCE);
-        let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
-        if first > open.first {
-            let fresh = if first == u64::MAX {
-                OpenWindows::none(first)
-            } else {
-                open.without(first, windows.numbers_before(first))
-            };
-            self.open.replace(Arc::new(fresh), &REGISTRY);
-        }
-        let mut closed = Vec::new();
-        while closed.len() < CLOSED_AT_ONCE
-            && let Some(window) = windows.take_first_before(first)
-        {
-            closed.push(WindowRef::new(window));
-        }
-        // One may have begun for an event that turned out to be a copy.
-        closed.retain(|window| !window.is_empty());
-        closed.iter().for_each(|window| window.note_closed());
-        Closed { windows: closed, is_all: beyond.is_none() }
+        with_events(self.windows.stop())
     }
 
     /// Windows that are open and have events, from the one of a number on: the first ones of them from old to new, as they are
     /// now.
     #[must_use]
     pub fn open_windows(&self, from: u64, most: usize) -> Vec<WindowRef> {
-        self.windows.lock().from(from).take(most).map(|window| WindowRef::new(window.clone())).collect()
+        self.windows.open_windows(from, most)
     }
 
     /// The number of the first window that is not closed.
     #[must_use]
     pub fn first_open(&self) -> u64 {
-        self.open.protect().first
+        self.windows.first_open()
     }
 
     /// The number of the last window that is open and has events, if there is any. It may be newer than the newest event, where
     /// the clock was set back.
     #[must_use]
     pub fn last_open(&self) -> Option<u64> {
-        self.windows.lock().last_number()
+        self.windows.last_open()
     }
 
     /// The number of the first window that begins at a time or later.
     #[must_use]
     pub fn first_from(&self, at: u64) -> u64 {
-        at.div_ceil(self.window)
+        self.windows.first_from(at)
     }
+
+    /// When a window of that number begins and ends.
+    #[must_use]
+    pub fn bounds(&self, number: u64) -> (u64, u64) {
+        self.windows.bounds(number)
+    }
+}
+
+/// One may have begun for an event that turned out to be a copy.
+fn with_events(mut closed: Closed) -> Closed {
+    closed.windows.retain(|window| !window.is_empty());
+    closed.windows.iter().for_each(|window| window.note_closed());
+    closed
 }

@@ -13,25 +13,25 @@
 
 use super::Meter;
 use super::event::Event;
-use super::open_windows::OpenWindows;
 use super::window::{RowRefs, Window};
 use crate::dedupe::Id;
 use crate::error::{Error, check_time};
 use crate::key::HashedKey;
 use crate::sync::hazard::Protected;
 use crate::table::{Line, RowRef};
+use crate::windows::OpenWindows;
 
 /// The windows of a meter that are open, protected by a hazard pointer: whoever closes windows waits until this is dropped.
 pub struct Recording<'m> {
     pub(super) meter: &'m Meter,
-    pub(super) open: Protected<'m, OpenWindows>,
+    pub(super) open: Protected<'m, OpenWindows<Window>>,
 }
 
 impl Meter {
     /// Protects the windows that are open, so that an event can be looked up while it is decoded.
     #[inline(always)]
     pub fn protect(&self) -> Recording<'_> {
-        Recording { meter: self, open: self.open.protect() }
+        Recording { meter: self, open: self.windows.protect() }
     }
 
     /// The same for an event with the hash of that id: its bucket is asked for before the fence of the hazard pointer.
@@ -62,7 +62,7 @@ impl Recording<'_> {
             (Some(dedupe), Some(hash)) => Some(dedupe.fetch_id(hash)),
             _ => None,
         };
-        let window = self.open.find_at(at, self.meter.window);
+        let window = self.open.find_at(at);
         Lookup { recording: self, at, id, window, line: None, row: None, rows: RowRefs::default() }
     }
 }

@@ -1,20 +1,12 @@
 //! Recording an event: the last stage of its lookup, and the windows that begin with one.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::Meter;
 use super::event::{Event, Outcome};
 use super::lookup::{Lookup, Recording};
-use super::open_windows::OpenWindows;
 use super::window::Window;
 use crate::dedupe::Id;
 use crate::error::{Error, check_time};
-use crate::sync::hazard::REGISTRY;
-
-/// Milliseconds that the system's time is earlier by than it was before, if it was set back. Less may be how it is read: whoever
-/// records is told by another function than whoever closes windows.
-const SET_BACK: u64 = 100;
+use crate::windows::{NotBegun, OpenWindows};
 
 impl<'r> Lookup<'r> {
     /// Records the event that was looked up. `None`, with nothing counted, when its window is still to begin: [`Meter::record`]
@@ -51,8 +43,8 @@ impl<'r> Lookup<'r> {
     #[inline(always)]
     fn check(&self, now: &impl Fn() -> u64) -> Option<Result<&'r Window, Outcome>> {
         let Recording { meter, open } = self.recording;
-        let is_newest = self.at > meter.newest.load(Relaxed);
-        if is_newest && meter.max_ahead.is_some_and(|ahead| self.at > now().saturating_add(ahead)) {
+        let is_newest = meter.windows.is_newest(self.at);
+        if is_newest && meter.windows.is_future(self.at, now) {
             return Some(Err(meter.unless_known(self.id, Outcome::Future)));
         }
         let Some(window) = self.window else {
@@ -64,7 +56,7 @@ impl<'r> Lookup<'r> {
             return Some(Err(Outcome::Duplicate));
         }
         if is_newest {
-            meter.newest.fetch_max(self.at, Relaxed);
+            meter.windows.note_newest(self.at);
         }
         Some(Ok(window))
     }
@@ -95,40 +87,25 @@ impl Meter {
 
     /// Notes that so many events were none that could be recorded.
     pub fn refuse(&self, events: u64) {
-        self.stats.refuse(self.open.protect().slot().id(), events);
+        self.stats.refuse(self.windows.protect().slot().id(), events);
     }
 
     /// What becomes of an event whose window is not open, or `None` if that is still to begin.
     #[cold]
     fn check_without_window(
         &self,
-        open: &OpenWindows,
+        open: &OpenWindows<Window>,
         at: u64,
         id: Option<Id>,
         now: &impl Fn() -> u64,
     ) -> Option<Outcome> {
-        let number = at / self.window;
         if self.is_known(id) {
             Some(Outcome::Duplicate)
-        } else if number < open.first && !self.opens_again(open, number, now) {
+        } else if self.windows.is_late(open, at, now) {
             Some(Outcome::Late)
         } else {
             None
         }
-    }
-
-    /// Whether a window that is closed is to open again: the system's time was set back since windows were last closed by it,
-    /// and that of the window has not passed.
-    #[cold]
-    fn opens_again(&self, open: &OpenWindows, number: u64, now: &impl Fn() -> u64) -> bool {
-        // Not after `stop`.
-        if self.max_ahead.is_none() || open.first == u64::MAX {
-            return false;
-        }
-        // Read before the clock: whoever waits in between does not take a later time for one that was set back.
-        let closed_by = self.clock.load(Relaxed);
-        let now = now();
-        now.saturating_add(SET_BACK) < closed_by && number >= self.first_in_time(|| now)
     }
 
     /// That outcome, which an event has unless its id is known.
@@ -144,43 +121,18 @@ impl Meter {
     /// Makes the window of an event that has none yet. Where there is to be none the event is counted as left out.
     #[cold]
     pub(super) fn begin_window_of(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Result<(), Outcome> {
-        self.begin_window(event.at / self.window, now).inspect_err(|outcome| {
-            self.stats.leave_out(event, *outcome);
-            self.stats.count(self.open.protect().slot().id(), *outcome);
+        let make = |number| {
+            let closed = self.closed_bytes.clone();
+            Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed, closed)
+        };
+        self.windows.begin(self.windows.number_of(event.at), now, make).map_err(|why| {
+            let outcome = match why {
+                NotBegun::Late => Outcome::Late,
+                NotBegun::Full => Outcome::NoWindow,
+            };
+            self.stats.leave_out(event, outcome);
+            self.stats.count(self.windows.protect().slot().id(), outcome);
+            outcome
         })
-    }
-
-    /// Makes a window that there is none of, unless it is closed by now or there are too many. Not one that would be closed as
-    /// soon as somebody looks: events of all times in any order would begin windows without bound until then.
-    ///
-    /// # Errors
-    /// [`Outcome::Late`] or [`Outcome::NoWindow`]: what becomes of an event that would be in it.
-    fn begin_window(&self, number: u64, now: &impl Fn() -> u64) -> Result<(), Outcome> {
-        let mut windows = self.windows.lock();
-        let mut open = self.open.protect().to_arc();
-        let is_again = number < open.first && self.opens_again(&open, number, now);
-        if number < open.first && !is_again || open.find(number).is_some() {
-            return Ok(());
-        }
-        let first_in_time = self.first_in_time(now);
-        if number < first_in_time {
-            return Err(Outcome::Late);
-        }
-        // By the events' time a replay has many pass at once: those are not in the way of others until somebody looks.
-        if windows.len() >= self.max_open_windows
-            && (self.max_ahead.is_some() || windows.in_time(first_in_time) >= self.max_open_windows)
-        {
-            return Err(Outcome::NoWindow);
-        }
-        if is_again {
-            open = Arc::new(open.without(first_in_time, std::iter::empty()));
-            self.newest.fetch_min(now(), Relaxed);
-        }
-        let closed = self.closed_bytes.clone();
-        let window = Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed, closed);
-        let window = Arc::new(window);
-        windows.insert(number, window.clone());
-        self.open.replace(Arc::new(open.with(window, self.window)), &REGISTRY);
-        Ok(())
     }
 }

@@ -1,19 +1,18 @@
 //! The tables of one window.
 
 use std::ops::ControlFlow;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::config::ReachConfig;
 use super::event::Event;
 use crate::counters::{self, Cells};
 use crate::key::{self, HashedKey, Seed};
-use crate::memory::free;
 use crate::reach::{self, SketchRef, Sketches};
 use crate::sketch::{Coupon, Sketch};
 use crate::sync::AtomicUsize;
 use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
+use crate::windows::{self, ClosedBytes};
 
 /// What was recorded in a window.
 pub struct Window {
@@ -21,43 +20,11 @@ pub struct Window {
     pub number: u64,
     counters: Arc<Generation<Cells>>,
     reach: Option<Reach>,
-    /// What it takes once it is closed, and where that is counted until it is dropped.
-    bytes: AtomicUsize,
-    closed_bytes: Arc<AtomicUsize>,
+    closed_bytes: ClosedBytes,
 }
 
-/// A share in a window. When the last one is dropped the window is freed by a thread of its own: a list of thousands may be
-/// dropped at once.
-pub struct WindowRef(Option<Arc<Window>>);
-
-impl WindowRef {
-    pub(super) fn new(window: Arc<Window>) -> Self {
-        Self(Some(window))
-    }
-}
-
-impl Deref for WindowRef {
-    type Target = Window;
-
-    fn deref(&self) -> &Window {
-        self.0.as_deref().unwrap_or_else(|| unreachable!("there until it is dropped"))
-    }
-}
-
-impl Drop for WindowRef {
-    fn drop(&mut self) {
-        // Of two that are dropped at the same time the last one may free the window itself.
-        if let Some(window) = self.0.take().filter(|window| Arc::strong_count(window) == 1) {
-            free::later(window);
-        }
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        self.closed_bytes.fetch_sub(*self.bytes.get_mut(), Relaxed);
-    }
-}
+/// A share in a window.
+pub type WindowRef = windows::WindowRef<Window>;
 
 /// The sketches of a window. A row of counters has the word of its sketch's row, once that was looked for: of many keys that
 /// have a sketch in common each finds it without making that one's key and looking for it.
@@ -90,7 +57,7 @@ impl Window {
         });
         let config = counters::Config { metrics, linked: reach.is_some() };
         let counters = Generation::undivided(&config, max_keys, seed.clone());
-        Self { number, counters: Arc::new(counters), reach, bytes: AtomicUsize::new(0), closed_bytes }
+        Self { number, counters: Arc::new(counters), reach, closed_bytes: ClosedBytes::none(closed_bytes) }
     }
 
     /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
@@ -244,9 +211,7 @@ impl Window {
 
     /// Has what it takes be counted among closed windows, until it is dropped. Once, when nothing is recorded in it any more.
     pub(super) fn note_closed(&self) {
-        let bytes = self.bytes();
-        self.bytes.store(bytes, Relaxed);
-        self.closed_bytes.fetch_add(bytes, Relaxed);
+        self.closed_bytes.note(self.bytes());
     }
 }
 

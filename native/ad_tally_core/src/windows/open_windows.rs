@@ -1,7 +1,7 @@
-//! The windows that can be recorded in, as whoever records sees them: by number, and never changed.
+//! The windows that can be written to, as whoever writes sees them: by number, and never changed.
 //!
 //! ```text
-//! first, newest
+//! first, length, newest
 //! buckets   128 of them, each an array of windows with their numbers, at most half of its places taken
 //! ```
 //!
@@ -10,8 +10,6 @@
 
 use std::sync::Arc;
 
-use super::window::Window;
-
 const BUCKET_BITS: u32 = 7;
 const BUCKETS: usize = 1 << BUCKET_BITS;
 /// Windows whose numbers differ in these lowest bits alone are in one bucket: closing some in a row copies one or two buckets.
@@ -19,41 +17,49 @@ const GROUP_BITS: u32 = 6;
 /// Odd, with bits as good as random: high bits of the product depend on many of a number's.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Windows that can be recorded in.
-pub(super) struct OpenWindows {
+/// Windows that can be written to.
+pub struct OpenWindows<W> {
     /// Windows before this number are closed.
-    pub(super) first: u64,
-    buckets: [Arc<Bucket>; BUCKETS],
+    first: u64,
+    /// Milliseconds of a window.
+    length: u64,
+    buckets: [Arc<Bucket<W>>; BUCKETS],
     /// Where events mostly belong: the newest one, if there is any, and when it begins. Without a division.
-    newest: Option<Arc<Window>>,
+    newest: Option<Arc<W>>,
     newest_begins: u64,
 }
 
 /// Windows, each where its number says or behind it.
-type Bucket = [Option<Place>];
+type Bucket<W> = [Option<Place<W>>];
 
 /// A window, with its number.
-#[derive(Clone)]
-struct Place {
+struct Place<W> {
     number: u64,
-    window: Arc<Window>,
+    window: Arc<W>,
 }
 
-impl OpenWindows {
-    /// None, of which those before `first` are closed.
-    pub(super) fn none(first: u64) -> Self {
+impl<W> Clone for Place<W> {
+    fn clone(&self) -> Self {
+        Self { number: self.number, window: self.window.clone() }
+    }
+}
+
+impl<W> OpenWindows<W> {
+    /// None, of which those before `first` are closed. Each would be so long.
+    pub(super) fn none(first: u64, length: u64) -> Self {
         let empty = bucket(Vec::new());
-        Self { first, buckets: std::array::from_fn(|_| empty.clone()), newest: None, newest_begins: 0 }
+        Self { first, length, buckets: std::array::from_fn(|_| empty.clone()), newest: None, newest_begins: 0 }
     }
 
-    /// These and another window, each being so long.
-    pub(super) fn with(&self, window: Arc<Window>, length: u64) -> Self {
-        let number = window.number;
+    /// These and another window.
+    pub(super) fn with(&self, number: u64, window: Arc<W>) -> Self {
         let mut buckets = self.buckets.clone();
         let into = &mut buckets[bucket_of(number)];
         *into = bucket(into.iter().flatten().cloned().chain([Place { number, window: window.clone() }]).collect());
-        let newest = self.newest.as_ref().filter(|newest| newest.number > number).unwrap_or(&window).clone();
-        Self { first: self.first, buckets, newest_begins: newest.number * length, newest: Some(newest) }
+        let begins = number * self.length;
+        let newest = self.newest.clone().filter(|_| self.newest_begins > begins);
+        let newest_begins = if newest.is_some() { self.newest_begins } else { begins };
+        Self { first: self.first, length: self.length, buckets, newest_begins, newest: newest.or(Some(window)) }
     }
 
     /// These without those of the numbers, which are all of those before `first`.
@@ -64,22 +70,38 @@ impl OpenWindows {
         for (windows, _) in buckets.iter_mut().zip(is_changed).filter(|(_, is_changed)| *is_changed) {
             *windows = bucket(windows.iter().flatten().filter(|place| place.number >= first).cloned().collect());
         }
-        let newest = self.newest.clone().filter(|newest| newest.number >= first);
-        Self { first, buckets, newest, newest_begins: self.newest_begins }
+        let newest = self.newest.clone().filter(|_| self.newest_begins / self.length >= first);
+        Self { first, length: self.length, buckets, newest, newest_begins: self.newest_begins }
     }
 
-    /// The window of a time, each being so long.
+    /// The number of the first window that is not closed.
     #[inline(always)]
-    pub(super) fn find_at(&self, at: u64, length: u64) -> Option<&Window> {
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number of the first one that is there, from a number on. It looks at all.
+    #[must_use]
+    pub fn first_number_from(&self, number: u64) -> Option<u64> {
+        let numbers = self.buckets.iter().flat_map(|bucket| bucket.iter().flatten().map(|place| place.number));
+        numbers.filter(|there| *there >= number).min()
+    }
+
+    /// The window of a time, if it is there.
+    #[inline(always)]
+    #[must_use]
+    pub fn find_at(&self, at: u64) -> Option<&W> {
         match &self.newest {
-            Some(newest) if at.wrapping_sub(self.newest_begins) < length => Some(newest),
-            _ => self.find(at / length),
+            Some(newest) if at.wrapping_sub(self.newest_begins) < self.length => Some(newest),
+            _ => self.find(at / self.length),
         }
     }
 
-    /// The window of a number.
+    /// The window of a number, if it is there.
     #[inline(always)]
-    pub(super) fn find(&self, number: u64) -> Option<&Window> {
+    #[must_use]
+    pub fn find(&self, number: u64) -> Option<&W> {
         let bucket = &self.buckets[bucket_of(number)];
         let mut at = home(number);
         let mask = bucket.len() - 1;
@@ -104,7 +126,7 @@ fn home(number: u64) -> usize {
     (number.wrapping_mul(SPREAD) >> 32) as usize
 }
 
-fn bucket(windows: Vec<Place>) -> Arc<Bucket> {
+fn bucket<W>(windows: Vec<Place<W>>) -> Arc<Bucket<W>> {
     let mut places = vec![None; (2 * windows.len()).next_power_of_two()];
     let mask = places.len() - 1;
     for place in windows {

@@ -6,20 +6,20 @@
 use std::collections::BTreeMap;
 
 /// Windows by number.
-pub(super) struct Windows<W> {
+pub(super) struct ByNumber<W> {
     by_number: BTreeMap<u64, W>,
     /// How many are before `first_in_time`.
     passed: usize,
     first_in_time: u64,
 }
 
-impl<W> Default for Windows<W> {
+impl<W> Default for ByNumber<W> {
     fn default() -> Self {
         Self { by_number: BTreeMap::new(), passed: 0, first_in_time: 0 }
     }
 }
 
-impl<W> Windows<W> {
+impl<W> ByNumber<W> {
     pub(super) fn len(&self) -> usize {
         self.by_number.len()
     }
@@ -68,7 +68,7 @@ mod tests {
     /// As often as numbers of all kinds come and go.
     #[test]
     fn those_in_time_are_those_that_a_walk_would_count() {
-        let (mut windows, mut random, mut first) = (Windows::default(), 7_u64, 0);
+        let (mut windows, mut random, mut first) = (ByNumber::default(), 7_u64, 0);
         for step in 0..10_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let some = random >> 33;
