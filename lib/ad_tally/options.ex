@@ -63,14 +63,17 @@ defmodule AdTally.Options do
 
   def max_keys!(options, default), do: count!(options, :max_keys, default)
 
-  def count!(options, name, default) do
+  def count!(options, name, default), do: integer!(options, name, default, @most_keys)
+
+  # From 1 on.
+  def integer!(options, name, default, most) do
     case Keyword.get(options, name, default) do
-      count when is_integer(count) and count in 1..@most_keys ->
-        count
+      integer when is_integer(integer) and integer in 1..most//1 ->
+        integer
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be an integer from 1 to #{@most_keys}, got: #{shown(other)}"
+              "expected #{inspect(name)} to be an integer from 1 to #{most}, got: #{shown(other)}"
     end
   end
 

@@ -4,7 +4,7 @@ defmodule AdTally.Meter.ReservedNamesTest do
   import AdTally.Test.SinkFiles, only: [lines: 2]
 
   alias AdTally.{Event, Meter}
-  alias AdTally.Meter.ReservedNames
+  alias AdTally.Windows.ReservedNames
   alias AdTally.Sink.Files
 
   defmodule Tenants do
@@ -31,7 +31,7 @@ defmodule AdTally.Meter.ReservedNamesTest do
   end
 
   test "reserved names are refused for dimensions and metrics, with the reason and another name" do
-    names = ReservedNames.all()
+    names = ReservedNames.all(:meter)
 
     for name <- names, {option, other} <- [dimensions: :metrics, metrics: :dimensions] do
       message = refused([{option, [:page, name]}, {other, [:views]}])
@@ -102,7 +102,7 @@ defmodule AdTally.Meter.ReservedNamesTest do
     text = Enum.join(lines)
     fields = ~r/"(\w+)":/ |> Regex.scan(text, capture: :all_but_first) |> List.flatten()
     keys = for row <- rows, key <- Map.keys(row), do: Atom.to_string(key)
-    names = ["campaign", "clicks" | Enum.map(ReservedNames.all(), &Atom.to_string/1)]
+    names = ["campaign", "clicks" | Enum.map(ReservedNames.all(:meter), &Atom.to_string/1)]
     assert Enum.uniq(fields ++ keys) -- names == []
   end
 end

@@ -3,7 +3,7 @@ defmodule AdTally.Sink.Files.Tables do
   # The columns of each kind of lines, as options of a meter and of the sink make them.
 
   alias AdTally.{Options, Sink}
-  alias AdTally.Meter.ReservedNames
+  alias AdTally.Windows.ReservedNames
   alias AdTally.Sink.Files.Types
 
   @typedoc "`:any` is what a dimension may be that has no type."
@@ -31,7 +31,7 @@ defmodule AdTally.Sink.Files.Tables do
 
     dimensions = names!(options, :dimensions)
     metrics = names!(options, :metrics)
-    ReservedNames.check!(dimensions, metrics, [])
+    ReservedNames.check!(:meter, [dimensions: dimensions, metrics: metrics], [])
     reach_by = reach_by!(options, dimensions)
     sink = Keyword.merge(of_sinks(options), Keyword.take(options, [:types, :dir]))
     types = sink |> Keyword.get(:types, []) |> Types.check!(dimensions)
