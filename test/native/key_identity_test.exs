@@ -92,6 +92,21 @@ defmodule AdTally.Native.KeyIdentityTest do
              Native.keys_of_bytes(<<0, 2, 0, 1, String.duplicate("a", 256)::binary>>)
   end
 
+  test "an id of a touch that is an integer is that integer, and one that is none is refused" do
+    for id <- [0, 7, -1, 9_223_372_036_854_775_807, -9_223_372_036_854_775_808] do
+      <<hash::64>> = <<id::64>>
+      assert {^hash, _bytes} = Native.key_vector("touch", 0, id)
+    end
+
+    for no_id <- ["", :click, nil, {1}, 1.0, 9_223_372_036_854_775_808, <<0::524_296>>, <<1::1>>] do
+      assert_raise ArgumentError,
+                   ~r/^expected id: an integer of 64 bits .* or a binary of 1 to 65536 bytes, got: /,
+                   fn ->
+                     Native.key_vector("touch", 0, no_id)
+                   end
+    end
+  end
+
   test "tables of one seed hash alike, and others do not" do
     key = {1, "a", :b}
     assert Native.key_vector("key", 1, key) == Native.key_vector("key", 1, key)

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::counters::Table;
 use crate::decode::events::{ConversionTerm, EventTerm, TouchTerm};
 use crate::decode::interner::{self, ImportedAtoms};
-use crate::decode::{self, Raw, keys};
+use crate::decode::{self, Raw, ids, keys};
 use crate::encode;
 use crate::hot::hot;
 
@@ -65,7 +65,7 @@ fn struct_terms<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
     read.map(|(name, terms)| (name, is_in_place, encode::list(env, &terms))).encode(env)
 }
 
-/// The hash of a key, or of an id, a scope or a user of caps, under a seed, and its bytes.
+/// The hash of a key, or of an id, a scope or a user of caps, under a seed, or of the id of a touch; and its bytes.
 #[rustler::nif]
 fn key_vector<'a>(env: Env<'a>, role: &str, seed: u64, key: Term<'a>) -> NifResult<(u64, Term<'a>)> {
     let (seed, key) = (Seed::new(seed), Raw::from(key));
@@ -73,6 +73,7 @@ fn key_vector<'a>(env: Env<'a>, role: &str, seed: u64, key: Term<'a>) -> NifResu
         "id" => keys::hash::<keys::Id>(env, &seed, key)?,
         "user" => keys::hash::<keys::User>(env, &seed, key)?,
         "scope" => keys::hash::<keys::Scope>(env, &seed, key)?,
+        "touch" => ids::touch_id(env, key)? as u64,
         _ => keys::with_key(env, &seed, key, |key| key.hash)?,
     };
     let mut bytes = Vec::new();

@@ -33,7 +33,7 @@ pub(crate) use self::decode::length_in_words;
 pub use self::decode::{Element, KeyRef};
 pub use self::encode::{KeyWriter, integer_words};
 pub(crate) use self::hash::bits;
-pub use self::hash::{Domain, HashedKey, Seed, atom_hash};
+pub use self::hash::{Domain, HashedKey, Seed, atom_hash, id_hash};
 pub(crate) use self::project::{Parts, projection};
 
 /// The most elements a tuple key has.

@@ -131,6 +131,15 @@ pub fn key(term: Term<'_>, fault: KeyFault) -> BadArgument {
     ))
 }
 
+/// The term is no id of a touch or an order: that of the field with this name.
+#[cold]
+pub fn plain_id(field: &str, term: Term<'_>) -> BadArgument {
+    BadArgument(format!(
+        "expected {field}: an integer of 64 bits (-2^63 to 2^63 - 1) or a binary of 1 to 65536 bytes, got: {}",
+        shown(term)
+    ))
+}
+
 /// The dimensions are no tuple of as many.
 #[cold]
 pub fn dimensions(term: Term<'_>, arity: usize) -> BadArgument {

@@ -8,12 +8,13 @@
 //! * [`shown`]: terms in Elixir's syntax, in messages, within microseconds whatever they are
 //! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
-//! * [`keys`]: keys, scopes, ids and users of caps
+//! * [`keys`]: keys, scopes, ids and users of caps; [`ids`]: those of touches and orders
 //! * `structs`: Elixir's structs; [`events`]: those that are recorded
 
 pub mod bad_argument;
 mod calibrate;
 pub mod events;
+pub mod ids;
 pub mod interner;
 pub mod keys;
 mod layout;
