@@ -72,8 +72,9 @@ defmodule AdTally.Meter do
   remembered.
   """
 
-  alias AdTally.{Event, Named, Native, Options}
-  alias AdTally.Meter.{Batch, Config, Deadline, Delivery, Late, Memory, Reader, Server}
+  alias AdTally.{Event, Named, Native, Options, Windows}
+  alias AdTally.Meter.{Batch, Config, Late, Report, Source}
+  alias AdTally.Windows.{Deadline, Reader}
 
   require Named
 
@@ -90,13 +91,7 @@ defmodule AdTally.Meter do
   itself once its sinks have all windows, or have made no progress for `:flush` milliseconds.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
-  def child_spec(options) do
-    %{
-      id: {__MODULE__, Keyword.get(options, :name)},
-      start: {__MODULE__, :start_link, [options]},
-      shutdown: :infinity
-    }
-  end
+  def child_spec(options), do: Windows.child_spec(__MODULE__, options)
 
   @doc """
   Starts a meter. As a child of a supervisor it is `{AdTally.Meter, options}`.
@@ -157,10 +152,7 @@ defmodule AdTally.Meter do
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
-  def start_link(options) do
-    config = Config.new!(options)
-    GenServer.start_link(Server, config, name: config.name)
-  end
+  def start_link(options), do: options |> Config.new!() |> Windows.start_link()
 
   @doc """
   Counts an event.
@@ -324,7 +316,7 @@ defmodule AdTally.Meter do
     options = Options.known!(options, @report_options)
     time_left = Deadline.new(options, 60_000, {__MODULE__, :report, [name, options]})
     {native, _late} = running!(name)
-    Reader.report(name, native, options, time_left)
+    Reader.report({Source, name}, Report, native, options, time_left)
   end
 
   @doc """
@@ -354,7 +346,8 @@ defmodule AdTally.Meter do
     options = Options.known!(options, @report_options)
     call = {__MODULE__, :stream_report, [name, options]}
     {native, _late} = running!(name)
-    Reader.stream(name, native, options, fn -> Deadline.new(options, 60_000, call) end)
+    deadline = fn -> Deadline.new(options, 60_000, call) end
+    Reader.stream({Source, name}, Report, native, options, deadline)
   end
 
   @doc """
@@ -396,25 +389,20 @@ defmodule AdTally.Meter do
     options = Options.known!(options, [:timeout])
     time_left = Deadline.new(options, 5_000, {__MODULE__, :info, [name, options]})
     {native, late} = running!(name)
+    info = Native.meter_info(native)
+    shared = Windows.info({Source, name}, {native, late}, info, time_left)
 
-    {id_and_closed_bytes, info} =
-      native |> Native.meter_info() |> Map.split([:id_bytes, :closed_bytes])
-
-    {closed_windows, deliveries, retained} = Server.call(name, :info, time_left.())
-
-    Server.asking(name, fn ->
-      late_info = if late, do: %{on_late: Late.info(late, time_left.())}, else: %{}
-      sinks = for delivery <- deliveries, do: Delivery.info(delivery, time_left.())
-      gone = fn -> Named.raise_not_running(__MODULE__, name) end
-      memory = Memory.parts(id_and_closed_bytes, native, retained, late, gone)
-
-      info
-      |> Map.update!(:events, &Map.put(&1, :received, &1 |> Map.values() |> Enum.sum()))
-      |> Map.merge(late_info)
-      |> Map.merge(%{closed_windows: closed_windows, sinks: sinks})
-      |> Map.merge(%{memory: memory, memory_bytes: Memory.sum(memory)})
-    end)
+    info
+    |> Map.drop([:id_bytes, :closed_bytes])
+    |> Map.update!(:events, &Source.measurements/1)
+    |> Map.merge(shared)
+    |> Map.merge(late_info(name, late, time_left))
   end
+
+  defp late_info(_name, nil, _time_left), do: %{}
+
+  defp late_info(name, late, time_left),
+    do: Windows.asking({Source, name}, fn -> %{on_late: Late.info(late, time_left.())} end)
 
   @doc """
   Closes all windows that have events now, and returns once every sink has taken them: for tests, and
@@ -446,20 +434,7 @@ defmodule AdTally.Meter do
   def close(name, timeout \\ 5_000) do
     time_left = Deadline.new([timeout: timeout], 5_000, {__MODULE__, :close, [name, timeout]})
     running!(name)
-
-    try do
-      {sequences, deliveries} = Server.call(name, :close, time_left.())
-      Server.asking(name, fn -> await(deliveries, sequences, time_left) end)
-    catch
-      :exit, {:timeout, _call} -> {:error, :timeout}
-    end
-  end
-
-  defp await([], _sequences, _time_left), do: :ok
-
-  defp await([delivery | deliveries], sequences, time_left) do
-    with :ok <- Delivery.await(delivery, sequences, time_left.()),
-         do: await(deliveries, sequences, time_left)
+    Windows.close({Source, name}, time_left)
   end
 
   # The native meter, and the process that late events are handed to, if there is one.

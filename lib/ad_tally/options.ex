@@ -106,6 +106,37 @@ defmodule AdTally.Options do
     end
   end
 
+  # A time in Unix milliseconds, or as a DateTime.
+  def time!(options, name, default) do
+    case Keyword.fetch(options, name) do
+      :error -> default
+      {:ok, time} -> checked_time!(name, time, milliseconds(time))
+    end
+  end
+
+  defp checked_time!(_name, _time, milliseconds)
+       when is_integer(milliseconds) and milliseconds >= 0,
+       do: milliseconds
+
+  # With wrong fields it may look like a good one, unless it is shown as a map.
+  defp checked_time!(name, time, :wrong_fields), do: no_time!(name, Map.from_struct(time))
+  defp checked_time!(name, time, _other), do: no_time!(name, time)
+
+  # The first millisecond that is not before it: windows begin at whole ones.
+  defp milliseconds(%DateTime{} = time) do
+    -Integer.floor_div(-DateTime.to_unix(time, :microsecond), 1_000)
+  rescue
+    _error -> :wrong_fields
+  end
+
+  defp milliseconds(time), do: time
+
+  defp no_time!(name, time) do
+    raise ArgumentError,
+          "expected #{inspect(name)} to be Unix milliseconds or a DateTime, from 1970 on, got: " <>
+            shown(time)
+  end
+
   def boolean!(options, name, default) do
     case Keyword.get(options, name, default) do
       value when is_boolean(value) ->
@@ -193,7 +224,7 @@ defmodule AdTally.Options do
     if others == [], do: last, else: "#{Enum.join(others, ", ")} and #{last}"
   end
 
-  # Some of the meter's dimensions, each once.
+  # Some of the dimensions, each once.
   def subset!(names, option, all) do
     if names == [] or (distinct_atoms?(names, length(all)) and names -- all == []) do
       names

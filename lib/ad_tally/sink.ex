@@ -74,5 +74,14 @@ defmodule AdTally.Sink do
   """
   @callback reserved_names(options :: keyword()) :: [atom()]
 
-  @optional_callbacks validate: 1, validate_names: 2, reserved_names: 1
+  @doc """
+  What the sink writes to, as any term: a directory, a topic. Optional.
+
+  Two sinks of one module with the same target are refused, because each would write over what the other
+  has written, or a second time. Gets the options as `c:validate/1` returned them. Without it the options
+  are the target.
+  """
+  @callback target(options :: keyword()) :: term()
+
+  @optional_callbacks validate: 1, validate_names: 2, reserved_names: 1, target: 1
 end

@@ -5,14 +5,14 @@ defmodule AdTally.Test.NaiveReport do
   """
 
   alias AdTally.{Meter, Named, Native, Sketch, Steps}
-  alias AdTally.Meter.{Retained, Server}
+  alias AdTally.Windows.{Retained, Server}
 
   require Named
 
   @doc "The rows of a report. Options are right, and times are milliseconds."
   @spec report(atom(), keyword()) :: [map()]
   def report(name, options) do
-    {config, retained, _sequence} = Server.call(name, :report, 5_000)
+    {config, retained, _sequence} = Server.call({Meter.Source, name}, :report, 5_000)
     by = Keyword.get(options, :by, config.dimensions)
 
     where =

@@ -2,10 +2,9 @@ defmodule AdTally.Attribution.Config do
   @moduledoc false
   # The options of an attribution, checked, and as native code takes them.
 
-  alias AdTally.Meter.Sinks
   alias AdTally.Options
   alias AdTally.Windows
-  alias AdTally.Windows.ReservedNames
+  alias AdTally.Windows.{ReservedNames, Sinks}
 
   @options Windows.Config.options() ++
              [

@@ -2,10 +2,10 @@ defmodule AdTally.Meter.Config do
   @moduledoc false
   # The options of a meter, checked, and as native code takes them.
 
-  alias AdTally.Meter.{Report, Sinks}
+  alias AdTally.Meter.{Report, Source}
   alias AdTally.Options
   alias AdTally.Windows
-  alias AdTally.Windows.ReservedNames
+  alias AdTally.Windows.{ReservedNames, Sinks}
 
   @options Windows.Config.options() ++
              [:dimensions, :metrics, :reach, :dedupe, :max_keys, :max_open_windows, :on_late]
@@ -13,27 +13,28 @@ defmodule AdTally.Meter.Config do
   def new!(options) do
     options = Options.known!(options, @options)
     config = Windows.Config.new!(options)
-    %{window: window, lateness: lateness, max_ahead: max_ahead, sinks: sinks} = config
+    {common, config} = Map.split(config, [:window, :lateness, :max_ahead, :seed])
+    %{window: window, lateness: lateness, max_ahead: max_ahead, seed: seed} = common
     dimensions = Windows.Config.dimensions!(options)
     metrics = Windows.Config.names!(options, :metrics, 16)
     names = [dimensions: dimensions, metrics: metrics]
-    ReservedNames.check!(:meter, names, Sinks.reserved_names(sinks))
+    ReservedNames.check!(:meter, names, Sinks.reserved_names(config.sinks))
 
     # With `clock: :events` the newest event moves the clock, and closes the windows before it.
     ahead = if max_ahead, do: max_ahead + config.tick, else: 0
     max_open_windows = max_open_windows!(options, div(lateness + ahead, window) + 2)
     max_keys = Options.max_keys!(options, 1_000_000)
     {reach_by, sketches} = within!(options, :reach, {[], nil}, &reach!(&1, dimensions, max_keys))
-    Sinks.check_names!(sinks, %{dimensions: dimensions, metrics: metrics, reach_by: reach_by})
+    names = %{dimensions: dimensions, metrics: metrics, reach_by: reach_by}
+    Sinks.check_names!(config.sinks, names)
+    times = {window, lateness, max_ahead, max_open_windows}
+    counters = {metrics, length(dimensions), max_keys}
+    ids = within!(options, :dedupe, nil, &ids!/1)
 
     Map.merge(config, %{
-      dimensions: dimensions,
-      metrics: metrics,
-      times: {window, lateness, max_ahead, max_open_windows},
-      names: {metrics, length(dimensions), max_keys},
-      reach_by: reach_by,
-      sketches: sketches,
-      ids: within!(options, :dedupe, nil, &ids!/1),
+      source: Source,
+      table: {times, counters, sketches, ids, seed},
+      names: names,
       on_late: on_late!(Keyword.get(options, :on_late))
     })
   end

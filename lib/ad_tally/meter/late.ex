@@ -7,7 +7,7 @@ defmodule AdTally.Meter.Late do
 
   require Logger
 
-  alias AdTally.Meter.{Emitter, Flush, Part}
+  alias AdTally.Windows.{Emitter, Flush, Part}
 
   @batch 1_000
   @pause 100
@@ -22,7 +22,7 @@ defmodule AdTally.Meter.Late do
   # Between two warnings of that.
   @drop_pause 60_000
 
-  @enforce_keys [:meter_pid, :meter, :function, :counters, :emitter]
+  @enforce_keys [:server, :meter, :function, :counters, :emitter]
   defstruct @enforce_keys ++
               [
                 events: :queue.new(),
@@ -100,7 +100,7 @@ defmodule AdTally.Meter.Late do
   def init({pid, {meter, function, counters, emitter}}) do
     Part.join(pid)
     fields = [meter: meter, function: function, counters: counters, emitter: emitter]
-    {:ok, struct!(__MODULE__, [meter_pid: pid] ++ fields)}
+    {:ok, struct!(__MODULE__, [server: pid] ++ fields)}
   end
 
   @impl true
@@ -111,7 +111,7 @@ defmodule AdTally.Meter.Late do
     do: {:noreply, go_on(%{state | flushing: Flush.begin(to, timeout, progress(state))})}
 
   @impl true
-  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+  def handle_info({:EXIT, pid, _reason}, %{server: pid} = state), do: {:stop, :normal, state}
 
   def handle_info({:late, count, events}, state) do
     queue = Enum.reduce(events, state.events, &:queue.in/2)

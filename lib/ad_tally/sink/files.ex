@@ -177,6 +177,11 @@ defmodule AdTally.Sink.Files do
   def validate_names(options, names),
     do: Types.validate_names(Keyword.fetch!(options, :types), names.dimensions)
 
+  # Whatever the types are, the files are the same.
+  @impl true
+  @spec target(keyword()) :: Path.t()
+  def target(options), do: Keyword.fetch!(options, :dir)
+
   @impl true
   @spec deliver(Window.t(), keyword()) :: :ok | {:error, term()}
   def deliver(window, options) do

@@ -2,8 +2,8 @@ defmodule AdTally.Windows.Config do
   @moduledoc false
   # The options that a meter and an attribution have in common, checked.
 
-  alias AdTally.Meter.Sinks
   alias AdTally.{Named, Options}
+  alias AdTally.Windows.Sinks
 
   @options [
     :name,

@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.Deadline do
+defmodule AdTally.Windows.Deadline do
   @moduledoc false
   # Until when a call with a `:timeout` may take.
 

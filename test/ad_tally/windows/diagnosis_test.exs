@@ -1,9 +1,9 @@
-defmodule AdTally.Meter.DiagnosisTest do
+defmodule AdTally.Windows.DiagnosisTest do
   use ExUnit.Case, async: true
 
   alias AdTally.{Event, Meter}
-  alias AdTally.Meter.Diagnosis
   alias AdTally.Test.LogLines
+  alias AdTally.Windows.Diagnosis
 
   @moduletag :capture_log
 
@@ -16,9 +16,9 @@ defmodule AdTally.Meter.DiagnosisTest do
   defp line(counts, examples, newest \\ nil) do
     examples = Map.merge(%{late: 0, future: 0, refused: nil}, Map.new(examples))
 
-    @fine
-    |> Map.merge(Map.new(counts))
-    |> Diagnosis.warning(
+    Diagnosis.warning(
+      Meter.Source.diagnosed(),
+      Map.merge(@fine, Map.new(counts)),
       @minute,
       {examples.late, examples.future, examples.refused},
       @now,

@@ -1,22 +1,22 @@
-defmodule AdTally.Meter.Emitter do
+defmodule AdTally.Windows.Emitter do
   @moduledoc false
-  # Executes the telemetry events of one meter. Handlers run in a process of their own, one event after
+  # Executes the telemetry events of one meter or attribution. Handlers run in a process of their own, one event after
   # the other: one that raises, sleeps, kills its process or calls the meter delays neither the meter nor
-  # its sinks. The queue is bounded: outcomes are differences since the last event and memory is a gauge, so
-  # one of each waits at most, and of all others a thousand. Once in `:warning_interval` it logs the
-  # likeliest cause if most events were not counted.
+  # its sinks. The queue is bounded: counts are differences since the last event and memory is a gauge, so
+  # one of each waits at most, and of all others a thousand. Once in `:warning_interval` it logs
+  # what the source warns of.
 
   use GenServer
 
   require Logger
 
-  alias AdTally.{Native, Telemetry}
-  alias AdTally.Meter.{Diagnosis, Part}
+  alias AdTally.Telemetry
+  alias AdTally.Windows.{Part, Source}
 
   @most 1_000
   @log_pause 60_000
 
-  @enforce_keys [:meter_pid, :config, :meter, :native, :told, :told_at, :diagnosed]
+  @enforce_keys [:server, :owner, :config, :native, :told, :told_at, :diagnosed]
   defstruct @enforce_keys ++
               [
                 # Telemetry events, and :events and :memory for one with the numbers of the moment when it is
@@ -32,7 +32,7 @@ defmodule AdTally.Meter.Emitter do
                 flushing: nil
               ]
 
-  # Linked to the meter, whose process calls this.
+  # Linked to the server, which calls this.
   def start(config, native), do: Part.start(__MODULE__, {config, native})
 
   # Windows that were closed together, and how long that took.
@@ -44,7 +44,7 @@ defmodule AdTally.Meter.Emitter do
   def execute(emitter, event, measurements, metadata),
     do: cast(emitter, {:execute, {event, measurements, metadata}})
 
-  # Executes what waits, and a last event of outcomes: whether all handlers have returned in time.
+  # Executes what waits, and a last event of counts: whether all handlers have returned in time.
   def flush(emitter, timeout) do
     GenServer.call(emitter, :flush, timeout)
   catch
@@ -57,16 +57,16 @@ defmodule AdTally.Meter.Emitter do
   @impl true
   def init({pid, {config, native}}) do
     Part.join(pid)
-    events = Native.meter_info(native).events
+    counts = counts(config.source, native)
 
     state = %__MODULE__{
-      meter_pid: pid,
+      server: pid,
+      owner: {config.source, config.name},
       config: config,
-      meter: config.name,
       native: native,
-      told: events,
+      told: counts,
       told_at: System.monotonic_time(),
-      diagnosed: events
+      diagnosed: counts
     }
 
     Process.send_after(self(), :diagnose, config.warning_interval)
@@ -96,23 +96,23 @@ defmodule AdTally.Meter.Emitter do
     do: {:noreply, go_on(%{events_due(state) | flushing: from})}
 
   @impl true
-  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+  def handle_info({:EXIT, pid, _reason}, %{server: pid} = state), do: {:stop, :normal, state}
 
   def handle_info(:interval, state) do
     {:noreply, state |> wait() |> events_due() |> go_on()}
   end
 
-  def handle_info(:diagnose, state) do
-    Process.send_after(self(), :diagnose, state.config.warning_interval)
-    %{events: events, newest: newest} = Native.meter_info(state.native)
-    examples = Native.meter_examples(state.native)
+  def handle_info(:diagnose, %{config: %{source: source} = config} = state) do
+    Process.send_after(self(), :diagnose, config.warning_interval)
+    info = source.info(state.native)
+    counts = source.counts(info)
+    since = since(counts, state.diagnosed)
+    newest = if config.clock == :events, do: info.newest
 
-    now = System.system_time(:millisecond)
-    newest = if state.config.clock == :events, do: newest
-    counts = since(events, state.diagnosed)
-    warning = Diagnosis.warning(counts, state.config.warning_interval, examples, now, newest)
-    if warning, do: Logger.warning("AdTally.Meter #{inspect(state.meter)}: #{warning}")
-    {:noreply, %{state | diagnosed: events}}
+    for warning <- source.warnings(state.native, since, config.warning_interval, newest),
+        do: Logger.warning("#{Source.shown(state.owner)}: #{warning}")
+
+    {:noreply, %{state | diagnosed: counts}}
   end
 
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{attempt: {_, monitor}} = state),
@@ -121,7 +121,7 @@ defmodule AdTally.Meter.Emitter do
   # All other handlers wait for it.
   def handle_info(:check_attempt, state) do
     if Part.hangs?(state), do: Part.end_attempt(state)
-    what = "AdTally.Meter #{inspect(state.meter)}: a telemetry handler, which is ended now,"
+    what = "#{Source.shown(state.owner)}: a telemetry handler, which is ended now,"
     {:noreply, Part.check_attempt(state, what)}
   end
 
@@ -148,7 +148,7 @@ defmodule AdTally.Meter.Emitter do
 
     if state.logged_at == nil or now - state.logged_at >= @log_pause do
       Logger.warning(
-        "AdTally.Meter #{inspect(state.meter)}: telemetry handlers are too slow, #{@most} events " <>
+        "#{Source.shown(state.owner)}: telemetry handlers are too slow, #{@most} events " <>
           "wait for them; dropped so far: #{state.dropped}"
       )
 
@@ -160,17 +160,10 @@ defmodule AdTally.Meter.Emitter do
 
   # Reads the window's numbers now, so that the queue keeps no window in memory.
   defp push(state, {:closed, {window, duration}}) do
-    {rows, totals, overflow, bytes} = Native.meter_totals(window.native)
-
-    measurements = %{
-      duration: duration,
-      rows: rows,
-      totals: totals,
-      overflow: overflow,
-      memory_bytes: bytes
-    }
-
-    metadata = Map.take(window, [:meter, :start, :end, :sequence, :partial])
+    measured = state.config.source.window_measurements(window.native)
+    measurements = Map.put(measured, :duration, duration)
+    metadata = Map.take(window, [:start, :end, :sequence, :partial])
+    metadata = Map.merge(metadata, Source.metadata(state.owner))
     push(state, {[:window, :closed], measurements, metadata})
   end
 
@@ -195,19 +188,22 @@ defmodule AdTally.Meter.Emitter do
   defp go_on(state), do: state
 
   defp attempt(:memory, %{memory: measurements} = state),
-    do: execute({[:meter, :memory], measurements, %{meter: state.meter}}, %{state | memory: nil})
+    do: execute(own(:memory, measurements, state), %{state | memory: nil})
 
-  defp attempt(:events, state) do
-    events = Native.meter_info(state.native).events
+  defp attempt(:events, %{config: %{source: source}} = state) do
+    counts = counts(source, state.native)
     now = System.monotonic_time()
-    since = since(events, state.told)
-    received = since |> Map.values() |> Enum.sum()
-    measurements = Map.merge(since, %{received: received, duration: now - state.told_at})
-    state = %{state | told: events, told_at: now, events_due: false}
-    execute({[:meter, :events], measurements, %{meter: state.meter}}, state)
+    measured = counts |> since(state.told) |> source.measurements()
+    measurements = Map.put(measured, :duration, now - state.told_at)
+    state = %{state | told: counts, told_at: now, events_due: false}
+    execute(own(:events, measurements, state), state)
   end
 
   defp attempt(event, state), do: execute(event, %{state | length: state.length - 1})
+
+  # An event that begins as the source's do.
+  defp own(what, measurements, %{owner: {source, _name} = owner}),
+    do: {[source.key(), what], measurements, Source.metadata(owner)}
 
   defp execute({event, measurements, metadata}, state) do
     %{state | attempt: Part.attempt(fn -> Telemetry.execute(event, measurements, metadata) end)}
@@ -220,6 +216,8 @@ defmodule AdTally.Meter.Emitter do
     %{state | flushing: nil}
   end
 
-  defp since(events, before),
-    do: Map.new(events, fn {outcome, count} -> {outcome, count - before[outcome]} end)
+  defp counts(source, native), do: native |> source.info() |> source.counts()
+
+  defp since(counts, before),
+    do: Map.new(counts, fn {what, count} -> {what, count - Map.fetch!(before, what)} end)
 end

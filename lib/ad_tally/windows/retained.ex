@@ -1,9 +1,7 @@
-defmodule AdTally.Meter.Retained do
+defmodule AdTally.Windows.Retained do
   @moduledoc false
-  # The closed windows that reports of a meter still read, in a table that ends with the meter. A report
+  # The closed windows that reports still read, in a table that ends with the server. A report
   # reads a few at a time: a message with 40,000 windows would hold a scheduler for 20 ms.
-
-  alias AdTally.{Native, Window}
 
   @read_at_once 100
 
@@ -12,13 +10,12 @@ defmodule AdTally.Meter.Retained do
   @spec new() :: t()
   def new, do: :ets.new(__MODULE__, [:ordered_set, :protected])
 
-  @spec put(t(), [Window.t()]) :: :ok
-  def put(retained, windows) do
+  @spec put(t(), [struct()], bytes :: (struct() -> non_neg_integer())) :: :ok
+  def put(retained, windows, bytes) do
     now = System.monotonic_time(:millisecond)
 
     Enum.each(windows, fn window ->
-      bytes = Native.meter_window_bytes(window.native)
-      :ets.insert(retained, {window.sequence, now, window.start, window, bytes})
+      :ets.insert(retained, {window.sequence, now, window.start, window, bytes.(window)})
     end)
   end
 
@@ -46,7 +43,7 @@ defmodule AdTally.Meter.Retained do
   @spec size(t()) :: non_neg_integer()
   def size(retained), do: :ets.info(retained, :size)
 
-  @doc "Memory that they take. `gone` is called if the meter has ended."
+  @doc "Memory that they take. `gone` is called if the server has ended."
   @spec bytes(t(), (... -> no_return())) :: non_neg_integer()
   def bytes(retained, gone) do
     fn -> :ets.select(retained, [{{:_, :_, :_, :_, :"$1"}, [], [:"$1"]}]) end
@@ -56,7 +53,7 @@ defmodule AdTally.Meter.Retained do
 
   @doc """
   Windows that begin at `from` or later and before `to`, in their order: a stream of lists of some.
-  `gone` is called if the meter ends meanwhile.
+  `gone` is called if the server ends meanwhile.
   """
   @spec stream(t(), non_neg_integer(), non_neg_integer() | :infinity, (... -> no_return())) ::
           Enumerable.t()

@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.StopTest do
+defmodule AdTally.Windows.StopTest do
   # How long a meter that is stopped waits: for as long as there is progress, and no longer.
   use ExUnit.Case, async: true
 

@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.SinkOptionsTest do
+defmodule AdTally.Windows.SinkOptionsTest do
   use ExUnit.Case, async: true
 
   import AdTally.Test.Polling
@@ -27,6 +27,9 @@ defmodule AdTally.Meter.SinkOptionsTest do
         _other -> {:error, "expected :topic to be a binary"}
       end
     end
+
+    @impl true
+    def target(options), do: options[:topic]
   end
 
   @at 1_780_272_000_000
@@ -96,6 +99,19 @@ defmodule AdTally.Meter.SinkOptionsTest do
       sinks = [{Files, dir: dir}, {Files, [dir: Path.join(dir, "a/..")] ++ options}]
       assert refused(sinks) =~ "AdTally.Sink.Files is there twice with the same"
     end
+  end
+
+  test "a sink says itself what it writes to, by which two are the same or different" do
+    two = fn topic -> [{Topics, to: self(), retries: 1}, {Topics, to: self(), topic: topic}] end
+    # The default of the first one.
+    assert refused(two.("rollups")) =~ "Topics is there twice with the same options or target"
+    assert [%{sink: Topics}, %{sink: Topics}] = Meter.info(start(two.("others"))).sinks
+
+    # One that says nothing has its options.
+    assert refused([{Telling, to: self()}, {Telling, to: self()}]) =~ "Telling is there twice"
+    assert [_, _] = Meter.info(start([{Telling, to: self()}, {Telling, to: nil}])).sinks
+    # Of two modules the targets are different whatever they are called.
+    assert [_, _] = Meter.info(start([{Telling, topic: "a"}, {Topics, topic: "a"}])).sinks
   end
 
   # Such as a disk that is not mounted yet: what can be mended while the meter runs is no wrong option.

@@ -1,64 +1,63 @@
-defmodule AdTally.Meter.Server do
+defmodule AdTally.Windows.Server do
   @moduledoc false
-  # The process of a meter: it owns the native meter, closes windows as time passes, and hands them to the
-  # processes that deliver them. Whoever records calls native code and not this process.
+  # The process of a meter or an attribution: it owns the native table, closes windows as time passes, and
+  # hands them to the processes that deliver them. Whoever records calls native code and not this process.
 
   use GenServer
 
   require Logger
 
-  alias AdTally.{Named, Native, Window}
-  alias AdTally.Meter.{Delivery, Emitter, Flush, Late, Memory, Retained}
+  alias AdTally.{Named, Native}
+  alias AdTally.Windows.{Delivery, Emitter, Flush, Memory, Retained, Source}
 
-  # How long telemetry handlers may take when the meter stops.
-  @telemetry_wait 1_000
+  # What is asked of the process.
+  @spec call(Source.t(), :report | :closed | :close | :info, timeout()) :: term()
+  def call({_source, name} = owner, request, timeout),
+    do: asking(owner, fn -> GenServer.call(name, request, timeout) end)
 
-  # What `AdTally.Meter` asks the process.
-  @spec call(atom(), :report | :closed | :close | :info, timeout()) :: term()
-  def call(name, request, timeout),
-    do: asking(name, fn -> GenServer.call(name, request, timeout) end)
-
-  # Asks processes of a meter, which may end before they answer.
-  @spec asking(atom(), (... -> answer)) :: answer when answer: term()
-  def asking(name, ask) do
+  # Asks it and its processes, which may end before they answer.
+  @spec asking(Source.t(), (... -> answer)) :: answer when answer: term()
+  def asking(owner, ask) do
     ask.()
   catch
     :exit, {reason, {GenServer, :call, _arguments}}
     when reason != :timeout and reason != :calling_self ->
-      Named.raise_not_running(AdTally.Meter, name)
+      Source.raise_not_running(owner)
   end
 
   @impl true
-  def init(config) do
+  def init(%{source: source, name: name} = config) do
     Process.flag(:trap_exit, true)
-    Named.claim(config.name)
+    Named.claim(name)
+    native = source.new(config.table)
 
-    native =
-      Native.meter_new(config.times, config.names, config.sketches, config.ids, config.seed)
-
-    # So that an event of long ago is late from the beginning, and opens no window.
-    {[], false} = Native.meter_close(native, System.system_time(:millisecond))
+    # So that what is of long ago is late from the beginning, and opens no window.
+    {[], false} = source.close(native, System.system_time(:millisecond))
 
     # Secrets and options of sinks are not kept: they would be in the log of a crash.
-    {configured, config} = Map.split(config, [:times, :names, :sketches, :ids, :seed, :sinks])
-    config = Map.put(config, :sinks, for({sink, _options} <- configured.sinks, do: sink))
+    {sinks, config} = config |> Map.delete(:table) |> Map.pop!(:sinks)
+    config = Map.put(config, :sinks, for({sink, _options} <- sinks, do: sink))
+    owner = {source, name}
 
     {:ok, emitter} = Emitter.start(config, native)
 
     deliveries =
-      for {sink, options} <- configured.sinks do
-        {:ok, delivery} = Delivery.start(config.name, sink, options, config.max_waiting, emitter)
+      for {sink, options} <- sinks do
+        {:ok, delivery} = Delivery.start(owner, sink, options, config.max_waiting, emitter)
         delivery
       end
 
-    late = config.on_late && start_late(config, emitter)
-    Named.put(config.name, AdTally.Meter, native, {native, late})
+    {value, parts} = source.started(config, native, emitter)
+    Named.put(name, source.module(), native, value)
 
     state = %{
       config: config,
+      owner: owner,
       native: native,
+      value: value,
       deliveries: deliveries,
-      late: late,
+      # Other processes of the source: {pid, stop, lost}.
+      parts: parts,
       emitter: emitter,
       epoch: Native.meter_epoch(System.system_time(:microsecond)),
       sequence: 0,
@@ -67,11 +66,6 @@ defmodule AdTally.Meter.Server do
     }
 
     {:ok, tick(state)}
-  end
-
-  defp start_late(config, emitter) do
-    {:ok, late} = Late.start(config.name, config.on_late, emitter)
-    late
   end
 
   @impl true
@@ -87,13 +81,15 @@ defmodule AdTally.Meter.Server do
   end
 
   def handle_info({:EXIT, pid, reason}, state) do
+    part = List.keyfind(state.parts, pid, 0)
+
     cond do
       # Its windows are lost with it: restart, rather than go on as if nothing had happened.
       pid in state.deliveries ->
         {:stop, {:delivery, reason}, %{state | deliveries: List.delete(state.deliveries, pid)}}
 
-      Late.pid(state.late) == pid ->
-        {:stop, {:on_late, reason}, %{state | late: nil}}
+      part ->
+        {:stop, {elem(part, 1), reason}, %{state | parts: List.delete(state.parts, part)}}
 
       pid == state.emitter ->
         {:stop, {:telemetry, reason}, state}
@@ -106,25 +102,20 @@ defmodule AdTally.Meter.Server do
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
-  def handle_call(:report, _from, state) do
-    names = Map.take(state.config, [:dimensions, :metrics, :reach_by])
-    {:reply, {names, state.retained, state.sequence}, state}
-  end
+  def handle_call(:report, _from, state),
+    do: {:reply, {state.config.names, state.retained, state.sequence}, state}
 
   # What was closed before this call is retained by now.
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}
 
-  def handle_call(:close, _from, state) do
+  def handle_call(:close, _from, %{config: %{source: source}} = state) do
     before = state.sequence
     state = close_due(state)
-    %{events: events, newest: newest} = Native.meter_info(state.native)
-
-    # After the clock was set back there may be windows that are newer than the newest event since.
-    through = max(newest, Native.meter_last_open(state.native) || 0)
+    through = source.last_time(state.native)
 
     state =
-      if events.applied + events.overflow > 0,
-        do: close(state, true, fn -> Native.meter_close_through(state.native, through) end),
+      if through,
+        do: close(state, true, fn -> source.close_through(state.native, through) end),
         else: state
 
     {:reply, {{before, state.sequence}, state.deliveries}, state}
@@ -146,24 +137,24 @@ defmodule AdTally.Meter.Server do
     {:noreply, state}
   end
 
-  # How long telemetry handlers may take when the meter stops.
+  # How long telemetry handlers may take at the end.
   @telemetry_wait 1_000
 
-  # First the name goes, so that nobody finds the meter any more. What a process that has found it before
+  # First the name goes, so that nobody finds the table any more. What a process that has found it before
   # records is counted. Once the windows are closed it is refused, but for the rest of a list of which
   # some was counted, which is late.
   @impl true
-  def terminate(_reason, state) do
-    Named.erase(state.config.name)
+  def terminate(_reason, %{config: config} = state) do
+    Named.erase(config.name)
     # Those whose time has passed since the last tick are not partial.
     state = close_due(state)
-    state = close(state, true, fn -> Native.meter_stop(state.native) end)
+    state = close(state, true, fn -> config.source.stop(state.native) end)
 
-    parts = if state.late, do: [Late.pid(state.late) | state.deliveries], else: state.deliveries
+    parts = for {pid, _stop, _lost} <- state.parts, do: pid
 
-    parts
+    (parts ++ state.deliveries)
     |> Enum.map(fn part ->
-      Task.async(fn -> {part, Flush.await(part, state.config.flush)} end)
+      Task.async(fn -> {part, Flush.await(part, config.flush)} end)
     end)
     |> Task.await_many(:infinity)
     |> Enum.each(fn
@@ -179,25 +170,21 @@ defmodule AdTally.Meter.Server do
     end)
 
     if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
-      Logger.warning("#{shown(state)} stops while a telemetry handler has not returned")
-    end
-  end
-
-  defp log_loss(part, count, %{config: config} = state) do
-    if Late.pid(state.late) == part do
-      Logger.error(
-        "#{shown(state)} stops with #{count} late events that #{inspect(config.on_late)} was not given"
-      )
-    else
-      sinks = Enum.map_join(config.sinks, ", ", &inspect/1)
-
-      Logger.error(
-        "#{shown(state)} stops with #{count} windows that a sink has not taken, one of: #{sinks}"
+      Logger.warning(
+        "#{Source.shown(state.owner)} stops while a telemetry handler has not returned"
       )
     end
   end
 
-  defp shown(state), do: "AdTally.Meter #{inspect(state.config.name)}"
+  defp log_loss(pid, count, state) do
+    lost =
+      with nil <- List.keyfind(state.parts, pid, 0) do
+        sinks = Enum.map_join(state.config.sinks, ", ", &inspect/1)
+        {pid, :delivery, "windows that a sink has not taken, one of: #{sinks}"}
+      end
+
+    Logger.error("#{Source.shown(state.owner)} stops with #{count} #{elem(lost, 2)}")
+  end
 
   defp tick(state) do
     Process.send_after(self(), :tick, state.config.tick)
@@ -207,7 +194,7 @@ defmodule AdTally.Meter.Server do
   # The windows whose time has passed.
   defp close_due(state) do
     now = System.system_time(:millisecond)
-    close(state, false, fn -> Native.meter_close(state.native, now) end)
+    close(state, false, fn -> state.config.source.close(state.native, now) end)
   end
 
   # In steps, so that a process that opens a window meanwhile does not wait for long.
@@ -228,7 +215,7 @@ defmodule AdTally.Meter.Server do
 
     Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
     Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
-    Retained.put(state.retained, windows)
+    Retained.put(state.retained, windows, &state.config.source.window_bytes(&1.native))
     %{state | sequence: sequence}
   end
 
@@ -236,9 +223,9 @@ defmodule AdTally.Meter.Server do
     now = System.monotonic_time(:millisecond)
 
     if state.memory_told_at == nil or now - state.memory_told_at >= config.telemetry_interval do
-      info = Native.meter_info(state.native)
-      gone = fn -> Named.raise_not_running(AdTally.Meter, config.name) end
-      parts = Memory.parts(info, state.native, state.retained, state.late, gone)
+      info = config.source.info(state.native)
+      gone = fn -> Source.raise_not_running(state.owner) end
+      parts = Memory.parts(config.source, state.value, info, state.retained, gone)
 
       Emitter.memory(state.emitter, %{
         bytes: Memory.sum(parts),
@@ -253,20 +240,16 @@ defmodule AdTally.Meter.Server do
   end
 
   defp window({start, end_, _rows, native}, sequence, partial, state) do
-    %{config: config, epoch: epoch} = state
-
-    %Window{
+    fields = %{
       native: native,
       start: start,
       end: end_,
       sequence: sequence,
       partial: partial,
-      meter: config.name,
       node: node(),
-      epoch: epoch,
-      dimensions: config.dimensions,
-      metrics: config.metrics,
-      reach_by: config.reach_by
+      epoch: state.epoch
     }
+
+    state.config.source.window(state.config.name, fields, state.config.names)
   end
 end

@@ -1,6 +1,6 @@
-defmodule AdTally.Meter.Flush do
+defmodule AdTally.Windows.Flush do
   @moduledoc false
-  # Has a process of a meter deliver all that it has, and waits for as long as it makes progress. What is
+  # Has a process of a server deliver all that it has, and waits for as long as it makes progress. What is
   # left after `timeout` milliseconds without any is lost.
   #
   # The process sends its progress to the one that waits, so that one that hangs is noticed as well.

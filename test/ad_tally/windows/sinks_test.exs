@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.SinksTest do
+defmodule AdTally.Windows.SinksTest do
   use ExUnit.Case, async: true
 
   import AdTally.Test.AdsMeter

@@ -1,6 +1,6 @@
-defmodule AdTally.Meter.Part do
+defmodule AdTally.Windows.Part do
   @moduledoc false
-  # A process that belongs to a meter and ends with it, in whatever way the meter ends. It runs code of
+  # A process that belongs to a server and ends with it, in whatever way the server ends. It runs code of
   # others (a sink, `:on_late`, telemetry handlers), one attempt after the other, each in a process of its
   # own.
   #
@@ -8,14 +8,14 @@ defmodule AdTally.Meter.Part do
   # exits logs its whole state when its parent is killed: here windows, events and the options of sinks. So
   # it is started without a parent, and linked afterwards.
   #
-  #     defstruct [:meter_pid, attempt: nil, checked: nil, ...]
+  #     defstruct [:server, attempt: nil, checked: nil, ...]
   #
-  #     def init({meter, argument}) do
-  #       Part.join(meter)
-  #       {:ok, %__MODULE__{meter_pid: meter, ...}}
+  #     def init({server, argument}) do
+  #       Part.join(server)
+  #       {:ok, %__MODULE__{server: server, ...}}
   #     end
   #
-  #     def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+  #     def handle_info({:EXIT, pid, _reason}, %{server: pid} = state), do: {:stop, :normal, state}
   #     def handle_info(:check_attempt, state), do: {:noreply, Part.check_attempt(state, "what it does")}
   #     def handle_info({:DOWN, monitor, :process, _pid, reason}, %{attempt: {_, monitor}} = state), ...
   #
@@ -31,9 +31,9 @@ defmodule AdTally.Meter.Part do
   def start(module, argument), do: GenServer.start(module, {self(), argument})
 
   @spec join(pid()) :: :ok
-  def join(meter) do
+  def join(server) do
     Process.flag(:trap_exit, true)
-    Process.link(meter)
+    Process.link(server)
     Process.send_after(self(), :check_attempt, @minute)
     :ok
   end

@@ -1,6 +1,6 @@
-defmodule AdTally.Meter.Sinks do
+defmodule AdTally.Windows.Sinks do
   @moduledoc false
-  # The sinks of a meter, checked when it starts: a wrong one is an error then, and not a window that is
+  # The sinks of an option, checked at the start: a wrong one is an error then, and not a window that is
   # delivered again for ever. Options of sinks may hold credentials and are not shown.
 
   alias AdTally.Options
@@ -10,9 +10,9 @@ defmodule AdTally.Meter.Sinks do
   def new!(sinks) when is_list(sinks) do
     sinks = Enum.map(sinks, &validated!/1)
 
-    with [{module, _options} | _] <- sinks -- Enum.uniq_by(sinks, &written_to/1) do
+    with [{module, _options} | _] <- sinks -- Enum.uniq_by(sinks, &target/1) do
       raise ArgumentError,
-            "expected :sinks to be different ones, and #{inspect(module)} is there twice with the same options or directory"
+            "expected :sinks to be different ones, and #{inspect(module)} is there twice with the same options or target"
     end
 
     sinks
@@ -20,11 +20,13 @@ defmodule AdTally.Meter.Sinks do
 
   def new!(other), do: refuse!(other)
 
-  # Two that write into a directory would write the same files, whatever the types are.
-  defp written_to({AdTally.Sink.Files, options}), do: {AdTally.Sink.Files, options[:dir]}
-  defp written_to(sink), do: sink
+  defp target({module, options}) do
+    if function_exported?(module, :target, 1),
+      do: {module, module.target(options)},
+      else: {module, options}
+  end
 
-  @doc "Raises `ArgumentError` if the options of a sink name what is no name of the meter."
+  @doc "Raises `ArgumentError` if the options of a sink have a name that is not among the names in rows."
   @spec check_names!([{module(), keyword()}], AdTally.Sink.names()) :: :ok
   def check_names!(sinks, names) do
     for {module, options} <- sinks, function_exported?(module, :validate_names, 2) do

@@ -1,20 +1,20 @@
-defmodule AdTally.Meter.Delivery do
+defmodule AdTally.Windows.Delivery do
   @moduledoc false
-  # Hands the closed windows of a meter to one sink, in their order. Every attempt runs in a
+  # Hands the closed windows of a meter or an attribution to one sink, in their order. Every attempt runs in a
   # process of its own: whatever the sink does there, the windows stay here until it answers :ok.
 
   use GenServer
 
   require Logger
 
-  alias AdTally.Meter.{Emitter, Flush, Part}
+  alias AdTally.Windows.{Emitter, Flush, Part, Source}
 
   @first_pause 100
   @longest_pause 30_000
 
   defstruct [
-    :meter_pid,
-    :meter,
+    :server,
+    :owner,
     :sink,
     :options,
     :most,
@@ -40,9 +40,10 @@ defmodule AdTally.Meter.Delivery do
     awaiting: []
   ]
 
-  # Linked to the meter, whose process calls this.
-  def start(meter, sink, options, most, emitter),
-    do: Part.start(__MODULE__, {meter, sink, options, most, emitter})
+  # Linked to the server, which calls this.
+  @spec start(Source.t(), module(), keyword(), pos_integer(), pid()) :: {:ok, pid()}
+  def start(owner, sink, options, most, emitter),
+    do: Part.start(__MODULE__, {owner, sink, options, most, emitter})
 
   # Adds windows to the queue.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
@@ -55,10 +56,10 @@ defmodule AdTally.Meter.Delivery do
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
   @impl true
-  def init({pid, {meter, sink, options, most, emitter}}) do
+  def init({pid, {owner, sink, options, most, emitter}}) do
     Part.join(pid)
-    fields = [meter: meter, sink: sink, options: options, most: most, emitter: emitter]
-    {:ok, struct!(__MODULE__, [meter_pid: pid] ++ fields)}
+    fields = [owner: owner, sink: sink, options: options, most: most, emitter: emitter]
+    {:ok, struct!(__MODULE__, [server: pid] ++ fields)}
   end
 
   @impl true
@@ -98,7 +99,7 @@ defmodule AdTally.Meter.Delivery do
   end
 
   @impl true
-  def handle_info({:EXIT, pid, _reason}, %{meter_pid: pid} = state), do: {:stop, :normal, state}
+  def handle_info({:EXIT, pid, _reason}, %{server: pid} = state), do: {:stop, :normal, state}
 
   def handle_info({:DOWN, monitor, :process, pid, reason}, %{attempt: {pid, monitor}} = state) do
     state = %{state | attempt: nil}
@@ -129,8 +130,7 @@ defmodule AdTally.Meter.Delivery do
   end
 
   def handle_info(:check_attempt, state) do
-    meter = "AdTally.Meter #{inspect(state.meter)}"
-    what = "#{meter}: the attempt of #{inspect(state.sink)} to take a window"
+    what = "#{Source.shown(state.owner)}: the attempt of #{inspect(state.sink)} to take a window"
     {:noreply, Part.check_attempt(state, what)}
   end
 
@@ -157,7 +157,7 @@ defmodule AdTally.Meter.Delivery do
         else: {[], first, queue}
 
     Logger.warning(
-      "AdTally.Meter drops window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
+      "#{whose(state)} drops window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
         "more than #{most} are waiting"
     )
 
@@ -231,7 +231,7 @@ defmodule AdTally.Meter.Delivery do
     pause = if state.flushing, do: min(pause, @first_pause), else: pause
 
     Logger.warning(
-      "AdTally.Meter: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
+      "#{whose(state)}: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
         "again in #{pause} ms: #{if is_binary(reason), do: reason, else: inspect(reason)}"
     )
 
@@ -261,15 +261,17 @@ defmodule AdTally.Meter.Delivery do
   defp duration(state), do: System.monotonic_time() - state.begin
 
   defp tell(what, measured, window, state, more \\ %{}) do
-    metadata = window |> Map.take([:start, :end, :sequence]) |> Map.merge(more)
+    metadata =
+      window
+      |> Map.take([:start, :end, :sequence])
+      |> Map.merge(more)
+      |> Map.merge(Source.metadata(state.owner))
+      |> Map.put(:sink, state.sink)
 
-    Emitter.execute(
-      state.emitter,
-      [:sink, what],
-      measured,
-      Map.merge(metadata, Map.take(state, [:meter, :sink]))
-    )
+    Emitter.execute(state.emitter, [:sink, what], measured, metadata)
   end
+
+  defp whose(%{owner: {source, _name}}), do: inspect(source.module())
 
   defp resume(%{pausing: nil} = state), do: state
 

@@ -1,4 +1,4 @@
-defmodule AdTally.Meter.PartsTest do
+defmodule AdTally.Windows.PartsTest do
   # The processes of a meter: what they leave in the log, what they do about what hangs, and about
   # what is sent to them by mistake.
   use ExUnit.Case, async: true
@@ -7,6 +7,7 @@ defmodule AdTally.Meter.PartsTest do
   import ExUnit.CaptureLog
 
   alias AdTally.{Counters, Event, Meter}
+  alias AdTally.Windows.{Delivery, Emitter}
 
   @at 1_780_272_000_000
   @credential "hunter2-credential"
@@ -53,7 +54,7 @@ defmodule AdTally.Meter.PartsTest do
     Enum.filter(links, &(is_pid(&1) and :proc_lib.translate_initial_call(&1) |> part?()))
   end
 
-  defp part?({module, :init, 1}), do: match?(["AdTally", "Meter", _], Module.split(module))
+  defp part?({module, :init, 1}), do: module in [Delivery, Emitter, Meter.Late]
   defp part?(_other), do: false
 
   describe "neither credentials of sinks nor secrets are in the log" do

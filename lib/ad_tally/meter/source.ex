@@ -1,0 +1,107 @@
+defmodule AdTally.Meter.Source do
+  @moduledoc false
+  # A meter as a source of windows.
+
+  @behaviour AdTally.Windows.Source
+
+  alias AdTally.Meter.Late
+  alias AdTally.{Native, Window}
+  alias AdTally.Windows.Diagnosis
+
+  @impl true
+  def module, do: AdTally.Meter
+
+  @impl true
+  def key, do: :meter
+
+  @impl true
+  def new({times, names, sketches, ids, seed}),
+    do: Native.meter_new(times, names, sketches, ids, seed)
+
+  @impl true
+  def started(%{on_late: nil}, native, _emitter), do: {{native, nil}, []}
+
+  def started(config, native, emitter) do
+    {:ok, late} = Late.start(config.name, config.on_late, emitter)
+    lost = "late events that #{inspect(config.on_late)} was not given"
+    {{native, late}, [{Late.pid(late), :on_late, lost}]}
+  end
+
+  @impl true
+  defdelegate close(native, now), to: Native, as: :meter_close
+
+  @impl true
+  defdelegate close_through(native, at), to: Native, as: :meter_close_through
+
+  @impl true
+  defdelegate stop(native), to: Native, as: :meter_stop
+
+  @impl true
+  defdelegate open(native, from), to: Native, as: :meter_open
+
+  @impl true
+  def last_time(native) do
+    %{events: events, newest: newest} = info(native)
+
+    # After the clock was set back there may be windows that are newer than the newest event since.
+    if events.applied + events.overflow > 0,
+      do: max(newest, Native.meter_last_open(native) || 0)
+  end
+
+  @impl true
+  defdelegate info(native), to: Native, as: :meter_info
+
+  @impl true
+  def counts(info), do: info.events
+
+  @impl true
+  def measurements(counts), do: Map.put(counts, :received, counts |> Map.values() |> Enum.sum())
+
+  @diagnosed %{
+    one: "event",
+    many: "events",
+    fate: "not counted",
+    lost: [:late, :future, :no_window, :refused],
+    close: "AdTally.Meter.close/2"
+  }
+
+  @impl true
+  def warnings(native, counts, interval, newest) do
+    examples = Native.meter_examples(native)
+    now = System.system_time(:millisecond)
+    List.wrap(Diagnosis.warning(@diagnosed, counts, interval, examples, now, newest))
+  end
+
+  @doc "What of its events a warning is about."
+  def diagnosed, do: @diagnosed
+
+  @impl true
+  def memory({native, late}, info) do
+    %{
+      ids: info.id_bytes,
+      open_windows: open_bytes(native, 0, 0),
+      late_events: Late.memory(late)
+    }
+  end
+
+  # A few windows at a time.
+  defp open_bytes(native, from, bytes) do
+    case Native.meter_open_bytes(native, from) do
+      {more, nil} -> bytes + more
+      {more, next} -> open_bytes(native, next, bytes + more)
+    end
+  end
+
+  @impl true
+  def window(name, fields, names),
+    do: struct!(Window, fields |> Map.put(:meter, name) |> Map.merge(names))
+
+  @impl true
+  defdelegate window_bytes(window), to: Native, as: :meter_window_bytes
+
+  @impl true
+  def window_measurements(window) do
+    {rows, totals, overflow, bytes} = Native.meter_totals(window)
+    %{rows: rows, totals: totals, overflow: overflow, memory_bytes: bytes}
+  end
+end
