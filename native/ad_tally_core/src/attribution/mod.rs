@@ -1,5 +1,7 @@
 //! Attribution: which touches a conversion is credited to, exactly.
 
+pub mod credit;
+pub mod path;
 mod types;
 
 pub use self::types::{
