@@ -72,8 +72,8 @@ defmodule AdTally.Meter do
   remembered.
   """
 
-  alias AdTally.{Event, Named, Native, Options, Windows}
-  alias AdTally.Meter.{Batch, Config, Late, Report, Source}
+  alias AdTally.{Batch, Event, Named, Native, Options, Windows}
+  alias AdTally.Meter.{Config, Events, Late, Report, Source}
   alias AdTally.Windows.{Deadline, Reader}
 
   require Named
@@ -229,17 +229,8 @@ defmodule AdTally.Meter do
           required(:overflow) => non_neg_integer(),
           optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
         }
-  def record_many(name, events, options \\ []) do
-    case on_refused!(options) do
-      :raise -> Batch.record_all(running!(name), events)
-      :skip -> Batch.record_valid(running!(name), events)
-    end
-  end
-
-  defp on_refused!([]), do: :raise
-
-  defp on_refused!(options),
-    do: options |> Options.known!([:on_refused]) |> Options.one_of!(:on_refused, [:raise, :skip])
+  def record_many(name, events, options \\ []),
+    do: Batch.take(Events, running!(name), events, options)
 
   @report_options [:by, :where, :from, :to, :order_by, :limit, :timeout]
 

@@ -34,38 +34,47 @@ defmodule AdTally.Attribution.Config do
   @countings [:every, :once_per_user, :once_per_touch]
   @models [:last_touch, :first_touch, :linear, :position_based]
 
-  @spec new!(keyword()) :: map()
+  @spec new!(keyword()) :: Windows.config()
   def new!(options) do
     options = Options.known!(options, @options)
-    config = Windows.Config.new!(options)
-    %{window: window, lateness: lateness, max_ahead: max_ahead, sinks: sinks} = config
+
+    {common, config} =
+      options |> Windows.Config.new!() |> Map.split([:window, :lateness, :max_ahead, :seed])
+
     dimensions = Windows.Config.dimensions!(options)
-    ReservedNames.check!(:attribution, [dimensions: dimensions], Sinks.reserved_names(sinks))
-    Sinks.check_names!(sinks, %{dimensions: dimensions, metrics: [], reach_by: []})
+    reserved = Sinks.reserved_names(config.sinks)
+    ReservedNames.check!(:attribution, [dimensions: dimensions], reserved)
+    Sinks.check_names!(config.sinks, %{dimensions: dimensions, metrics: [], reach_by: []})
 
     touches = touches!(options)
     conversions = conversions!(options)
     models = models!(options)
-
-    kept = %{
-      prevail: Options.boolean!(options, :prevail, true),
-      collapse: Options.one_of!(options, :collapse, [nil, :consecutive]) == :consecutive,
-      touches_per_user: Options.integer!(options, :touches_per_user, 16, @most_touches),
-      users: Options.count!(options, :users, 1_000_000),
-      orders: Options.count!(options, :orders, 1_000_000),
-      adjustable_for: Options.milliseconds!(options, :adjustable_for, @days_30),
-      max_keys: Options.integer!(options, :max_keys, 100_000, @most_keys)
-    }
+    times = {common.window, common.lateness, common.max_ahead}
+    names = {length(dimensions), touches, conversions, models}
 
     Map.merge(config, %{
-      dimensions: dimensions,
-      kinds: Keyword.keys(touches),
-      actions: Keyword.keys(conversions),
-      models: models,
-      times: {window, lateness, max_ahead},
-      names: {length(dimensions), touches, conversions, models},
-      kept: kept
+      source: AdTally.Attribution.Source,
+      table: {times, names, kept(options), common.seed},
+      names: %{
+        dimensions: dimensions,
+        kinds: Keyword.keys(touches),
+        actions: Keyword.keys(conversions),
+        models: models
+      }
     })
+  end
+
+  # What is kept, and how it is read.
+  defp kept(options) do
+    {
+      Options.boolean!(options, :prevail, true),
+      Options.one_of!(options, :collapse, [nil, :consecutive]) == :consecutive,
+      Options.integer!(options, :touches_per_user, 16, @most_touches),
+      Options.count!(options, :users, 1_000_000),
+      Options.count!(options, :orders, 1_000_000),
+      Options.milliseconds!(options, :adjustable_for, @days_30),
+      Options.integer!(options, :max_keys, 100_000, @most_keys)
+    }
   end
 
   defp touches!(options) do

@@ -1,0 +1,62 @@
+defmodule AdTally.Meter.Events do
+  @moduledoc false
+  # Lists of events, which a meter records: the native meter, and the process that late events are handed
+  # to, if there is one.
+
+  @behaviour AdTally.Batch
+
+  alias AdTally.Meter.Late
+  alias AdTally.Native
+
+  @impl true
+  def take_all({native, _late}, events), do: Native.meter_record_many(native, events)
+
+  @impl true
+  def check_some({native, _late}, events, index),
+    do: Native.meter_check_some(native, events, index)
+
+  @impl true
+  def refused_some({native, _late}, events, index),
+    do: Native.meter_refused_some(native, events, index)
+
+  @impl true
+  def take_first({native, _late}, events), do: Native.meter_record_first(native, events)
+
+  @impl true
+  def take_some({native, _late}, events), do: Native.meter_record_some(native, events)
+
+  @impl true
+  def refuse({native, _late}, count, reason), do: Native.meter_refuse(native, count, reason)
+
+  @impl true
+  def nothing, do: {{0, 0, 0, 0, 0, 0}, []}
+
+  @impl true
+  def no_counts, do: %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
+
+  # `late_at` are the indexes of the late ones.
+  @impl true
+  def add({_native, late}, events, {counts, late_at}, counted) do
+    if late != nil, do: Late.take(late, at(events, late_at, 0))
+    {ok, duplicate, late, future, no_window, overflow} = counts
+
+    %{
+      ok: counted.ok + ok,
+      duplicate: counted.duplicate + duplicate,
+      late: counted.late + late,
+      future: counted.future + future,
+      no_window: counted.no_window + no_window,
+      overflow: counted.overflow + overflow
+    }
+  end
+
+  @impl true
+  def called, do: "record_many/3"
+
+  defp at(_events, [], _index), do: []
+
+  defp at([event | events], [index | late_at], index),
+    do: [event | at(events, late_at, index + 1)]
+
+  defp at([_event | events], late_at, index), do: at(events, late_at, index + 1)
+end
