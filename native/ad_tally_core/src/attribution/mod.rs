@@ -2,6 +2,8 @@
 
 pub mod credit;
 pub mod path;
+#[allow(dead_code, unused_imports, reason = "what calls it comes next")]
+mod ring;
 mod types;
 
 pub use self::types::{

@@ -1,0 +1,157 @@
+//! A touch comes to its user.
+
+use super::entry::{Entry, MOST_REPEATS, kind};
+use super::locked::{Locked, Place};
+use super::table::{Kind, Ring};
+use crate::attribution::Step;
+
+/// What became of a touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inserted {
+    /// Whose it is: the user, or the one that it is an alias of.
+    pub(crate) user: u64,
+    /// Whether the user has a touch of that id. Then nothing has changed.
+    pub(crate) is_duplicate: bool,
+    /// The user's provisional conversions at or after it, each an order and its time.
+    pub(crate) pending: Vec<(u64, u64)>,
+}
+
+/// What a touch has to know of its user's entries.
+#[derive(Default)]
+struct Seen<'t> {
+    is_duplicate: bool,
+    has_pending: bool,
+    touches: usize,
+    oldest: Option<(Place<'t>, Entry)>,
+    /// The touches right before and after it.
+    before: Option<Entry>,
+    after: Option<Entry>,
+    evicted: Option<(Place<'t>, Entry)>,
+}
+
+impl<'t> Seen<'t> {
+    #[inline(always)]
+    fn see(&mut self, place: Place<'t>, entry: Entry, step: &Step, collapse: bool) {
+        if !entry.is_touch() {
+            self.has_pending |= entry.kind() == kind::PENDING;
+            if entry.kind() == kind::EVICTED {
+                self.evicted = Some((place, entry));
+            }
+            return;
+        }
+        self.is_duplicate |= entry.id() == step.id as u64;
+        self.touches += 1;
+        if self.oldest.is_none_or(|(_, oldest)| entry.order() < oldest.order()) {
+            self.oldest = Some((place, entry));
+        }
+        if collapse {
+            if entry.order() < step.order() {
+                if self.before.is_none_or(|before| entry.order() > before.order()) {
+                    self.before = Some(entry);
+                }
+            } else if self.after.is_none_or(|after| entry.order() < after.order()) {
+                self.after = Some(entry);
+            }
+        }
+    }
+}
+
+impl Ring {
+    /// Inserts a touch. Those before `oldest` are too old for any conversion to come: they go first where room is needed.
+    #[inline(always)]
+    pub(crate) fn insert(&self, user: u64, step: &Step, oldest: u64) -> Inserted {
+        let collapse = self.collapse;
+        let mut locked =
+            self.locked(user, step.at, |seen: &mut Seen<'_>, place, entry| seen.see(place, entry, step, collapse));
+        if locked.seen.is_duplicate {
+            return Inserted { user: locked.unlock(), is_duplicate: true, pending: Vec::new() };
+        }
+        let pending = if locked.seen.has_pending { locked.pending(step.at) } else { Vec::new() };
+        let is_alike = |other: Option<Entry>| other.is_some_and(|other| is_alike(&other.step(), step));
+        if !(collapse && (is_alike(locked.seen.before) || is_alike(locked.seen.after)) && locked.collapse(step)) {
+            locked.add(step, oldest);
+        }
+        Inserted { user: locked.unlock(), is_duplicate: false, pending }
+    }
+}
+
+/// Whether two touches are one, where neighbours that have dimensions and kind in common are.
+#[inline(always)]
+pub(super) fn is_alike(one: &Step, other: &Step) -> bool {
+    one.dimensions == other.dimensions && one.kind == other.kind
+}
+
+/// Counts touches for which another one stands.
+pub(super) fn with_repeats(step: Step, more: usize) -> Step {
+    Step { repeats: (usize::from(step.repeats) + more).min(usize::from(MOST_REPEATS)) as u16, ..step }
+}
+
+impl<'t> Locked<'t, Seen<'t>> {
+    /// Puts a touch in an empty place, or in that of the oldest one.
+    #[inline(always)]
+    fn add(&mut self, step: &Step, oldest: u64) {
+        let entry = Entry::touch(self.fingerprint, step);
+        if self.seen.touches < self.ring.touches_per_user {
+            self.put(entry, oldest);
+            self.ring.count(1, 0);
+        } else {
+            self.add_to_full(entry, oldest);
+        }
+    }
+
+    #[inline(never)]
+    fn add_to_full(&mut self, entry: Entry, oldest: u64) {
+        let mut gone = entry;
+        if let Some((place, least)) = self.seen.oldest
+            && least.order() < entry.order()
+        {
+            self.chain.set(place, entry);
+            gone = least;
+        }
+        if gone.at() < oldest {
+            return;
+        }
+        self.ring.tally.add(Kind::EvictedTouches as usize);
+        match self.seen.evicted {
+            Some((place, evicted)) if gone.at() > evicted.at() => self.chain.set(place, evicted.with_at(gone.at())),
+            Some(_) => {}
+            None => self.put(Entry::new(self.fingerprint, kind::EVICTED, 0, gone.at()), oldest),
+        }
+    }
+
+    /// Has a touch be one with its neighbours, of which one is alike: of the run the first and the last one stay. Whether
+    /// that is so: not where the run is only the two of them.
+    #[cold]
+    #[inline(never)]
+    fn collapse(&mut self, step: &Step) -> bool {
+        let mut touches: Vec<(Step, Option<Place<'t>>)> = Vec::with_capacity(self.seen.touches + 1);
+        touches.push((*step, None));
+        self.visit(|place, entry| {
+            if entry.is_touch() {
+                touches.push((entry.step(), Some(place)));
+            }
+        });
+        touches.sort_unstable_by_key(|(step, _)| step.order());
+        let Some(own) = touches.iter().position(|(_, place)| place.is_none()) else { return false };
+        let alike = |at: &usize| is_alike(&touches[*at].0, step);
+        let first = (0..own).rev().take_while(alike).last().unwrap_or(own);
+        let last = (own..touches.len()).take_while(alike).last().unwrap_or(own);
+        if last - first < 2 {
+            return false;
+        }
+        // Those between them go, and the last one stands for them.
+        let between = &touches[first + 1..last];
+        let more = between.iter().map(|(step, _)| 1 + usize::from(step.repeats)).sum();
+        let stay = [touches[first], (with_repeats(touches[last].0, more), touches[last].1)];
+        let mut free: Vec<Place<'t>> = between.iter().filter_map(|(_, place)| *place).collect();
+        for (step, place) in stay {
+            // The new one has no place yet: if it is not between, one of those between has left its.
+            if let Some(place) = place.or_else(|| free.pop()) {
+                self.chain.set(place, Entry::touch(self.fingerprint, &step));
+            }
+        }
+        self.ring.count(0, free.len());
+        free.into_iter().for_each(|place| self.chain.set(place, Entry::default()));
+        true
+    }
+}

@@ -1,0 +1,104 @@
+//! The buckets of all users, and how many there are.
+
+use super::entry::{Format, WORDS};
+use crate::bucket::Buckets;
+use crate::bucket::population::Population;
+use crate::sync::sharded_counter::ShardedCounter;
+
+/// Touches that a user is expected to have.
+const EXPECTED: usize = 3;
+/// Touches that a bucket is laid out for, in tenths.
+const LOAD: usize = 80;
+/// Overflow buckets of any table: of few buckets all may have more than their share.
+const LEAST_OVERFLOW: usize = 128;
+
+/// What is counted by each thread for itself.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Touches that came to be there, and that are no more.
+    Added,
+    Removed,
+    EvictedTouches,
+    EvictedUsers,
+}
+
+const KINDS: usize = 4;
+
+/// The touches of users.
+pub(crate) struct Ring {
+    pub(super) buckets: Buckets<Format, WORDS>,
+    /// Users by buckets.
+    pub(super) users: Population,
+    pub(super) tally: ShardedCounter<KINDS>,
+    pub(super) touches_per_user: usize,
+    pub(super) collapse: bool,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Info {
+    /// Users of whom something is remembered. Their aliases are none.
+    pub(crate) users: usize,
+    /// Touches of all users.
+    pub(crate) touches: usize,
+    /// Touches that had to go for others, beside those of users that had to go.
+    pub(crate) evicted_touches: u64,
+    /// Users that had to go for others.
+    pub(crate) evicted_users: u64,
+    /// Bytes of memory.
+    pub(crate) bytes: usize,
+}
+
+impl Ring {
+    /// Of nobody. `Err` is how many bytes the system did not give.
+    pub(crate) fn new(users: usize, touches_per_user: usize, collapse: bool) -> Result<Self, usize> {
+        let first = (users.saturating_mul(EXPECTED * 10)).div_ceil(LOAD).max(1);
+        // Every user may have all touches: then half an overflow bucket of each bucket is empty.
+        let overflow = (users.saturating_mul(touches_per_user) / super::entry::ENTRIES)
+            .saturating_add(first / 2 + LEAST_OVERFLOW)
+            .min(u32::MAX as usize);
+        let bytes = first.saturating_add(overflow).saturating_mul(size_of::<super::entry::Bucket>());
+        if bytes > isize::MAX as usize {
+            return Err(bytes);
+        }
+        let mut buckets = Buckets::new(Format, first, 0, overflow)?;
+        // Users spread over all of them at once, and whoever brings the first ones should not have to wait.
+        buckets.touch();
+        let (users, tally) = (Population::new(users, users), ShardedCounter::new());
+        Ok(Self { buckets, users, tally, touches_per_user, collapse })
+    }
+
+    /// The number of a user's bucket.
+    #[inline(always)]
+    pub(super) fn place(&self, user: u64) -> usize {
+        self.buckets.place(user, 0)
+    }
+
+    /// Asks for the memory of a user's bucket.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, user: u64) {
+        self.buckets.bucket(self.place(user)).fetch();
+    }
+
+    /// Counts touches that came to be there, and that are no more.
+    pub(super) fn count(&self, added: usize, removed: usize) {
+        let number = crate::sync::hazard::thread_number().unwrap_or(usize::MAX);
+        for (kind, touches) in [(Kind::Added, added), (Kind::Removed, removed)] {
+            if touches > 0 {
+                self.tally.add_in(number, kind as usize, touches as u64);
+            }
+        }
+    }
+
+    /// How much there is. Beside threads that change it, of different moments.
+    pub(crate) fn info(&self) -> Info {
+        let removed = self.tally.get(Kind::Removed as usize);
+        Info {
+            users: self.users.count().1,
+            touches: self.tally.get(Kind::Added as usize).saturating_sub(removed) as usize,
+            evicted_touches: self.tally.get(Kind::EvictedTouches as usize),
+            evicted_users: self.tally.get(Kind::EvictedUsers as usize),
+            bytes: self.buckets.bytes() + self.users.bytes() + self.tally.bytes() + size_of::<Self>(),
+        }
+    }
+}

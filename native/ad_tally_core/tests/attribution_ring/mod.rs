@@ -1,0 +1,24 @@
+//! The ring against a naive twin, at its limits, and under threads.
+
+mod limits;
+mod naive;
+mod operations;
+
+use super::Ring;
+use crate::attribution::Step;
+
+/// A touch of the first kind.
+fn touch(id: i64, at: u64) -> Step {
+    Step { id, at, kind: 0, dimensions: 1, repeats: 0 }
+}
+
+/// All touches of a user.
+fn path(ring: &Ring, user: u64) -> Vec<Step> {
+    // A late conversion is not pending: it leaves no trace but that the user has converted.
+    let mut path = Vec::new();
+    ring.begin(user, u64::MAX, LATEST, true, &mut path);
+    path
+}
+
+/// The last millisecond that there is.
+const LATEST: u64 = (1 << 47) - 1;
