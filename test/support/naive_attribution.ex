@@ -4,7 +4,7 @@ defmodule AdTally.Test.NaiveAttribution do
   what is asked for is made anew from all of them.
 
   Touches and conversions are the structs that the real one takes, with integers as touch ids. Time
-  closes nothing here: `close/1` closes every window that anything is in, as `AdTally.Attribution.close/1`
+  closes nothing here: `close/1` closes every window that has begun, as `AdTally.Attribution.close/1`
   does. Budgets of users, orders and dimensions are never reached, orders can be adjusted forever, and
   of two conversions of one time the one with the smaller order is first.
   """
@@ -12,8 +12,8 @@ defmodule AdTally.Test.NaiveAttribution do
   alias AdTally.Test.NaiveAttribution.Credits
 
   @defaults %{
-    prevail: false,
-    collapse: false,
+    prevail: true,
+    collapse: nil,
     touches_per_user: 16,
     window: 60_000,
     models: [:last_touch]
@@ -23,8 +23,11 @@ defmodule AdTally.Test.NaiveAttribution do
   def new(options) do
     %{
       config: Map.merge(@defaults, Map.new(options)),
-      # The number of the first window that is not closed.
+      # The number of the first window that is not closed, and of the last one that has begun since it was.
       first_open: 0,
+      last_open: nil,
+      # The newest time of a touch or conversion that came in time.
+      newest: 0,
       # %{user => %{touches: [touch], evicted: time or nil}}
       users: %{},
       # %{alias => user}
@@ -37,7 +40,7 @@ defmodule AdTally.Test.NaiveAttribution do
       rows: [],
       # [{window, touch}] of touches that were in time
       spend: [],
-      counts: %{repeated: 0, superseded: 0, evicted: 0}
+      counts: %{repeated: 0, superseded: 0}
     }
   end
 
@@ -46,18 +49,21 @@ defmodule AdTally.Test.NaiveAttribution do
   def touch(state, touch) do
     user = user(state, touch.user)
     ring = ring(state, user)
-    window = window(state, touch.at)
+    late? = late?(state, touch.at)
+    state = if late?, do: state, else: open(state, touch.at)
 
     if Enum.any?(ring.touches, &(&1.id == touch.id)) do
       {:duplicate, state}
     else
-      late? = window < state.first_open
       users = Map.put(state.users, user, keep(ring, touch, state.config))
       orders = told(state, user, %{touches: [touch], evicted: nil})
       state = %{state | users: users, orders: orders}
-      if late?, do: {:late, state}, else: {:ok, %{state | spend: [{window, touch} | state.spend]}}
+      if late?, do: {:late, state}, else: {:ok, state |> spend(touch) |> newest(touch.at)}
     end
   end
+
+  defp spend(state, touch),
+    do: %{state | spend: [{window(state, touch.at), touch} | state.spend]}
 
   # The newest touches, and the newest time of those that were left out.
   defp keep(kept, touch, config) do
@@ -77,11 +83,17 @@ defmodule AdTally.Test.NaiveAttribution do
       if conversion.user == user and not conversion.final do
         new = Enum.filter(ring.touches, &(&1.at <= conversion.at))
         known = union(conversion.known, %{ring | touches: new}, state.config)
-        {order, %{conversion | known: known}}
+        {order, revised(conversion, %{conversion | known: known}, state.config)}
       else
         {order, conversion}
       end
     end)
+  end
+
+  defp revised(before, since, config) do
+    if Credits.path(before, config) == Credits.path(since, config),
+      do: since,
+      else: %{since | revision: since.revision + 1}
   end
 
   defp union(kept, more, config) do
@@ -93,19 +105,30 @@ defmodule AdTally.Test.NaiveAttribution do
   defp ring(state, user), do: state.users[user] || %{touches: [], evicted: nil}
   defp user(state, user), do: state.aliases[user] || user
   defp window(state, at), do: div(at, state.config.window)
+  defp late?(state, at), do: window(state, at) < state.first_open
+  defp newest(state, at), do: %{state | newest: max(at, state.newest)}
+
+  # What is of a time, or of an earlier one, goes into the window of that time, or into the first one that
+  # is not closed.
+  defp open(state, at) do
+    window = max(state.first_open, window(state, at))
+    %{state | last_open: latest([state.last_open, window])}
+  end
 
   # Conversions
 
   def convert(state, conversion) do
+    state = open(state, conversion.at)
+
     cond do
       is_map_key(state.orders, conversion.order) ->
         {:duplicate, state}
 
-      window(state, conversion.at) < state.first_open ->
+      late?(state, conversion.at) ->
         {:late, state |> add(conversion) |> finish(conversion.order, state.first_open)}
 
       true ->
-        {:ok, add(state, conversion)}
+        {:ok, state |> add(conversion) |> newest(conversion.at)}
     end
   end
 
@@ -121,6 +144,7 @@ defmodule AdTally.Test.NaiveAttribution do
       value: conversion.value_micros,
       first_value: conversion.value_micros,
       known: %{ring | touches: Enum.filter(ring.touches, &(&1.at <= conversion.at))},
+      revision: 1,
       final: false,
       counted: true,
       retracted: false,
@@ -137,20 +161,20 @@ defmodule AdTally.Test.NaiveAttribution do
     state = put_in(state.orders[order], conversion)
 
     if conversion.counted do
-      adjusted =
-        for {at, _before, _since} = change <- Enum.reverse(conversion.adjustments),
-            row <- Credits.adjustment_rows(conversion, change, state.config),
-            do: {max(window, window(state, at)), row}
-
-      first =
-        for row <- Credits.rows(conversion, conversion.first_value, state.config),
-            do: {window, row}
-
+      rows = for row <- all_rows(conversion, state.config), do: {window, row}
       marks = marks(state, conversion) ++ state.marks
-      %{state | rows: adjusted ++ first ++ state.rows, marks: marks}
+      %{state | rows: rows ++ state.rows, marks: marks}
     else
       update_in(state.counts.repeated, &(&1 + 1))
     end
+  end
+
+  # Its credits, and each adjustment of them.
+  defp all_rows(conversion, config) do
+    adjustments =
+      Enum.flat_map(conversion.adjustments, &Credits.adjustment_rows(conversion, &1, config))
+
+    Credits.rows(conversion, conversion.first_value, config) ++ adjustments
   end
 
   defp marks(state, conversion) do
@@ -189,6 +213,8 @@ defmodule AdTally.Test.NaiveAttribution do
   # Adjustments
 
   def adjust(state, order, change, at) do
+    # A time after all others is that of the newest one.
+    state = open(state, min(at, state.newest))
     conversion = state.orders[order]
 
     cond do
@@ -215,7 +241,7 @@ defmodule AdTally.Test.NaiveAttribution do
     change = {at, state.orders[conversion.order].value, value}
     conversion = %{conversion | adjustments: [change | conversion.adjustments]}
     state = put_in(state.orders[conversion.order], conversion)
-    window = max(state.first_open, window(state, at))
+    window = max(state.first_open, window(state, min(at, state.newest)))
 
     if conversion.final and conversion.counted do
       rows =
@@ -275,23 +301,30 @@ defmodule AdTally.Test.NaiveAttribution do
 
   # Windows
 
-  @doc "Closes the windows up to the last one in which anything is."
+  @doc "Closes the windows that have begun."
+  def close(%{last_open: nil} = state), do: state
+
   def close(state) do
     provisional = for {_order, one} <- state.orders, not one.final, do: one
-    used = for {window, _row_or_touch} <- state.rows ++ state.spend, do: window
-    used = used ++ for one <- provisional, do: window(state, one.at)
-    last = Enum.max(used, fn -> -1 end)
 
     state =
       provisional
       |> Enum.sort_by(&{&1.at, &1.order})
       |> Enum.reduce(state, &finish(&2, &1.order, window(state, &1.at)))
 
-    %{state | first_open: max(state.first_open, last + 1)}
+    %{state | first_open: state.last_open + 1, last_open: nil}
   end
 
-  @doc "All rows of credits so far, in no particular order."
+  @doc "The rows of conversions that are final, in no particular order."
   def rows(state), do: for({_window, row} <- state.rows, do: row)
+
+  @doc "Those that provisional conversions would have if they were final now."
+  def provisional_rows(%{config: config} = state) do
+    for {_order, one} <- state.orders,
+        not one.final and counts?(state, one),
+        row <- all_rows(one, config),
+        do: row
+  end
 
   @doc "The rows of credits by the number of their window."
   def rows_by_window(state) do
@@ -309,7 +342,7 @@ defmodule AdTally.Test.NaiveAttribution do
     end)
   end
 
-  @doc "As `AdTally.Attribution.credits/2`, without the number of the revision."
+  @doc "As `AdTally.Attribution.credits/2`."
   def credits(state, order) do
     case state.orders[order] do
       nil -> nil

@@ -14,7 +14,8 @@ defmodule AdTally.Attribution.NaiveTest do
     defaults = [
       touches: [click: 24 * @hour, view: @hour],
       conversions: [purchase: :every, signup: :once_per_user, install: :once_per_touch],
-      models: [:last_touch, :linear]
+      models: [:last_touch, :linear],
+      prevail: false
     ]
 
     defaults |> Keyword.merge(options) |> NaiveAttribution.new()
@@ -146,7 +147,7 @@ defmodule AdTally.Attribution.NaiveTest do
     # Not after it, and not of anybody else.
     state = state |> touch(2, 11) |> touch(3, 5, user: "bob") |> touch(4, 10)
     assert credits(state, "o") == %{1 => 50, 4 => 50}
-    assert NaiveAttribution.credits(state, "o").final == false
+    assert %{final: false, revision: 2} = NaiveAttribution.credits(state, "o")
     state = state |> NaiveAttribution.close() |> touch(5, 9)
     assert credits(state, "o") == %{1 => 50, 4 => 50}
     assert NaiveAttribution.credits(state, "o").final
@@ -217,7 +218,8 @@ defmodule AdTally.Attribution.NaiveTest do
     assert {{:error, :unknown}, ^state} = NaiveAttribution.adjust(state, "p", :retract, @begin)
 
     rows =
-      for {:linear, "o", :purchase, :click, touch, {touch}, _, _, adjusted_at, ppm, value, false} <-
+      for {:linear, "o", :purchase, :click, touch, {touch}, _, _, adjusted_at, ppm, value, false,
+           1} <-
             NaiveAttribution.rows(state),
           do: {touch, adjusted_at && adjusted_at - @begin, ppm, value}
 

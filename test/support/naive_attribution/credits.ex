@@ -3,7 +3,7 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
   What one conversion of `AdTally.Test.NaiveAttribution` gives to touches, as rows and as it is shown.
 
   A row is `{model, order, action, kind, touch, dimensions, touched_at, converted_at, adjusted_at, ppm,
-  value, truncated}`.
+  value, truncated, revision}`.
   """
 
   alias AdTally.Test.NaiveAttribution.Models
@@ -48,7 +48,8 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
     touch = touch || %{kind: nil, id: nil, dimensions: nil, at: nil}
 
     {model, conversion.order, conversion.action, touch.kind, touch.id, touch.dimensions, touch.at,
-     conversion.at, adjusted_at, share, value, truncated?(conversion, config)}
+     conversion.at, adjusted_at, share, value, truncated?(conversion, config),
+     conversion.revision}
   end
 
   defp truncated?(conversion, config) do
@@ -57,7 +58,7 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
     evicted != nil and evicted >= conversion.at - longest
   end
 
-  @doc "As `AdTally.Attribution.credits/2` shows it, without the number of the revision."
+  @doc "As `AdTally.Attribution.credits/2` shows it."
   def shown(conversion, config) do
     credited? = conversion.counted and not conversion.retracted
     path = if credited?, do: path(conversion, config), else: []
@@ -70,6 +71,7 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
 
     Map.merge(by_model, %{
       final: conversion.final,
+      revision: conversion.revision,
       truncated: truncated?(conversion, config),
       counted: conversion.counted,
       retracted: conversion.retracted,

@@ -26,7 +26,7 @@ defmodule AdTally.Test.NaiveAttribution.Models do
     if config.prevail, do: strongest(eligible, config.touches), else: eligible
   end
 
-  defp collapse(touches, false), do: touches
+  defp collapse(touches, nil), do: touches
 
   defp collapse(touches, :consecutive) do
     touches |> Enum.chunk_by(&{&1.dimensions, &1.kind}) |> Enum.map(&List.last/1)
