@@ -201,6 +201,30 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
         self.buckets.give_back(spare);
     }
 
+    /// Makes the chain one of just these entries, in as many overflow buckets as they need. Nothing has changed if there are
+    /// not as many.
+    pub(crate) fn replace(&mut self, entries: &[C::Entry]) -> Result<(), Full> {
+        let content = self.buckets.content;
+        let beyond = entries.len().saturating_sub(content.entries(false));
+        // A linked bucket has room for fewer.
+        let last = content.entries(false) - content.entries(true);
+        let needed = if beyond == 0 { 0 } else { (beyond + last).div_ceil(content.entries(true)).max(1) };
+        let mut spare = self.overflow_numbers();
+        let had = spare.len();
+        while spare.len() < needed {
+            match self.buckets.overflow.take() {
+                Some(number) => spare.push(number),
+                None => {
+                    self.buckets.overflow.give_back(spare.drain(had..));
+                    return Err(Full);
+                }
+            }
+        }
+        self.rewrite_with(entries, &mut spare);
+        self.buckets.give_back(spare);
+        Ok(())
+    }
+
     /// Gives back overflow buckets that are no longer needed, after entries were emptied.
     pub(crate) fn compact(&mut self) {
         if self.header.is_linked() {

@@ -1,10 +1,12 @@
 //! Any operations one after the other: the ring does what the naive twin does.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
-use super::super::Ring;
-use super::naive::Naive;
-use super::{LATEST, path};
+use super::super::{Key, Mark, Owned, Ring};
+use super::LATEST;
+use super::naive::{Naive, User};
 use crate::attribution::Step;
 
 #[derive(Debug, Clone)]
@@ -12,6 +14,9 @@ enum Operation {
     Insert(u64, Step),
     Begin(u64, u64, u64, bool),
     End(u64, u64),
+    Mark(u64, u8, Option<i64>, u64, u64),
+    Link(u64, u64),
+    Forget(u64),
 }
 
 /// Few users, some of which are in one bucket, and one whose fingerprint is 0.
@@ -34,6 +39,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (user(), step).prop_map(|(user, step)| Operation::Insert(user, step)),
         2 => (user(), 0..9_u64, at(), any::<bool>()).prop_map(|(u, o, at, late)| Operation::Begin(u, o, at, late)),
         1 => (user(), 0..9_u64).prop_map(|(user, order)| Operation::End(user, order)),
+        1 => (user(), 62..64_u8, prop::option::of(id()), prop_oneof![0..4_u64, Just(1 << 29)], at())
+            .prop_map(|(user, action, touch, order, at)| Operation::Mark(user, action, touch, order, at)),
+        1 => (user(), user()).prop_map(|(alias, user)| Operation::Link(alias, user)),
+        1 => user().prop_map(Operation::Forget),
     ]
 }
 
@@ -42,39 +51,122 @@ fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
     all
 }
 
+fn apply(ring: &Ring, naive: &mut Naive, operation: &Operation) {
+    match *operation {
+        Operation::Insert(user, step) => {
+            let inserted = ring.insert(user, &step, 0);
+            let (is_duplicate, pending) = naive.insert(user, step);
+            assert_eq!((inserted.user, inserted.is_duplicate), (naive.user_of(user), is_duplicate));
+            assert_eq!(sorted(inserted.pending), pending);
+        }
+        Operation::Begin(user, order, at, is_late) => {
+            let mut path = Vec::new();
+            let begun = ring.begin(user, order, at, is_late, &mut path);
+            let others = naive.users.get(&naive.user_of(user)).map(|own| own.pending.clone()).unwrap_or_default();
+            let others: Vec<(u64, u64)> = others.into_iter().filter(|(other, _)| *other != order).collect();
+            assert_eq!((path, begun.evicted), naive.begin(user, order, at, is_late));
+            assert_eq!((begun.user, sorted(begun.others), begun.forgotten), (naive.user_of(user), others, None));
+        }
+        Operation::End(user, order) => {
+            ring.end(user, order);
+            naive.end(user, order);
+        }
+        Operation::Mark(user, action, touch, order, at) => {
+            assert_eq!(ring.mark(user, action, touch, order, at), naive.mark(user, action, touch, order, at));
+            assert_eq!(ring.mark_of(user, action, touch), naive.mark_of(user, action, touch));
+            assert!(!ring.mark_of(user, 3, touch));
+        }
+        Operation::Link(alias, user) => {
+            let linked = ring.link(alias, user);
+            assert_eq!(linked.is_some(), naive.link(alias, user));
+            if let Some(linked) = linked {
+                let own = &naive.users[&naive.user_of(user)];
+                assert_eq!((linked.user, &linked.steps), (naive.user_of(user), &own.touches));
+                assert_eq!((linked.evicted, linked.forgotten), (own.evicted, Vec::new()));
+                assert_eq!(sorted(linked.pending), own.pending.clone().into_iter().collect::<Vec<_>>());
+            }
+            assert_eq!(ring.user_of(alias), naive.user_of(user));
+        }
+        Operation::Forget(user) => {
+            assert_eq!(sorted(ring.forget(user)), naive.forget(user).into_iter().collect::<Vec<_>>());
+            assert_eq!(ring.user_of(user), user);
+        }
+    }
+}
+
+/// All that a ring has of users, in order.
+fn all(ring: &Ring) -> BTreeMap<Key, Owned> {
+    let (mut all, mut next) = (BTreeMap::new(), Some(0));
+    while let Some(from) = next {
+        next = ring.visit(from, 3, |key, mut owned| {
+            owned.pending.sort_unstable();
+            owned.aliases.sort_unstable();
+            owned.marks.sort_unstable_by_key(|mark| (mark.action, mark.touch));
+            assert_eq!(all.insert(key, owned), None, "each user is shown once");
+        });
+    }
+    all
+}
+
+/// The same of the naive twin.
+fn expected(ring: &Ring, naive: &Naive) -> BTreeMap<Key, Owned> {
+    let own = |(user, own): (&u64, &User)| {
+        let mark = |((action, touch), (at, order)): (&(u8, Option<i64>), &(u64, u64))| Mark {
+            action: *action,
+            touch: *touch,
+            order: *order as u32,
+            at: *at,
+        };
+        let owned = Owned {
+            touches: own.touches.clone(),
+            pending: own.pending.clone().into_iter().collect(),
+            marks: own.marks.iter().map(mark).collect(),
+            aliases: naive.aliases.iter().filter(|(_, of)| *of == user).map(|(alias, _)| *alias).collect(),
+            evicted: own.evicted,
+            converted: own.converted,
+        };
+        (ring.key_of(*user), owned)
+    };
+    naive.users.iter().map(own).collect()
+}
+
 fn check(operations: &[Operation], users: usize, touches_per_user: usize, collapse: bool) {
     let ring = Ring::new(users, touches_per_user, collapse).unwrap();
     let mut naive = Naive::new(touches_per_user, collapse);
     for operation in operations {
-        match *operation {
-            Operation::Insert(user, step) => {
-                let inserted = ring.insert(user, &step, 0);
-                let (is_duplicate, pending) = naive.insert(user, step);
-                assert_eq!((inserted.user, inserted.is_duplicate), (user, is_duplicate), "{operation:?}");
-                assert_eq!(sorted(inserted.pending), pending, "{operation:?}");
-            }
-            Operation::Begin(user, order, at, is_late) => {
-                let mut path = Vec::new();
-                let begun = ring.begin(user, order, at, is_late, &mut path);
-                let others = naive.users.get(&user).map(|own| own.pending.clone()).unwrap_or_default();
-                let others: Vec<(u64, u64)> = others.into_iter().filter(|(other, _)| *other != order).collect();
-                assert_eq!((path, begun.evicted), naive.begin(user, order, at, is_late), "{operation:?}");
-                assert_eq!((begun.user, sorted(begun.others), begun.forgotten), (user, others, None));
-            }
-            Operation::End(user, order) => {
-                ring.end(user, order);
-                naive.end(user, order);
-            }
-        }
+        apply(&ring, &mut naive, operation);
     }
+    assert_eq!(all(&ring), expected(&ring, &naive));
     let info = ring.info();
     assert_eq!(info.users, naive.users.len());
     assert_eq!(info.touches, naive.users.values().map(|user| user.touches.len()).sum::<usize>());
     assert_eq!((info.evicted_touches, info.evicted_users), (naive.evicted, 0));
-    for (user, own) in &naive.users {
-        assert_eq!(path(&ring, *user), own.touches);
-        assert_eq!(sorted(ring.pending(*user)), own.pending.clone().into_iter().collect::<Vec<_>>());
+    for alias in naive.aliases.keys() {
+        assert_eq!(ring.user_of(*alias), naive.user_of(*alias));
     }
+    restored_is_the_same(&ring, users, touches_per_user, collapse);
+    naive.users.keys().for_each(|user| {
+        ring.forget(*user);
+    });
+    assert_eq!((all(&ring).len(), ring.info().users, ring.info().touches), (0, 0, 0));
+    let is_empty = (0..ring.buckets()).all(|bucket| ring.is_empty(bucket as usize));
+    assert!(is_empty, "what is forgotten leaves no byte");
+}
+
+fn restored_is_the_same(ring: &Ring, users: usize, touches_per_user: usize, collapse: bool) {
+    let other = Ring::new(users, touches_per_user, collapse).unwrap();
+    for (key, owned) in all(ring) {
+        assert!(other.restore(key, owned.clone()));
+        assert!(other.restore(key, owned), "again");
+    }
+    for aliases in all(ring).into_values().map(|owned| owned.aliases) {
+        aliases.iter().for_each(|alias| {
+            other.link(*alias, ring.user_of(*alias));
+        });
+    }
+    assert_eq!(all(&other), all(ring));
+    let (one, other) = (ring.info(), other.info());
+    assert_eq!((one.users, one.touches), (other.users, other.touches));
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use crate::attribution::Step;
 
 /// Provisional conversions of a user at most. Of more the oldest ones are forgotten, so that no user's entries are too many
 /// to be read under a lock.
-const MOST_PENDING: usize = 255;
+pub(super) const MOST_PENDING: usize = 255;
 
 /// What a conversion finds.
 #[derive(Debug, Clone, PartialEq, Eq)]

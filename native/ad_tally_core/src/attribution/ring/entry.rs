@@ -11,7 +11,7 @@
 //! 9  evicted            newest evicted touch
 //! 10 alias    user      newest touch seen
 //! 11 aliased  alias
-//! 12 mark     touch     conversion              order, lowest 13 bits         order 17 | of a touch 1 | action 6
+//! 12 mark     touch     conversion              order, lowest 13 bits         order, next 17 | of a touch 1 | action 6
 //! 13 pending  order     conversion
 //! 14 converted          newest conversion
 //! ```
@@ -35,6 +35,11 @@ const DIMENSIONS_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
 const DIMENSIONS_MASK: u64 = (1 << DIMENSIONS_BITS) - 1;
 const REPEATS_BITS: u32 = 13;
 const KIND_BITS: u32 = 4;
+/// Bits of an order that a mark has, above those in place of repeats.
+const MARK_ORDER_BITS: u32 = 17;
+/// What tells the marks of a user apart, beside the touch.
+const MARK_KEY_BITS: u32 = DIMENSIONS_BITS - MARK_ORDER_BITS;
+const OF_A_TOUCH: u64 = 1 << (MARK_KEY_BITS - 1);
 /// Where the time lies.
 const AT_SHIFT: u32 = REPEATS_BITS + KIND_BITS;
 /// The most touches that another one stands for.
@@ -62,6 +67,36 @@ impl Fingerprint {
     pub(super) fn of(user: u64) -> Self {
         Self(user << DIMENSIONS_BITS)
     }
+
+    /// As a number below 2^40.
+    pub(super) fn number(self) -> u64 {
+        self.0 >> DIMENSIONS_BITS
+    }
+}
+
+/// What is remembered of a conversion that was counted, where others of its user or touch are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Which action: below 64.
+    pub(crate) action: u8,
+    /// Of which touch, or of the user.
+    pub(crate) touch: Option<i64>,
+    /// The lowest 30 bits of the order.
+    pub(crate) order: u32,
+    /// The time of the conversion.
+    pub(crate) at: u64,
+}
+
+impl Mark {
+    pub(super) fn new(action: u8, touch: Option<i64>, order: u64, at: u64) -> Self {
+        let bits = MARK_ORDER_BITS + REPEATS_BITS;
+        Self { action, touch, order: (order & ((1 << bits) - 1)) as u32, at }
+    }
+
+    /// What it is a mark of.
+    pub(super) fn key(&self) -> (u8, Option<i64>) {
+        (self.action, self.touch)
+    }
 }
 
 /// An entry as it was read. The default one is empty.
@@ -85,6 +120,30 @@ impl Entry {
         Self { id: id as u64, time, whose: of.0 | u64::from(dimensions) & DIMENSIONS_MASK }
     }
 
+    /// That a conversion of an action was counted, of a user or of one of its touches.
+    pub(super) fn mark(of: Fingerprint, mark: &Mark) -> Self {
+        let Mark { action, touch, order, at } = *mark;
+        let key = u64::from(action) | if touch.is_some() { OF_A_TOUCH } else { 0 };
+        let (low, high) = (u64::from(order) & u64::from(MOST_REPEATS), u64::from(order) >> REPEATS_BITS);
+        Self {
+            id: touch.unwrap_or(0) as u64,
+            time: at << AT_SHIFT | kind::MARK << REPEATS_BITS | low,
+            whose: of.0 | high << MARK_KEY_BITS | key,
+        }
+    }
+
+    /// What a mark says.
+    pub(super) fn as_mark(self) -> Mark {
+        let dimensions = self.whose & DIMENSIONS_MASK;
+        let order = dimensions >> MARK_KEY_BITS << REPEATS_BITS | self.time & u64::from(MOST_REPEATS);
+        Mark {
+            action: (dimensions & (OF_A_TOUCH - 1)) as u8,
+            touch: (dimensions & OF_A_TOUCH != 0).then_some(self.id as i64),
+            order: order as u32,
+            at: self.at(),
+        }
+    }
+
     #[inline(always)]
     pub(super) fn kind(self) -> u64 {
         self.time >> REPEATS_BITS & ((1 << KIND_BITS) - 1)
@@ -103,6 +162,11 @@ impl Entry {
     #[inline(always)]
     pub(super) fn at(self) -> u64 {
         self.time >> AT_SHIFT
+    }
+
+    /// An alias of another user.
+    pub(super) fn with_id(self, id: u64) -> Self {
+        Self { id, ..self }
     }
 
     #[inline(always)]

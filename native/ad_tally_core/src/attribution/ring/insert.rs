@@ -1,7 +1,8 @@
 //! A touch comes to its user.
 
-use super::entry::{Entry, MOST_REPEATS, kind};
+use super::entry::{Entry, kind};
 use super::locked::{Locked, Place};
+use super::run::{self, is_alike};
 use super::table::{Kind, Ring};
 use crate::attribution::Step;
 
@@ -75,17 +76,6 @@ impl Ring {
     }
 }
 
-/// Whether two touches are one, where neighbours that have dimensions and kind in common are.
-#[inline(always)]
-pub(super) fn is_alike(one: &Step, other: &Step) -> bool {
-    one.dimensions == other.dimensions && one.kind == other.kind
-}
-
-/// Counts touches for which another one stands.
-pub(super) fn with_repeats(step: Step, more: usize) -> Step {
-    Step { repeats: (usize::from(step.repeats) + more).min(usize::from(MOST_REPEATS)) as u16, ..step }
-}
-
 impl<'t> Locked<'t, Seen<'t>> {
     /// Puts a touch in an empty place, or in that of the oldest one.
     #[inline(always)]
@@ -111,7 +101,7 @@ impl<'t> Locked<'t, Seen<'t>> {
         if gone.at() < oldest {
             return;
         }
-        self.ring.tally.add(Kind::EvictedTouches as usize);
+        self.ring.tally(Kind::EvictedTouches, 1);
         match self.seen.evicted {
             Some((place, evicted)) if gone.at() > evicted.at() => self.chain.set(place, evicted.with_at(gone.at())),
             Some(_) => {}
@@ -141,8 +131,8 @@ impl<'t> Locked<'t, Seen<'t>> {
         }
         // Those between them go, and the last one stands for them.
         let between = &touches[first + 1..last];
-        let more = between.iter().map(|(step, _)| 1 + usize::from(step.repeats)).sum();
-        let stay = [touches[first], (with_repeats(touches[last].0, more), touches[last].1)];
+        let (after_first, place) = (touches[first + 1..=last].iter().map(|(step, _)| *step), touches[last].1);
+        let stay = [touches[first], (run::last(after_first), place)];
         let mut free: Vec<Place<'t>> = between.iter().filter_map(|(_, place)| *place).collect();
         for (step, place) in stay {
             // The new one has no place yet: if it is not between, one of those between has left its.

@@ -6,7 +6,7 @@ use crate::bucket::{self, Chain, Content};
 
 /// Aliases that are followed at most. At rest one leads to its user. While users are united one after the other it may lead to
 /// one that has become an alias itself.
-const HOPS: usize = 8;
+pub(super) const HOPS: usize = 8;
 
 pub(super) type Place<'t> = bucket::Place<'t, WORDS>;
 
@@ -74,11 +74,18 @@ impl Ring {
 
     #[inline(always)]
     pub(super) fn lock<S: Default>(&self, user: u64) -> Locked<'_, S> {
+        let (at, fingerprint) = self.key(user);
+        Locked { user, ..self.lock_of(at, fingerprint) }
+    }
+
+    /// Locks a bucket for a user of whom no more than that is known.
+    #[inline(always)]
+    pub(super) fn lock_of<S: Default>(&self, at: usize, fingerprint: Fingerprint) -> Locked<'_, S> {
         Locked {
             ring: self,
-            chain: self.buckets.lock_bucket(self.place(user)),
-            user,
-            fingerprint: Fingerprint::of(user),
+            chain: self.buckets.lock_bucket(at),
+            user: fingerprint.number(),
+            fingerprint,
             is_known: false,
             empty: None,
             buckets: 0,
@@ -145,13 +152,17 @@ impl<'t, S> Locked<'t, S> {
     /// Lets go of the lock, and does what is left to be done elsewhere. Who the user was.
     #[inline(always)]
     pub(super) fn unlock(self) -> u64 {
-        let Self { ring, chain, user, later, .. } = self;
-        let at = chain.at;
-        drop(chain);
-        if later.is_over || !later.loose.is_empty() {
-            ring.settle(at, later);
-        }
+        let (ring, user) = (self.ring, self.user);
+        let (at, later) = self.release();
+        ring.settle(at, later);
         user
+    }
+
+    /// Lets go of the lock. What is left to be done elsewhere, and the number of the bucket.
+    #[inline(always)]
+    pub(super) fn release(self) -> (usize, Later) {
+        let Self { chain, later, .. } = self;
+        (chain.at, later)
     }
 
     /// Removes those entries of the user, or of the alias, that are to go.

@@ -12,15 +12,26 @@
 
 mod convert;
 mod entry;
+mod forget;
 mod insert;
+mod link;
 mod locked;
+mod mark;
 mod room;
+mod run;
+mod side;
 mod table;
+mod unite;
+mod visit;
 
 #[cfg(test)]
 #[path = "../../../tests/attribution_ring/mod.rs"]
 mod tests;
 
 pub(crate) use convert::Begun;
+pub(crate) use entry::Mark;
 pub(crate) use insert::Inserted;
+pub(crate) use link::Linked;
 pub(crate) use table::{Info, Ring};
+pub(crate) use unite::Owned;
+pub(crate) use visit::Key;

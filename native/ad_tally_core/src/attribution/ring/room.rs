@@ -38,7 +38,7 @@ fn owners(entries: &[Entry]) -> Vec<Owner> {
     owners
 }
 
-fn users(entries: &[Entry]) -> usize {
+pub(super) fn users(entries: &[Entry]) -> usize {
     owners(entries).iter().filter(|owner| owner.is_user).count()
 }
 
@@ -127,14 +127,14 @@ impl<'t, S> Locked<'t, S> {
     }
 
     /// Drops the entries of the least recently touched one of all others. Whether there was any.
-    fn evict_user(&mut self, entries: &mut Vec<Entry>, is_to_be_user: bool) -> bool {
+    pub(super) fn evict_user(&mut self, entries: &mut Vec<Entry>, is_to_be_user: bool) -> bool {
         let own = self.fingerprint;
         let can_go = |owner: &Owner| owner.fingerprint != own && (owner.is_user || !is_to_be_user);
         self.ring.evict_from(self.chain.at, entries, can_go, &mut self.later.loose)
     }
 
     /// Drops what matters least of the user's own, which is all that there is.
-    fn evict_own(&mut self, entries: &mut Vec<Entry>) {
+    pub(super) fn evict_own(&mut self, entries: &mut Vec<Entry>) {
         let rank = |entry: &Entry| match entry.kind() {
             1..=kind::LAST_TOUCH => 0,
             kind::MARK => 1,
@@ -149,7 +149,7 @@ impl<'t, S> Locked<'t, S> {
         self.later.loose.extend(Loose::of(gone, self.chain.at));
         if gone.is_touch() {
             self.ring.count(0, 1);
-            self.ring.tally.add(Kind::EvictedTouches as usize);
+            self.ring.tally(Kind::EvictedTouches, 1);
             let evicted = entries.iter_mut().find(|entry| entry.kind() == kind::EVICTED);
             if let Some(evicted) = evicted {
                 *evicted = evicted.with_at(evicted.at().max(gone.at()));
@@ -172,8 +172,16 @@ impl Loose {
 
 impl Ring {
     /// Does what was left to be done elsewhere after the bucket of this number.
-    #[cold]
+    #[inline(always)]
     pub(super) fn settle(&self, at: usize, later: Later) {
+        if later.is_over || !later.loose.is_empty() {
+            self.settle_any(at, later);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_any(&self, at: usize, later: Later) {
         later.loose.iter().for_each(|loose| self.untie(loose));
         if later.is_over {
             self.evict_elsewhere(at);
@@ -182,7 +190,7 @@ impl Ring {
 
     /// Removes an entry that names somebody who is gone. Who has come back meanwhile, and is named by it again, has to be united
     /// anew.
-    fn untie(&self, loose: &Loose) {
+    pub(super) fn untie(&self, loose: &Loose) {
         let names = |entry: Entry| (self.place(entry.id()), Fingerprint::of(entry.id()));
         self.lock::<()>(loose.of).remove(|entry| entry.kind() == loose.kind && names(entry) == loose.gone);
     }
@@ -208,7 +216,7 @@ impl Ring {
         });
         self.count(0, touches);
         if least.is_user {
-            self.tally.add(Kind::EvictedUsers as usize);
+            self.tally(Kind::EvictedUsers, 1);
         }
         true
     }

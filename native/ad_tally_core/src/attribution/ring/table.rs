@@ -1,9 +1,10 @@
 //! The buckets of all users, and how many there are.
 
-use super::entry::{Format, WORDS};
+use super::entry::{Bucket, ENTRIES, Fingerprint, Format, WORDS};
 use crate::bucket::Buckets;
 use crate::bucket::population::Population;
-use crate::sync::sharded_counter::ShardedCounter;
+use crate::sync::hazard::thread_number;
+use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 
 /// Touches that a user is expected to have.
 const EXPECTED: usize = 3;
@@ -54,10 +55,10 @@ impl Ring {
     pub(crate) fn new(users: usize, touches_per_user: usize, collapse: bool) -> Result<Self, usize> {
         let first = (users.saturating_mul(EXPECTED * 10)).div_ceil(LOAD).max(1);
         // Every user may have all touches: then half an overflow bucket of each bucket is empty.
-        let overflow = (users.saturating_mul(touches_per_user) / super::entry::ENTRIES)
+        let overflow = (users.saturating_mul(touches_per_user) / ENTRIES)
             .saturating_add(first / 2 + LEAST_OVERFLOW)
             .min(u32::MAX as usize);
-        let bytes = first.saturating_add(overflow).saturating_mul(size_of::<super::entry::Bucket>());
+        let bytes = first.saturating_add(overflow).saturating_mul(size_of::<Bucket>());
         if bytes > isize::MAX as usize {
             return Err(bytes);
         }
@@ -80,13 +81,22 @@ impl Ring {
         self.buckets.bucket(self.place(user)).fetch();
     }
 
+    /// By what a user's entries are found.
+    pub(super) fn key(&self, user: u64) -> (usize, Fingerprint) {
+        (self.place(user), Fingerprint::of(user))
+    }
+
     /// Counts touches that came to be there, and that are no more.
+    #[inline(always)]
     pub(super) fn count(&self, added: usize, removed: usize) {
-        let number = crate::sync::hazard::thread_number().unwrap_or(usize::MAX);
-        for (kind, touches) in [(Kind::Added, added), (Kind::Removed, removed)] {
-            if touches > 0 {
-                self.tally.add_in(number, kind as usize, touches as u64);
-            }
+        self.tally(Kind::Added, added);
+        self.tally(Kind::Removed, removed);
+    }
+
+    #[inline(always)]
+    pub(super) fn tally(&self, kind: Kind, more: usize) {
+        if more > 0 {
+            self.tally.add_in(thread_number().unwrap_or(THREADS), kind as usize, more as u64);
         }
     }
 

@@ -1,0 +1,27 @@
+//! Forgetting a user: nothing that it had, and nothing that names it, is left.
+
+use super::entry::kind;
+use super::table::Ring;
+use super::unite::Owned;
+
+impl Ring {
+    /// Removes all that a user has, or whoever it is an alias of, and all aliases of that one. The provisional conversions that
+    /// it had, each an order and its time.
+    ///
+    /// Aliases lie in other buckets and go one after the other. What comes for one of them meanwhile still is the user's.
+    pub(crate) fn forget(&self, user: u64) -> Vec<(u64, u64)> {
+        let mut locked = self.locked(user, 0, |owned: &mut Owned, _, entry| owned.push(entry));
+        let Owned { pending, mut aliases, .. } = std::mem::take(&mut locked.seen);
+        locked.remove(|_| true);
+        let found = locked.unlock();
+        if found != user {
+            aliases.push(user);
+        }
+        for alias in &aliases {
+            // While its user is being united with this one it may lead to that one still.
+            self.lock::<()>(*alias)
+                .remove(|entry| entry.kind() == kind::ALIAS && (entry.id() == found || aliases.contains(&entry.id())));
+        }
+        pending
+    }
+}
