@@ -3,6 +3,7 @@
 mod limits;
 mod naive;
 mod operations;
+mod threads;
 
 use super::Ring;
 use crate::attribution::Step;
