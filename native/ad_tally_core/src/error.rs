@@ -119,6 +119,27 @@ pub enum Error {
     /// A lateness longer than times are.
     #[error("a lateness is 0 to 140737488355327 ms, not {0}")]
     Lateness(u64),
+    /// No kinds of touches, or too many.
+    #[error("there are one to eight kinds of touches, not {0}")]
+    Kinds(usize),
+    /// No actions of conversions, or too many.
+    #[error("there are one to 64 actions of conversions, not {0}")]
+    Actions(usize),
+    /// No models, or too many.
+    #[error("there are one to eight models, not {0}")]
+    Models(usize),
+    /// A bound of touches that is zero or more than a count of one byte.
+    #[error("touches_per_user is 1 to 255, not {0}")]
+    TouchesPerUser(usize),
+    /// A budget of users that is zero or beyond what the table can address.
+    #[error("users is 1 to 1000000000, not {0}")]
+    Users(usize),
+    /// A budget of orders that is zero or beyond what the table can address.
+    #[error("orders is 1 to 1000000000, not {0}")]
+    Orders(usize),
+    /// A budget of dimensions that is zero or beyond what a touch can tell.
+    #[error("max_keys is 1 to 16777215, not {0}")]
+    MaxDimensions(usize),
     /// The system has no room for the table.
     #[error("the system has no room for a table of {0} bytes")]
     Memory(usize),

@@ -144,7 +144,11 @@ impl<W: Send + Sync> Windows<W> {
 
     /// The first window whose time has not passed, by the system's time or, where that is not asked for, the newest event's.
     fn first_in_time(&self, now: impl Fn() -> u64) -> u64 {
-        let time = if self.max_ahead.is_some() { now() } else { self.newest() };
-        time.saturating_sub(self.lateness) / self.length
+        self.time(now).saturating_sub(self.lateness) / self.length
+    }
+
+    /// The time that windows are closed by: the system's or, where that is not asked for, the newest event's.
+    pub fn time(&self, now: impl Fn() -> u64) -> u64 {
+        if self.max_ahead.is_some() { now() } else { self.newest() }
     }
 }

@@ -1,0 +1,98 @@
+//! Refunds and restatements: bookings of their own, by the steps and weights that the conversion was booked with.
+
+use super::Attribution;
+use super::orders::{Adjustment, Changed, State};
+use super::posting::Posting;
+use super::stats::Kind;
+use super::types::{Change, Unchanged};
+use super::window::Window;
+use crate::error::{Error, check_time};
+use crate::key::HashedKey;
+use crate::windows::NotBegun;
+
+impl Attribution {
+    /// Changes what a conversion is worth, at a time. The system's time is asked for where it matters.
+    ///
+    /// # Errors
+    /// [`Error::Time`]; and why there is nothing to be changed. Nothing has changed then.
+    pub fn adjust(
+        &self,
+        order: HashedKey<'_>,
+        change: Change,
+        at: u64,
+        now: impl Fn() -> u64,
+    ) -> Result<Result<(), Unchanged>, Error> {
+        check_time(at)?;
+        let adjusted = loop {
+            let open = self.windows.protect();
+            if self.windows.is_newest(at) && self.windows.is_future(at, &now) {
+                break Err(Unchanged::Future);
+            }
+            // By the events' time a change of a later one would open a window that nothing closes.
+            let at_most = at.min(self.windows.time(&now).max(self.windows.newest()));
+            // None once everything is closed for good.
+            let Some(number) = self.windows.first_at_or_after(&open, at_most, &now) else {
+                break Err(Unchanged::Unknown);
+            };
+            if let Some(window) = open.find(number) {
+                break self.adjust_in(window, order, change, at, &now);
+            }
+            drop(open);
+            if let Err(NotBegun::Late | NotBegun::Full) = self.begin_number(number, &now) {
+                // Of too many the system's time was set back by days.
+                break Err(Unchanged::Unknown);
+            }
+        };
+        if adjusted.is_ok() {
+            self.stats.count(Kind::Adjusted);
+        }
+        Ok(adjusted)
+    }
+
+    fn adjust_in(
+        &self,
+        window: &Window,
+        order: HashedKey<'_>,
+        change: Change,
+        at: u64,
+        now: impl Fn() -> u64,
+    ) -> Result<(), Unchanged> {
+        let mut orders = self.orders.lock(order.hash);
+        if !self.is_known(&orders, order.hash, now) {
+            return Err(Unchanged::Unknown);
+        }
+        orders.touch(order.hash);
+        let posting = orders.update(order.hash, |record| {
+            let before = match record.change(change, at)? {
+                Changed::Superseded => {
+                    self.stats.count(Kind::Superseded);
+                    return Ok(None);
+                }
+                Changed::From(before) => before,
+            };
+            let adjustment = Adjustment { at, net: record.net };
+            match record.state {
+                State::Provisional => {
+                    record.adjustments.push(adjustment);
+                    Ok(None)
+                }
+                State::Final { counts: false } => Ok(None),
+                State::Final { counts: true } => Ok(Some(Posting {
+                    order: order.words.into(),
+                    at: record.at,
+                    adjusted_at: Some(at),
+                    action: record.action,
+                    steps: record.steps.as_slice().into(),
+                    before,
+                    after: record.net,
+                    truncated: record.truncated,
+                    revision: record.revision,
+                })),
+            }
+        });
+        if let Some(posting) = posting.unwrap_or(Err(Unchanged::Unknown))? {
+            window.post(posting);
+        }
+        Ok(())
+    }
+}

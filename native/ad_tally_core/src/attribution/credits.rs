@@ -1,0 +1,110 @@
+//! What a conversion is credited to as of now, final or not.
+
+use super::Attribution;
+use super::orders::{Record, State};
+use super::posting::{Net, Posting};
+use super::types::{Counting, Step};
+
+/// The credits of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderCredits {
+    /// What is booked for it in all.
+    pub posting: Posting,
+    /// Whether it counts: of conversions of which only one counts, another one does not.
+    pub counts: bool,
+    /// Whether it was retracted.
+    pub is_retracted: bool,
+    /// Whether touches cannot change it any more.
+    pub is_final: bool,
+}
+
+/// What decides whether a provisional conversion counts.
+struct Claim {
+    order: u64,
+    at: u64,
+    action: u8,
+    user: u64,
+    /// The touch that only one conversion may have.
+    touch: Option<i64>,
+}
+
+impl Attribution {
+    /// The credits of an order as of now, by the hash of its key, if it is known.
+    #[must_use]
+    pub fn credits(&self, order: u64, now: impl Fn() -> u64) -> Option<OrderCredits> {
+        let orders = self.orders.lock(order);
+        let record = orders.get(order).filter(|record| record.is_provisional() || !self.is_past(record, now))?;
+        let steps = self.steps(record);
+        let claim = self.claim_of(order, record, &steps);
+        let is_retracted = !record.net.counts;
+        let mut credits = OrderCredits {
+            posting: Posting {
+                order: record.words.clone(),
+                at: record.at,
+                adjusted_at: record.adjusted_at,
+                action: record.action,
+                steps: steps.into(),
+                before: Net::default(),
+                after: record.net,
+                truncated: record.truncated,
+                revision: record.revision,
+            },
+            counts: record.state != State::Final { counts: false },
+            is_retracted,
+            is_final: !record.is_provisional(),
+        };
+        drop(orders);
+        credits.counts &= claim.is_none_or(|claim| self.is_first(&claim));
+        Some(credits)
+    }
+
+    /// What a conversion that a window has noted books as of now, if it is known and counts.
+    pub(super) fn provisional(&self, order: u64) -> Option<Vec<Posting>> {
+        let orders = self.orders.lock(order);
+        let record = orders.get(order)?;
+        let steps = self.steps(record);
+        let claim = self.claim_of(order, record, &steps);
+        // One that became final meanwhile has booked its changes by itself.
+        let counts = record.state != State::Final { counts: false };
+        let postings = record.postings_with(&steps);
+        drop(orders);
+        (counts && claim.is_none_or(|claim| self.is_first(&claim))).then_some(postings)
+    }
+
+    /// The steps that a conversion is credited to.
+    fn steps(&self, record: &Record) -> Vec<Step> {
+        if record.is_provisional() { self.eligible(&record.steps, record.at) } else { record.steps.clone() }
+    }
+
+    /// What is to be asked about a provisional conversion that may not count.
+    fn claim_of(&self, order: u64, record: &Record, steps: &[Step]) -> Option<Claim> {
+        let user = record.user.filter(|_| record.is_provisional())?;
+        let touch = match self.config.actions[usize::from(record.action)] {
+            Counting::Every => return None,
+            Counting::OncePerUser => None,
+            Counting::OncePerTouch => Some(steps.last()?.id),
+        };
+        Some(Claim { order, at: record.at, action: record.action, user, touch })
+    }
+
+    /// Whether a provisional conversion is the first one of those of which one counts.
+    fn is_first(&self, claim: &Claim) -> bool {
+        !self.ring.mark_of(claim.user, claim.action, claim.touch)
+            && self
+                .ring
+                .pending(claim.user)
+                .iter()
+                .filter(|(order, at)| (*at, *order) < (claim.at, claim.order))
+                .all(|(order, _at)| !self.is_rival(*order, claim))
+    }
+
+    /// Whether an earlier provisional conversion counts in place of another one.
+    fn is_rival(&self, order: u64, claim: &Claim) -> bool {
+        let orders = self.orders.lock(order);
+        orders.get(order).is_some_and(|record| {
+            record.action == claim.action
+                && record.is_provisional()
+                && (claim.touch.is_none() || self.steps(record).last().map(|step| step.id) == claim.touch)
+        })
+    }
+}

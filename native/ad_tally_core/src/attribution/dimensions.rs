@@ -1,0 +1,88 @@
+//! The dimensions of touches, by number: what a touch is of takes 24 bits in its entry.
+//!
+//! A number is looked up when a window has its first touch of some dimensions, and kept in that window's row. So the lock is
+//! met once a window and key, and a lookup may take what a hash map takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use parking_lot::RwLock;
+
+/// The number of dimensions that have none, because there are as many as there may be.
+pub const NO_DIMENSIONS: u32 = 0;
+/// The most different dimensions: their numbers have 24 bits.
+pub const MAX_DIMENSIONS: usize = (1 << 24) - 1;
+
+/// Different dimensions of touches.
+pub(super) struct Dimensions {
+    known: RwLock<Known>,
+    most: usize,
+}
+
+#[derive(Default)]
+struct Known {
+    numbers: HashMap<Arc<[u64]>, u32, RandomState>,
+    /// The words of number 1 and so on.
+    keys: Vec<Arc<[u64]>>,
+    bytes: usize,
+}
+
+impl Dimensions {
+    /// None, of which there may be so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self { known: RwLock::default(), most: most.min(MAX_DIMENSIONS) }
+    }
+
+    /// The number of dimensions with these words, a new one if they were not met before and there is one left.
+    pub(super) fn number(&self, words: &[u64]) -> u32 {
+        if let Some(number) = self.known.read().numbers.get(words) {
+            return *number;
+        }
+        let mut known = self.known.write();
+        if let Some(number) = known.numbers.get(words) {
+            return *number;
+        }
+        if known.keys.len() >= self.most {
+            return NO_DIMENSIONS;
+        }
+        let words: Arc<[u64]> = words.into();
+        known.keys.push(words.clone());
+        known.bytes += size_of_val(&*words);
+        let number = known.keys.len() as u32;
+        known.numbers.insert(words, number);
+        number
+    }
+
+    /// The words of a number, unless it is [`NO_DIMENSIONS`].
+    pub(super) fn words(&self, number: u32) -> Option<Arc<[u64]>> {
+        self.known.read().keys.get((number as usize).checked_sub(1)?).cloned()
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.known.read().keys.len()
+    }
+
+    /// Memory beside itself: the words with their two counts, two references to them, and the number.
+    pub(super) fn bytes(&self) -> usize {
+        let known = self.known.read();
+        let of_each = size_of::<[usize; 2]>() + 2 * size_of::<Arc<[u64]>>() + size_of::<u64>();
+        known.bytes + known.keys.len() * of_each
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_words_have_one_number_and_those_past_the_most_have_none() {
+        let dimensions = Dimensions::new(2);
+        assert_eq!([&[1, 2][..], &[1], &[1, 2], &[3], &[1]].map(|words| dimensions.number(words)), [1, 2, 1, 0, 2]);
+        assert_eq!(dimensions.words(1).as_deref(), Some(&[1, 2][..]));
+        assert_eq!(dimensions.words(2).as_deref(), Some(&[1][..]));
+        assert_eq!([NO_DIMENSIONS, 3].map(|number| dimensions.words(number)), [None, None]);
+        assert_eq!(dimensions.count(), 2);
+    }
+}
