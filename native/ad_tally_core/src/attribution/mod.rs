@@ -46,6 +46,7 @@ use self::ring::Ring;
 use self::stats::Stats;
 use crate::error::Error;
 use crate::key::Seed;
+use crate::memory::free;
 use crate::sync::AtomicUsize;
 use crate::windows::{self, Windows};
 
@@ -81,6 +82,14 @@ pub struct Attribution {
     /// How long a touch can matter: the longest lookback, and what a conversion may be late by.
     matters_for: u64,
     longest_lookback: u64,
+}
+
+impl Drop for Attribution {
+    /// There may be many orders, and whoever drops the last reference has not asked to free them.
+    fn drop(&mut self) {
+        let orders = std::mem::replace(&mut self.orders, Orders::new(1));
+        free::later((orders, std::mem::replace(&mut self.dimensions, Dimensions::new(1))));
+    }
 }
 
 impl Attribution {
