@@ -303,6 +303,28 @@ fn a_late_conversion_is_final_at_once_and_booked_in_a_window_that_is_open() {
 }
 
 #[test]
+fn a_conversion_is_late_before_anybody_has_closed_its_window_too_and_is_booked() {
+    let mut told = Told::new(&config());
+    told.now = BEGIN + 10 * MINUTE;
+    assert_eq!(told.touch(click(1, 1, BEGIN)), Outcome::Late);
+    assert_eq!(told.convert(order(9, 1, BEGIN + SECOND)), Outcome::Late);
+    assert_eq!(told.values(9, Model::LastTouch), [(Some(1), 100, PARTS)]);
+    assert_eq!(told.close(BEGIN + 20 * MINUTE).len(), 1);
+}
+
+#[test]
+fn after_the_end_nothing_is_taken() {
+    let mut told = Told::new(&config());
+    told.convert(order(8, 1, BEGIN));
+    assert!(told.attribution.stop().is_all);
+    assert_eq!(told.convert(order(9, 1, BEGIN)), Outcome::Late);
+    assert_eq!(told.credits(9), None);
+    assert_eq!(told.adjust(8, Change::Retract, BEGIN), Err(Unchanged::Unknown));
+    assert!(!told.credits(8).expect("an order").is_retracted);
+    assert_eq!(told.close(BEGIN + HOUR), []);
+}
+
+#[test]
 fn both_ends_of_a_lookback_belong_to_it() {
     for (back, is_in) in [(0, true), (HOUR, true), (HOUR + 1, false)] {
         let told = Told::new(&config());

@@ -2,6 +2,7 @@
 
 use super::Attribution;
 use super::orders::{Adjustment, Changed, State};
+use super::place::Place;
 use super::posting::Posting;
 use super::stats::Kind;
 use super::types::{Change, Unchanged};
@@ -23,6 +24,7 @@ impl Attribution {
         now: impl Fn() -> u64,
     ) -> Result<Result<(), Unchanged>, Error> {
         check_time(at)?;
+        let mut is_full = false;
         let adjusted = loop {
             let open = self.windows.protect();
             if self.windows.is_newest(at) && self.windows.is_future(at, &now) {
@@ -30,17 +32,14 @@ impl Attribution {
             }
             // By the events' time a change of a later one would open a window that nothing closes.
             let at_most = at.min(self.windows.time(&now).max(self.windows.newest()));
-            // None once everything is closed for good.
-            let Some(number) = self.windows.first_at_or_after(&open, at_most, &now) else {
-                break Err(Unchanged::Unknown);
-            };
-            if let Some(window) = open.find(number) {
-                break self.adjust_in(window, order, change, at, &now);
-            }
-            drop(open);
-            if let Err(NotBegun::Late | NotBegun::Full) = self.begin_number(number, &now) {
-                // Of too many the system's time was set back by days.
-                break Err(Unchanged::Unknown);
+            match self.place_of_late(&open, at_most, is_full, &now) {
+                Place::There(window) => break self.adjust_in(window, order, change, at, &now),
+                Place::Nowhere => break Err(Unchanged::Unknown),
+                Place::ToBegin(number) => {
+                    drop(open);
+                    // If its time has passed by now, there is another one.
+                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
+                }
             }
         };
         if adjusted.is_ok() {

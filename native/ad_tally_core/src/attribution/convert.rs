@@ -2,6 +2,7 @@
 
 use super::Attribution;
 use super::orders::{Locked, Record, State};
+use super::place::Place;
 use super::posting::Net;
 use super::ring::Begun;
 use super::stats::Kind;
@@ -25,31 +26,32 @@ impl Attribution {
     pub fn convert(&self, conversion: &Conversion<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
         check_time(conversion.at)?;
         assert!(usize::from(conversion.action) < self.config.actions.len(), "an action of conversions");
+        let (mut is_late, mut is_full) = (false, false);
         let outcome = loop {
             let open = self.windows.protect();
             if self.windows.is_newest(conversion.at) && self.windows.is_future(conversion.at, &now) {
                 break self.unless_known(conversion, Outcome::Future, &now);
             }
-            if let Some(window) = open.find_at(conversion.at) {
-                break self.convert_in(window, &open, conversion, &now);
-            }
-            let number = if self.windows.is_late(&open, conversion.at, &now) {
-                // None once everything is closed for good.
-                let Some(number) = self.windows.first_at_or_after(&open, conversion.at, &now) else {
-                    break self.unless_known(conversion, Outcome::Late, &now);
-                };
-                if let Some(window) = open.find(number) {
-                    break self.convert_late(window, &open, conversion, &now);
+            if !is_late {
+                if let Some(window) = open.find_at(conversion.at) {
+                    break self.convert_in(window, &open, conversion, &now);
                 }
-                number
-            } else {
-                self.windows.number_of(conversion.at)
-            };
-            drop(open);
-            match self.begin_number(number, &now) {
-                Ok(()) => {}
-                // Of too many the system's time was set back by days.
-                Err(NotBegun::Late | NotBegun::Full) => break self.unless_known(conversion, Outcome::Late, &now),
+                is_late = self.windows.is_late(&open, conversion.at, &now);
+            }
+            if !is_late {
+                drop(open);
+                // One that would be closed at once does not begin.
+                is_late = self.begin_window(conversion.at, &now).is_err();
+                continue;
+            }
+            match self.place_of_late(&open, conversion.at, is_full, &now) {
+                Place::There(window) => break self.convert_late(window, &open, conversion, &now),
+                Place::Nowhere => break self.unless_known(conversion, Outcome::Late, &now),
+                Place::ToBegin(number) => {
+                    drop(open);
+                    // If its time has passed by now, there is another one.
+                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
+                }
             }
         };
         self.stats.count(Kind::of_conversion(outcome));

@@ -10,7 +10,7 @@
 //! * `orders`: the conversions that are known, with their paths; `path`: which touches of a path are eligible
 //! * `credit`: the models, and integers that sum up exactly; `posting`: what a conversion books
 //! * `window`: what happened in a window of event time
-//! * `touch`, `convert`, `adjust`, `users`: what is told; `settle`: how conversions become final; `credits`, `report`,
+//! * `touch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked; `settle`: how conversions become final; `credits`, `report`,
 //!   `paths`: what is asked
 //!
 //! Three kinds of locks, taken in this order: that of an order's shard, that of a user's bucket, that of what a window has booked.
@@ -25,6 +25,7 @@ mod info;
 mod orders;
 pub mod path;
 mod paths;
+mod place;
 mod posting;
 mod report;
 #[allow(dead_code, unused_imports, reason = "exports use the rest of it")]
