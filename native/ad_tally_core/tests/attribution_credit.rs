@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const WEEK: u64 = 7 * 24 * 3_600_000;
 
 fn step(id: i64, at: u64, kind: u8, dimensions: u32) -> Step {
-    Step { id, at, kind, dimensions, repeats: 0 }
+    Step { id, at, first_at: at, kind, dimensions, repeats: 0 }
 }
 
 fn find(path: &[Step], at: u64, lookbacks: &[u64], is_prevailing: bool, is_collapsing: bool) -> Vec<Step> {
@@ -68,8 +68,8 @@ fn a_run_is_one_step_before_its_lookback_is_asked_for() {
         step(6, 90, 1, 8),
     ];
     let found = find(&path, 85, &[50, 50], false, true);
-    let repeated = |step: Step, repeats| Step { repeats, ..step };
-    assert_eq!(found, [repeated(path[1], 1), path[2], repeated(path[4], 1)]);
+    let repeated = |step: Step, first_at, repeats| Step { repeats, first_at, ..step };
+    assert_eq!(found, [repeated(path[1], 0, 1), path[2], repeated(path[4], 71, 1)]);
     // The first of the run alone is near enough at 50, the run is not any more.
     assert_eq!(find(&path, 111, &[50, 0], false, true), [path[2]]);
 }
@@ -212,7 +212,7 @@ fn eligible_by_groups(
     let groups =
         before.chunk_by(|one, next| is_collapsing && (one.kind, one.dimensions) == (next.kind, next.dimensions));
     let near: Vec<Step> = groups
-        .map(|run| Step { repeats: run.len() as u16 - 1, ..*run.last().unwrap() })
+        .map(|run| Step { repeats: run.len() as u16 - 1, first_at: run[0].at, ..*run.last().unwrap() })
         .filter(|step| step.at + lookbacks[usize::from(step.kind)] >= at)
         .collect();
     let strongest = (0..8).find(|kind| near.iter().any(|step| step.kind == *kind));

@@ -43,7 +43,7 @@ pub fn collapse(path: &[Step], collapsed: &mut Vec<Step>) {
             Some(run) if (run.dimensions, run.kind) == (step.dimensions, step.kind) => {
                 // The last touch of a collapsed run has itself among its repeats, one that was never collapsed has none.
                 let repeats = run.repeats.saturating_add(step.repeats.max(1)).min(MAX_REPEATS);
-                *run = Step { repeats, ..*step };
+                *run = Step { repeats, first_at: run.first_at, ..*step };
             }
             _ => collapsed.push(*step),
         }

@@ -77,7 +77,8 @@ impl Attribution {
     /// Puts a touch into the ring of its user, unless it is there, and into the provisional conversions that it may change.
     #[inline(always)]
     fn insert(&self, touch: &Touch<'_>, number: u32) -> bool {
-        let step = Step { id: touch.id, at: touch.at, kind: touch.kind, dimensions: number, repeats: 0 };
+        let Touch { id, at, kind, .. } = *touch;
+        let step = Step { id, at, first_at: at, kind, dimensions: number, repeats: 0 };
         let inserted = self.ring.insert(touch.user, &step, self.oldest_that_matters());
         if inserted.is_duplicate {
             return false;

@@ -145,6 +145,8 @@ pub struct Step {
     pub id: i64,
     /// When it was.
     pub at: u64,
+    /// When the first one was of those that were put together with it: the same time unless they were.
+    pub first_at: u64,
     /// The place of its kind.
     pub kind: u8,
     /// The number of its dimensions, see `dimensions`.

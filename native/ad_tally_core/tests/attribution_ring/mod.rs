@@ -10,7 +10,7 @@ use crate::attribution::Step;
 
 /// A touch of the first kind.
 fn touch(id: i64, at: u64) -> Step {
-    Step { id, at, kind: 0, dimensions: 1, repeats: 0 }
+    Step { id, at, first_at: at, kind: 0, dimensions: 1, repeats: 0 }
 }
 
 /// All touches of a user.

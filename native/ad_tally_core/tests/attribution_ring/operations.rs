@@ -34,7 +34,14 @@ fn id() -> impl Strategy<Value = i64> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let step = (id(), at(), 0..2_u8, prop_oneof![0..2_u32, Just((1 << 24) - 1)]);
-    let step = step.prop_map(|(id, at, kind, dimensions)| Step { id, at, kind: kind * 7, dimensions, repeats: 0 });
+    let step = step.prop_map(|(id, at, kind, dimensions)| Step {
+        id,
+        at,
+        first_at: at,
+        kind: kind * 7,
+        dimensions,
+        repeats: 0,
+    });
     prop_oneof![
         8 => (user(), step).prop_map(|(user, step)| Operation::Insert(user, step)),
         2 => (user(), 0..9_u64, at(), any::<bool>()).prop_map(|(u, o, at, late)| Operation::Begin(u, o, at, late)),

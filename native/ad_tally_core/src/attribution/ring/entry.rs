@@ -115,7 +115,7 @@ impl Entry {
 
     #[inline(always)]
     pub(super) fn touch(of: Fingerprint, step: &Step) -> Self {
-        let Step { id, at, kind, dimensions, repeats } = *step;
+        let Step { id, at, kind, dimensions, repeats, first_at: _ } = *step;
         let time = at << AT_SHIFT | u64::from(kind + 1) << REPEATS_BITS | u64::from(repeats);
         Self { id: id as u64, time, whose: of.0 | u64::from(dimensions) & DIMENSIONS_MASK }
     }
@@ -186,6 +186,8 @@ impl Entry {
         Step {
             id: self.id as i64,
             at: self.at(),
+            // A run that was put together is two entries.
+            first_at: self.at(),
             kind: (self.kind() - 1) as u8,
             dimensions: (self.whose & DIMENSIONS_MASK) as u32,
             repeats: (self.time & u64::from(MOST_REPEATS)) as u16,
