@@ -41,10 +41,11 @@ defmodule AdTally.Frame do
   @typedoc """
   What a frame says of itself.
 
-    * `:module` - of which module the table was: `AdTally.Counters`, `AdTally.Reach`, `AdTally.Dedupe`
-      or `AdTally.FrequencyCap`
+    * `:module` - of which module the table was: `AdTally.Counters`, `AdTally.Reach`, `AdTally.Dedupe`,
+      `AdTally.FrequencyCap` or `AdTally.Attribution`
     * `:options` - what `new/1` of that module makes an equal table of, with the same seed. Only a
-      `:secret` is not among them
+      `:secret` is not among them. Of an attribution all that must be equal and what it has room for: its name and
+      those of its dimensions are not among them, nor are windows and sinks
     * `:secret?` - whether the table had one
     * `:newest` - the newest time that the table had seen when the export began, in Unix milliseconds,
       or `nil` where that does not matter
@@ -127,6 +128,7 @@ defmodule AdTally.Frame do
   defp module("reach"), do: AdTally.Reach
   defp module("dedupe"), do: AdTally.Dedupe
   defp module("frequency_cap"), do: AdTally.FrequencyCap
+  defp module("attribution"), do: AdTally.Attribution
 
   # What is no option of `new/1` is left out.
   @options [
@@ -139,14 +141,28 @@ defmodule AdTally.Frame do
     :fingerprint_bits,
     :tiers,
     :lifetime,
-    :max_ahead
+    :max_ahead,
+    :prevail,
+    :touches_per_user,
+    :users,
+    :orders,
+    :adjustable_for
   ]
   @by_name Map.new(@options, &{Atom.to_string(&1), &1})
 
   defp options(settings), do: Enum.flat_map(settings, &option/1)
 
-  # At most sixteen atoms, which the table that is made of them has too.
+  # At most 72 atoms, which the table that is made of them has too.
   defp option({"metrics", names}), do: [metrics: Enum.map(names, &String.to_atom/1)]
+  defp option({"touches", kinds}), do: [touches: named(kinds, & &1)]
+  defp option({"conversions", actions}), do: [conversions: named(actions, &String.to_atom/1)]
+  defp option({"models", models}), do: [models: Enum.map(models, &model/1)]
+  defp option({"collapse", true}), do: [collapse: :consecutive]
   defp option({name, value}) when is_map_key(@by_name, name), do: [{@by_name[name], value}]
   defp option(_other), do: []
+
+  defp named(pairs, said), do: Enum.map(pairs, fn {name, of} -> {String.to_atom(name), said.(of)} end)
+
+  defp model({"time_decay", half_life}), do: {:time_decay, half_life}
+  defp model({name, nil}), do: String.to_atom(name)
 end

@@ -1,7 +1,7 @@
 //! Frames: what is written is read, and every byte that is changed or missing is found.
 
 use ad_tally_core::codec::{
-    Frame, FrameError, FrameWriter, Kind, MAX_FRAME_BYTES, Name, Settings, StreamId, Value, frame_bytes,
+    Frame, FrameError, FrameWriter, Kind, MAX_FRAME_BYTES, Name, Said, Settings, StreamId, Value, frame_bytes,
 };
 
 fn counters() -> Settings {
@@ -29,6 +29,35 @@ fn caps(tiers: Vec<(u64, u64)>, capacity: u64) -> Settings {
     )
 }
 
+fn attribution(touches: Vec<(String, Said)>, orders: u64) -> Settings {
+    let named = |name: &str, said| (name.to_owned(), said);
+    let models = vec![named("last_touch", Said::Nothing), named("time_decay", Said::Number(60_000))];
+    let conversions = vec![named("käufe", Said::Word("once_per_user".to_owned()))];
+    Settings::new(
+        Kind::Attribution,
+        [
+            (Name::Seed, Value::Number(7)),
+            (Name::Dimensions, Value::Number(2)),
+            (Name::Touches, Value::Named(touches)),
+            (Name::Prevail, Value::Flag(true)),
+            (Name::Collapse, Value::Flag(false)),
+            (Name::Models, Value::Named(models)),
+            (Name::Conversions, Value::Named(conversions)),
+            (Name::TouchesPerUser, Value::Number(16)),
+            (Name::Users, Value::Number(100)),
+            (Name::Buckets, Value::Number(38)),
+            (Name::Orders, Value::Number(orders)),
+            (Name::AdjustableFor, Value::Number(60_000)),
+            (Name::MaxKeys, Value::Number(1_000)),
+            (Name::Newest, Value::Number(0)),
+        ],
+    )
+}
+
+fn clicks(lookback: u64) -> Vec<(String, Said)> {
+    vec![("click".to_owned(), Said::Number(lookback))]
+}
+
 fn frames(kind: Kind, settings: &Settings, rows: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut writer = FrameWriter::new(kind, StreamId([9; 16]), settings);
     let mut frames = Vec::new();
@@ -54,7 +83,11 @@ fn message(bytes: &[u8]) -> String {
 
 #[test]
 fn a_frame_is_read_as_it_was_written() {
-    for (kind, settings) in [(Kind::Counters, counters()), (Kind::FrequencyCap, caps(vec![(1_000, 60_000)], 5))] {
+    for (kind, settings) in [
+        (Kind::Counters, counters()),
+        (Kind::FrequencyCap, caps(vec![(1_000, 60_000)], 5)),
+        (Kind::Attribution, attribution(clicks(5), 100)),
+    ] {
         let written = frames(kind, &settings, &[vec![1, 2, 3], vec![4]]);
         let [bytes] = &written[..] else { panic!("one frame, not {}", written.len()) };
         let frame = Frame::read(bytes).expect("a frame");
@@ -110,9 +143,13 @@ fn rejects_fields_that_agree_with_the_checksum_and_are_wrong() {
     let is = |at, byte, expected: &str| assert_eq!(changed(at, byte), expected);
     is(0, 0, "magic: 00416454616c6c79, expected 89416454616c6c79 (byte 0 of the frame)");
     is(8, 2, "version: 2, expected 1 (byte 8 of the frame)");
-    is(10, 0, "kind: 0, expected 1 (counters), 2 (reach), 3 (dedupe) or 4 (frequency_cap) (byte 10 of the frame)");
+    is(
+        10,
+        0,
+        "kind: 0, expected 1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap) or 5 (attribution) (byte 10 of the frame)",
+    );
     is(11, 2, "flags: 2, expected 0 or 1 (byte 11 of the frame)");
-    is(38, 1, "settings length: 65584, expected at most 32768 (byte 36 of the frame)");
+    is(38, 2, "settings length: 131120, expected at most 131072 (byte 36 of the frame)");
     is(42, 0xff, "payload length: 16711683, expected at most 1048480 (byte 40 of the frame)");
     is(44, 9, "settings: 9, expected 1, the number of the setting seed (byte 44 of the frame)");
     is(63, 17, "metrics: 17 names, expected 1 to 16 (byte 63 of the frame)");
@@ -162,4 +199,35 @@ fn rejects_more_or_fewer_rows_than_the_header_says() {
     assert_eq!(rows(3), Err("rows: 3, expected 2, as many as there are (byte 32 of the frame)".to_owned()));
     let end = bytes.len() - 5;
     assert_eq!(rows(1), Err(format!("payload: longer, expected the end after 1 rows (byte {end} of the frame)")));
+}
+
+#[test]
+fn attribution_takes_no_frame_of_other_touches_and_any_number_of_orders() {
+    let bytes = |settings: &Settings| frames(Kind::Attribution, settings, &[]).remove(0);
+    let refused = |settings: &Settings, own: &Settings| {
+        let bytes = bytes(settings);
+        Frame::read(&bytes).expect("a frame").expect(Kind::Attribution, own).err().map(|error| error.to_string())
+    };
+    let own = attribution(clicks(5), 100);
+    assert_eq!(refused(&attribution(clicks(5), 7), &own), None);
+    let message = "touches: [click: 6], expected the table's, [click: 5] (byte 62 of the frame)";
+    assert_eq!(refused(&attribution(clicks(6), 100), &own).as_deref(), Some(message));
+}
+
+#[test]
+fn rejects_settings_that_no_attribution_has() {
+    let bytes = frames(Kind::Attribution, &attribution(clicks(5), 100), &[]).remove(0);
+    let changed = |text: &str, at: usize, byte: u8| {
+        let begin = bytes.windows(text.len()).position(|bytes| bytes == text.as_bytes()).expect("a text");
+        let mut bytes = bytes.clone();
+        bytes[begin + at] = byte;
+        let error = Frame::read(&with_checksum(bytes)).expect_err("no frame");
+        (error.field, error.reason)
+    };
+    let is = |text, at, byte, field, reason: &str| assert_eq!(changed(text, at, byte), (field, reason.to_owned()));
+    is("click", 5, 0, "touches", "[:click], expected one of touches");
+    is("click", 5, 3, "touches", "3, expected 0, 1 or 2");
+    is("last_touch", 0, b'f', "models", "[:fast_touch], expected one of models");
+    is("time_decay", 10, 0, "models", "[:time_decay], expected one of models");
+    is("once_per_user", 0, b'O', "conversions", "[käufe: :Once_per_user], expected one of conversions");
 }

@@ -1,6 +1,6 @@
 //! The functions of `AdTally.Frame`, and the exports and imports of all tables: a frame a call, on a dirty scheduler.
 
-use ad_tally_core::codec::{Frame, FrameError, Imported, Settings, Taken, Value, frame_bytes};
+use ad_tally_core::codec::{Frame, FrameError, Imported, Said, Settings, Taken, Value, frame_bytes};
 use parking_lot::Mutex;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
@@ -93,6 +93,14 @@ fn value<'a>(env: Env<'a>, value: &Value) -> Term<'a> {
         Value::Check(check) => check.is_some().encode(env),
         Value::Texts(texts) => texts.encode(env),
         Value::Pairs(pairs) => pairs.encode(env),
+        Value::Named(named) => {
+            let said = |said: &Said| match said {
+                Said::Nothing => atoms::nil().to_term(env),
+                Said::Number(number) => number.encode(env),
+                Said::Word(word) => word.encode(env),
+            };
+            named.iter().map(|(name, of)| (name, said(of))).collect::<Vec<_>>().encode(env)
+        }
     }
 }
 

@@ -9,10 +9,12 @@ pub enum Kind {
     Reach = 2,
     Dedupe = 3,
     FrequencyCap = 4,
+    Attribution = 5,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Counters, Self::Reach, Self::Dedupe, Self::FrequencyCap];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Counters, Self::Reach, Self::Dedupe, Self::FrequencyCap, Self::Attribution];
 
     /// The kind in words.
     #[must_use]
@@ -22,6 +24,7 @@ impl Kind {
             Self::Reach => "reach",
             Self::Dedupe => "dedupe",
             Self::FrequencyCap => "frequency_cap",
+            Self::Attribution => "attribution",
         }
     }
 }

@@ -3,57 +3,13 @@
 //! ```text
 //! for every name of the kind, in the order of `names`:
 //!   u8         the name's number
-//!   the value  number   u64
-//!              flag     u8, 0 or 1
-//!              check    u8, 1 if there is one; u64
-//!              texts    u8, how many; for each u16, how many bytes; those, in UTF-8
-//!              pairs    u8, how many; for each u64, u64
+//!              its value, see `value`
 //! ```
 
-use super::{FrameError, Kind, Reader, Writer};
+use super::{FrameError, Kind, Name, Reader, Value, Writer};
 
-/// The most bytes of all settings of a frame: sixteen names of 255 characters of four bytes, and the rest.
-pub const MAX_SETTINGS_BYTES: usize = 1 << 15;
-
-/// The most pairs of a setting: three tiers and the lifetime.
-const MOST_PAIRS: u8 = 4;
-
-/// The name of a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "they are the tables' options")]
-pub enum Name {
-    Seed = 1,
-    Metrics = 2,
-    MaxKeys = 3,
-    Precision = 4,
-    SecretCheck = 5,
-    Window = 6,
-    Capacity = 7,
-    FingerprintBits = 8,
-    MaxCapacity = 9,
-    Tiers = 10,
-    Lifetime = 11,
-    MaxAhead = 12,
-    Newest = 13,
-    Buckets = 14,
-    Places = 15,
-}
-
-/// The value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// A number.
-    Number(u64),
-    /// Whether something is so.
-    Flag(bool),
-    /// By which a secret is told from others, where there is one.
-    Check(Option<u64>),
-    /// Names.
-    Texts(Vec<String>),
-    /// Pairs of numbers: granularities and horizons, places and levels.
-    Pairs(Vec<(u64, u64)>),
-}
+/// The most bytes of all settings of a frame: 72 names of 255 characters of four bytes (kinds and actions), and the rest.
+pub const MAX_SETTINGS_BYTES: usize = 1 << 17;
 
 /// A name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,70 +23,6 @@ pub struct Setting {
 /// All settings of a table, in the order of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings(Vec<Setting>);
-
-impl Name {
-    /// The name, as an option of a table has it.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Seed => "seed",
-            Self::Metrics => "metrics",
-            Self::MaxKeys => "max_keys",
-            Self::Precision => "precision",
-            Self::SecretCheck => "secret",
-            Self::Window => "window",
-            Self::Capacity => "capacity",
-            Self::FingerprintBits => "fingerprint_bits",
-            Self::MaxCapacity => "max_capacity",
-            Self::Tiers => "tiers",
-            Self::Lifetime => "lifetime",
-            Self::MaxAhead => "max_ahead",
-            Self::Newest => "newest",
-            Self::Buckets => "buckets",
-            Self::Places => "places",
-        }
-    }
-
-    /// Whether only a table of the same value takes the frame. Sizes may differ. The seed of keys does not matter to counters and
-    /// reach, whose frames have the keys themselves.
-    fn must_be_equal(self, kind: Kind) -> bool {
-        match self {
-            Self::MaxKeys
-            | Self::Capacity
-            | Self::MaxCapacity
-            | Self::MaxAhead
-            | Self::Newest
-            | Self::Buckets
-            | Self::Places => false,
-            Self::Seed => matches!(kind, Kind::Dedupe | Kind::FrequencyCap),
-            _ => true,
-        }
-    }
-}
-
-impl Kind {
-    /// The settings of a table of this kind, in the order in which they are written.
-    fn names(self) -> &'static [Name] {
-        match self {
-            Self::Counters => &[Name::Seed, Name::MaxKeys, Name::Metrics],
-            Self::Reach => &[Name::Seed, Name::MaxKeys, Name::Precision, Name::SecretCheck],
-            Self::Dedupe => {
-                &[Name::Seed, Name::Capacity, Name::Window, Name::FingerprintBits, Name::Buckets, Name::Newest]
-            }
-            Self::FrequencyCap => &[
-                Name::Seed,
-                Name::Capacity,
-                Name::MaxCapacity,
-                Name::Tiers,
-                Name::Lifetime,
-                Name::FingerprintBits,
-                Name::MaxAhead,
-                Name::Places,
-                Name::Newest,
-            ],
-        }
-    }
-}
 
 impl Settings {
     /// Those of a table.
@@ -181,28 +73,7 @@ impl Settings {
     pub(super) fn write(&self, writer: &mut Writer) {
         for Setting { name, value } in &self.0 {
             writer.u8(*name as u8);
-            match value {
-                Value::Number(number) => writer.u64(*number),
-                Value::Flag(flag) => writer.u8(u8::from(*flag)),
-                Value::Check(check) => {
-                    writer.u8(u8::from(check.is_some()));
-                    check.iter().for_each(|check| writer.u64(*check));
-                }
-                Value::Texts(texts) => {
-                    writer.u8(length(texts.len()));
-                    for text in texts {
-                        writer.u16(u16::try_from(text.len()).unwrap_or_else(|_| unreachable!("a name is shorter")));
-                        writer.bytes(text.as_bytes());
-                    }
-                }
-                Value::Pairs(pairs) => {
-                    writer.u8(length(pairs.len()));
-                    pairs.iter().for_each(|(one, other)| {
-                        writer.u64(*one);
-                        writer.u64(*other);
-                    });
-                }
-            }
+            value.write(writer);
         }
     }
 
@@ -245,39 +116,11 @@ fn difference(own: &Setting, other: &Setting, at: usize) -> FrameError {
 impl Setting {
     /// How many bytes it is written in.
     fn length(&self) -> usize {
-        1 + match &self.value {
-            Value::Number(_) => 8,
-            Value::Flag(_) => 1,
-            Value::Check(check) => 1 + check.map_or(0, |_| 8),
-            Value::Texts(texts) => 1 + texts.iter().map(|text| 2 + text.len()).sum::<usize>(),
-            Value::Pairs(pairs) => 1 + 16 * pairs.len(),
-        }
+        1 + self.value.length()
     }
 }
 
-/// As Elixir would show it.
-impl std::fmt::Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Flag(flag) => write!(f, "{flag}"),
-            Self::Check(check) => f.write_str(if check.is_some() { "one" } else { "none" }),
-            Self::Texts(texts) => {
-                write!(f, "[{}]", texts.iter().map(|text| format!(":{text}")).collect::<Vec<_>>().join(", "))
-            }
-            Self::Pairs(pairs) => {
-                let pairs: Vec<String> = pairs.iter().map(|(one, other)| format!("{{{one}, {other}}}")).collect();
-                write!(f, "[{}]", pairs.join(", "))
-            }
-        }
-    }
-}
-
-fn length(length: usize) -> u8 {
-    u8::try_from(length).unwrap_or_else(|_| unreachable!("settings have at most 255 parts"))
-}
-
-/// Reads a setting of a name: what a value may be is checked here, so that a table can be made of it.
+/// Reads a setting of a name.
 fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError> {
     let begin = reader.at();
     let number = reader.u8(name.text())?;
@@ -285,52 +128,5 @@ fn read_setting(name: Name, reader: &mut Reader<'_>) -> Result<Value, FrameError
         let expected = format!("{}, the number of the setting {}", name as u8, name.text());
         return Err(FrameError::new("settings", begin, number, expected));
     }
-    let field = name.text();
-    let at = reader.at();
-    match name {
-        Name::Seed
-        | Name::MaxKeys
-        | Name::Precision
-        | Name::Window
-        | Name::Capacity
-        | Name::FingerprintBits
-        | Name::MaxCapacity
-        | Name::MaxAhead
-        | Name::Buckets
-        | Name::Newest => reader.u64(field).map(Value::Number),
-        Name::Lifetime => match reader.u8(field)? {
-            flag @ 0..=1 => Ok(Value::Flag(flag == 1)),
-            other => Err(FrameError::new(field, at, other, "0 or 1")),
-        },
-        Name::SecretCheck => match reader.u8(field)? {
-            0 => Ok(Value::Check(None)),
-            1 => reader.u64(field).map(|check| Value::Check(Some(check))),
-            other => Err(FrameError::new(field, at, other, "0, for none, or 1")),
-        },
-        Name::Metrics => {
-            let count = reader.u8(field)?;
-            if !(1..=16).contains(&count) {
-                return Err(FrameError::new(field, at, format_args!("{count} names"), "1 to 16"));
-            }
-            (0..count).map(|_| read_text(field, reader)).collect::<Result<_, _>>().map(Value::Texts)
-        }
-        Name::Tiers | Name::Places => {
-            let count = reader.u8(field)?;
-            if count > MOST_PAIRS {
-                return Err(FrameError::new(field, at, count, format_args!("at most {MOST_PAIRS}")));
-            }
-            (0..count).map(|_| Ok((reader.u64(field)?, reader.u64(field)?))).collect::<Result<_, _>>().map(Value::Pairs)
-        }
-    }
-}
-
-fn read_text(field: &'static str, reader: &mut Reader<'_>) -> Result<String, FrameError> {
-    let length = reader.u16(field)?;
-    let at = reader.at();
-    let bytes = reader.bytes(field, usize::from(length))?;
-    let text = std::str::from_utf8(bytes).map_err(|_| FrameError::new(field, at, "no UTF-8", "the name of an atom"))?;
-    match text.chars().count() {
-        0..=255 => Ok(text.to_owned()),
-        characters => Err(FrameError::new(field, at, format_args!("{characters} characters"), "at most 255")),
-    }
+    Value::read(name, reader)
 }
