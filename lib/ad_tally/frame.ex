@@ -161,7 +161,8 @@ defmodule AdTally.Frame do
   defp option({name, value}) when is_map_key(@by_name, name), do: [{@by_name[name], value}]
   defp option(_other), do: []
 
-  defp named(pairs, said), do: Enum.map(pairs, fn {name, of} -> {String.to_atom(name), said.(of)} end)
+  defp named(pairs, said),
+    do: Enum.map(pairs, fn {name, of} -> {String.to_atom(name), said.(of)} end)
 
   defp model({"time_decay", half_life}), do: {:time_decay, half_life}
   defp model({name, nil}), do: String.to_atom(name)

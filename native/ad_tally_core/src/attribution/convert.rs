@@ -156,7 +156,7 @@ impl Attribution {
     }
 
     /// Makes room for an order: the one goes that was used longest ago, and a provisional one becomes final before.
-    fn make_room(&self, orders: &mut Locked<'_>, open: &Protected<'_, OpenWindows<Window>>) {
+    pub(super) fn make_room(&self, orders: &mut Locked<'_>, open: &Protected<'_, OpenWindows<Window>>) {
         if !orders.is_full() {
             return;
         }

@@ -10,8 +10,8 @@
 //! * `orders`: the conversions that are known, with their paths; `path`: which touches of a path are eligible
 //! * `credit`: the models, and integers that sum up exactly; `posting`: what a conversion books
 //! * `window`: what happened in a window of event time
-//! * `touch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked; `settle`: how conversions become final; `credits`, `report`,
-//!   `paths`: what is asked
+//! * `touch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked; `settle`: how conversions
+//!   become final; `credits`, `report`, `paths`: what is asked; `export`: what leaves as frames, and comes in
 //!
 //! Three kinds of locks, taken in this order: that of an order's shard, that of a user's bucket, that of what a window has booked.
 //! Whoever tells something has the open windows protected meanwhile, so a window that is closed has all of it.
@@ -21,6 +21,7 @@ mod convert;
 pub mod credit;
 mod credits;
 mod dimensions;
+mod export;
 mod info;
 mod orders;
 pub mod path;
@@ -45,6 +46,7 @@ use self::dimensions::Dimensions;
 use self::orders::Orders;
 use self::ring::Ring;
 use self::stats::Stats;
+use crate::codec::Taken;
 use crate::error::Error;
 use crate::key::Seed;
 use crate::memory::free;
@@ -53,6 +55,7 @@ use crate::windows::{self, Windows};
 
 pub use self::credits::OrderCredits;
 pub use self::dimensions::{MAX_DIMENSIONS, NO_DIMENSIONS};
+pub use self::export::{Export, Names};
 pub use self::info::{Counts, Info};
 pub use self::paths::{Led, PathQuery, Paths};
 pub use self::posting::{Credit, Credits, Net, Posting};
@@ -80,6 +83,7 @@ pub struct Attribution {
     stats: Stats,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
+    taken: Taken,
     /// How long a touch can matter: the longest lookback, and what a conversion may be late by.
     matters_for: u64,
     longest_lookback: u64,
@@ -139,6 +143,7 @@ impl Attribution {
             settling: Mutex::new(()),
             stats: Stats::new(),
             closed_bytes: Arc::default(),
+            taken: Taken::default(),
             matters_for: longest_lookback.saturating_add(late_by),
             longest_lookback,
         })
@@ -155,6 +160,12 @@ impl Attribution {
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.seed
+    }
+
+    /// Which frames were taken.
+    #[must_use]
+    pub fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// When a window of that number begins and ends.

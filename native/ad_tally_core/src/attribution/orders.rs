@@ -20,6 +20,7 @@ const SHARDS: usize = 64;
 const SHARDED_ORDERS: usize = 1 << 16;
 
 /// A conversion.
+#[derive(Clone)]
 pub(super) struct Record {
     /// The words of its order's key, until it is final.
     pub(super) words: Box<[u64]>,

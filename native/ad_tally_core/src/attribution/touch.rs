@@ -1,6 +1,7 @@
 //! A touch: counted as spend in its window, kept in the ring of its user, and merged into that user's provisional conversions.
 
 use super::Attribution;
+use super::orders::Record;
 use super::path;
 use super::stats::Kind;
 use super::types::{Outcome, Step, Touch};
@@ -99,16 +100,21 @@ impl Attribution {
             if !record.is_provisional() {
                 return false;
             }
-            let before = self.eligible(&record.steps, record.at);
-            let dropped = record.merge(steps, self.config.touches_per_user);
-            record.truncated |= dropped.is_some_and(|at| self.is_within_reach(at, record.at));
-            let is_changed = self.eligible(&record.steps, record.at) != before;
-            record.revision += u32::from(is_changed);
-            is_changed
+            self.merge(record, steps)
         });
         if is_changed == Some(true) {
             self.stats.count(Kind::Revised);
         }
+    }
+
+    /// Merges touches into the path of a conversion, those at or before it. Whether that has changed its credits.
+    pub(super) fn merge(&self, record: &mut Record, steps: &[Step]) -> bool {
+        let before = self.eligible(&record.steps, record.at);
+        let dropped = record.merge(steps, self.config.touches_per_user);
+        record.truncated |= dropped.is_some_and(|at| self.is_within_reach(at, record.at));
+        let is_changed = self.eligible(&record.steps, record.at) != before;
+        record.revision += u32::from(is_changed);
+        is_changed
     }
 
     /// The steps of a path that a conversion at that time is credited to.

@@ -30,7 +30,7 @@ const OF_AN_ENTRY: usize = 3;
 pub(super) const ENTRIES: usize = WORDS / OF_AN_ENTRY;
 pub(super) type Bucket = bucket::Bucket<WORDS>;
 
-const FINGERPRINT_BITS: u32 = 40;
+pub(super) const FINGERPRINT_BITS: u32 = 40;
 const DIMENSIONS_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
 const DIMENSIONS_MASK: u64 = (1 << DIMENSIONS_BITS) - 1;
 const REPEATS_BITS: u32 = 13;

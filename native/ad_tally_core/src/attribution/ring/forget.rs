@@ -19,8 +19,10 @@ impl Ring {
         }
         for alias in &aliases {
             // While its user is being united with this one it may lead to that one still.
-            self.lock::<()>(*alias)
-                .remove(|entry| entry.kind() == kind::ALIAS && (entry.id() == found || aliases.contains(&entry.id())));
+            self.lock::<()>(*alias).remove(|entry| {
+                entry.kind() == kind::ALIAS
+                    && (self.are_one(entry.id(), found) || aliases.iter().any(|alias| self.are_one(entry.id(), *alias)))
+            });
         }
         pending
     }

@@ -47,7 +47,7 @@ impl Ring {
     pub(crate) fn link(&self, alias: u64, user: u64) -> Option<Linked> {
         for _ in 0..TRIES {
             let (from, to) = (self.user_of(alias), self.user_of(user));
-            if self.key(from) == self.key(to) {
+            if self.are_one(from, to) {
                 return None;
             }
             if let Some((linked, moved)) = self.unite(from, to) {
@@ -103,7 +103,7 @@ impl Ring {
     fn lead(&self, moved: Moved, from: u64, to: u64) {
         for alias in &moved.aliases {
             let mut locked = self.lock::<()>(*alias);
-            let is_old = |id: u64| id == from || moved.aliases.contains(&id);
+            let is_old = |id: u64| self.are_one(id, from) || moved.aliases.iter().any(|alias| self.are_one(id, *alias));
             let mut found = None;
             locked.chain.visit(|place, entry| {
                 if entry.kind() == kind::ALIAS && entry.of_user() == locked.fingerprint && is_old(entry.id()) {

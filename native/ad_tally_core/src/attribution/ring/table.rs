@@ -86,6 +86,11 @@ impl Ring {
         (self.place(user), Fingerprint::of(user))
     }
 
+    /// Whether two hashes are one user's: that of a user who came by an import stands for its own.
+    pub(super) fn are_one(&self, one: u64, other: u64) -> bool {
+        self.key(one) == self.key(other)
+    }
+
     /// Counts touches that came to be there, and that are no more.
     #[inline(always)]
     pub(super) fn count(&self, added: usize, removed: usize) {

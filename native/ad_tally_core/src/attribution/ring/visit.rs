@@ -1,6 +1,7 @@
 //! All users, bucket by bucket, for exports; and what one of an export had, added to what there is.
 
-use super::entry::{Fingerprint, kind};
+use super::entry::{FINGERPRINT_BITS, Fingerprint, kind};
+use super::link::Linked;
 use super::locked::HOPS;
 use super::side::Side;
 use super::table::{Kind, Ring};
@@ -45,18 +46,29 @@ impl Ring {
         (end < buckets).then_some(end)
     }
 
-    /// Adds what a user of a ring of as many buckets has had, but for its aliases, which are to be linked. Whether there is such
-    /// a bucket.
-    pub(crate) fn restore(&self, key: Key, owned: Owned) -> bool {
-        if key.bucket >= self.buckets() {
-            return false;
+    /// A hash that a user of that key may have: whatever is asked by it is asked of the user. `None` if no user has such a key.
+    pub(crate) fn hash_of(&self, key: Key) -> Option<u64> {
+        let Key { bucket, fingerprint } = key;
+        if bucket >= self.buckets() || fingerprint >> FINGERPRINT_BITS != 0 {
+            return None;
         }
-        let (mut at, mut of) = (key.bucket as usize, Fingerprint::of(key.fingerprint));
+        // The first hash of the bucket, and from there on the first one with those low bits.
+        let begin = (u128::from(bucket) << u64::BITS).div_ceil(u128::from(self.buckets())) as u64;
+        let hash = (begin >> FINGERPRINT_BITS << FINGERPRINT_BITS) | fingerprint;
+        let hash = if hash < begin { hash.checked_add(1 << FINGERPRINT_BITS)? } else { hash };
+        (self.key_of(hash) == key).then_some(hash)
+    }
+
+    /// Adds what a user of a ring of as many buckets has had, but for its aliases, which are to be linked: what the user has then.
+    /// `None` if no user has such a key.
+    pub(crate) fn restore(&self, key: Key, owned: Owned) -> Option<Linked> {
+        let mut user = self.hash_of(key)?;
         let mut hops = 0;
         loop {
+            let (at, of) = self.key(user);
             let mut side = Side::new(self.lock_of(at, of));
-            if let Some(user) = side.alias(of).filter(|_| hops < HOPS) {
-                (at, of) = self.key(user);
+            if let Some(of_alias) = side.alias(of).filter(|_| hops < HOPS) {
+                user = of_alias;
                 hops += 1;
                 continue;
             }
@@ -68,7 +80,8 @@ impl Ring {
             side.entries.extend(own.entries(of));
             let (at, later) = side.store();
             self.settle(at, later);
-            return true;
+            let Owned { touches: steps, pending, evicted, .. } = own;
+            return Some(Linked { user, pending, steps, evicted, forgotten: gone.pending });
         }
     }
 

@@ -1,0 +1,200 @@
+//! Frames come in: what is known of users and conversions is united with what there is.
+//!
+//! Touches, aliases and marks are sets, so the order in which frames come makes no difference. An order that is known stays as it is.
+
+use super::super::orders::Record;
+use super::super::place::Place;
+use super::super::ring::{Key, Linked, Owned};
+use super::super::types::Step;
+use super::super::window::Window;
+use super::super::{Attribution, NO_DIMENSIONS};
+use super::read::{Row, RowOf, RowReader};
+use crate::codec::{Claim, Frame, FrameError, Imported, Kind, Name, Settings};
+use crate::error::TIMES;
+use crate::key::AtomNames;
+use crate::sync::hazard::Protected;
+use crate::windows::{NotBegun, OpenWindows};
+
+/// What is done with the rows of a frame.
+struct Taking<'a, F> {
+    of: &'a Attribution,
+    now: F,
+    rows: u32,
+    overflow: u32,
+}
+
+impl Attribution {
+    /// Takes a frame in, unless it was taken before. `settings` are those of this attribution.
+    ///
+    /// A conversion that is provisional in the frame is provisional here too, if its window is open or may begin. Otherwise touches
+    /// cannot change it any more: it is final at once, and booked in the first window that is open, as one that comes late is. A
+    /// conversion that is final in the frame was booked where it became final. It can be adjusted here.
+    ///
+    /// # Errors
+    /// What is wrong with the frame. Nothing has changed then.
+    pub fn import_frame(
+        &self,
+        settings: &Settings,
+        frame: &Frame<'_>,
+        atoms: &mut impl AtomNames,
+        now: impl Fn() -> u64,
+    ) -> Result<Imported, FrameError> {
+        frame.expect(Kind::Attribution, settings)?;
+        let newest = frame.settings.number(Name::Newest);
+        if newest >= TIMES {
+            return Err(frame.setting_error(Name::Newest, newest, format_args!("below {TIMES}")));
+        }
+        let rows = RowReader { of: self, arity: settings.number(Name::Dimensions) };
+        frame.check_rows(|reader| rows.read(reader, atoms).map(drop))?;
+        if self.taken.claim(frame)? == Claim::AlreadyTaken {
+            return Ok(Imported::AlreadyTaken);
+        }
+        // By the system's time a newer one would have times be taken that are too far ahead.
+        let is_by_events = self.config.max_ahead.is_none();
+        self.windows.note_newest(if is_by_events { newest } else { newest.min(now()) });
+        let mut taking = Taking { of: self, now, rows: 0, overflow: 0 };
+        frame.check_rows(|reader| {
+            taking.take(rows.read(reader, atoms)?);
+            Ok(())
+        })?;
+        Ok(Imported::Rows { rows: taking.rows, overflow: taking.overflow })
+    }
+}
+
+impl<F: Fn() -> u64> Taking<'_, F> {
+    fn take(&mut self, row: Row) {
+        let numbers: Vec<u32> = row.dimensions.iter().map(|words| self.of.dimensions.number(words)).collect();
+        match row.of {
+            RowOf::User(key, mut owned) => {
+                owned.touches.iter_mut().for_each(|step| *step = self.numbered(*step, &numbers));
+                self.of.take_user(key, owned);
+                self.rows += 1;
+            }
+            RowOf::Conversion(order, mut record) => {
+                record.steps.iter_mut().for_each(|step| *step = self.numbered(*step, &numbers));
+                self.rows += 1;
+                self.overflow += u32::from(!self.of.take_record(order, *record, &self.now));
+            }
+        }
+    }
+
+    /// A touch with the number that its dimensions have here.
+    fn numbered(&mut self, step: Step, numbers: &[u32]) -> Step {
+        let Some(place) = (step.dimensions as usize).checked_sub(1) else { return step };
+        let dimensions = numbers[place];
+        self.overflow += u32::from(dimensions == NO_DIMENSIONS);
+        Step { dimensions, ..step }
+    }
+}
+
+impl Attribution {
+    /// Unites what is known of a user with what another table knew of it.
+    fn take_user(&self, key: Key, mut owned: Owned) {
+        let Some(user) = self.ring.hash_of(key) else { return };
+        let aliases = std::mem::take(&mut owned.aliases);
+        let open = self.windows.protect();
+        let restored = self.ring.restore(key, owned);
+        let linked = aliases.into_iter().map(|alias| self.ring.link(alias, user));
+        for Linked { pending, steps, evicted, forgotten, .. } in std::iter::once(restored).chain(linked).flatten() {
+            let orders = pending.iter().map(|(order, _at)| *order).chain(forgotten.iter().copied());
+            orders.for_each(|order| self.extend(order, &steps, evicted));
+            forgotten.into_iter().for_each(|order| self.end_early(order, &open));
+        }
+    }
+
+    /// Merges a user's touches into one of its provisional conversions.
+    fn extend(&self, order: u64, steps: &[Step], evicted: u64) {
+        self.orders.lock(order).update(order, |record| {
+            if record.is_provisional() {
+                self.merge(record, steps);
+                record.truncated |= self.is_missing(record, evicted);
+            }
+        });
+    }
+
+    /// Whether the newest touch that was evicted of a user, by its time, is missing in a path. A conversion has touches of its own
+    /// that its user has no more: what was evicted where it came from after it is none that is missing.
+    fn is_missing(&self, record: &Record, evicted: u64) -> bool {
+        evicted <= record.at
+            && self.is_within_reach(evicted, record.at)
+            && record.steps.iter().all(|step| step.at != evicted)
+    }
+
+    /// Takes a conversion of a frame, unless its order is known: false if there was no room for it.
+    fn take_record(&self, order: u64, record: Record, now: impl Fn() -> u64) -> bool {
+        if !record.is_provisional() {
+            self.take_final(order, record, now);
+            return true;
+        }
+        let (mut is_late, mut is_full) = (false, false);
+        loop {
+            let open = self.windows.protect();
+            if !is_late {
+                if let Some(window) = open.find_at(record.at) {
+                    self.take_provisional(window, &open, (order, record), false, &now);
+                    return true;
+                }
+                is_late = self.windows.is_late(&open, record.at, &now);
+            }
+            if !is_late {
+                drop(open);
+                is_late = self.begin_window(record.at, &now).is_err();
+                continue;
+            }
+            match self.place_of_late(&open, record.at, is_full, &now) {
+                Place::There(window) => {
+                    self.take_provisional(window, &open, (order, record), true, &now);
+                    return true;
+                }
+                Place::Nowhere => return false,
+                Place::ToBegin(number) => {
+                    drop(open);
+                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
+                }
+            }
+        }
+    }
+
+    /// Takes a conversion that was booked elsewhere.
+    fn take_final(&self, order: u64, record: Record, now: impl Fn() -> u64) {
+        let open = self.windows.protect();
+        let mut orders = self.orders.lock(order);
+        if !self.is_known(&orders, order, &now) && !self.is_past(&record, &now) {
+            self.make_room(&mut orders, &open);
+            orders.insert(order, record);
+        }
+    }
+
+    fn take_provisional(
+        &self,
+        window: &Window,
+        open: &Protected<'_, OpenWindows<Window>>,
+        (order, mut record): (u64, Record),
+        is_late: bool,
+        now: impl Fn() -> u64,
+    ) {
+        let mut orders = self.orders.lock(order);
+        if self.is_known(&orders, order, now) {
+            return;
+        }
+        self.make_room(&mut orders, open);
+        let mut forgotten = None;
+        if let Some(user) = record.user {
+            let mut steps = Vec::new();
+            let begun = self.ring.begin(user, order, record.at, is_late, &mut steps);
+            self.merge(&mut record, &steps);
+            record.truncated |= self.is_missing(&record, begun.evicted);
+            forgotten = begun.forgotten;
+        }
+        orders.insert(order, record);
+        if is_late {
+            self.settle_order(&mut orders, order, window);
+        } else {
+            window.push_order(order);
+        }
+        drop(orders);
+        if let Some(forgotten) = forgotten {
+            self.end_early(forgotten, open);
+        }
+    }
+}
