@@ -774,7 +774,7 @@ fn no_more_windows_are_open_than_may_be() {
     let mut outcomes = Outcomes::default();
     assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 6);
     // The copy is one all the same, and what had no window is not remembered.
-    assert_eq!(outcomes, Outcomes { counts: [2, 1, 0, 0, 3, 0], late: Vec::new() });
+    assert_eq!(outcomes, Outcomes { counts: [2, 1, 0, 0, 3, 0], ..Outcomes::default() });
     assert_eq!(record(&meter, &sent(14, 30)), Outcome::NoWindow);
     assert_eq!(record(&meter, &sent(14, 4)), Outcome::Applied);
     let info = meter.info();

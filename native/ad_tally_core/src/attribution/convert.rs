@@ -54,7 +54,7 @@ impl Attribution {
                 }
             }
         };
-        self.stats.count(Kind::of_conversion(outcome));
+        self.stats.count_conversion(outcome, conversion.at);
         Ok(outcome)
     }
 

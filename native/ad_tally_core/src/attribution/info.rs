@@ -85,6 +85,13 @@ impl Attribution {
         self.stats.refuse(Kind::ConversionRefused, conversions);
     }
 
+    /// The times of the last touch that was late and of the last one that was too far ahead, 0 if none was; and those of
+    /// conversions.
+    #[must_use]
+    pub fn last_late_and_future(&self) -> [(u64, u64); 2] {
+        self.stats.last_late_and_future()
+    }
+
     /// The numbers now. It reads all orders' shards, and what the ring reads.
     #[must_use]
     pub fn info(&self) -> Info {

@@ -10,13 +10,15 @@
 //! * `orders`: the conversions that are known, with their paths; `path`: which touches of a path are eligible
 //! * `credit`: the models, and integers that sum up exactly; `posting`: what a conversion books
 //! * `window`: what happened in a window of event time
-//! * `touch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked; `settle`: how conversions
-//!   become final; `credits`, `report`, `paths`: what is asked; `export`: what leaves as frames, and comes in
+//! * `touch`, `batch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked
+//! * `settle`: how conversions become final; `credits`, `report`, `paths`: what is asked; `sorted`: its rows in order
+//! * `export`: what leaves as frames, and comes in
 //!
 //! Three kinds of locks, taken in this order: that of an order's shard, that of a user's bucket, that of what a window has booked.
 //! Whoever tells something has the open windows protected meanwhile, so a window that is closed has all of it.
 
 mod adjust;
+mod batch;
 mod convert;
 pub mod credit;
 mod credits;
@@ -32,6 +34,7 @@ mod report;
 #[allow(dead_code, unused_imports, reason = "exports use the rest of it")]
 mod ring;
 mod settle;
+mod sorted;
 mod stats;
 mod touch;
 mod types;
@@ -53,6 +56,7 @@ use crate::memory::free;
 use crate::sync::AtomicUsize;
 use crate::windows::{self, Windows};
 
+pub use self::batch::Outcomes;
 pub use self::credits::OrderCredits;
 pub use self::dimensions::{MAX_DIMENSIONS, NO_DIMENSIONS};
 pub use self::export::{Export, Names};
@@ -61,6 +65,7 @@ pub use self::paths::{Led, PathQuery, Paths};
 pub use self::posting::{Credit, Credits, Net, Posting};
 pub use self::report::{DatedBy, Group, Query, Report, Sums};
 pub use self::settle::Closed;
+pub use self::sorted::{SortKey, Sorted};
 pub use self::types::{
     Change, Config, Conversion, Counting, MAX_ACTIONS, MAX_KINDS, MAX_TOUCHES, Model, Outcome, PARTS, Step, Touch,
     Unchanged, VALUES,

@@ -50,7 +50,7 @@ impl Attribution {
                 Err(NotBegun::Late | NotBegun::Full) => break self.touch_late(touch),
             }
         };
-        self.stats.count(Kind::of_touch(outcome));
+        self.stats.count_touch(outcome, touch.at);
         if matches!(outcome, Outcome::Late | Outcome::Future) {
             self.stats.exclude(touch.cost);
         }

@@ -121,6 +121,8 @@ pub struct Outcomes {
     pub counts: [u64; OUTCOMES],
     /// Which ones were late, counted from 0.
     pub late: Vec<u64>,
+    /// Which ones were counted, in a row or in the overflow, where there is a list for them.
+    pub counted: Option<Vec<u64>>,
 }
 
 impl Outcomes {
@@ -135,6 +137,10 @@ impl Outcomes {
     fn add(&mut self, outcome: Outcome) {
         if outcome == Outcome::Late {
             self.late.push(self.total());
+        }
+        let is_counted = matches!(outcome, Outcome::Applied | Outcome::Overflow);
+        if let Some(counted) = self.counted.as_mut().filter(|_| is_counted) {
+            counted.push(self.counts.iter().sum());
         }
         self.counts[outcome as usize] += 1;
     }

@@ -87,8 +87,12 @@ impl<T: Copy> Batch<T> {
     }
 
     /// An item and its key.
+    ///
+    /// # Panics
+    /// If there are not so many.
     #[inline(always)]
-    pub(crate) fn get(&self, index: usize) -> (HashedKey<'_>, &T) {
+    #[must_use]
+    pub fn get(&self, index: usize) -> (HashedKey<'_>, &T) {
         let entry = &self.entries[index];
         (self.key(entry), &entry.item)
     }
