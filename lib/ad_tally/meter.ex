@@ -70,9 +70,26 @@ defmodule AdTally.Meter do
   redelivery. An event whose id is remembered is a `:duplicate`, also when its window is closed by now
   or its time is too far ahead. The id of an event that was late, too far ahead or refused is not
   remembered.
+
+  ## Touches
+
+  An event that is counted may be a touch as well, of which an `AdTally.Attribution` is to know. With the
+  option `attribution: [name: MyApp.Attribution, cost: :spend_micros]` that takes no second call: an event
+  whose `:touch` is a kind of that attribution's, `:click` say, is counted, and if it was (`:ok` or
+  `:overflow`, no duplicate) the attribution takes it as a touch, within the same call. The touch has the
+  event's `:id`, `:user` and `:at`, those of its dimensions that the attribution has, and as its cost the
+  amount of the metric that `:cost` names, 0 without it.
+
+  Such an event needs more: an `:id` that is an integer of 64 bits or a binary, a `:user`, and a cost of 0
+  or more. What is missing is found before anything is counted, and raises. What became of the touch is in
+  `AdTally.Attribution.info/2`: it may be late there where the event is not late here, for example.
+
+  The attribution is started before the meter, and its dimensions are among the meter's. While it does not
+  run, `record/2` and `record_many/3` raise, and nothing is counted: between a crash and the restart
+  by its supervisor, for example.
   """
 
-  alias AdTally.{Batch, Event, Named, Native, Options, Windows}
+  alias AdTally.{Attribution, Batch, Event, Named, Native, Options, Windows}
   alias AdTally.Meter.{Config, Events, Late, Report, Source}
   alias AdTally.Windows.{Deadline, Reader}
 
@@ -143,6 +160,9 @@ defmodule AdTally.Meter do
       is given at most once: a list at which the function raises is not given again. While 100,000
       events wait, further ones are dropped, which is logged and counted in `info/2`. Their metrics are
       in `:excluded` in any case. Default: none.
+    * `:attribution` - `false`, or `name:` the name of an `AdTally.Attribution` (required), and `cost:` the
+      metric that is the cost of a touch, in micros (default: touches cost nothing). See
+      ["Touches"](#module-touches). Default: `false`.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
@@ -182,17 +202,26 @@ defmodule AdTally.Meter do
     case Named.fetch!(__MODULE__, name) do
       {native, nil} -> Native.meter_record(native, event)
       {native, late} -> record(native, late, event)
+      {native, late, attribution} -> record(native, late, attribution, event)
     end
   end
 
   def record(other, _event), do: Named.raise_not_running(__MODULE__, other)
 
-  defp record(native, late, event) do
-    with :late <- Native.meter_record(native, event) do
-      Late.take(late, [event])
-      :late
-    end
+  defp record(native, late, event), do: native |> Native.meter_record(event) |> hand(late, event)
+
+  # The attribution is looked up each time: after a crash there is another one of the same name.
+  defp record(native, late, attribution, event) do
+    attribution = Named.fetch!(Attribution, attribution)
+    native |> Native.meter_record(attribution, event) |> hand(late, event)
   end
+
+  defp hand(:late, late, event) when late != nil do
+    Late.take(late, [event])
+    :late
+  end
+
+  defp hand(outcome, _late, _event), do: outcome
 
   @doc """
   Counts a list of events: how many had each outcome of `record/2`.
@@ -230,7 +259,15 @@ defmodule AdTally.Meter do
           optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
         }
   def record_many(name, events, options \\ []),
-    do: Batch.take(Events, running!(name), events, options)
+    do: Batch.take(Events, recording!(name), events, options)
+
+  # As lists of events are recorded.
+  defp recording!(name) do
+    case running!(name) do
+      {native, late} -> {native, late, nil}
+      {native, late, attribution} -> {native, late, Named.fetch!(Attribution, attribution)}
+    end
+  end
 
   @report_options [:by, :where, :from, :to, :order_by, :limit, :timeout]
 
@@ -306,7 +343,7 @@ defmodule AdTally.Meter do
   def report(name, options \\ []) do
     options = Options.known!(options, @report_options)
     time_left = Deadline.new(options, 60_000, {__MODULE__, :report, [name, options]})
-    {native, _late} = running!(name)
+    native = name |> running!() |> elem(0)
     Reader.report({Source, name}, Report, native, options, time_left)
   end
 
@@ -336,7 +373,7 @@ defmodule AdTally.Meter do
   def stream_report(name, options \\ []) do
     options = Options.known!(options, @report_options)
     call = {__MODULE__, :stream_report, [name, options]}
-    {native, _late} = running!(name)
+    native = name |> running!() |> elem(0)
     deadline = fn -> Deadline.new(options, 60_000, call) end
     Reader.stream({Source, name}, Report, native, options, deadline)
   end
@@ -379,15 +416,15 @@ defmodule AdTally.Meter do
   def info(name, options \\ []) do
     options = Options.known!(options, [:timeout])
     time_left = Deadline.new(options, 5_000, {__MODULE__, :info, [name, options]})
-    {native, late} = running!(name)
-    info = Native.meter_info(native)
-    shared = Windows.info({Source, name}, {native, late}, info, time_left)
+    value = running!(name)
+    info = value |> elem(0) |> Native.meter_info()
+    shared = Windows.info({Source, name}, value, info, time_left)
 
     info
     |> Map.drop([:id_bytes, :closed_bytes])
     |> Map.update!(:events, &Source.measurements/1)
     |> Map.merge(shared)
-    |> Map.merge(late_info(name, late, time_left))
+    |> Map.merge(late_info(name, elem(value, 1), time_left))
   end
 
   defp late_info(_name, nil, _time_left), do: %{}
@@ -428,7 +465,7 @@ defmodule AdTally.Meter do
     Windows.close({Source, name}, time_left)
   end
 
-  # The native meter, and the process that late events are handed to, if there is one.
+  # What `AdTally.Meter.Source.started/3` has put there.
   defp running!(name) when is_atom(name), do: Named.fetch!(__MODULE__, name)
   defp running!(other), do: Named.raise_not_running(__MODULE__, other)
 end

@@ -2,13 +2,26 @@ defmodule AdTally.Meter.Config do
   @moduledoc false
   # The options of a meter, checked, and as native code takes them.
 
+  alias AdTally.{Attribution, Named, Options, Windows}
   alias AdTally.Meter.{Report, Source}
-  alias AdTally.Options
-  alias AdTally.Windows
   alias AdTally.Windows.{ReservedNames, Sinks}
 
+  require Named
+
   @options Windows.Config.options() ++
-             [:dimensions, :metrics, :reach, :dedupe, :max_keys, :max_open_windows, :on_late]
+             [
+               :dimensions,
+               :metrics,
+               :reach,
+               :dedupe,
+               :max_keys,
+               :max_open_windows,
+               :on_late,
+               :attribution
+             ]
+
+  # Milliseconds in which an attribution says what its dimensions are.
+  @asking 5_000
 
   def new!(options) do
     options = Options.known!(options, @options)
@@ -31,9 +44,14 @@ defmodule AdTally.Meter.Config do
     counters = {metrics, length(dimensions), max_keys}
     ids = within!(options, :dedupe, nil, &ids!/1)
 
+    # Last, because another process is asked.
+    {attribution, touches} =
+      within!(options, :attribution, {nil, nil}, &attribution!(&1, dimensions, metrics))
+
     Map.merge(config, %{
       source: Source,
-      table: {times, counters, sketches, ids, seed},
+      table: {times, counters, sketches, ids, touches, seed},
+      attribution: attribution,
       names: names,
       on_late: on_late!(Keyword.get(options, :on_late))
     })
@@ -96,6 +114,36 @@ defmodule AdTally.Meter.Config do
     window = Options.milliseconds!(options, :window, 600_000)
     capacity = Options.count!(options, :capacity, 1_000_000)
     {window, capacity, Options.one_of!(options, :fingerprint_bits, [28, 61]) == 61}
+  end
+
+  # Its name, and what of an event is its touch's: where its dimensions are, and the metric that is the cost.
+  defp attribution!(options, dimensions, metrics) do
+    options = Options.known!(options, [:name, :cost])
+    name = Keyword.get(options, :name)
+
+    unless Windows.Config.name?(name) do
+      raise ArgumentError,
+            "expected :name to be the name of an AdTally.Attribution, an atom, got: #{Options.shown(name)}"
+    end
+
+    Named.fetch!(Attribution, name)
+    %{dimensions: own} = Windows.Server.call({Attribution.Source, name}, :names, @asking)
+
+    unless own -- dimensions == [] do
+      raise ArgumentError,
+            "expected the dimensions of #{inspect(name)}, #{inspect(own)}, to be among those of the meter, " <>
+              inspect(dimensions)
+    end
+
+    {name, {Report.places(own, dimensions), cost!(Keyword.get(options, :cost), metrics)}}
+  end
+
+  defp cost!(nil, _metrics), do: nil
+
+  defp cost!(cost, metrics) do
+    Enum.find_index(metrics, &(&1 == cost)) ||
+      raise ArgumentError,
+            "expected :cost to be one of the metrics #{inspect(metrics)}, got: #{Options.shown(cost)}"
   end
 
   defp on_late!(nil), do: nil

@@ -1,7 +1,7 @@
 defmodule AdTally.Meter.Events do
   @moduledoc false
-  # Lists of events, which a meter records: the native meter, and the process that late events are handed
-  # to, if there is one.
+  # Lists of events, which a meter records: the native meter, the process that late events are handed to, if
+  # there is one, and the native attribution that is told of touches, if there is one.
 
   @behaviour AdTally.Batch
 
@@ -9,24 +9,33 @@ defmodule AdTally.Meter.Events do
   alias AdTally.Native
 
   @impl true
-  def take_all({native, _late}, events), do: Native.meter_record_many(native, events)
+  def take_all({native, _late, nil}, events), do: Native.meter_record_many(native, events)
+  def take_all({native, _late, to}, events), do: Native.meter_record_many(native, to, events)
 
   @impl true
-  def check_some({native, _late}, events, index),
+  def check_some({native, _late, nil}, events, index),
     do: Native.meter_check_some(native, events, index)
 
+  def check_some({native, _late, to}, events, index),
+    do: Native.meter_check_some(native, to, events, index)
+
   @impl true
-  def refused_some({native, _late}, events, index),
+  def refused_some({native, _late, nil}, events, index),
     do: Native.meter_refused_some(native, events, index)
 
-  @impl true
-  def take_first({native, _late}, events), do: Native.meter_record_first(native, events)
+  def refused_some({native, _late, to}, events, index),
+    do: Native.meter_refused_some(native, to, events, index)
 
   @impl true
-  def take_some({native, _late}, events), do: Native.meter_record_some(native, events)
+  def take_first({native, _late, nil}, events), do: Native.meter_record_first(native, events)
+  def take_first({native, _late, to}, events), do: Native.meter_record_first(native, to, events)
 
   @impl true
-  def refuse({native, _late}, count, reason), do: Native.meter_refuse(native, count, reason)
+  def take_some({native, _late, nil}, events), do: Native.meter_record_some(native, events)
+  def take_some({native, _late, to}, events), do: Native.meter_record_some(native, to, events)
+
+  @impl true
+  def refuse({native, _late, _to}, count, reason), do: Native.meter_refuse(native, count, reason)
 
   @impl true
   def nothing, do: {{0, 0, 0, 0, 0, 0}, []}
@@ -36,7 +45,7 @@ defmodule AdTally.Meter.Events do
 
   # `late_at` are the indexes of the late ones.
   @impl true
-  def add({_native, late}, events, {counts, late_at}, counted) do
+  def add({_native, late, _to}, events, {counts, late_at}, counted) do
     if late != nil, do: Late.take(late, at(events, late_at, 0))
     {ok, duplicate, late, future, no_window, overflow} = counts
 

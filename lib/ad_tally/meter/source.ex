@@ -15,17 +15,22 @@ defmodule AdTally.Meter.Source do
   def key, do: :meter
 
   @impl true
-  def new({times, names, sketches, ids, seed}),
-    do: Native.meter_new(times, names, sketches, ids, seed)
+  def new({times, names, sketches, ids, touches, seed}),
+    do: Native.meter_new(times, names, sketches, ids, touches, seed)
 
+  # The native meter, the process that late events are handed to, if there is one, and the name of the
+  # attribution that is told of touches, if there is one.
   @impl true
-  def started(%{on_late: nil}, native, _emitter), do: {{native, nil}, []}
+  def started(%{on_late: nil} = config, native, _emitter), do: {value(config, native, nil), []}
 
   def started(config, native, emitter) do
     {:ok, late} = Late.start(config.name, config.on_late, emitter)
     lost = "late events that #{inspect(config.on_late)} was not given"
-    {{native, late}, [{Late.pid(late), :on_late, lost}]}
+    {value(config, native, late), [{Late.pid(late), :on_late, lost}]}
   end
+
+  defp value(%{attribution: nil}, native, late), do: {native, late}
+  defp value(%{attribution: attribution}, native, late), do: {native, late, attribution}
 
   @impl true
   defdelegate close(native, now), to: Native, as: :meter_close
@@ -76,7 +81,9 @@ defmodule AdTally.Meter.Source do
   def diagnosed, do: @diagnosed
 
   @impl true
-  def memory({native, late}, info) do
+  def memory(value, info) do
+    {native, late} = {elem(value, 0), elem(value, 1)}
+
     %{
       ids: info.id_bytes,
       open_windows: open_bytes(native, 0, 0),

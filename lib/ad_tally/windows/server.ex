@@ -105,6 +105,8 @@ defmodule AdTally.Windows.Server do
   def handle_call(:report, _from, state),
     do: {:reply, {state.config.names, state.retained, state.sequence}, state}
 
+  def handle_call(:names, _from, state), do: {:reply, state.config.names, state}
+
   # What was closed before this call is retained by now.
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}
 

@@ -41,7 +41,7 @@ const NIF: Crate = Crate {
         &["hot"],
         &["steps"],
         &["counters", "sketch"],
-        &["reach", "frequency_cap", "dedupe"],
+        &["reach", "frequency_cap", "dedupe", "attribution"],
         &["meter", "export"],
         &["library", "diagnostics"],
     ],

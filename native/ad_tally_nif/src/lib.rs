@@ -9,12 +9,13 @@
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `hot`: the one way a per-event function is declared
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `meter`: the functions of the modules of these names
+//! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `attribution`, `meter`: the functions of the modules of these names
 //! * `export`: tables as frames, and frames into tables
 //! * `library`: what the VM calls when it loads the library; `diagnostics`: functions that measure and try the boundary
 
 mod allocator;
 mod atoms;
+mod attribution;
 mod clock;
 mod counters;
 mod decode;

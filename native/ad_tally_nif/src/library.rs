@@ -22,7 +22,9 @@ use rustler::{Atom, Env, Nif, NifResult, Term};
 use crate::decode::{BadArgument, bad_argument};
 use crate::owner::Owner;
 use crate::resource::{self, Resource, resource};
-use crate::{allocator, atoms, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps};
+use crate::{
+    allocator, atoms, attribution, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps,
+};
 
 /// Its address is that of this image.
 static IMAGE: u8 = 0;
@@ -48,6 +50,10 @@ fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         && resource::open::<frequency_cap::Table>(env, how)
         && resource::open::<frequency_cap::RuleSet>(env, how)
         && resource::open::<dedupe::Table>(env, how)
+        && resource::open::<attribution::Table>(env, how)
+        && resource::open::<attribution::Period>(env, how)
+        && resource::open::<attribution::Report>(env, how)
+        && resource::open::<attribution::Paths>(env, how)
         && resource::open::<meter::Table>(env, how)
         && resource::open::<meter::Period>(env, how)
         && resource::open::<meter::Report>(env, how)
@@ -113,6 +119,7 @@ fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void)
         Ok((owner(value), ptr::from_ref(value).cast()))
     }
     of::<meter::Table>(env, table)
+        .or_else(|_| of::<attribution::Table>(env, table))
         .or_else(|_| of::<counters::Table>(env, table))
         .or_else(|_| of::<reach::Table>(env, table))
         .or_else(|_| of::<frequency_cap::Table>(env, table))

@@ -140,10 +140,36 @@ pub fn plain_id(field: &str, term: Term<'_>) -> BadArgument {
     ))
 }
 
-/// The dimensions are no tuple of as many.
+/// The dimensions are no tuple of as many as a meter or an attribution has.
 #[cold]
-pub fn dimensions(term: Term<'_>, arity: usize) -> BadArgument {
-    BadArgument(format!("expected a tuple of {arity} dimensions, one for each the meter has, got: {}", shown(term)))
+pub fn dimensions(term: Term<'_>, arity: usize, whose: &str) -> BadArgument {
+    BadArgument(format!("expected a tuple of {arity} dimensions, one for each the {whose} has, got: {}", shown(term)))
+}
+
+/// What an event has cost is not what a touch may have cost.
+#[cold]
+pub fn cost(metric: Term<'_>, cost: i128, metrics: Term<'_>) -> BadArgument {
+    BadArgument(format!(
+        "expected the {} of an event that is a touch, its cost, to be from 0 to 2^62 - 1, got: {cost} in {}",
+        shown(metric),
+        shown(metrics)
+    ))
+}
+
+/// The attribution has another number of dimensions than when the meter was started.
+#[cold]
+pub fn other_dimensions(expected: usize, got: usize) -> BadArgument {
+    BadArgument(format!(
+        "expected an AdTally.Attribution of {expected} dimensions, as it had when the meter was started, got: one of {got} \
+         (start the meter again after it)"
+    ))
+}
+
+/// The field is none of the names that are known.
+#[cold]
+pub fn one_of<'a>(field: &str, known: impl Iterator<Item = Term<'a>>, term: Term<'a>) -> BadArgument {
+    let known: Vec<String> = known.map(shown).collect();
+    BadArgument(format!("expected {field}: one of [{}], got: {}", known.join(", "), shown(term)))
 }
 
 /// The metrics are no list of names and amounts.

@@ -30,16 +30,17 @@ pub fn plain<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<PlainId<'a>> 
     (1..=MAX_BYTES).contains(&bytes.len()).then_some(PlainId::Bytes(bytes))
 }
 
-/// The number of a touch's id: itself, or the hash that stands for a binary.
+/// The number that stands for a touch's id that is a binary.
 #[inline(always)]
-pub fn touch<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<i64> {
-    Some(match plain::<L>(env, term)? {
-        PlainId::Integer(value) => value,
-        PlainId::Bytes(bytes) => id_hash(bytes),
-    })
+pub fn number(bytes: &[u8]) -> i64 {
+    id_hash(bytes)
 }
 
-/// The same for whoever has not asked for the layout.
+/// The number of a touch's id.
 pub fn touch_id<'a>(env: Env<'a>, term: Raw<'a>) -> Result<i64, BadArgument> {
-    with_layout!(L => touch::<L>(env, term)).ok_or_else(|| bad_argument::plain_id("id", term.in_env(env)))
+    match with_layout!(L => plain::<L>(env, term)) {
+        Some(PlainId::Integer(value)) => Ok(value),
+        Some(PlainId::Bytes(bytes)) => Ok(number(bytes)),
+        None => Err(bad_argument::plain_id("id", term.in_env(env))),
+    }
 }

@@ -3,83 +3,18 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use ad_tally_core::key::{self, Domain, KeyFault, MAX_BYTES, SHORT_KEY_WORDS};
+use ad_tally_core::key::{self, KeyFault, MAX_BYTES, SHORT_KEY_WORDS};
 use ad_tally_core::{HashedKey, KeyWriter, Seed};
 use rustler::Env;
 
 use super::bad_argument::{self, BadArgument};
 use super::layout::{Layout, Raw, with_layout};
+pub use super::roles::{Hashed, Id, Person, Place, Role, Scope, User};
 use super::{interner, read};
 
 /// The seed of a table's options, or a random one.
 pub fn seed(value: Option<u64>) -> Seed {
     value.map_or_else(Seed::random, Seed::new)
-}
-
-/// What a key is for.
-pub trait Role {
-    /// What it is hashed as.
-    const DOMAIN: Domain;
-    /// Where `nil` and `""` are refused, bare or in a tuple: why.
-    const NO_EMPTY: Option<&'static str> = None;
-
-    /// Whether an element is one that is refused.
-    #[inline(always)]
-    fn refuses(is_empty: impl FnOnce() -> bool) -> bool {
-        Self::NO_EMPTY.is_some() && is_empty()
-    }
-}
-
-/// What is kept as a hash alone.
-pub trait Hashed: Role {
-    /// What it is hashed as if it is one binary.
-    const BYTES: Domain;
-}
-
-/// A key of counters or sketches, or the dimensions of an event: a value like any other may be missing.
-pub struct Place;
-/// A scope of caps. The same holds of it.
-pub struct Scope;
-/// The id of an event. All events with the id of an empty column would be copies of the first.
-pub struct Id;
-/// A user of caps. All events with the user of an empty column would have one cap.
-pub struct User;
-
-impl Role for Place {
-    const DOMAIN: Domain = Domain::Key;
-}
-
-impl Role for Scope {
-    const DOMAIN: Domain = Domain::Scope;
-}
-
-impl Hashed for Scope {
-    const BYTES: Domain = Domain::ScopeBytes;
-}
-
-impl Hashed for Id {
-    const BYTES: Domain = Domain::IdBytes;
-}
-
-impl Hashed for User {
-    const BYTES: Domain = Domain::UserBytes;
-}
-
-impl Role for Id {
-    const DOMAIN: Domain = Domain::Id;
-    const NO_EMPTY: Option<&'static str> = Some(
-        "expected an id that is of one event only: with nil or \"\", alone or in a tuple, all events of an empty column \
-         would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask \
-         AdTally.Dedupe)",
-    );
-}
-
-impl Role for User {
-    const DOMAIN: Domain = Domain::User;
-    const NO_EMPTY: Option<&'static str> = Some(
-        "expected a user that is one person only: with nil or \"\", alone or in a tuple, all events of an empty column \
-         would share one cap (do not ask for a cap where the user is not known)",
-    );
 }
 
 /// The elements of a key, and whether they are those of a tuple: a bare one is another key than a tuple of it.
@@ -96,12 +31,15 @@ impl<'p, 'a> Parts<'p, 'a> {
         Self { elements, is_tuple: true }
     }
 
+    /// Of a bare element.
+    #[inline(always)]
+    pub fn of_one(element: &'p Raw<'a>) -> Self {
+        Self { elements: std::slice::from_ref(element), is_tuple: false }
+    }
+
     #[inline(always)]
     fn of<L: Layout>(env: Env<'a>, term: &'p Raw<'a>) -> Self {
-        match read::tuple::<L>(env, *term) {
-            Some(elements) => Self::of_tuple(elements),
-            None => Self { elements: std::slice::from_ref(term), is_tuple: false },
-        }
+        read::tuple::<L>(env, *term).map_or_else(|| Self::of_one(term), Self::of_tuple)
     }
 
     #[inline(always)]
@@ -118,7 +56,17 @@ pub fn write_key<'r, 'a, L: Layout, R: Role>(
     seed: &Seed,
     term: Raw<'a>,
 ) -> Result<HashedKey<'r>, KeyFault> {
-    let parts = Parts::of::<L>(env, &term);
+    write_parts::<L, R>(env, room, seed, Parts::of::<L>(env, &term))
+}
+
+/// Writes the words of a key of these elements.
+#[inline(always)]
+pub fn write_parts<'r, 'a, L: Layout, R: Role>(
+    env: Env<'a>,
+    room: &'r mut [MaybeUninit<u64>],
+    seed: &Seed,
+    parts: Parts<'_, 'a>,
+) -> Result<HashedKey<'r>, KeyFault> {
     match write_short_key::<L, R>(env, room, seed, parts) {
         // SAFETY: it has written that many words.
         Some((hash, length)) => Ok(HashedKey { hash, words: unsafe { written(room, length) } }),
@@ -223,11 +171,25 @@ pub fn with_key_of<'a, R: Role, T>(
     term: Raw<'a>,
     act: impl FnOnce(HashedKey<'_>) -> T,
 ) -> Result<T, BadArgument> {
+    with_layout!(L => {
+        let parts = Parts::of::<L>(env, &term);
+        with_parts::<L, R, T>(env, seed, parts, act).map_err(|fault| bad_argument::key(term.in_env(env), fault))
+    })
+}
+
+/// Reads a key of these elements and does something with it.
+#[inline(always)]
+pub fn with_parts<'a, L: Layout, R: Role, T>(
+    env: Env<'a>,
+    seed: &Seed,
+    parts: Parts<'_, 'a>,
+    act: impl FnOnce(HashedKey<'_>) -> T,
+) -> Result<T, KeyFault> {
     let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
-    match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
-        Ok(key) => Ok(act(key)),
-        Err(KeyFault::Room(words)) => with_long_key::<R, T>(env, seed, term, words, act),
-        Err(fault) => Err(bad_argument::key(term.in_env(env), fault)),
+    match write_short_key::<L, R>(env, &mut room, seed, parts) {
+        // SAFETY: it has written that many words.
+        Some((hash, length)) => Ok(act(HashedKey { hash, words: unsafe { written(&room, length) } })),
+        None => with_any_key::<L, R, T>(env, seed, parts, act),
     }
 }
 
@@ -267,21 +229,21 @@ pub fn hash_and_words<'a, R: Hashed>(env: Env<'a>, seed: &Seed, term: Raw<'a>) -
     }
 }
 
-/// Of a key whose room was too small, with as many words as it was told to need so far.
+/// The same of any key, in as much room as it turns out to need.
 #[cold]
-fn with_long_key<'a, R: Role, T>(
+fn with_any_key<'a, L: Layout, R: Role, T>(
     env: Env<'a>,
     seed: &Seed,
-    term: Raw<'a>,
-    mut words: usize,
+    parts: Parts<'_, 'a>,
     act: impl FnOnce(HashedKey<'_>) -> T,
-) -> Result<T, BadArgument> {
+) -> Result<T, KeyFault> {
+    let mut words = SHORT_KEY_WORDS;
     loop {
         let mut room = vec![MaybeUninit::uninit(); words];
-        match with_layout!(L => write_key::<L, R>(env, &mut room, seed, term)) {
+        match write_any_key::<L, R>(env, &mut room, seed, parts) {
             Ok(key) => return Ok(act(key)),
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(bad_argument::key(term.in_env(env), fault)),
+            Err(fault) => return Err(fault),
         }
     }
 }

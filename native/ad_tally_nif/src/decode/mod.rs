@@ -8,7 +8,7 @@
 //! * [`shown`]: terms in Elixir's syntax, in messages, within microseconds whatever they are
 //! * [`interner`]: atoms by the hash of their text
 //! * [`bad_argument`]: what is raised for bad arguments
-//! * [`keys`]: keys, scopes, ids and users of caps; [`ids`]: those of touches and orders
+//! * [`keys`]: keys, scopes, ids and users, by their `roles`; [`ids`]: those of touches and orders
 //! * `structs`: Elixir's structs; [`events`]: those that are recorded
 
 pub mod bad_argument;
@@ -19,6 +19,7 @@ pub mod interner;
 pub mod keys;
 mod layout;
 mod read;
+mod roles;
 pub mod shown;
 mod structs;
 

@@ -181,7 +181,7 @@ impl Table {
             },
             Fault::Id(term) => bad_key::<Id>(env, self.meter.seed(), term),
             Fault::Key(term) => bad_key::<Place>(env, self.meter.seed(), term),
-            Fault::Dimensions(term) => bad_argument::dimensions(term.in_env(env), self.dimensions),
+            Fault::Dimensions(term) => bad_argument::dimensions(term.in_env(env), self.dimensions, "meter"),
             Fault::User(term) => bad_argument::user(term.in_env(env)),
             Fault::Metrics(term) => bad_argument::metrics(term.in_env(env), MAX_METRICS),
             Fault::Metric(term) => {

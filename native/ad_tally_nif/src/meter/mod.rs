@@ -1,7 +1,7 @@
 //! The functions of `AdTally.Meter`.
 //!
 //! * `event`: an event's parts, decoded
-//! * `record`, `record_many`: an event, and a list of them
+//! * `record`, `record_many`: an event, and a list of them; `touch`: what an attribution is told of them
 //! * `close`: windows that are closed or read
 //! * `report`: rows of windows, grouped
 //! * `info`: the meter's numbers
@@ -12,6 +12,7 @@ mod info;
 mod record;
 mod record_many;
 mod report;
+mod touch;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -33,9 +34,19 @@ pub struct Table {
     metrics: Arc<[Atom]>,
     /// How many dimensions an event has.
     dimensions: usize,
+    /// What of events is their touches'.
+    touches: Option<TouchPlaces>,
     /// The last event that was refused.
     refused: Mutex<Option<Refused>>,
     pub(crate) owner: Owner,
+}
+
+/// What of an event is its touch's.
+struct TouchPlaces {
+    /// Where among the event's dimensions those of the attribution are.
+    dimensions: Box<[usize]>,
+    /// Which metric is the cost, if any.
+    cost: Option<usize>,
 }
 
 /// Why an event was refused.
@@ -54,11 +65,13 @@ pub struct Period {
 resource!(Table, c"meter", "an AdTally.Meter", owner: owner);
 resource!(Period, c"meter_window", "a window of an AdTally.Meter");
 
-/// What is asked for of a meter: windows, names, sketches, ids.
+/// What is asked for of a meter: windows, names, sketches, ids, touches.
 type Times = (u64, u64, Option<u64>, usize);
 type Names = (Vec<Atom>, usize, usize);
 type Sketches<'a> = Option<(Vec<usize>, u8, usize, Option<Binary<'a>>)>;
 type Ids = Option<(u64, usize, bool)>;
+/// Where among its dimensions those of an attribution are, and which metric is the cost of a touch.
+type Touches = Option<(Vec<usize>, Option<usize>)>;
 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_new<'a>(
@@ -67,6 +80,7 @@ fn meter_new<'a>(
     (metrics, dimensions, max_keys): Names,
     sketches: Sketches<'a>,
     ids: Ids,
+    touches: Touches,
     seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
     let reach = sketches.map(|(by, precision, max_keys, secret)| {
@@ -78,8 +92,10 @@ fn meter_new<'a>(
     let config =
         Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
     let meter = Meter::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
+    let touches = touches.map(|(places, cost)| TouchPlaces { dimensions: places.into(), cost });
     let owner = Owner::nobody("AdTally.Meter");
-    Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, refused: Mutex::default(), owner }))
+    let refused = Mutex::default();
+    Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, touches, refused, owner }))
 }
 
 /// A number that no other meter of this VM has: the system's time in microseconds, or the next one that is free.

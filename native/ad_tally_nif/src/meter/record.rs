@@ -4,28 +4,43 @@ use std::mem::MaybeUninit;
 
 use ad_tally_core::HashedKey;
 use ad_tally_core::counters::MAX_METRICS;
-use ad_tally_core::key::SHORT_KEY_WORDS;
+use ad_tally_core::key::{MAX_ARITY, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Event, Outcome};
 use rustler::{Env, Term};
 
 use super::Table;
 use super::event::{Fault, Long, decode_again};
 use crate::atoms;
+use crate::attribution;
 use crate::clock::now;
-use crate::decode::{BadArgument, Layout, Raw, events::EventTerm, keys, with_layout};
+use crate::decode::{
+    self, BadArgument, Layout, Raw, bad_argument,
+    events::EventTerm,
+    keys::{self, Parts, Place},
+    with_layout,
+};
 use crate::hot::hot;
 
 hot! {
     /// Counts an event. In a meter that is stopped meanwhile it is refused instead of late: it is not lost then, and whoever has
     /// it brings it again.
     fn meter_record(env, table: &Table, event: Raw<'a>) {
-        let recorded = table.record(env, event)?;
-        // Whoever found the windows closed sees that the meter was left before.
-        if recorded == Outcome::Late && table.owner.has_left() {
-            return Err(table.owner.not_running(env));
-        }
-        Ok(encode(env, recorded))
+        unless_left(env, table, table.record(env, event)?)
     }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_record(env, table: &Table, attribution: &attribution::Table, event: Raw<'a>) {
+        unless_left(env, table, table.record_with(env, attribution, event)?)
+    }
+}
+
+#[inline(always)]
+fn unless_left<'a>(env: Env<'a>, table: &Table, recorded: Outcome) -> Result<Term<'a>, BadArgument> {
+    // Whoever found the windows closed sees that the meter was left before.
+    if recorded == Outcome::Late && table.owner.has_left() {
+        return Err(table.owner.not_running(env));
+    }
+    Ok(encode(env, recorded))
 }
 
 fn encode(env: Env<'_>, outcome: Outcome) -> Term<'_> {
@@ -83,6 +98,53 @@ impl Table {
                 self.meter.record(&event, now).map_err(|_| Fault::At(term.at))
             }
         }
+    }
+
+    /// Records an event, and tells the attribution of it if it was counted and is a touch. What is wrong with the touch is found
+    /// before anything is counted.
+    #[inline(always)]
+    fn record_with<'a>(
+        &self,
+        env: Env<'a>,
+        attribution: &attribution::Table,
+        term: Raw<'a>,
+    ) -> Result<Outcome, BadArgument> {
+        let event = EventTerm::read(term).or_else(|| EventTerm::read_by_call(env, term));
+        match event.filter(|event| !decode::is_nil(event.touch)) {
+            Some(event) => with_layout!(L => self.record_touch::<L>(env, attribution, &event, term)),
+            None => self.record(env, term),
+        }
+    }
+
+    #[inline(always)]
+    fn record_touch<'a, L: Layout>(
+        &self,
+        env: Env<'a>,
+        attribution: &attribution::Table,
+        event: &EventTerm<'a>,
+        term: Raw<'a>,
+    ) -> Result<Outcome, BadArgument> {
+        if attribution.owner.has_left() {
+            return Err(attribution.owner.not_running(env));
+        }
+        let refuse = |error| {
+            self.meter.refuse(1);
+            self.bad_touch(error)
+        };
+        let parts = self.touch_parts::<L>(env, attribution, event, &mut 0).map_err(refuse)?;
+        attribution.attribution.fetch(parts.user);
+        let mut room = [term; MAX_ARITY];
+        let elements = self.touch_elements::<L>(env, attribution, event.dimensions, &mut room).map_err(refuse)?;
+        let record = |dimensions: HashedKey<'_>| {
+            let outcome = self.record(env, term)?;
+            if matches!(outcome, Outcome::Applied | Outcome::Overflow) {
+                attribution.attribution.touch(&parts.of(dimensions), now)?;
+            }
+            Ok(outcome)
+        };
+        let (seed, elements) = (attribution.attribution.seed(), Parts::of_tuple(elements));
+        let recorded = keys::with_parts::<L, Place, _>(env, seed, elements, record);
+        recorded.map_err(|fault| refuse(bad_argument::key(event.dimensions.in_env(env), fault)))?
     }
 
     #[cold]

@@ -7,6 +7,8 @@ use rustler::{Encoder, Env, Term};
 
 use super::Table;
 use super::event::{Fault, Long, decode_again};
+use super::touch::{Touches, with_touches};
+use crate::attribution;
 use crate::clock::now;
 use crate::decode::{BadArgument, Layout, Raw, events::EventTerm, with_layout};
 use crate::hot::{Index, hot};
@@ -19,27 +21,52 @@ const MOST_EVENTS: usize = 256;
 hot! {
     /// Counts a list of events that one call can read.
     fn meter_record_many(env, table: &Table, events: Term<'a>) {
-        unless_left(env, table, |load| steps::add_many(env, events, load))
+        unless_left(env, table, None, |load| steps::add_many(env, events, load))
+    }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_record_many(env, table: &Table, attribution: &attribution::Table, events: Term<'a>) {
+        unless_left(env, table, Some(attribution), |load| steps::add_many(env, events, load))
     }
 
     /// Looks at events of a long list.
     fn meter_check_some(env, table: &Table, events: Term<'a>, from: Index) {
-        unless_left(env, table, |load| steps::check_some(env, events, from, load))
+        unless_left(env, table, None, |load| steps::check_some(env, events, from, load))
+    }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_check_some(env, table: &Table, attribution: &attribution::Table, events: Term<'a>, from: Index) {
+        unless_left(env, table, Some(attribution), |load| steps::check_some(env, events, from, load))
     }
 
     /// Looks which events of a list are refused.
     fn meter_refused_some(env, table: &Table, events: Term<'a>, from: Index) {
-        unless_left(env, table, |load| steps::refused_some(env, events, from, load))
+        unless_left(env, table, None, |load| steps::refused_some(env, events, from, load))
+    }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_refused_some(env, table: &Table, attribution: &attribution::Table, events: Term<'a>, from: Index) {
+        unless_left(env, table, Some(attribution), |load| steps::refused_some(env, events, from, load))
     }
 
     /// Counts the first events of a long list.
     fn meter_record_first(env, table: &Table, events: Term<'a>) {
-        unless_left(env, table, |load| steps::add_some(env, events, load))
+        unless_left(env, table, None, |load| steps::add_some(env, events, load))
+    }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_record_first(env, table: &Table, attribution: &attribution::Table, events: Term<'a>) {
+        unless_left(env, table, Some(attribution), |load| steps::add_some(env, events, load))
     }
 
     /// Counts events of a long list, of which some were counted: in a meter that was stopped meanwhile the others are late.
     fn meter_record_some(env, table: &Table, events: Term<'a>) {
-        with_events(table, |load| steps::add_some(env, events, load))
+        with_events(table, None, |load| steps::add_some(env, events, load))
+    }
+
+    /// The same. What was counted and is a touch the attribution is told of as well.
+    fn meter_record_some(env, table: &Table, attribution: &attribution::Table, events: Term<'a>) {
+        with_events(table, Some(attribution), |load| steps::add_some(env, events, load))
     }
 }
 
@@ -64,14 +91,23 @@ struct Events<'t> {
     metrics: Option<u64>,
     /// Whether any of them was counted.
     counted: Cell<bool>,
+    /// Those that are touches, if an attribution is to be told of them.
+    touches: Option<Touches<'t>>,
 }
 
-fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
+fn with_events<R>(
+    table: &Table,
+    attribution: Option<&attribution::Table>,
+    act: impl FnOnce(&mut Events<'_>) -> R,
+) -> R {
     thread_local! {
         static BATCH: RefCell<Batch> = RefCell::default();
     }
     BATCH.with_borrow_mut(|batch| {
-        act(&mut Events { table, batch, long: Long::default(), metrics: None, counted: Cell::new(false) })
+        with_touches(attribution, |touches| {
+            let counted = Cell::new(false);
+            act(&mut Events { table, batch, long: Long::default(), metrics: None, counted, touches })
+        })
     })
 }
 
@@ -80,12 +116,16 @@ fn with_events<R>(table: &Table, act: impl FnOnce(&mut Events<'_>) -> R) -> R {
 fn unless_left<'a>(
     env: Env<'a>,
     table: &Table,
+    attribution: Option<&attribution::Table>,
     act: impl FnOnce(&mut Events<'_>) -> Result<Term<'a>, BadArgument>,
 ) -> Result<Term<'a>, BadArgument> {
     if table.owner.has_left() {
         return Err(table.owner.not_running(env));
     }
-    with_events(table, |events| {
+    if let Some(attribution) = attribution.filter(|attribution| attribution.owner.has_left()) {
+        return Err(attribution.owner.not_running(env));
+    }
+    with_events(table, attribution, |events| {
         let answer = act(events)?;
         // It may have been stopped since. Whoever found the windows closed sees that it was left before.
         if table.owner.has_left() && !events.counted.get() { Err(table.owner.not_running(env)) } else { Ok(answer) }
@@ -100,6 +140,9 @@ impl Load for Events<'_> {
         self.batch.clear();
         self.long = Long::default();
         self.metrics = None;
+        if let Some(touches) = &mut self.touches {
+            touches.clear();
+        }
     }
 
     fn len(&self) -> usize {
@@ -113,6 +156,9 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        if self.touches.is_some() {
+            self.read_touch::<L>(env, item)?;
+        }
         let read = match EventTerm::read(item) {
             Some(event) => self.try_read::<L>(env, event, 0),
             None => Err(Fault::Event(item)),
@@ -125,13 +171,27 @@ impl Load for Events<'_> {
 
     #[inline(always)]
     fn apply(&self, Recorded(outcomes): &mut Recorded, go_on: impl FnMut() -> bool) -> usize {
+        let before = outcomes.total();
+        outcomes.counted = self.touches.is_some().then(Vec::new);
         let recorded = self.table.meter.record_batch(self.batch, outcomes, now, go_on);
+        if let (Some(touches), Some(counted)) = (&self.touches, outcomes.counted.take()) {
+            touches.take(counted.into_iter().map(|event| event - before));
+        }
         self.counted.set(outcomes.counts[Outcome::Applied as usize] + outcomes.counts[Outcome::Overflow as usize] > 0);
         recorded
     }
 }
 
 impl Events<'_> {
+    /// Reads the touch that the next event is, if it is one.
+    #[inline(always)]
+    fn read_touch<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        let event = EventTerm::read(item).or_else(|| EventTerm::read_by_call(env, item));
+        let (Some(touches), Some(event)) = (&mut self.touches, event) else { return Ok(()) };
+        let read = touches.read::<L>(env, self.table, &event, self.batch.len(), &mut self.long.bytes);
+        read.map_err(|error| self.table.bad_touch(error))
+    }
+
     /// Decodes an event whose key has so many words at most, or is short.
     #[inline(always)]
     fn try_read<'a, L: Layout>(&mut self, env: Env<'a>, event: EventTerm<'a>, words: usize) -> Result<(), Fault<'a>> {

@@ -1,0 +1,152 @@
+//! The functions of `AdTally.Attribution`.
+//!
+//! * `parts`: the parts of touches and conversions, decoded; `record`, `record_many`: one of them, and lists
+//! * `orders`: credits, refunds and restatements; `users`: links, and users that are forgotten
+//! * `close`: windows that are closed or read; `rows`: what is in one
+//! * `report`, `paths`: what windows come to
+//! * `info`: the attribution's numbers; `refusals`: some of them
+
+mod close;
+mod info;
+mod orders;
+mod parts;
+mod paths;
+mod record;
+mod record_many;
+mod refusals;
+mod report;
+mod rows;
+mod users;
+
+use ad_tally_core::attribution::{Attribution, Config, Counting, Model, Window};
+use ad_tally_core::windows::WindowRef;
+use rustler::{Atom, Decoder, Encoder, Env, Error, NifResult, Term};
+
+pub use self::parts::{TouchParts, time, touch_id};
+pub use self::paths::Paths;
+pub use self::record_many::GROUP;
+use self::refusals::{Adjustments, Refusals};
+pub use self::report::Report;
+use crate::atoms;
+use crate::decode::{BadArgument, keys};
+use crate::owner::Owner;
+use crate::resource::{self, Kept, resource};
+
+/// An attribution, with the names of its kinds and actions.
+pub struct Table {
+    /// Aligned to more than the VM aligns a resource to.
+    pub(crate) attribution: Box<Attribution>,
+    kinds: Box<[Atom]>,
+    actions: Box<[Atom]>,
+    /// How many dimensions a touch has.
+    dimensions: usize,
+    /// What was refused.
+    touches: Refusals,
+    conversions: Refusals,
+    adjustments: Adjustments,
+    pub(crate) owner: Owner,
+}
+
+/// A window of an attribution. The dimensions of its touches are known to the attribution alone.
+pub struct Period {
+    window: WindowRef<Window>,
+    table: Kept<Table>,
+}
+
+resource!(Table, c"attribution", "an AdTally.Attribution", owner: owner);
+resource!(Period, c"attribution_window", "a window of an AdTally.Attribution");
+
+/// What is asked for of an attribution: windows, names, what is kept.
+type Times = (u64, u64, Option<u64>);
+type Names = (usize, Vec<(Atom, u64)>, Vec<(Atom, CountingTerm)>, Vec<ModelTerm>);
+type Options = (bool, bool, usize, usize, usize, u64, usize);
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn attribution_new<'a>(
+    env: Env<'a>,
+    (window, lateness, max_ahead): Times,
+    (dimensions, kinds, actions, models): Names,
+    (prevail, collapse, touches_per_user, users, orders, adjustable_for, max_keys): Options,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    let (kinds, lookbacks): (Vec<Atom>, Vec<u64>) = kinds.into_iter().unzip();
+    let (actions, countings): (Vec<Atom>, Vec<CountingTerm>) = actions.into_iter().unzip();
+    let config = Config {
+        window,
+        lateness,
+        max_ahead,
+        lookbacks,
+        prevail,
+        collapse,
+        models: models.into_iter().map(|model| model.0).collect(),
+        actions: countings.into_iter().map(|counting| counting.0).collect(),
+        touches_per_user,
+        users,
+        orders,
+        adjustable_for,
+        max_keys,
+    };
+    let attribution = Attribution::new(&config, keys::seed(seed)).map_err(BadArgument::from)?;
+    let table = Table {
+        attribution: Box::new(attribution),
+        kinds: kinds.into(),
+        actions: actions.into(),
+        dimensions,
+        touches: Refusals::default(),
+        conversions: Refusals::default(),
+        adjustments: Adjustments::default(),
+        owner: Owner::nobody("AdTally.Attribution"),
+    };
+    Ok(resource::make(env, table))
+}
+
+/// A model as Elixir names it.
+#[derive(Clone, Copy)]
+struct ModelTerm(Model);
+
+impl<'a> Decoder<'a> for ModelTerm {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        if let Ok((name, half_life)) = term.decode::<(Atom, u64)>()
+            && name == atoms::time_decay()
+        {
+            return Ok(Self(Model::TimeDecay { half_life }));
+        }
+        let name: Atom = term.decode()?;
+        let models = [Model::LastTouch, Model::FirstTouch, Model::Linear, Model::PositionBased];
+        models.into_iter().find(|model| name_of(*model) == name).map(Self).ok_or(Error::BadArg)
+    }
+}
+
+impl Encoder for ModelTerm {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match self.0 {
+            Model::TimeDecay { half_life } => (name_of(self.0), half_life).encode(env),
+            model => name_of(model).to_term(env),
+        }
+    }
+}
+
+fn name_of(model: Model) -> Atom {
+    match model {
+        Model::LastTouch => atoms::last_touch(),
+        Model::FirstTouch => atoms::first_touch(),
+        Model::Linear => atoms::linear(),
+        Model::PositionBased => atoms::position_based(),
+        Model::TimeDecay { .. } => atoms::time_decay(),
+    }
+}
+
+/// Which conversions of an action count, as Elixir names it.
+struct CountingTerm(Counting);
+
+impl<'a> Decoder<'a> for CountingTerm {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let name: Atom = term.decode()?;
+        let names = [
+            (atoms::every(), Counting::Every),
+            (atoms::once_per_user(), Counting::OncePerUser),
+            (atoms::once_per_touch(), Counting::OncePerTouch),
+        ];
+        names.into_iter().find(|(known, _)| *known == name).map(|(_, counting)| Self(counting)).ok_or(Error::BadArg)
+    }
+}
