@@ -9,7 +9,6 @@ use super::types::{Change, Unchanged};
 use super::window::Window;
 use crate::error::{Error, check_time};
 use crate::key::HashedKey;
-use crate::windows::NotBegun;
 
 impl Attribution {
     /// Changes what a conversion is worth, at a time. The system's time is asked for where it matters.
@@ -24,23 +23,15 @@ impl Attribution {
         now: impl Fn() -> u64,
     ) -> Result<Result<(), Unchanged>, Error> {
         check_time(at)?;
-        let mut is_full = false;
-        let adjusted = loop {
-            let open = self.windows.protect();
-            if self.windows.is_newest(at) && self.windows.is_future(at, &now) {
-                break Err(Unchanged::Future);
-            }
+        let adjusted = if self.windows.is_newest(at) && self.windows.is_future(at, &now) {
+            Err(Unchanged::Future)
+        } else {
             // By the events' time a change of a later one would open a window that nothing closes.
             let at_most = at.min(self.windows.time(&now).max(self.windows.newest()));
-            match self.place_of_late(&open, at_most, is_full, &now) {
-                Place::There(window) => break self.adjust_in(window, order, change, at, &now),
-                Place::Nowhere => break Err(Unchanged::Unknown),
-                Place::ToBegin(number) => {
-                    drop(open);
-                    // If its time has passed by now, there is another one.
-                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
-                }
-            }
+            self.in_place(at_most, true, &now, |place, _open| match place {
+                Place::Own(window) | Place::Later(window) => self.adjust_in(window, order, change, at, &now),
+                Place::Nowhere => Err(Unchanged::Unknown),
+            })
         };
         if adjusted.is_ok() {
             self.stats.count(Kind::Adjusted);

@@ -10,7 +10,7 @@ use super::types::{Conversion, Outcome};
 use super::window::Window;
 use crate::error::{Error, check_time};
 use crate::sync::hazard::Protected;
-use crate::windows::{NotBegun, OpenWindows};
+use crate::windows::OpenWindows;
 
 /// How many orders a full shard is looked through for one that can go.
 const LOOKED_THROUGH: usize = 64;
@@ -26,33 +26,15 @@ impl Attribution {
     pub fn convert(&self, conversion: &Conversion<'_>, now: impl Fn() -> u64) -> Result<Outcome, Error> {
         check_time(conversion.at)?;
         assert!(usize::from(conversion.action) < self.config.actions.len(), "an action of conversions");
-        let (mut is_late, mut is_full) = (false, false);
-        let outcome = loop {
-            let open = self.windows.protect();
-            if self.windows.is_newest(conversion.at) && self.windows.is_future(conversion.at, &now) {
-                break self.unless_known(conversion, Outcome::Future, &now);
-            }
-            if !is_late {
-                if let Some(window) = open.find_at(conversion.at) {
-                    break self.convert_in(window, &open, conversion, &now);
-                }
-                is_late = self.windows.is_late(&open, conversion.at, &now);
-            }
-            if !is_late {
-                drop(open);
-                // One that would be closed at once does not begin.
-                is_late = self.begin_window(conversion.at, &now).is_err();
-                continue;
-            }
-            match self.place_of_late(&open, conversion.at, is_full, &now) {
-                Place::There(window) => break self.convert_late(window, &open, conversion, &now),
-                Place::Nowhere => break self.unless_known(conversion, Outcome::Late, &now),
-                Place::ToBegin(number) => {
-                    drop(open);
-                    // If its time has passed by now, there is another one.
-                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
-                }
-            }
+        let is_future = self.windows.is_newest(conversion.at) && self.windows.is_future(conversion.at, &now);
+        let outcome = if is_future {
+            self.unless_known(conversion, Outcome::Future, &now)
+        } else {
+            self.in_place(conversion.at, false, &now, |place, open| match place {
+                Place::Own(window) => self.convert_in(window, open, conversion, &now),
+                Place::Later(window) => self.convert_late(window, open, conversion, &now),
+                Place::Nowhere => self.unless_known(conversion, Outcome::Late, &now),
+            })
         };
         self.stats.count_conversion(outcome, conversion.at);
         Ok(outcome)

@@ -1,37 +1,56 @@
-//! Where something is booked that is too late for the window of its own time.
+//! Which window takes something: that of its own time or, where that is closed, the first one that is not.
 
 use super::Attribution;
 use super::window::Window;
-use crate::windows::OpenWindows;
+use crate::sync::hazard::Protected;
+use crate::windows::{NotBegun, OpenWindows};
 
-/// A window that takes what is late.
+/// A window that takes something of a time.
 pub(super) enum Place<'o> {
-    /// This one.
-    There(&'o Window),
-    /// The one of this number, which has not begun.
-    ToBegin(u64),
+    /// That of the time.
+    Own(&'o Window),
+    /// One that is open, for what is too late for its own.
+    Later(&'o Window),
     /// None: all windows are closed for good.
     Nowhere,
 }
 
 impl Attribution {
-    /// Where something of a time is booked: the first window at or after that is open, or may begin. Where one has turned out to be
-    /// one too many, which is so only after the system's time was set back by days, any one that is open.
-    pub(super) fn place_of_late<'o>(
+    /// Does something with the window of a time, which begins if it has to, or with another one if it is too late for that or is said
+    /// to be. It stays open meanwhile.
+    pub(super) fn in_place<T>(
         &self,
-        open: &'o OpenWindows<Window>,
         at: u64,
-        is_full: bool,
+        mut is_late: bool,
         now: impl Fn() -> u64,
-    ) -> Place<'o> {
-        let Some(number) = self.windows.first_at_or_after(open, at, now) else { return Place::Nowhere };
-        if let Some(window) = open.find(number) {
-            return Place::There(window);
-        }
-        let any = || open.first_number_from(0).and_then(|any| open.find(any));
-        match is_full.then(any).flatten() {
-            Some(window) => Place::There(window),
-            None => Place::ToBegin(number),
+        act: impl FnOnce(Place<'_>, &Protected<'_, OpenWindows<Window>>) -> T,
+    ) -> T {
+        let mut is_full = false;
+        loop {
+            let open = self.windows.protect();
+            if !is_late {
+                if let Some(window) = open.find_at(at) {
+                    return act(Place::Own(window), &open);
+                }
+                is_late = self.windows.is_late(&open, at, &now);
+            }
+            if !is_late {
+                drop(open);
+                // One that would be closed at once does not begin.
+                is_late = self.begin_window(at, &now).is_err();
+                continue;
+            }
+            let Some(number) = self.windows.first_at_or_after(&open, at, &now) else {
+                return act(Place::Nowhere, &open);
+            };
+            // As many are open as may be only after the system's time was set back by days: then any of them does.
+            let any = || open.first_number_from(0).filter(|_| is_full).and_then(|any| open.find(any));
+            if let Some(window) = open.find(number).or_else(any) {
+                return act(Place::Later(window), &open);
+            }
+            drop(open);
+            // If its time has passed by now, there is another one.
+            is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
         }
     }
 }

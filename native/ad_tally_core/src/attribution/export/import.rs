@@ -13,7 +13,7 @@ use crate::codec::{Claim, Frame, FrameError, Imported, Kind, Name, Settings};
 use crate::error::TIMES;
 use crate::key::AtomNames;
 use crate::sync::hazard::Protected;
-use crate::windows::{NotBegun, OpenWindows};
+use crate::windows::OpenWindows;
 
 /// What is done with the rows of a frame.
 struct Taking<'a, F> {
@@ -126,33 +126,15 @@ impl Attribution {
             self.take_final(order, record, now);
             return true;
         }
-        let (mut is_late, mut is_full) = (false, false);
-        loop {
-            let open = self.windows.protect();
-            if !is_late {
-                if let Some(window) = open.find_at(record.at) {
-                    self.take_provisional(window, &open, (order, record), false, &now);
-                    return true;
-                }
-                is_late = self.windows.is_late(&open, record.at, &now);
-            }
-            if !is_late {
-                drop(open);
-                is_late = self.begin_window(record.at, &now).is_err();
-                continue;
-            }
-            match self.place_of_late(&open, record.at, is_full, &now) {
-                Place::There(window) => {
-                    self.take_provisional(window, &open, (order, record), true, &now);
-                    return true;
-                }
+        self.in_place(record.at, false, &now, |place, open| {
+            let (window, is_late) = match place {
+                Place::Own(window) => (window, false),
+                Place::Later(window) => (window, true),
                 Place::Nowhere => return false,
-                Place::ToBegin(number) => {
-                    drop(open);
-                    is_full = self.begin_number(number, &now) == Err(NotBegun::Full);
-                }
-            }
-        }
+            };
+            self.take_provisional(window, open, (order, record), is_late, &now);
+            true
+        })
     }
 
     /// Takes a conversion that was booked elsewhere.
