@@ -166,6 +166,8 @@ defmodule AdTally.Native do
   def dedupe_import(_table, _frame), do: not_loaded()
   def caps_export(_table), do: not_loaded()
   def caps_import(_table, _frame), do: not_loaded()
+  def attribution_export(_attribution), do: not_loaded()
+  def attribution_import(_attribution, _frame), do: not_loaded()
   def counters_new(_metrics, _max_keys, _seed), do: not_loaded()
   def counters_metrics(_table), do: not_loaded()
   def counters_info(_table), do: not_loaded()

@@ -4,7 +4,7 @@ defmodule AdTally.Native.TermsTest do
   use ExUnit.Case
 
   alias AdTally.{Conversion, Counters, Event, FrequencyCap, Meter, Native, Reach, Sketch, Touch}
-  alias AdTally.Test.Terms
+  alias AdTally.Test.{NativeAttribution, Terms}
 
   setup do
     on_exit(fn -> Native.read_in_place(true) end)
@@ -150,6 +150,37 @@ defmodule AdTally.Native.TermsTest do
     assert {report, info} === {other_report, other_info}
   end
 
+  test "any term is the same touch, conversion, order and change, or none, both ways" do
+    touch = NativeAttribution.touch()
+    conversion = NativeAttribution.conversion()
+
+    for {term, number} <- Enum.with_index(Terms.all()) do
+      touches = [
+        term,
+        %{touch | id: term},
+        %{touch | id: number, user: term},
+        %{touch | at: term},
+        %{touch | kind: term},
+        %{touch | dimensions: term},
+        %{touch | id: number, dimensions: {term, term}},
+        %{touch | cost_micros: term},
+        %{touch | __struct__: term}
+      ]
+
+      conversions = [
+        term,
+        %{conversion | order: term},
+        %{conversion | user: term},
+        %{conversion | at: term},
+        %{conversion | action: term},
+        %{conversion | value_micros: term}
+      ]
+
+      seen = fn -> attributed(term, touches, conversions) end
+      assert both_ways(seen) |> same?(), "differs: #{inspect(term)}"
+    end
+  end
+
   test "an event, a touch and a conversion are read in place, and by the VM's functions as well" do
     for struct <- structs() do
       name = "%#{inspect(struct.__struct__)}{} struct"
@@ -240,6 +271,36 @@ defmodule AdTally.Native.TermsTest do
 
   defp values(%Conversion{order: order, user: user, at: at, action: action} = conversion),
     do: [order, user, at, action, conversion.value_micros]
+
+  # What calls with each of them come to.
+  defp attributed(term, touches, conversions) do
+    attribution = NativeAttribution.new()
+
+    call = fn function, arguments ->
+      answer(fn -> apply(Native, function, [attribution | arguments]) end)
+    end
+
+    touched = for touch <- touches, do: call.(:attribution_touch, [touch])
+    listed = for touch <- touches, do: call.(:attribution_touch_many, [[touch]])
+    converted = for conversion <- conversions, do: call.(:attribution_convert, [conversion])
+    all = for conversion <- conversions, do: call.(:attribution_convert_many, [[conversion]])
+    at = NativeAttribution.at()
+
+    asked = [
+      call.(:attribution_credits, ["o-9"]),
+      call.(:attribution_credits, [term]),
+      call.(:attribution_adjust, [term, :retract, at]),
+      call.(:attribution_adjust, ["o-9", {:restate, term}, at]),
+      call.(:attribution_adjust, ["o-9", term, at]),
+      call.(:attribution_adjust, ["o-9", {:restate, 1}, term]),
+      call.(:attribution_link, [term, "ann"]),
+      call.(:attribution_link, ["ann", term]),
+      call.(:attribution_forget, [term])
+    ]
+
+    info = Native.attribution_info(attribution)
+    {touched, listed, converted, all, asked, info.touches, info.conversions, info.users}
+  end
 
   defp both_ways(fun) do
     for in_place? <- [true, false] do

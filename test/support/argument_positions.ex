@@ -5,6 +5,8 @@ defmodule AdTally.Test.ArgumentPositions do
 
   alias AdTally.{Counters, Dedupe, Event, FrequencyCap, Meter, Native, Reach, Sketch}
 
+  alias AdTally.Test.NativeAttribution
+
   @at 1_780_272_000_000
 
   @doc """
@@ -126,6 +128,48 @@ defmodule AdTally.Test.ArgumentPositions do
       meter_dedupe: &Meter.start_link([dedupe: &1] ++ meter_options()),
       meter_on_late: &Meter.start_link([on_late: &1] ++ meter_options()),
       shown: &Native.shown/1
+    ] ++ attribution_calls()
+  end
+
+  defp attribution_calls do
+    attribution = NativeAttribution.new()
+    touch = NativeAttribution.touch()
+    conversion = NativeAttribution.conversion()
+    adjust = &Native.attribution_adjust(attribution, &1, &2, &3)
+
+    [
+      attribution_table: &Native.attribution_touch(&1, touch),
+      attribution_touch: &Native.attribution_touch(attribution, &1),
+      attribution_touch_id: &Native.attribution_touch(attribution, %{touch | id: &1}),
+      attribution_touch_user: &Native.attribution_touch(attribution, %{touch | user: &1}),
+      attribution_touch_at: &Native.attribution_touch(attribution, %{touch | at: &1}),
+      attribution_touch_kind: &Native.attribution_touch(attribution, %{touch | kind: &1}),
+      attribution_touch_dimensions:
+        &Native.attribution_touch(attribution, %{touch | dimensions: &1}),
+      attribution_touch_dimension:
+        &Native.attribution_touch(attribution, %{touch | dimensions: {&1, 1}}),
+      attribution_touch_cost: &Native.attribution_touch(attribution, %{touch | cost_micros: &1}),
+      attribution_touch_many: &Native.attribution_touch_many(attribution, [touch, &1]),
+      attribution_touch_many_tail: &Native.attribution_touch_many(attribution, [touch | &1]),
+      attribution_convert: &Native.attribution_convert(attribution, &1),
+      attribution_convert_order:
+        &Native.attribution_convert(attribution, %{conversion | order: &1}),
+      attribution_convert_user:
+        &Native.attribution_convert(attribution, %{conversion | user: &1}),
+      attribution_convert_at: &Native.attribution_convert(attribution, %{conversion | at: &1}),
+      attribution_convert_action:
+        &Native.attribution_convert(attribution, %{conversion | action: &1}),
+      attribution_convert_value:
+        &Native.attribution_convert(attribution, %{conversion | value_micros: &1}),
+      attribution_convert_many: &Native.attribution_convert_many(attribution, [conversion, &1]),
+      attribution_credits: &Native.attribution_credits(attribution, &1),
+      attribution_adjust_order: &adjust.(&1, :retract, @at),
+      attribution_adjust_change: &adjust.("o-9", &1, @at),
+      attribution_adjust_value: &adjust.("o-9", {:restate, &1}, @at),
+      attribution_adjust_at: &adjust.("o-9", :retract, &1),
+      attribution_link_alias: &Native.attribution_link(attribution, &1, "ann"),
+      attribution_link_user: &Native.attribution_link(attribution, "ann", &1),
+      attribution_forget: &Native.attribution_forget(attribution, &1)
     ]
   end
 

@@ -1,14 +1,15 @@
 //! The functions of `AdTally.Frame`, and the exports and imports of all tables: a frame a call, on a dirty scheduler.
 
+use ad_tally_core::attribution::Names;
 use ad_tally_core::codec::{Frame, FrameError, Imported, Said, Settings, Taken, Value, frame_bytes};
 use parking_lot::Mutex;
-use rustler::{Binary, Encoder, Env, NifResult, Term};
+use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
 use crate::clock::now;
 use crate::decode::BadArgument;
 use crate::decode::interner::{self, ImportedAtoms};
 use crate::resource::{self, Kept, Resource, resource};
-use crate::{atoms, counters, dedupe, encode, frequency_cap, reach};
+use crate::{atoms, attribution, counters, dedupe, encode, frequency_cap, reach};
 
 /// Makes the next frame, or `None` after the last one. It is refused once the table's owner has ended.
 type Next = dyn FnMut(Env<'_>) -> Result<Option<Vec<u8>>, BadArgument> + Send;
@@ -169,4 +170,32 @@ fn dedupe_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn dedupe_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
     let dedupe = &resource::expect::<dedupe::Table>(table)?.0;
     Ok(import(env, &frame, dedupe.taken(), |frame, _atoms| dedupe.import_frame(frame, now)))
+}
+
+fn attribution_names(env: Env<'_>, table: &attribution::Table) -> Names {
+    let text = |name: &Atom| interner::text(name.to_term(env));
+    Names {
+        dimensions: table.dimensions(),
+        kinds: table.kinds.iter().map(text).collect(),
+        actions: table.actions.iter().map(text).collect(),
+    }
+}
+
+/// Begins an export.
+#[rustler::nif]
+fn attribution_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table = Kept::<attribution::Table>::of(table)?;
+    let mut frames = table.attribution.frames(&attribution_names(env, &table));
+    Ok(export(env, table, move |table, atoms| frames.next_frame(&table.attribution, atoms)))
+}
+
+/// Imports a frame.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn attribution_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
+    let table: &attribution::Table = resource::expect(table)?;
+    let settings = table.attribution.settings(&attribution_names(env, table));
+    let attribution = &table.attribution;
+    let import_frame =
+        |frame: &Frame<'_>, atoms: &mut ImportedAtoms<'a>| attribution.import_frame(&settings, frame, atoms, now);
+    Ok(import(env, &frame, attribution.taken(), import_frame))
 }

@@ -36,8 +36,8 @@ use crate::resource::{self, Kept, resource};
 pub struct Table {
     /// Aligned to more than the VM aligns a resource to.
     pub(crate) attribution: Box<Attribution>,
-    kinds: Box<[Atom]>,
-    actions: Box<[Atom]>,
+    pub(crate) kinds: Box<[Atom]>,
+    pub(crate) actions: Box<[Atom]>,
     /// How many dimensions a touch has.
     dimensions: usize,
     /// What was refused.
