@@ -1,19 +1,24 @@
 defmodule AdTally.Telemetry do
   @moduledoc """
-  The telemetry events of a meter, for projects that have the library `:telemetry`. None of them is per
-  ad event.
+  The telemetry events of meters and attributions, for projects that have the library `:telemetry`. None of
+  them is per ad event.
 
   | event | measurements | metadata |
   | --- | --- | --- |
   | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `no_window`, `overflow`, `refused`, `duration` | `meter` |
   | `[:ad_tally, :meter, :memory]` | `bytes`, `open_windows`, `retained_windows` | `meter` |
-  | `[:ad_tally, :window, :closed]` | `duration`, `rows`, `totals`, `overflow`, `memory_bytes` | `meter`, `start`, `end`, `sequence`, `partial` |
+  | `[:ad_tally, :attribution, :events]` | `touches_…`, `conversions_…` and `adjustments_…` by outcome, and others: see below | `attribution` |
+  | `[:ad_tally, :attribution, :memory]` | `bytes`, `open_windows`, `retained_windows` | `attribution` |
+  | `[:ad_tally, :window, :closed]` | of a meter `duration`, `rows`, `totals`, `overflow`, `memory_bytes` | `meter`, `start`, `end`, `sequence`, `partial` |
+  | | of an attribution `duration`, `rows`, `touches`, `cost_micros`, `conversions`, `value_micros`, `memory_bytes` | `attribution`, … |
   | `[:ad_tally, :sink, :delivered]` | `duration`, `waiting` | `meter`, `sink`, `start`, `end`, `sequence` |
   | `[:ad_tally, :sink, :failed]` | `duration`, `waiting`, `failures`, `pause` | `meter`, `sink`, `start`, `end`, `sequence`, `reason` |
   | `[:ad_tally, :sink, :dropped]` | `waiting` | `meter`, `sink`, `start`, `end`, `sequence` |
   | `[:ad_tally, :late, :handed]` | `duration`, `events` | `meter` |
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
   | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
+
+  Events of windows and sinks of an attribution have the key `attribution` in place of `meter`.
 
   `duration` is in native units of time, see `System.convert_time_unit/3`; `pause`, `start` and `end`
   are in milliseconds.
@@ -22,22 +27,33 @@ defmodule AdTally.Telemetry do
       `AdTally.Meter.start_link/1`, whether or not a window closes. The counts of `[:meter, :events]`
       are events since the last one, which was `duration` ago: sums of them are those of
       `AdTally.Meter.info/1`. A last one comes when the meter is stopped.
+    * `[:attribution, :events]` and `[:attribution, :memory]` come as often. The counts are those since the
+      last one, which was `duration` ago: `touches_received`, and of those `touches_applied`,
+      `touches_duplicate`, `touches_late`, `touches_future` and `touches_refused`; the same of
+      `conversions_…`; `adjustments_received`, and of those `adjustments_applied`,
+      `adjustments_superseded` by a newer one, `adjustments_unknown`, `adjustments_retracted`,
+      `adjustments_future` and `adjustments_refused`; final conversions that are `attributed` or
+      `unattributed`, and `repeated` ones, that do not count because another one does; how often late
+      touches have `revised` a conversion that was provisional; conversions that were `finalised_early`
+      because too many orders were known; `evicted_touches`, `evicted_users` and `evicted_orders`;
+      `overflow`, touches whose dimensions had no room; and how often users were `linked` and `forgotten`.
     * `[:window, :closed]` has the numbers of that window: its rows, `totals` by metric of all that was
       counted in it (`%{clicks: 12, spend_micros: 4_500}`), `overflow` by metric of the part of them
       that had no row, and its memory in bytes. Of windows that are closed together the first one has
-      the duration of that.
+      the duration of that. Of an attribution's window, conversions and their value are net of retractions and
+      restatements, and counted once, however many models there are.
     * `[:sink, ...]`: `waiting` are windows that the sink has still to take, `failures` how often it has
       failed since it last took one. A window is dropped when more than `:max_waiting` wait.
     * `[:late, ...]` are late events for `:on_late`: the function has returned from a list of them, or
       has failed. Events that were dropped because too many wait are reported at most once a minute.
 
   Handlers run in a process of their own, one event after the other. They may take long, raise (then
-  `:telemetry` detaches them) or call the meter, which does not wait for them. One that has not returned after a
+  `:telemetry` detaches them) or call the meter or attribution, which does not wait for them. One that has not returned after a
   minute or two is killed, which is logged, because all other handlers wait for it. A handler that calls
-  the meter should rescue `ArgumentError`: the last events come while the meter stops, when it is no longer
-  found by its name. While a handler has not returned,
-  at most 1,000 events wait, of `[:meter, :events]` and `[:meter, :memory]` one each; further ones are
-  dropped, which is logged. A meter that is stopped waits a second for its handlers.
+  one of these should rescue `ArgumentError`: the last events come while it stops, when it is no longer
+  found by its name. While a handler has not returned, at most 1,000 events wait, of those of
+  `:events` and of `:memory` one each; further ones are dropped, which is logged. What is stopped waits a second for its
+  handlers.
 
       :telemetry.attach("rollups", [:ad_tally, :sink, :failed], &MyApp.Alerts.sink_failed/4, nil)
 
@@ -53,6 +69,7 @@ defmodule AdTally.Telemetry do
   @default_logger "ad_tally-default-logger"
   @logged [
     [:ad_tally, :meter, :events],
+    [:ad_tally, :attribution, :events],
     [:ad_tally, :window, :closed],
     [:ad_tally, :sink, :delivered],
     [:ad_tally, :late, :handed]
@@ -60,15 +77,16 @@ defmodule AdTally.Telemetry do
   @levels [:emergency, :alert, :critical, :error, :warning, :notice, :info, :debug]
 
   @doc """
-  Logs what meters do, a line each: windows that are closed, late events that were handed to
+  Logs what meters and attributions do, a line each: windows that are closed, late events that were handed to
   `:on_late`, and what became of events every `:telemetry_interval`, if there were any, at the given
   level; windows that a sink has taken at `:debug`.
 
       AdTally.Meter MyApp.Ads closed window 7 of 2026-06-01T00:00:00Z (rows: 12, clicks: 3, spend_micros: 4500)
       AdTally.Meter MyApp.Ads had 1300 events in 10.0 s (applied: 1200, duplicate: 100)
+      AdTally.Attribution MyApp.Attribution had 900 touches, 12 conversions and 0 adjustments in 10.0 s (attributed: 11, ...)
 
-  What fails is not among them: a meter logs by itself, always, when a sink or `:on_late` fails and
-  when most events are not counted.
+  What fails is not among them: meters and attributions log by themselves, always, when a sink or `:on_late`
+  fails and when most of what they get is late, too far ahead or refused.
 
   Takes a level of `Logger`, or `level:` one. Default: `:info`. To be called once, when the application
   starts. Returns `{:error, :already_exists}` when it was called before, and
@@ -120,27 +138,46 @@ defmodule AdTally.Telemetry do
 
       Logger.log(
         level,
-        "#{meter(metadata)} had #{received} events in #{seconds(measured)} s #{list(Enum.sort(outcomes))}"
+        "#{shown(metadata)} had #{received} events in #{seconds(measured)} s #{list(Enum.sort(outcomes))}"
       )
     end
+  end
+
+  def log([:ad_tally, :attribution, :events], measured, metadata, level) do
+    {received, counts} =
+      Map.split(measured, [:touches_received, :conversions_received, :adjustments_received])
+
+    counts = for {what, n} <- counts, what != :duration, n > 0, do: {what, n}
+
+    if counts != [] do
+      Logger.log(
+        level,
+        "#{shown(metadata)} had #{received.touches_received} touches, " <>
+          "#{received.conversions_received} conversions and #{received.adjustments_received} adjustments in " <>
+          "#{seconds(measured)} s #{list(Enum.sort(counts))}"
+      )
+    end
+  end
+
+  def log([:ad_tally, :window, :closed], measured, %{attribution: _name} = metadata, level) do
+    numbers =
+      for name <- [:rows, :touches, :cost_micros, :conversions, :value_micros],
+          do: {name, Map.fetch!(measured, name)}
+
+    log_closed(numbers, nil, metadata, level)
   end
 
   def log([:ad_tally, :window, :closed], measured, metadata, level) do
     overflow =
       if Enum.any?(measured.overflow, fn {_, n} -> n != 0 end), do: ", some without a row"
 
-    partial = if metadata.partial, do: ", partial"
     numbers = [{:rows, measured.rows} | Enum.sort(measured.totals)]
-
-    Logger.log(
-      level,
-      "#{meter(metadata)} closed #{window(metadata)} #{list(numbers)}#{overflow}#{partial}"
-    )
+    log_closed(numbers, overflow, metadata, level)
   end
 
   def log([:ad_tally, :sink, :delivered], measured, metadata, _level) do
     Logger.debug(
-      "#{meter(metadata)}: #{inspect(metadata.sink)} took #{window(metadata)} in " <>
+      "#{shown(metadata)}: #{inspect(metadata.sink)} took #{window(metadata)} in " <>
         "#{seconds(measured)} s (waiting: #{measured.waiting})"
     )
   end
@@ -148,11 +185,21 @@ defmodule AdTally.Telemetry do
   def log([:ad_tally, :late, :handed], measured, metadata, level) do
     Logger.log(
       level,
-      "#{meter(metadata)} handed #{measured.events} late events to :on_late in #{seconds(measured)} s"
+      "#{shown(metadata)} handed #{measured.events} late events to :on_late in #{seconds(measured)} s"
     )
   end
 
-  defp meter(%{meter: meter}), do: "AdTally.Meter #{inspect(meter)}"
+  defp log_closed(numbers, overflow, metadata, level) do
+    partial = if metadata.partial, do: ", partial"
+
+    Logger.log(
+      level,
+      "#{shown(metadata)} closed #{window(metadata)} #{list(numbers)}#{overflow}#{partial}"
+    )
+  end
+
+  defp shown(%{meter: name}), do: "AdTally.Meter #{inspect(name)}"
+  defp shown(%{attribution: name}), do: "AdTally.Attribution #{inspect(name)}"
 
   defp window(%{sequence: sequence, start: start}),
     do:

@@ -42,6 +42,7 @@ defmodule AdTally.Window do
   """
 
   alias AdTally.{Counters, Native, Sketch}
+  alias AdTally.Windows.Rows
 
   @enforce_keys [
     :native,
@@ -115,7 +116,7 @@ defmodule AdTally.Window do
   """
   @spec stream_counters(t()) :: Enumerable.t()
   def stream_counters(window) do
-    stream(window, @counters, fn ->
+    Rows.stream(window, @counters, fn ->
       {walk, _overflow} = Native.meter_counters(window.native)
       walk
     end)
@@ -138,7 +139,7 @@ defmodule AdTally.Window do
   @doc "The same sketches as a lazy enumerable, which has a few megabytes of them in memory at a time."
   @spec stream_reach(t()) :: Enumerable.t()
   def stream_reach(window) do
-    stream(window, @reach, fn ->
+    Rows.stream(window, @reach, fn ->
       case Native.meter_reach(window.native) do
         nil -> nil
         {walk, _overflow} -> walk
@@ -153,29 +154,5 @@ defmodule AdTally.Window do
   @spec reach_overflow(t()) :: Sketch.t() | nil
   def reach_overflow(window) do
     with {_walk, overflow} <- Native.meter_reach(window.native), do: overflow
-  end
-
-  # Each enumeration reads from the beginning.
-  defp stream(window, kind, walk) do
-    Stream.resource(walk, &read/1, fn _walk -> :ok end) |> count(window.rows_read, kind)
-  end
-
-  defp read(nil), do: {:halt, nil}
-
-  # How many rows come at once depends on time, and they come as a list is built, last first.
-  defp read(walk) do
-    {more, some} = Native.walk_rows(walk, [])
-    {Enum.reverse(some), if(more == :more, do: walk)}
-  end
-
-  # One by one as they are taken, because a sink may take seconds for those of one step. Rows that are
-  # read again are not counted again.
-  defp count(rows, nil, _kind), do: rows
-
-  defp count(rows, rows_read, kind) do
-    Stream.transform(rows, 1, fn row, position ->
-      if position > :counters.get(rows_read, kind), do: :counters.put(rows_read, kind, position)
-      {[row], position + 1}
-    end)
   end
 end

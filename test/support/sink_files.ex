@@ -37,12 +37,12 @@ defmodule AdTally.Test.SinkFiles do
   end
 
   @doc "The paths of the finished files of a kind, in order."
-  @spec paths(Path.t(), :counters | :reach | :overflow) :: [Path.t()]
+  @spec paths(Path.t(), AdTally.Sink.Files.kind()) :: [Path.t()]
   def paths(dir, kind),
     do: dir |> Path.join("#{kind}/date=*/[0-9]*.ndjson.gz") |> Path.wildcard() |> Enum.sort()
 
   @doc "Their lines, as they are."
-  @spec lines(Path.t(), :counters | :reach | :overflow) :: [String.t()]
+  @spec lines(Path.t(), AdTally.Sink.Files.kind()) :: [String.t()]
   def lines(dir, kind) do
     for path <- paths(dir, kind), line <- path |> File.stream!([:compressed]) do
       String.trim_trailing(line, "\n")
@@ -50,7 +50,7 @@ defmodule AdTally.Test.SinkFiles do
   end
 
   @doc "Their lines, each as a list of names and values in their order."
-  @spec rows(Path.t(), :counters | :reach | :overflow) :: [[{String.t(), term()}]]
+  @spec rows(Path.t(), AdTally.Sink.Files.kind()) :: [[{String.t(), term()}]]
   def rows(dir, kind), do: for(line <- lines(dir, kind), do: JSON.decode!(line))
 
   @doc "The sketch of a line's `reach_sketch`."

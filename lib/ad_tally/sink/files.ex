@@ -4,22 +4,28 @@ defmodule AdTally.Sink.Files do
   load as they are.
 
       {AdTally.Meter, name: MyApp.Ads, sinks: [{AdTally.Sink.Files, dir: "rollups"}], ...}
+      {AdTally.Attribution, name: MyApp.Attribution, sinks: [{AdTally.Sink.Files, dir: "credits"}], ...}
 
-  A window has a file in each of up to three folders, one for each kind of lines:
+  A window has a file in each of up to three folders, one for each kind of lines. That of a meter:
 
       rollups/counters/date=2026-11-28/NAME.ndjson.gz
       rollups/reach/date=2026-11-28/NAME.ndjson.gz
       rollups/overflow/date=2026-11-28/NAME.ndjson.gz
 
+  And that of an attribution:
+
+      credits/credits/date=2026-11-28/NAME.ndjson.gz
+      credits/touches/date=2026-11-28/NAME.ndjson.gz
+
   All lines in a folder have the same columns: it is one table, partitioned by date as Hive does it. The
-  date is that of the window's start in UTC. The name has the window's start, and the meter, node,
+  date is that of the window's start in UTC. The name has the window's start, and the name, node,
   epoch and sequence that tell it from all others. A kind of which a window has no lines has no file.
   `schema/2` declares the tables for several engines.
 
   ## Options
 
     * `:dir` - the directory, which is made if it is not there. A relative path is one from the
-      working directory of the time at which the meter starts. Where the directory cannot be made or
+      working directory of the time at which it starts. Where the directory cannot be made or
       written to, the window waits and is tried again: a disk may be mounted later. Required.
     * `:types` - the types of dimensions, of any of them: `:integer` or `:string`, like
       `[campaign: :integer, creative: :string]`. See below. Default: none.
@@ -28,13 +34,14 @@ defmodule AdTally.Sink.Files do
 
   Every line begins with
 
-    * `meter`, `node` (strings), `epoch` and `sequence` (integers) - the window: a loader that keeps one
-      copy of each `(meter, node, epoch, sequence)` is right under redeliveries and restarts
-    * `partial` - a boolean, whether the window was closed before its time, because the meter was stopped:
+    * `meter`, `node` (strings), `epoch` and `sequence` (integers) - the window, `meter` being the name of
+      the meter or attribution: a loader that keeps one copy of each `(meter, node, epoch, sequence)` is right
+      under redeliveries and restarts
+    * `partial` - a boolean, whether the window was closed before its time, because it was stopped:
       one of the next start may have the rest
     * `starts_at`, `ends_at` - integers, Unix milliseconds
 
-  Then come, always all of them and in the order in which they were declared,
+  Of a meter then come, always all of them and in the order in which they were declared,
 
     * in `counters`: every dimension, and every metric. Sum the metrics.
     * in `reach`: the dimensions of `reach: [by: ...]`, and `reach_sketch`, the bytes of an Apache
@@ -43,7 +50,27 @@ defmodule AdTally.Sink.Files do
       `reach_sketch` too, of users who had no sketch of their own, or null. Sums of `counters` and
       `overflow` together are all that was counted.
 
-  A metric of a line is within a signed 64-bit integer. A total that is not is split: there are several
+  Of an attribution then come, always all of them and in this order,
+
+    * in `credits`, of which each line is what a touch is credited with for a conversion, by a model:
+        * `model` - its name, such as `last_touch`; of `{:time_decay, 604_800_000}` it is
+          `time_decay:604800000`
+        * `order_id`, `action` - strings: the conversion. An integer is written by its digits
+        * `kind` (a string), `touch_id` (an integer) and every dimension - the touch, all null in the line of a
+          conversion without one. Those of a touch have null dimensions where there were more different ones
+          than `:max_keys`
+        * `touched_at`, `converted_at`, `adjusted_at` - integers, Unix milliseconds. The first one is null
+          without a touch. The last one is null but in lines of a restatement or retraction
+        * `conversions_ppm`, `value_micros` - integers: millionths of the conversion, and of its value what the
+          touch is credited with. A line of a restatement or retraction has by how much it changes. Sums over
+          the lines of one model are net
+        * `truncated` - a boolean, whether touches in its lookback were no longer known
+        * `revision` - an integer
+    * in `touches`: `kind`, every dimension, the boolean `overflow`, and `touches` and `cost_micros`, which are
+      integers. Sum them. Where `overflow` is true, there was no room for the dimensions, which are null, or
+      for a cost beside those that its row has.
+
+  A number in a line is within a signed 64-bit integer. A total that is not is split: there are several
   lines of the same dimensions then, which sum up to it exactly. Sum in a type that is wide enough, a
   decimal or a 128-bit integer, where that may happen.
 
@@ -62,7 +89,7 @@ defmodule AdTally.Sink.Files do
   Text that begins with `base64:` is written in Base64 as well, so that what begins like that in
   a file is always the Base64 of the bytes.
 
-  Once `:types` are given, every line of `counters` and `reach` has after its dimensions the column
+  Once `:types` are given, every line that has dimensions has after them the column
   `misfits`: `null`, or a string with the JSON of the values that did not fit, as without a type:
   `"{\\"campaign\\":\\"summer\\"}"`. So no value breaks a load, and none is lost.
 
@@ -78,14 +105,16 @@ defmodule AdTally.Sink.Files do
 
   While it is written, a file has a name that begins with `_` and ends with `.part`, which Spark, Flink
   and Hive do not read. Once all files of a window are written and synced, each is renamed and its folder
-  synced, first that of `overflow`, then `reach`, and `counters` last. So a file under its own name is
-  whole, a window with a file in `counters` has all its files, and they survive a crash of the machine.
+  synced, first that of `overflow`, then `reach`, and `counters` last; or first that of `touches`, and
+  `credits` last. So a file under its own name is whole, a window with a file in `counters` or `credits` has
+  all its files, and they survive a crash of the machine.
   Delivered again, a window replaces its own files, by the same bytes.
 
   A failed attempt removes what it has written; folders stay. One that is killed, with its VM or alone,
   leaves `.part` files, and if it was renaming, perhaps a file in `reach` or `overflow` without one in
-  `counters`. The meter delivers the window again. Where it cannot, since the VM is gone, the window is
-  lost, and its files without one in `counters` can be deleted.
+  `counters`, or one in `touches` without that in `credits`. The window is delivered again. Where it cannot be,
+  since the VM is gone, it is lost. Its files without one in `counters` can be deleted. A file in `touches`
+  alone says nothing of that, because most windows may have touches and no conversions.
 
   Rows are read, compressed and written in pieces: a window of any size takes a few megabytes more while
   it is written.
@@ -93,11 +122,14 @@ defmodule AdTally.Sink.Files do
 
   @behaviour AdTally.Sink
 
-  alias AdTally.{Options, Window}
+  alias AdTally.{Options, Sink}
   alias AdTally.Sink.Files.{Folder, Lines, Schema, Tables, Types, Writer}
 
-  @typedoc "The kinds of lines, each a folder and a table."
-  @type kind :: :counters | :reach | :overflow
+  @typedoc "The kinds of lines, each a folder and a table: those of a meter, and those of an attribution."
+  @type kind :: :counters | :reach | :overflow | :credits | :touches
+
+  @typedoc "A window of a meter or of an attribution."
+  @type window :: Sink.window()
 
   @doc """
   The declarations of the tables, for an engine, by kind.
@@ -109,7 +141,8 @@ defmodule AdTally.Sink.Files do
     * `:duckdb` - `columns = ...` of `read_json`, which adds `date` with `hive_partitioning = true`
 
   Options are those of the meter, `:dimensions`, `:metrics` and `:reach`, and of this sink, `:types` and
-  `:dir`; or all options of a meter that has this sink in its `:sinks`. Flink's path is that of `:dir`, or
+  `:dir`; or all options of a meter that has this sink in its `:sinks`. With `:touches` they are those of
+  an attribution, of which `:dimensions` are needed. Flink's path is that of `:dir`, or
   without one `file:///DIR/counters`, to be filled in. Where the meter has no reach, there is no table
   of it.
 
@@ -124,7 +157,14 @@ defmodule AdTally.Sink.Files do
       iex> Enum.drop(columns, 7)
       ["`campaign` BIGINT", "`country` STRING", "`misfits` STRING", "`clicks` BIGINT"]
 
-  Raises `ArgumentError` for options that the meter or the sink would refuse, and for another engine.
+      iex> attribution = [dimensions: [:campaign], touches: [click: 604_800_000]]
+      iex> tables = AdTally.Sink.Files.schema(attribution ++ [types: [campaign: :integer]], :spark)
+      iex> tables.touches |> String.split(", ") |> Enum.drop(7)
+      ["`kind` STRING", "`campaign` BIGINT", "`misfits` STRING", "`overflow` BOOLEAN", "`touches` BIGINT",
+       "`cost_micros` BIGINT"]
+
+  Raises `ArgumentError` for options that the meter, the attribution or the sink would refuse, and for
+  another engine.
   """
   @spec schema(keyword(), :bigquery | :spark | :flink | :duckdb) :: %{kind() => String.t()}
   def schema(options, engine) do
@@ -135,9 +175,6 @@ defmodule AdTally.Sink.Files do
       {kind, Schema.declaration(engine, kind, columns, dir)}
     end)
   end
-
-  # Counters are renamed last. Where they are in place, all of a window is.
-  @kinds [:overflow, :reach, :counters]
 
   @impl true
   @spec validate(keyword()) :: {:ok, keyword()} | {:error, String.t()}
@@ -183,11 +220,13 @@ defmodule AdTally.Sink.Files do
   def target(options), do: Keyword.fetch!(options, :dir)
 
   @impl true
-  @spec deliver(Window.t(), keyword()) :: :ok | {:error, term()}
+  @spec deliver(window(), keyword()) :: :ok | {:error, term()}
   def deliver(window, options) do
     dir = Keyword.fetch!(options, :dir)
     types = Keyword.get(options, :types, [])
-    files = for kind <- @kinds, do: {kind, Folder.paths(dir, kind, window)}
+    # The first kind is renamed last. Where it is in place, all of a window is.
+    files =
+      for kind <- window |> kinds() |> Enum.reverse(), do: {kind, Folder.paths(dir, kind, window)}
 
     try do
       with {:ok, written} <- write(files, window, types), do: put_in_place(written, [])
@@ -238,6 +277,13 @@ defmodule AdTally.Sink.Files do
   @chunk 65_536
 
   @doc """
+  The kinds of lines that a window may have, for `chunks/3`: `[:counters, :reach, :overflow]` of a meter,
+  `[:credits, :touches]` of an attribution.
+  """
+  @spec kinds(window()) :: [kind(), ...]
+  def kinds(window), do: Lines.of(window).kinds()
+
+  @doc """
   The lines of one kind that the files of a window have, for a sink that sends them elsewhere: a lazy
   enumerable of binaries, each of whole lines.
 
@@ -250,15 +296,15 @@ defmodule AdTally.Sink.Files do
 
   Raises `ArgumentError` for another kind, and for options that are wrong.
   """
-  @spec chunks(Window.t(), kind(), bytes: pos_integer(), types: keyword()) :: Enumerable.t()
+  @spec chunks(window(), kind(), bytes: pos_integer(), types: keyword()) :: Enumerable.t()
   def chunks(window, kind, options \\ []) do
-    kind = Options.one_of!([kind: kind], :kind, @kinds)
+    kind = Options.one_of!([kind: kind], :kind, kinds(window))
     options = Keyword.validate!(options, bytes: @chunk, types: [])
     bytes = Options.count!(options, :bytes, @chunk)
     types = Types.check!(options[:types], window.dimensions)
 
     kind
-    |> Lines.stream(window, types)
+    |> Lines.of(window).stream(window, types)
     |> Stream.chunk_while({[], 0}, &gather(&1, &2, bytes), fn
       {[], 0} -> {:cont, nil}
       {lines, _size} -> {:cont, joined(lines), nil}

@@ -118,7 +118,7 @@ defmodule AdTally.Sink.FilesTest do
     assert_raise ArgumentError, ~r/size/, fn -> Files.chunks(window, :counters, size: 10_000) end
 
     assert_raise ArgumentError,
-                 ~r/expected :kind to be :overflow or :reach or :counters, got: :x/,
+                 ~r/expected :kind to be :counters or :reach or :overflow, got: :x/,
                  fn ->
                    Files.chunks(window, :x)
                  end

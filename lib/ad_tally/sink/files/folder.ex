@@ -4,11 +4,12 @@ defmodule AdTally.Sink.Files.Folder do
   #
   #   DIR/counters/date=2026-11-28/NAME.ndjson.gz        while written: _NAME.ndjson.gz.part
 
-  alias AdTally.Sink.Files.Lines
-  alias AdTally.Window
+  alias AdTally.Sink
+  alias AdTally.Sink.Files
 
   @doc "The path of a window's file of a kind, and the path that it has while it is written."
-  @spec paths(Path.t(), Lines.kind(), Window.t()) :: {path :: Path.t(), unfinished :: Path.t()}
+  @spec paths(Path.t(), Files.kind(), Files.window()) ::
+          {path :: Path.t(), unfinished :: Path.t()}
   def paths(dir, kind, window) do
     folder = Path.join([dir, Atom.to_string(kind), "date=" <> date(window.start)])
     name = name(window) <> ".ndjson.gz"
@@ -24,8 +25,7 @@ defmodule AdTally.Sink.Files.Folder do
   # Every system and object store takes these letters. A hash tells names apart that differ in others, or at
   # their end, only.
   defp name(window) do
-    parts = [window.start, window.meter, window.node, window.epoch, window.sequence]
-    name = Enum.join(parts, "_")
+    name = Enum.join([window.start | Tuple.to_list(Sink.window_id(window))], "_")
     safe = String.replace(name, ~r/[^A-Za-z0-9@._-]/, "-")
 
     if safe == name and byte_size(name) <= @longest_name do

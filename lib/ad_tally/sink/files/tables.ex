@@ -1,6 +1,6 @@
 defmodule AdTally.Sink.Files.Tables do
   @moduledoc false
-  # The columns of each kind of lines, as options of a meter and of the sink make them.
+  # The columns of each kind of lines, as options of a meter or an attribution and of the sink make them.
 
   alias AdTally.{Options, Sink}
   alias AdTally.Windows.ReservedNames
@@ -21,21 +21,49 @@ defmodule AdTally.Sink.Files.Tables do
     ends_at: :integer
   ]
 
+  # Of lines of an attribution, what is before their dimensions and after them.
+  @credit [
+    model: :text,
+    order_id: :text,
+    action: :text,
+    kind: {:nullable, :text},
+    touch_id: {:nullable, :integer}
+  ]
+  @credited [
+    touched_at: {:nullable, :integer},
+    converted_at: :integer,
+    adjusted_at: {:nullable, :integer},
+    conversions_ppm: :integer,
+    value_micros: :integer,
+    truncated: :boolean,
+    revision: :integer
+  ]
+  @spend [overflow: :boolean, touches: :integer, cost_micros: :integer]
+
   @doc "The columns by kind, and the directory of the files if there is one in the options."
   @spec new!(keyword()) :: {%{Sink.Files.kind() => [column()]}, Path.t() | nil}
   def new!(options) do
     unless Keyword.keyword?(options) do
       raise ArgumentError,
-            "expected a keyword list of options of a meter, got: #{Options.shown(options)}"
+            "expected a keyword list of options of a meter or an attribution, got: #{Options.shown(options)}"
     end
 
+    sink = Keyword.merge(of_sinks(options), Keyword.take(options, [:types, :dir]))
     dimensions = names!(options, :dimensions)
+    types = sink |> Keyword.get(:types, []) |> Types.check!(dimensions)
+    tables = if Keyword.has_key?(options, :touches), do: &of_attribution/3, else: &of_meter/3
+    {tables.(options, dimensions, types), sink[:dir]}
+  end
+
+  defp of_attribution(_options, dimensions, types) do
+    ReservedNames.check!(:attribution, [dimensions: dimensions], [])
+    %{credits: credits(dimensions, types), touches: touches(dimensions, types)}
+  end
+
+  defp of_meter(options, dimensions, types) do
     metrics = names!(options, :metrics)
     ReservedNames.check!(:meter, [dimensions: dimensions, metrics: metrics], [])
-    reach_by = reach_by!(options, dimensions)
-    sink = Keyword.merge(of_sinks(options), Keyword.take(options, [:types, :dir]))
-    types = sink |> Keyword.get(:types, []) |> Types.check!(dimensions)
-    {tables(dimensions, metrics, reach_by, types), sink[:dir]}
+    tables(dimensions, metrics, reach_by!(options, dimensions), types)
   end
 
   # As the meter has them: of one kind at least, and each once.
@@ -70,11 +98,16 @@ defmodule AdTally.Sink.Files.Tables do
          else: (_none -> [])
   end
 
+  defp credits(dimensions, types),
+    do: fixed(@common ++ @credit) ++ columns(dimensions, types) ++ fixed(@credited)
+
+  defp touches(dimensions, types),
+    do: fixed(@common ++ [kind: :text]) ++ columns(dimensions, types) ++ fixed(@spend)
+
   defp tables(dimensions, metrics, reach_by, types) do
-    common = for {name, type} <- @common, do: column(name, type, :required)
-    metrics = for name <- metrics, do: column(name, :integer, :required)
-    counters = common ++ columns(dimensions, types) ++ metrics
-    overflow = common ++ metrics
+    metrics = for name <- metrics, do: {name, :integer}
+    counters = fixed(@common) ++ columns(dimensions, types) ++ fixed(metrics)
+    overflow = fixed(@common ++ metrics)
 
     case reach_by do
       [] ->
@@ -83,7 +116,7 @@ defmodule AdTally.Sink.Files.Tables do
       _some ->
         %{
           counters: counters,
-          reach: common ++ columns(reach_by, types) ++ [sketch(:required)],
+          reach: fixed(@common) ++ columns(reach_by, types) ++ [sketch(:required)],
           overflow: overflow ++ [sketch(:nullable)]
         }
     end
@@ -97,6 +130,15 @@ defmodule AdTally.Sink.Files.Tables do
   defp type(nil), do: :any
   defp type(:string), do: :text
   defp type(:integer), do: :integer
+
+  defp fixed(columns) do
+    for {name, type} <- columns do
+      case type do
+        {:nullable, type} -> column(name, type, :nullable)
+        type -> column(name, type, :required)
+      end
+    end
+  end
 
   defp sketch(need), do: column(:reach_sketch, :sketch, need)
 

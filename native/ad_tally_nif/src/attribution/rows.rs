@@ -67,9 +67,9 @@ fn attribution_window_touches<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<T
     Ok((walk, overflow).encode(env))
 }
 
-/// Touches and cost of each kind that has some.
+/// Touches and cost of each kind that has some. In an overflow there may be a cost alone, which has made that of a row pass 64 bits.
 fn by_kind<'a>(env: Env<'a>, kinds: &[Atom], spends: &[Spend]) -> impl Iterator<Item = (Atom, Term<'a>, Term<'a>)> {
-    let spends = kinds.iter().zip(spends).filter(|(_, spend)| spend.touches != 0);
+    let spends = kinds.iter().zip(spends).filter(|(_, spend)| **spend != Spend::default());
     spends.map(move |(kind, spend)| (*kind, encode::total(env, spend.touches), encode::total(env, spend.cost)))
 }
 
