@@ -41,6 +41,17 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
         Chain { buckets: self, bucket, header: bucket.lock(), at }
     }
 
+    /// Asks for the memory of the overflow bucket that a bucket is linked to. It need not be locked: of what is read here
+    /// nothing but what is fetched depends.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn fetch_overflow(&self, at: usize) {
+        let bucket = self.bucket(at);
+        if bucket.peek().is_linked() {
+            self.overflow_bucket(bucket.overflow_number()).inspect(|overflow| overflow.fetch());
+        }
+    }
+
     /// Shows the entries of a bucket and its overflow buckets, empty ones too. Without the lock, they may be of different
     /// moments.
     #[inline(always)]
@@ -114,6 +125,20 @@ impl<'t, C: Content<WORDS>, const WORDS: usize> Chain<'t, C, WORDS> {
             }
         });
         entries
+    }
+
+    /// Shows its buckets, each while the memory of the next one is asked for.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn each_bucket(&self, mut show: impl FnMut(&'t Bucket<WORDS>)) {
+        let (mut bucket, mut is_linked) = (self.bucket, self.header.is_linked());
+        loop {
+            let next = if is_linked { self.buckets.overflow_bucket(bucket.overflow_number()) } else { None };
+            next.inspect(|next| next.fetch());
+            show(bucket);
+            let Some(next) = next else { break };
+            (bucket, is_linked) = (next, next.peek().is_linked());
+        }
     }
 
     /// Has readers read again who have read any of it meanwhile. To be called before the first word is set.

@@ -1,6 +1,7 @@
 //! The ring against a naive twin, at its limits, and under threads.
 
 mod limits;
+mod measure;
 mod naive;
 mod operations;
 mod threads;

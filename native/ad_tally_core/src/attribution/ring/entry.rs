@@ -33,6 +33,8 @@ pub(super) type Bucket = bucket::Bucket<WORDS>;
 pub(super) const FINGERPRINT_BITS: u32 = 40;
 const DIMENSIONS_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
 const DIMENSIONS_MASK: u64 = (1 << DIMENSIONS_BITS) - 1;
+/// The fingerprint of hashes whose low bits are all 0.
+const FOR_ZERO: u64 = 0x9e_3779_b97f;
 const REPEATS_BITS: u32 = 13;
 const KIND_BITS: u32 = 4;
 /// Bits of an order that a mark has, above those in place of repeats.
@@ -63,9 +65,11 @@ pub(super) mod kind {
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
+    /// Never 0, so that an empty entry is told by one word: any other number does as well, once in 2^40 users.
     #[inline(always)]
     pub(super) fn of(user: u64) -> Self {
-        Self(user << DIMENSIONS_BITS)
+        let bits = user << DIMENSIONS_BITS;
+        Self(if bits == 0 { FOR_ZERO << DIMENSIONS_BITS } else { bits })
     }
 
     /// As a number below 2^40.
@@ -151,7 +155,7 @@ impl Entry {
 
     #[inline(always)]
     pub(super) fn is_touch(self) -> bool {
-        (1..=kind::LAST_TOUCH).contains(&self.kind())
+        self.kind().wrapping_sub(1) < kind::LAST_TOUCH
     }
 
     #[inline(always)]
@@ -206,22 +210,16 @@ impl Entry {
 pub(super) struct Format;
 
 impl Format {
-    /// The entry at a place of a bucket's words.
-    #[inline(always)]
-    pub(super) fn entry(words: &[u64; WORDS], at: usize) -> Entry {
-        let at = at * OF_AN_ENTRY;
-        Entry { id: words[at], time: words[at + 1], whose: words[at + 2] }
-    }
-
     /// The places of a user's entries, and the empty ones, as bits.
     #[inline(always)]
-    pub(super) fn find(words: &[u64; WORDS], fingerprint: Fingerprint) -> (u32, u32) {
+    pub(super) fn find(bucket: &Bucket, fingerprint: Fingerprint) -> (u32, u32) {
         let (mut own, mut empty) = (0, 0);
         for at in 0..ENTRIES {
-            own |= u32::from(words[OF_AN_ENTRY * at + 2] ^ fingerprint.0 <= DIMENSIONS_MASK) << at;
-            empty |= u32::from(words[OF_AN_ENTRY * at + 1] == 0) << at;
+            let whose = bucket.word(OF_AN_ENTRY * at + 2);
+            own |= u32::from(whose ^ fingerprint.0 <= DIMENSIONS_MASK) << at;
+            empty |= u32::from(whose == 0) << at;
         }
-        (own & !empty, empty)
+        (own, empty)
     }
 }
 

@@ -1,10 +1,11 @@
 //! A touch comes to its user.
 
-use super::entry::{Entry, kind};
+use super::entry::{Entry, Format, kind};
 use super::locked::{Locked, Place};
 use super::run::{self, is_alike};
 use super::table::{Kind, Ring};
 use crate::attribution::Step;
+use crate::bucket::Content;
 
 /// What became of a touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,37 +24,33 @@ struct Seen<'t> {
     is_duplicate: bool,
     has_pending: bool,
     touches: usize,
-    oldest: Option<(Place<'t>, Entry)>,
-    /// The touches right before and after it.
-    before: Option<Entry>,
-    after: Option<Entry>,
-    evicted: Option<(Place<'t>, Entry)>,
+    /// The oldest touch, which goes if there are too many.
+    oldest: Option<Place<'t>>,
+    /// By what it is ordered, see `rank`.
+    rank: u128,
+    evicted: Option<Place<'t>>,
+}
+
+/// A touch's order as a number of which the oldest one has the greatest.
+#[inline(always)]
+fn rank(entry: Entry) -> u128 {
+    let (at, id) = entry.order();
+    !(u128::from(at) << 64 | u128::from(id as u64 ^ 1 << 63))
 }
 
 impl<'t> Seen<'t> {
     #[inline(always)]
-    fn see(&mut self, place: Place<'t>, entry: Entry, step: &Step, collapse: bool) {
-        if !entry.is_touch() {
-            self.has_pending |= entry.kind() == kind::PENDING;
-            if entry.kind() == kind::EVICTED {
-                self.evicted = Some((place, entry));
-            }
-            return;
-        }
-        self.is_duplicate |= entry.id() == step.id as u64;
-        self.touches += 1;
-        if self.oldest.is_none_or(|(_, oldest)| entry.order() < oldest.order()) {
-            self.oldest = Some((place, entry));
-        }
-        if collapse {
-            if entry.order() < step.order() {
-                if self.before.is_none_or(|before| entry.order() > before.order()) {
-                    self.before = Some(entry);
-                }
-            } else if self.after.is_none_or(|after| entry.order() < after.order()) {
-                self.after = Some(entry);
-            }
-        }
+    fn see(&mut self, place: Place<'t>, entry: Entry, step: &Step) {
+        // Without branches: where the touches of users lie among others, and in which order, is as good as random.
+        let is_touch = entry.is_touch();
+        self.is_duplicate |= is_touch & (entry.id() == step.id as u64);
+        self.touches += usize::from(is_touch);
+        self.has_pending |= entry.kind() == kind::PENDING;
+        let rank = rank(entry);
+        let is_older = is_touch & (rank > self.rank);
+        self.rank = if is_older { rank } else { self.rank };
+        self.oldest = if is_older { Some(place) } else { self.oldest };
+        self.evicted = if entry.kind() == kind::EVICTED { Some(place) } else { self.evicted };
     }
 }
 
@@ -61,15 +58,12 @@ impl Ring {
     /// Inserts a touch. Those before `oldest` are too old for any conversion to come: they go first where room is needed.
     #[inline(always)]
     pub(crate) fn insert(&self, user: u64, step: &Step, oldest: u64) -> Inserted {
-        let collapse = self.collapse;
-        let mut locked =
-            self.locked(user, step.at, |seen: &mut Seen<'_>, place, entry| seen.see(place, entry, step, collapse));
+        let mut locked = self.locked(user, step.at, |seen: &mut Seen<'_>, place, entry| seen.see(place, entry, step));
         if locked.seen.is_duplicate {
             return Inserted { user: locked.unlock(), is_duplicate: true, pending: Vec::new() };
         }
         let pending = if locked.seen.has_pending { locked.pending(step.at) } else { Vec::new() };
-        let is_alike = |other: Option<Entry>| other.is_some_and(|other| is_alike(&other.step(), step));
-        if !(collapse && (is_alike(locked.seen.before) || is_alike(locked.seen.after)) && locked.collapse(step)) {
+        if !(self.collapse && locked.seen.touches > 1 && locked.collapse(step)) {
             locked.add(step, oldest);
         }
         Inserted { user: locked.unlock(), is_duplicate: false, pending }
@@ -92,28 +86,52 @@ impl<'t> Locked<'t, Seen<'t>> {
     #[inline(never)]
     fn add_to_full(&mut self, entry: Entry, oldest: u64) {
         let mut gone = entry;
-        if let Some((place, least)) = self.seen.oldest
-            && least.order() < entry.order()
-        {
-            self.chain.set(place, entry);
-            gone = least;
+        if let Some((bucket, at)) = self.seen.oldest {
+            let least = Format.get(bucket, at);
+            if least.order() < entry.order() {
+                self.chain.set((bucket, at), entry);
+                gone = least;
+            }
         }
         if gone.at() < oldest {
             return;
         }
         self.ring.tally(Kind::EvictedTouches, 1);
         match self.seen.evicted {
-            Some((place, evicted)) if gone.at() > evicted.at() => self.chain.set(place, evicted.with_at(gone.at())),
-            Some(_) => {}
+            Some((bucket, at)) => {
+                let evicted = Format.get(bucket, at);
+                if gone.at() > evicted.at() {
+                    self.chain.set((bucket, at), evicted.with_at(gone.at()));
+                }
+            }
             None => self.put(Entry::new(self.fingerprint, kind::EVICTED, 0, gone.at()), oldest),
         }
     }
 
-    /// Has a touch be one with its neighbours, of which one is alike: of the run the first and the last one stay. Whether
-    /// that is so: not where the run is only the two of them.
-    #[cold]
+    /// Whether the touch right before a new one, or that right after it, is alike.
+    #[inline(never)]
+    fn has_neighbour_alike(&self, step: &Step) -> bool {
+        let (mut before, mut after) = (None::<Step>, None::<Step>);
+        self.visit(|_, entry| {
+            if entry.is_touch() {
+                let other = entry.step();
+                if other.order() < step.order() {
+                    before = before.filter(|before| before.order() > other.order()).or(Some(other));
+                } else {
+                    after = after.filter(|after| after.order() < other.order()).or(Some(other));
+                }
+            }
+        });
+        [before, after].into_iter().flatten().any(|other| is_alike(&other, step))
+    }
+
+    /// Has a touch be one with its neighbours, if any is alike: of the run the first and the last one stay. Whether that is so:
+    /// not where the run is only two touches long.
     #[inline(never)]
     fn collapse(&mut self, step: &Step) -> bool {
+        if !self.has_neighbour_alike(step) {
+            return false;
+        }
         let mut touches: Vec<(Step, Option<Place<'t>>)> = Vec::with_capacity(self.seen.touches + 1);
         touches.push((*step, None));
         self.visit(|place, entry| {

@@ -1,6 +1,6 @@
 //! A user's bucket, locked: what the user has there, and how that is changed.
 
-use super::entry::{Bucket, ENTRIES, Entry, Fingerprint, Format, WORDS, kind};
+use super::entry::{ENTRIES, Entry, Fingerprint, Format, WORDS, kind};
 use super::table::Ring;
 use crate::bucket::{self, Chain, Content};
 
@@ -58,6 +58,8 @@ impl Ring {
     ) -> Locked<'t, S> {
         let mut hops = 0;
         loop {
+            // All lines at once: the lock waits for the first of them.
+            self.fetch(user);
             let mut locked = self.lock(user);
             match locked.look(&see) {
                 Some((place, alias)) if hops < HOPS => {
@@ -95,51 +97,51 @@ impl Ring {
     }
 }
 
+/// Shows the places that are bits of a number.
+#[inline(always)]
+fn each(mut places: u32, mut show: impl FnMut(usize)) {
+    while places != 0 {
+        show(places.trailing_zeros() as usize);
+        places &= places - 1;
+    }
+}
+
 impl<'t, S> Locked<'t, S> {
     /// Shows the user's entries, and notes an empty place. The entry of an alias, if it is one.
     #[inline(always)]
     fn look(&mut self, see: &impl Fn(&mut S, Place<'t>, Entry)) -> Option<(Place<'t>, Entry)> {
-        let (first, is_linked) = (self.chain.bucket, self.chain.header.is_linked());
         let mut alias = None;
-        self.look_in(first, see, &mut alias);
-        if is_linked {
-            self.ring.buckets.overflow_of(first).for_each(|(bucket, _)| self.look_in(bucket, see, &mut alias));
-        }
-        alias
-    }
-
-    #[inline(always)]
-    fn look_in(
-        &mut self,
-        bucket: &'t Bucket,
-        see: &impl Fn(&mut S, Place<'t>, Entry),
-        alias: &mut Option<(Place<'t>, Entry)>,
-    ) {
-        // SAFETY: the lock of the bucket at which the chain begins is held.
-        let (mut own, empty) = Format::find(&unsafe { bucket.locked_words() }, self.fingerprint);
-        self.buckets += 1;
-        if empty != 0 && self.empty.is_none() {
-            self.empty = Some((bucket, empty.trailing_zeros() as usize));
-        }
-        while own != 0 {
-            let place = (bucket, own.trailing_zeros() as usize);
-            let entry = Format.get(bucket, place.1);
-            if entry.kind() == kind::ALIAS {
-                *alias = Some((place, entry));
-            } else {
-                self.is_known = true;
-                see(&mut self.seen, place, entry);
+        let (mut empty, mut buckets, mut is_known) = (None, 0, false);
+        let (fingerprint, seen) = (self.fingerprint, &mut self.seen);
+        self.chain.each_bucket(|bucket| {
+            let (own, free) = Format::find(bucket, fingerprint);
+            buckets += 1;
+            if free != 0 && empty.is_none() {
+                empty = Some((bucket, free.trailing_zeros() as usize));
             }
-            own &= own - 1;
-        }
+            each(own, |at| {
+                let entry = Format.get(bucket, at);
+                if entry.kind() == kind::ALIAS {
+                    alias = Some(((bucket, at), entry));
+                } else {
+                    is_known = true;
+                    see(seen, (bucket, at), entry);
+                }
+            });
+        });
+        (self.empty, self.buckets, self.is_known) = (empty, buckets, is_known);
+        alias
     }
 
     /// Shows the user's entries as they are now.
     pub(super) fn visit(&self, mut show: impl FnMut(Place<'t>, Entry)) {
-        self.chain.visit(|place, entry| {
-            if self.is_own(entry) {
-                show(place, entry);
-            }
+        self.chain.each_bucket(|bucket| {
+            each(Format::find(bucket, self.fingerprint).0, |at| {
+                let entry = Format.get(bucket, at);
+                if entry.kind() != kind::ALIAS {
+                    show((bucket, at), entry);
+                }
+            });
         });
     }
 

@@ -9,7 +9,7 @@ use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 /// Touches that a user is expected to have.
 const EXPECTED: usize = 3;
 /// Touches that a bucket is laid out for, in tenths.
-const LOAD: usize = 80;
+const LOAD: usize = 120;
 /// Overflow buckets of any table: of few buckets all may have more than their share.
 const LEAST_OVERFLOW: usize = 128;
 
@@ -89,6 +89,13 @@ impl Ring {
     /// Whether two hashes are one user's: that of a user who came by an import stands for its own.
     pub(super) fn are_one(&self, one: u64, other: u64) -> bool {
         self.key(one) == self.key(other)
+    }
+
+    /// Asks for the memory of the overflow bucket that a user's bucket is linked to, if it is, once that has come: sooner, this
+    /// waits for it.
+    #[inline(always)]
+    pub(crate) fn fetch_overflow(&self, user: u64) {
+        self.buckets.fetch_overflow(self.place(user));
     }
 
     /// Counts touches that came to be there, and that are no more.
