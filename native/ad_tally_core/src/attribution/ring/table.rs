@@ -81,6 +81,13 @@ impl Ring {
         self.buckets.bucket(self.place(user)).fetch();
     }
 
+    /// Asks for the memory of the overflow bucket that a user's bucket is linked to, if it is, once that has come: sooner, this
+    /// waits for it.
+    #[inline(always)]
+    pub(crate) fn fetch_overflow(&self, user: u64) {
+        self.buckets.fetch_overflow(self.place(user));
+    }
+
     /// By what a user's entries are found.
     pub(super) fn key(&self, user: u64) -> (usize, Fingerprint) {
         (self.place(user), Fingerprint::of(user))
@@ -89,13 +96,6 @@ impl Ring {
     /// Whether two hashes are one user's: that of a user who came by an import stands for its own.
     pub(super) fn are_one(&self, one: u64, other: u64) -> bool {
         self.key(one) == self.key(other)
-    }
-
-    /// Asks for the memory of the overflow bucket that a user's bucket is linked to, if it is, once that has come: sooner, this
-    /// waits for it.
-    #[inline(always)]
-    pub(crate) fn fetch_overflow(&self, user: u64) {
-        self.buckets.fetch_overflow(self.place(user));
     }
 
     /// Counts touches that came to be there, and that are no more.
