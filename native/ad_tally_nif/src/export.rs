@@ -26,7 +26,7 @@ fn export<'a, T: Resource>(
     mut next: impl FnMut(&T, &ImportedAtoms<'_>) -> Option<Vec<u8>> + Send + 'static,
 ) -> Term<'a> {
     let next = move |env: Env<'_>| {
-        resource::check_owner(env, &*table)?;
+        resource::check_runs(env, &*table)?;
         Ok(next(&table, &ImportedAtoms::new(env)))
     };
     resource::make(env, Export(Mutex::new(Box::new(next))))
@@ -193,6 +193,8 @@ fn attribution_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn attribution_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
     let table: &attribution::Table = resource::expect(table)?;
+    // All its windows are closed then: a conversion could be booked in none.
+    resource::check_runs(env, table)?;
     let settings = table.attribution.settings(&attribution_names(env, table));
     let attribution = &table.attribution;
     let import_frame =

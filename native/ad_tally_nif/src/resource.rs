@@ -191,6 +191,14 @@ pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgume
     }
 }
 
+/// What is raised if its owner has ended, or has left it in order.
+pub fn check_runs<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
+    match T::OWNER.map(|owner| owner(value)) {
+        Some(owner) if owner.has_ended() || owner.has_left() => Err(owner.not_running(env)),
+        _ => Ok(()),
+    }
+}
+
 /// The same, whatever became of its owner.
 #[inline(always)]
 pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {

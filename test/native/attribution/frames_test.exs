@@ -55,4 +55,32 @@ defmodule AdTally.Native.Attribution.FramesTest do
     assert_raise ArgumentError, fn -> Native.attribution_import(make_ref(), hd(frames)) end
     assert_raise ArgumentError, fn -> Native.attribution_export(:none) end
   end
+
+  test "a frame says what it is of, and is refused by what has other names" do
+    [frame] = export(new(models: [:linear, {:time_decay, 60_000}]))
+    assert {"attribution", true, 0, <<_::128>>, 0, settings} = Native.frame_describe(frame)
+    settings = Map.new(settings)
+    assert settings["touches"] == [{"click", 604_800_000}, {"view", 86_400_000}]
+    assert settings["models"] == [{"linear", nil}, {"time_decay", 60_000}]
+
+    assert settings["conversions"] == [
+             {"purchase", "every"},
+             {"signup", "once_per_user"},
+             {"install", "once_per_touch"}
+           ]
+
+    assert {:error, _byte, "models", reason} = Native.attribution_import(new(), frame)
+    assert reason == "[:linear, time_decay: 60000], expected the table's, [:last_touch, :linear]"
+  end
+
+  test "what is stopped in order gives and takes nothing any more" do
+    table = new()
+    [frame] = export(table)
+    begun = Native.attribution_export(table)
+    :ok = Native.table_own(table, :attribution_left)
+    {[], false} = Native.attribution_stop(table)
+    message = ~r/no AdTally.Attribution named :attribution_left that runs/
+    assert_raise ArgumentError, message, fn -> Native.attribution_import(table, frame) end
+    assert_raise ArgumentError, message, fn -> Native.export_next(begun) end
+  end
 end

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use ad_tally_core::attribution::{self, Attribution, Counting, Model};
 use ad_tally_core::codec::{Frame, FrameError, Imported, Settings};
 use ad_tally_core::frequency_cap::Config;
 use ad_tally_core::key::{AtomFault, AtomNames, atom_hash};
@@ -132,4 +133,45 @@ pub fn dedupe(bytes: &[u8]) -> bool {
     };
     let state = |table: &Dedupe| (table.info().ids, table.newest());
     try_import(new(false), import, export, state, bytes) || try_import(new(true), import, export, state, bytes)
+}
+
+/// Gives bytes to attribution.
+pub fn attribution(bytes: &[u8]) -> bool {
+    let (hour, day) = (3_600_000, 86_400_000);
+    let config = attribution::Config {
+        window: 60_000,
+        lateness: 7 * day,
+        max_ahead: None,
+        lookbacks: vec![7 * day, day],
+        prevail: true,
+        collapse: false,
+        models: vec![Model::LastTouch, Model::TimeDecay { half_life: hour }],
+        actions: vec![Counting::Every, Counting::OncePerUser, Counting::OncePerTouch],
+        touches_per_user: 16,
+        users: 4_000,
+        orders: 4_000,
+        adjustable_for: 30 * day,
+        max_keys: 100_000,
+    };
+    let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let names = attribution::Names {
+        dimensions: 2,
+        kinds: texts(&["click", "view"]),
+        actions: texts(&["purchase", "signup", "install"]),
+    };
+    let atoms = std::cell::RefCell::new(Names::default());
+    try_import(
+        || Attribution::new(&config, Seed::new(7)).expect("a table"),
+        |table, frame| table.import_frame(&table.settings(&names), frame, &mut *atoms.borrow_mut(), || NOW),
+        |table| {
+            let mut export = table.frames(&names);
+            std::iter::from_fn(|| export.next_frame(table, &*atoms.borrow())).collect()
+        },
+        |table| {
+            // A final conversion that may not be adjusted any more is taken by nobody else.
+            let info = table.info();
+            (info.users, info.kept_touches, info.newest)
+        },
+        bytes,
+    )
 }
