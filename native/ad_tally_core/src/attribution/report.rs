@@ -127,7 +127,7 @@ impl Report {
     }
 
     fn add_kinds(&mut self, key: Option<KeyRef<'_>>, kinds: &[super::Spend]) {
-        for (kind, spend) in kinds.iter().enumerate().filter(|(_, spend)| spend.touches != 0) {
+        for (kind, spend) in kinds.iter().enumerate().filter(|(_, spend)| **spend != super::Spend::default()) {
             let kind = Some(kind as u8).filter(|_| self.query.by_kind);
             let sums = self.sums(key.map(KeyRef::words), kind, None, false);
             sums.touches += spend.touches;

@@ -86,19 +86,22 @@ impl Naive {
         self.users.get(&self.user_of(user)).is_some_and(|own| own.marks.contains_key(&(action, touch)))
     }
 
-    /// Whether they were two.
-    pub(super) fn link(&mut self, alias: u64, user: u64) -> bool {
+    /// If they were two, the touches that both had, and the newest time of one that either had evicted.
+    pub(super) fn link(&mut self, alias: u64, user: u64) -> Option<(Vec<Step>, u64)> {
         let (from, to) = (self.user_of(alias), self.user_of(user));
         if from == to {
-            return false;
+            return None;
         }
         let moved = self.users.remove(&from).unwrap_or_default();
         let (most, collapse) = (self.touches_per_user, self.collapse);
         let own = self.own(to);
+        let mut both = [own.touches.clone(), moved.touches.clone()].concat();
+        both.sort_by_key(Step::order);
         let new = moved.touches.into_iter().filter(|step| own.touches.iter().all(|other| other.id != step.id));
         let new: Vec<Step> = new.collect();
         own.touches.extend(new);
         own.evicted = own.evicted.max(moved.evicted);
+        let evicted = own.evicted;
         own.converted = own.converted.max(moved.converted);
         for (order, at) in moved.pending {
             own.pending.entry(order).or_insert(at);
@@ -112,7 +115,7 @@ impl Naive {
         self.evicted += gone;
         self.aliases.insert(from, to);
         self.aliases.values_mut().filter(|user| **user == from).for_each(|user| *user = to);
-        true
+        Some((both, evicted))
     }
 
     pub(super) fn forget(&mut self, user: u64) -> BTreeMap<u64, u64> {
@@ -138,7 +141,13 @@ impl User {
 
     /// Keeps as many marks of touches as there may be, those of the newest conversions: a new one stays if no other is newer.
     fn trim_marks(&mut self, most: usize, new: Option<(u8, Option<i64>)>) {
-        let of_touch = |(key, _): &(&(u8, Option<i64>), &(u64, u64))| key.1.is_some();
+        for action in 0..=u8::MAX {
+            self.trim_marks_of(action, most, new.filter(|new| new.0 == action));
+        }
+    }
+
+    fn trim_marks_of(&mut self, action: u8, most: usize, new: Option<(u8, Option<i64>)>) {
+        let of_touch = |(key, _): &(&(u8, Option<i64>), &(u64, u64))| key.0 == action && key.1.is_some();
         while self.marks.iter().filter(of_touch).count() > most {
             let others = self.marks.iter().filter(of_touch).filter(|(key, _)| Some(**key) != new);
             let oldest = others.min_by_key(|(_, mark)| **mark).map(|(key, mark)| (*key, mark.0));

@@ -29,9 +29,10 @@ pub(crate) struct Linked {
     pub(crate) user: u64,
     /// The provisional conversions of both, each an order and its time.
     pub(crate) pending: Vec<(u64, u64)>,
-    /// The touches of both, in their order.
+    /// The touches of both, in their order: those too that were evicted with this, which conversions before newer ones may be
+    /// credited to.
     pub(crate) steps: Vec<Step>,
-    /// The time of the newest touch that was evicted, 0 if none was.
+    /// The time of the newest touch that was evicted before, 0 if none was.
     pub(crate) evicted: u64,
     /// Provisional conversions that were forgotten because there were too many: they are told of no further touches.
     pub(crate) forgotten: Vec<u64>,
@@ -81,9 +82,12 @@ impl Ring {
         let mut owned = side.take(of_to);
         let aliases = moved.aliases.clone();
         moved.aliases.push(from);
-        let touches = moved.touches.len() + owned.touches.len();
+        let mut steps = [owned.touches.as_slice(), moved.touches.as_slice()].concat();
+        // Of a touch that both have that of the user is first.
+        steps.sort_by_key(Step::order);
+        let evicted = owned.evicted.max(moved.evicted);
         let gone = owned.unite(moved, self.touches_per_user, self.collapse);
-        self.count(0, touches - owned.touches.len());
+        self.count(0, steps.len() - owned.touches.len());
         self.tally(Kind::EvictedTouches, gone.touches);
         side.entries.extend(owned.entries(of_to));
         let newest = owned.touches.last().map_or(0, |step| step.at);
@@ -93,8 +97,7 @@ impl Ring {
         let other = other.map(Side::store);
         let later = [Some(side.store()), other];
         later.into_iter().flatten().for_each(|(at, later)| self.settle(at, later));
-        let (pending, steps, evicted) = (owned.pending, owned.touches, owned.evicted);
-        let linked = Linked { user: to, pending, steps, evicted, forgotten: gone.pending };
+        let linked = Linked { user: to, pending: owned.pending, steps, evicted, forgotten: gone.pending };
         Some((linked, Moved { aliases, surplus: gone.aliases }))
     }
 

@@ -8,13 +8,14 @@ use super::table::Ring;
 struct Seen<'t> {
     /// The mark that there is.
     own: Option<Mark>,
+    /// Of the action.
     of_touches: usize,
     oldest: Option<(Place<'t>, Mark)>,
 }
 
 impl Ring {
     /// Marks a user or one of its touches with a conversion of an action. Whether there was no mark of another order: that one
-    /// stays. Of touches as many are marked as are kept of a user, those of the newest conversions.
+    /// stays. Of touches as many are marked for each action as are kept of a user, those of the newest conversions.
     pub(crate) fn mark(&self, user: u64, action: u8, touch: Option<i64>, order: u64, at: u64) -> bool {
         let mark = Mark::new(action, touch, order, at);
         let mut locked = self.locked(user, at, |seen: &mut Seen<'_>, place, entry| {
@@ -25,7 +26,7 @@ impl Ring {
             if other.key() == mark.key() {
                 seen.own = Some(other);
             }
-            if other.touch.is_some() {
+            if other.touch.is_some() && other.action == action {
                 seen.of_touches += 1;
                 if seen.oldest.is_none_or(|(_, oldest)| (other.at, other.order) < (oldest.at, oldest.order)) {
                     seen.oldest = Some((place, other));

@@ -1,5 +1,7 @@
 //! What two users have, as that of one.
 
+use std::cmp::Reverse;
+
 use super::convert::MOST_PENDING;
 use super::entry::{Entry, Fingerprint, Mark, kind};
 use super::run;
@@ -77,10 +79,15 @@ impl Owned {
         self.marks.extend(other.marks);
         self.marks.sort_unstable_by_key(|mark| (mark.key(), mark.at, mark.order));
         self.marks.dedup_by_key(|mark| mark.key());
-        self.marks.sort_unstable_by_key(|mark| (mark.touch.is_some(), mark.at, mark.order));
-        let of_user = self.marks.partition_point(|mark| mark.touch.is_none());
-        let surplus = (self.marks.len() - of_user).saturating_sub(touches_per_user);
-        self.marks.drain(of_user..of_user + surplus);
+        // Of those of touches as many stay for each action as of touches, the newest ones.
+        self.marks.sort_unstable_by_key(|mark| (mark.touch.is_some(), mark.action, Reverse((mark.at, mark.order))));
+        let (mut action, mut of_action) = (None, 0);
+        self.marks.retain(|mark| {
+            let same = mark.touch.map(|_| mark.action);
+            of_action = if same == action { of_action + 1 } else { 1 };
+            action = same;
+            same.is_none() || of_action <= touches_per_user
+        });
         add(&mut self.aliases, other.aliases, |alias| *alias);
         let surplus = self.aliases.len().saturating_sub(MOST_ALIASES);
         gone.aliases = self.aliases.drain(..surplus).collect();
