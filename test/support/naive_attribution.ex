@@ -264,9 +264,10 @@ defmodule AdTally.Test.NaiveAttribution do
   defp unite(state, from, to) do
     {left, stays} = {ring(state, from), ring(state, to)}
 
-    # Both users' conversions learn of the touches of the other one.
-    state = %{state | orders: told(state, to, left)}
-    state = %{state | orders: told(state, from, stays)}
+    # Both users' conversions learn of the touches of the other one. What was evicted of either may be missing.
+    evicted = latest([left.evicted, stays.evicted])
+    state = %{state | orders: told(state, to, %{left | evicted: evicted})}
+    state = %{state | orders: told(state, from, %{stays | evicted: evicted})}
 
     moved = fn user -> if user == from, do: to, else: user end
 

@@ -60,13 +60,13 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
 
   @doc "As `AdTally.Attribution.credits/2` shows it."
   def shown(conversion, config) do
-    credited? = conversion.counted and not conversion.retracted
-    path = if credited?, do: path(conversion, config), else: []
+    path = if conversion.counted, do: path(conversion, config), else: []
+    retracted? = conversion.retracted
 
     by_model =
       for model <- config.models, into: %{} do
         credits = Models.credits(path, conversion.at, model, conversion.value)
-        {model, Enum.map(credits, &credit/1)}
+        {model, Enum.map(credits, &credit(&1, retracted?))}
       end
 
     Map.merge(by_model, %{
@@ -79,7 +79,10 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
     })
   end
 
-  defp credit({touch, share, value}) do
+  # Of what was retracted nothing is left.
+  defp credit({touch, _share, _value}, true), do: credit({touch, 0, 0}, false)
+
+  defp credit({touch, share, value}, false) do
     touch
     |> Map.take([:dimensions, :kind, :at])
     |> Map.merge(%{touch: touch.id, credit_micros: value, share_ppm: share})
