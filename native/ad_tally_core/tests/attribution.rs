@@ -303,6 +303,23 @@ fn a_late_conversion_is_final_at_once_and_booked_in_a_window_that_is_open() {
 }
 
 #[test]
+fn a_late_conversion_says_that_touches_too_old_for_others_may_be_missing() {
+    // Both users are in one bucket, which has ten entries.
+    for (others, credits) in [(9, [(Some(1), 100, PARTS)]), (10, [(None, 100, PARTS)])] {
+        let mut told = Told::new(&Config { users: 2, ..config() });
+        told.touch(click(1, 1, BEGIN));
+        told.close(BEGIN + 2 * HOUR);
+        (0..others).for_each(|id| assert_eq!(told.touch(click(id, 2, BEGIN + 2 * HOUR)), Outcome::Applied));
+        assert_eq!(told.convert(order(8, 1, BEGIN + SECOND)), Outcome::Late);
+        assert_eq!(told.values(8, Model::LastTouch), credits);
+        assert_eq!(told.credits(8).expect("an order").posting.truncated, others == 10);
+        // One that comes in time cannot have had it.
+        assert_eq!(told.convert(order(9, 1, BEGIN + 2 * HOUR)), Outcome::Applied);
+        assert!(!told.credits(9).expect("an order").posting.truncated);
+    }
+}
+
+#[test]
 fn a_conversion_is_late_before_anybody_has_closed_its_window_too_and_is_booked() {
     let mut told = Told::new(&config());
     told.now = BEGIN + 10 * MINUTE;

@@ -107,13 +107,15 @@ impl Attribution {
         let Conversion { order, user, at, action, value } = *conversion;
         let mut steps = Vec::new();
         let Begun { evicted, forgotten, .. } = self.ring.begin(user, order.hash, at, is_late, &mut steps);
+        // One that is late may have had a touch that was too old for all that come in time.
+        let gone = evicted.max(self.ring.newest_dropped());
         let record = Record {
             words: order.words.into(),
             user: Some(user),
             at,
             action,
             state: State::Provisional,
-            truncated: self.is_within_reach(evicted, at),
+            truncated: self.is_within_reach(gone, at),
             revision: 1,
             steps,
             value,

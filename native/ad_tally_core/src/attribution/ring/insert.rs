@@ -94,6 +94,7 @@ impl<'t> Locked<'t, Seen<'t>> {
             }
         }
         if gone.at() < oldest {
+            self.ring.note_dropped(gone.at());
             return;
         }
         self.ring.tally(Kind::EvictedTouches, 1);

@@ -120,7 +120,13 @@ impl<'t, S> Locked<'t, S> {
     /// Drops touches that are too old. How many.
     fn drop_dead(&mut self, entries: &mut Vec<Entry>, oldest: u64) -> usize {
         let before = entries.len();
-        entries.retain(|entry| !is_dead(entry, oldest));
+        entries.retain(|entry| {
+            let is_dead = is_dead(entry, oldest);
+            if is_dead {
+                self.ring.note_dropped(entry.at());
+            }
+            !is_dead
+        });
         let dead = before - entries.len();
         self.ring.count(0, dead);
         dead

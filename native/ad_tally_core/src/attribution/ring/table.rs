@@ -1,8 +1,11 @@
 //! The buckets of all users, and how many there are.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::entry::{Bucket, ENTRIES, Fingerprint, Format, WORDS};
 use crate::bucket::Buckets;
 use crate::bucket::population::Population;
+use crate::sync::AtomicU64;
 use crate::sync::hazard::thread_number;
 use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 
@@ -31,6 +34,8 @@ pub(crate) struct Ring {
     /// Users by buckets.
     pub(super) users: Population,
     pub(super) tally: ShardedCounter<KINDS>,
+    /// The time of the newest touch that was dropped because it was too old.
+    dropped: AtomicU64,
     pub(super) touches_per_user: usize,
     pub(super) collapse: bool,
 }
@@ -66,7 +71,7 @@ impl Ring {
         // Users spread over all of them at once, and whoever brings the first ones should not have to wait.
         buckets.touch();
         let (users, tally) = (Population::new(users, users), ShardedCounter::new());
-        Ok(Self { buckets, users, tally, touches_per_user, collapse })
+        Ok(Self { buckets, users, tally, dropped: AtomicU64::new(0), touches_per_user, collapse })
     }
 
     /// The number of a user's bucket.
@@ -110,6 +115,20 @@ impl Ring {
         if more > 0 {
             self.tally.add_in(thread_number().unwrap_or(THREADS), kind as usize, more as u64);
         }
+    }
+
+    /// Notes a touch that was dropped because no conversion that comes in time can have it.
+    pub(super) fn note_dropped(&self, at: u64) {
+        // Mostly there was a newer one, and the line is not written.
+        if at > self.dropped.load(Relaxed) {
+            self.dropped.fetch_max(at, Relaxed);
+        }
+    }
+
+    /// The time of the newest touch of all users that was dropped because it was too old, 0 if none was: one that is late
+    /// enough may have had it. Of each user that would be an entry, in place of what was to be freed.
+    pub(crate) fn newest_dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
     }
 
     /// How much there is. Beside threads that change it, of different moments.
