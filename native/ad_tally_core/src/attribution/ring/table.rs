@@ -11,7 +11,8 @@ use crate::sync::sharded_counter::{ShardedCounter, THREADS};
 
 /// Touches that a user is expected to have.
 const EXPECTED: usize = 3;
-/// Touches that a bucket is laid out for, in tenths.
+/// Touches that a bucket is laid out for, in tenths. How many buckets there are is part of the frames' format, because exported
+/// users are known by their buckets: with another number frames of before are refused.
 const LOAD: usize = 120;
 /// Overflow buckets of any table: of few buckets all may have more than their share.
 const LEAST_OVERFLOW: usize = 128;
