@@ -4,6 +4,7 @@
 mod limits;
 mod refusals;
 mod table;
+mod threads;
 
 use ad_tally_core::attribution::{Change, Config};
 use proptest::prelude::*;

@@ -38,7 +38,7 @@ pub fn config() -> Config {
 
 /// Atoms as they come.
 #[derive(Default)]
-struct Atoms(BTreeMap<u64, String>);
+pub struct Atoms(BTreeMap<u64, String>);
 
 impl AtomNames for Atoms {
     fn text(&self, hash: u64) -> Option<Cow<'_, str>> {
