@@ -460,6 +460,21 @@ fn a_path_that_was_cut_says_so() {
 }
 
 #[test]
+fn touches_of_too_many_dimensions_are_spent_and_credited_without_any_in_whatever_window() {
+    let told = Told::new(&Config { max_keys: 1, ..config() });
+    told.touch(click(1, 1, BEGIN));
+    told.touch(click(2, 1, BEGIN + MINUTE));
+    told.convert(order(8, 1, BEGIN + 2 * MINUTE));
+    let mut report: Vec<_> = told
+        .report(DatedBy::Conversion, Model::LastTouch)
+        .into_iter()
+        .map(|(group, sums)| (group.dimensions.is_some(), sums.value, sums.touches, sums.cost))
+        .collect();
+    report.sort_unstable();
+    assert_eq!(report, [(false, 100, 1, 10), (true, 0, 1, 10)]);
+}
+
+#[test]
 fn paths_tell_what_led_to_conversions_and_what_did_not() {
     let told = Told::new(&config());
     for (id, by) in [(1, 1), (2, 1), (1 + 5, 2), (2 + 5, 2), (3, 3)] {

@@ -133,8 +133,8 @@ defmodule AdTally.Native.Attribution.WindowsTest do
            ]
 
     assert report(attribution, [], {true, true}, :last_touch) == [
-             row(%{kind: :view, action: :purchase}, 1_000_000, 101, 0, 0),
-             row(%{unattributed: true, action: :purchase}, 1_000_000, 5, 0, 0)
+             row(%{kind: :view, action: :purchase}, 1_000_000, 101, nil, nil),
+             row(%{unattributed: true, action: :purchase}, 1_000_000, 5, nil, nil)
            ]
 
     assert report(attribution, [], {true, false}, :last_touch) == [
@@ -157,8 +157,11 @@ defmodule AdTally.Native.Attribution.WindowsTest do
       value_micros: value,
       spend_micros: spend,
       touches: touches,
-      roas: if(spend > 0, do: value / spend),
-      cpa_micros: if(ppm > 0, do: round(spend * 1_000_000 / ppm))
+      roas: if(spend not in [nil, 0], do: value / spend),
+      cpa_micros:
+        if(spend != nil and ppm > 0 and not is_map_key(names, :unattributed),
+          do: round(spend * 1_000_000 / ppm)
+        )
     })
   end
 

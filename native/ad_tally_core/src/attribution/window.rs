@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
-use super::dimensions::Dimensions;
+use super::dimensions::{Dimensions, NO_DIMENSIONS};
 use super::posting::Posting;
 use super::types::Touch;
 use crate::counters::{self, Add, Cells};
@@ -66,7 +66,8 @@ impl Window {
         }
     }
 
-    /// Adds a touch to a row that was looked for just now. Into the row unless there is no room.
+    /// Adds a touch to a row that was looked for just now. Into the row, unless its dimensions have no number: what is credited
+    /// without dimensions is spent without them too.
     ///
     /// # Safety
     /// The row is of this window, and `slot` is the id of a hazard slot that the calling thread has claimed.
@@ -74,6 +75,10 @@ impl Window {
     pub(super) unsafe fn spend(&self, row: Option<RowRef<'_>>, number: u32, touch: &Touch<'_>, slot: usize) -> Added {
         let metric = METRICS as u32 * u32::from(touch.kind);
         let amounts = [Add { metric, amount: 1 }, Add { metric: metric + 1, amount: touch.cost }];
+        if row.is_none() && number == NO_DIMENSIONS {
+            // SAFETY: this function's contract.
+            return unsafe { self.spend.add_to_overflow(&amounts, slot) };
+        }
         // SAFETY: this function's contract.
         let added = unsafe { self.spend.add(row, touch.dimensions, &amounts, slot) };
         if row.is_none() {

@@ -207,14 +207,22 @@ impl Generation<Cells> {
         match self.keyed.insert(key) {
             // SAFETY: this function's contract, and the row is of this table.
             Some(row) => unsafe { self.add_to_row(row, adds, slot) },
-            None => {
-                for add in adds {
-                    // SAFETY: this function's contract.
-                    unsafe { self.value.overflow.add(*add, slot) };
-                }
-                Added::Overflow
-            }
+            // SAFETY: this function's contract.
+            None => unsafe { self.add_to_overflow(adds, slot) },
         }
+    }
+
+    /// Adds amounts to the overflow, those of a key that is to have no row.
+    ///
+    /// # Safety
+    /// As of [`Generation::add`].
+    #[cold]
+    pub(crate) unsafe fn add_to_overflow(&self, adds: &[Add], slot: usize) -> Added {
+        for add in adds {
+            // SAFETY: this function's contract.
+            unsafe { self.value.overflow.add(*add, slot) };
+        }
+        Added::Overflow
     }
 }
 

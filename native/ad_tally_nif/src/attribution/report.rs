@@ -155,17 +155,21 @@ impl Report {
         pairs.extend(kind.map(|kind| (atoms::kind(), kind.encode(env))));
         pairs.extend(action.map(|action| (atoms::action(), action.encode(env))));
         let of_all = i128::from(PARTS);
+        let total = |total: i128| encode::total(env, total);
+        // Nobody has spent anything for an action in particular, or for conversions without a touch.
+        let has_spend = group.action.is_none();
         let roas = (cost > 0).then(|| value as f64 / cost as f64);
         // To the nearest micro, halves up.
-        let cost_per_conversion = (parts > 0).then(|| (2 * cost * of_all + parts).div_euclid(2 * parts));
+        let cost_per_conversion = (parts > 0 && has_spend && !group.is_unattributed)
+            .then(|| (2 * cost * of_all + parts).div_euclid(2 * parts));
         pairs.extend([
             (atoms::conversions(), (parts as f64 / of_all as f64).encode(env)),
-            (atoms::conversions_ppm(), encode::total(env, parts)),
-            (atoms::value_micros(), encode::total(env, value)),
-            (atoms::spend_micros(), encode::total(env, cost)),
-            (atoms::touches(), encode::total(env, touches)),
+            (atoms::conversions_ppm(), total(parts)),
+            (atoms::value_micros(), total(value)),
+            (atoms::spend_micros(), has_spend.then(|| total(cost)).encode(env)),
+            (atoms::touches(), has_spend.then(|| total(touches)).encode(env)),
             (atoms::roas(), roas.encode(env)),
-            (atoms::cpa_micros(), cost_per_conversion.map(|cost| encode::total(env, cost)).encode(env)),
+            (atoms::cpa_micros(), cost_per_conversion.map(total).encode(env)),
         ]);
         encode::map(env, pairs.into_iter())
     }
