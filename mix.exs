@@ -50,8 +50,9 @@ defmodule AdTally.MixProject do
   end
 
   defp description do
-    "Measures paid promotions inside an Elixir service: exact keyed counters and unique " <>
-      "reach by mergeable HyperLogLog sketches, shared by all processes, kept in Rust behind a NIF."
+    "Measures paid promotions inside an Elixir service: exact counters, unique reach by mergeable " <>
+      "HyperLogLog sketches, frequency caps and attribution, shared by all processes, kept in Rust " <>
+      "behind a NIF."
   end
 
   defp package do
@@ -75,7 +76,18 @@ defmodule AdTally.MixProject do
       source_ref: "v#{@version}",
       # What the guides show.
       assets: %{"guides/assets" => "assets"},
-      extras: ["README.md" | Path.wildcard("guides/**/*.md")] ++ ["CHANGELOG.md"]
+      extras: ["README.md" | Path.wildcard("guides/**/*.md")] ++ ["CHANGELOG.md"],
+      groups_for_extras: [
+        Guides: Path.wildcard("guides/*.md"),
+        Internals: Path.wildcard("guides/internals/*.md")
+      ],
+      groups_for_modules: [
+        Meter: [AdTally.Meter, AdTally.Event, AdTally.Window],
+        Attribution: ~r/^AdTally\.(Attribution|Touch$|Conversion$)/,
+        Tables: [AdTally.Counters, AdTally.Reach, AdTally.FrequencyCap, AdTally.Dedupe],
+        Sinks: ~r/^AdTally\.Sink/,
+        "Values and formats": [AdTally.Sketch, AdTally.Frame]
+      ]
     ]
   end
 end

@@ -1,13 +1,15 @@
 defmodule AdTally do
   @moduledoc """
-  Counts the impressions, clicks, conversions, spend and unique users of paid promotions inside
-  an Elixir service.
+  Measures paid promotions inside an Elixir service: counts impressions, clicks, conversions,
+  spend and unique users, and attributes each conversion to the ads that led to it.
 
   The state is in Rust behind a NIF. Any process calls it directly: no server process is in
   between.
 
     * `AdTally.Meter` - deduplicates, counts and estimates reach in one call per event, in windows
       of event time; closed windows go to an `AdTally.Sink`
+    * `AdTally.Attribution` - which touches a conversion is credited to, under several models side
+      by side, to the micro, see [Attribution](attribution.html)
     * `AdTally.Counters` - keyed 64-bit counters with several metrics per key
     * `AdTally.Reach` - unique users per key: a keyed table of HyperLogLog sketches
     * `AdTally.Sketch` - one such sketch as a value: estimate, bounds, union, overlap, and its

@@ -3,10 +3,7 @@ defmodule AdTally.ReadmeTest do
 
   @tag :tmp_dir
   test "the example does what the README says", %{tmp_dir: dir} do
-    [[example], _installation] =
-      Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
-
-    {[row], binding} = example |> String.replace("rollups", dir) |> Code.eval_string()
+    {[row], binding} = example(0, "rollups", dir)
     assert %{campaign: 42, impressions: 1, spend_micros: 1_250, reach: 1.0} = row
 
     # A line for each campaign and country, and one for the campaign's sketch.
@@ -23,6 +20,26 @@ defmodule AdTally.ReadmeTest do
     assert Enum.sort(File.ls!(dir)) == ["counters", "reach"]
     assert counters =~ ~s("campaign":42,"country":"us","impressions":1,"spend_micros":1250)
     assert reach =~ ~r/"campaign":42,"reach_sketch":"[A-Za-z0-9+\/=]+"/
+  end
+
+  @tag :tmp_dir
+  test "the example of an attribution does what the README says", %{tmp_dir: dir} do
+    {[row], binding} = example(1, "credits", dir)
+
+    assert %{campaign: 42, value_micros: 7_000_000, spend_micros: 350_000, cpa_micros: 350_000} =
+             row
+
+    Supervisor.stop(binding[:supervisor])
+    assert Enum.sort(File.ls!(dir)) == ["credits", "touches"]
+  end
+
+  defp example(number, folder, dir) do
+    [_, _, [_installation]] =
+      examples =
+      Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
+
+    [example] = Enum.at(examples, number)
+    example |> String.replace(~s(dir: "#{folder}"), ~s(dir: "#{dir}")) |> Code.eval_string()
   end
 
   test "every module it names is there" do

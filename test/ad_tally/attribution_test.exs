@@ -1,0 +1,5 @@
+defmodule AdTally.AttributionTest do
+  use ExUnit.Case, async: true
+
+  doctest AdTally.Attribution
+end
