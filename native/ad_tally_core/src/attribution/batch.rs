@@ -16,6 +16,8 @@ impl Attribution {
     /// If there is no such kind or time.
     pub fn touch_group(&self, touches: &[Touch<'_>], outcomes: &mut Outcomes, now: impl Fn() -> u64) {
         touches.iter().for_each(|touch| self.fetch(touch.user));
+        // By then those have been asked for all together. For a single touch nothing is gained by it.
+        touches.iter().for_each(|touch| self.ring.fetch_overflow(touch.user));
         for touch in touches {
             match self.touch(touch, &now) {
                 Ok(outcome) => outcomes[outcome as usize] += 1,

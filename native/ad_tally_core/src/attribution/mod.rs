@@ -31,7 +31,6 @@ mod paths;
 mod place;
 mod posting;
 mod report;
-#[allow(dead_code, unused_imports, reason = "exports use the rest of it")]
 mod ring;
 mod settle;
 mod sorted;

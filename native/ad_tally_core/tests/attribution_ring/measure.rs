@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use super::super::Ring;
 use super::{path, touch};
+use crate::attribution::{Attribution, Config, Counting, Model, Touch};
+use crate::key::{Domain, HashedKey, Seed, integer_words};
 
 /// SplitMix64.
 fn mix(number: u64) -> u64 {
@@ -68,6 +70,66 @@ fn touches_of_ten_million_users_each_asked_for_ahead() {
 #[ignore = "takes 2 GB"]
 fn touches_of_twice_as_many_users_as_there_is_room_for() {
     fill(&Ring::new(USERS as usize, 16, false).unwrap(), 2 * USERS, 0, 6 * USERS, 8);
+}
+
+/// An attribution of ten million users, and the dimensions of 10,000 keys with their hashes.
+fn attribution() -> (Attribution, Vec<([u64; 2], u64)>) {
+    let config = Config {
+        window: 1 << 40,
+        lateness: 0,
+        max_ahead: None,
+        lookbacks: vec![1 << 40; 2],
+        prevail: true,
+        collapse: false,
+        models: vec![Model::LastTouch],
+        actions: vec![Counting::Every],
+        touches_per_user: 16,
+        users: USERS as usize,
+        orders: 1_000,
+        adjustable_for: 0,
+        max_keys: 20_000,
+    };
+    let attribution = Attribution::new(&config, Seed::random()).unwrap();
+    let key = |key| {
+        let words = integer_words(key);
+        (words, attribution.seed().hash(Domain::Key, &words))
+    };
+    let keys = (0..10_000).map(key).collect();
+    (attribution, keys)
+}
+
+#[test]
+#[ignore = "takes 2 GB"]
+fn touches_as_attribution_takes_them() {
+    const GROUP: usize = 8;
+    let (attribution, keys) = attribution();
+    let touch = |number: u64| {
+        let (words, hash) = &keys[(mix(number) >> 32) as usize % keys.len()];
+        let dimensions = HashedKey { hash: *hash, words };
+        Touch { id: number as i64, user: mix(mix(number) % USERS), at: number, kind: 0, dimensions, cost: 1 }
+    };
+    for (what, end) in
+        [("one by one", 24), ("by 8", 27), ("one by one", 30), ("copies one by one", 30), ("copies by 8", 30)]
+    {
+        let (end, is_group) = (end * USERS / 10, what.ends_with('8'));
+        let from = if what.starts_with("copies") { end - USERS / 10 } else { attribution.info().kept_touches as u64 };
+        let begin = Instant::now();
+        let mut outcomes = [0; 4];
+        if is_group {
+            for number in (from..end).step_by(GROUP) {
+                let touches: [Touch<'_>; GROUP] = std::array::from_fn(|at| touch(number + at as u64));
+                attribution.touch_group(&touches, &mut outcomes, || 0);
+            }
+        } else {
+            for number in from..end {
+                let touch = touch(number);
+                attribution.fetch(touch.user);
+                outcomes[attribution.touch(&touch, || 0).unwrap() as usize] += 1;
+            }
+        }
+        let nanoseconds = begin.elapsed().as_nanos() as f64 / (end - from) as f64;
+        println!("{nanoseconds:6.1} ns a touch, {what}: {outcomes:?}");
+    }
 }
 
 #[test]

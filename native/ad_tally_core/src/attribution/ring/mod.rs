@@ -30,8 +30,7 @@ mod tests;
 
 pub(crate) use convert::Begun;
 pub(crate) use entry::Mark;
-pub(crate) use insert::Inserted;
 pub(crate) use link::Linked;
-pub(crate) use table::{Info, Ring};
+pub(crate) use table::Ring;
 pub(crate) use unite::Owned;
 pub(crate) use visit::Key;
