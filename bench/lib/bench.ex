@@ -24,6 +24,7 @@ defmodule AdTally.Bench do
     Jobs.Dedupe,
     Jobs.Meter,
     Jobs.MeterSparse,
+    Jobs.Attribution,
     Jobs.Report
   ]
 
