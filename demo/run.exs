@@ -1,16 +1,30 @@
 # The demo: bin/demo [--events N] [--help]
 
-for file <- ~w(text log progress replay events workers generated reach caps meter metered),
+for file <-
+      ~w(text log progress replay events workers generated reach caps meter metered credits attribution
+        attributed),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
-alias AdTally.Demo.{Caps, Generated, Log, Meter, Metered, Reach, Replay, Text}
+alias AdTally.Demo.{
+  Attributed,
+  Attribution,
+  Caps,
+  Generated,
+  Log,
+  Meter,
+  Metered,
+  Reach,
+  Replay,
+  Text
+}
 
 usage = """
 Usage: bin/demo [--events N] [--help]
 
-Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap and Meter and
-checks every figure, then counts generated events beside ETS, by counters and by a meter, and
-their users beside an exact count. Exits with 1 if any figure is wrong.
+Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter and Attribution
+and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
+their users beside an exact count, and attributes generated conversions to half as many touches. Exits
+with 1 if any figure is wrong.
 
   --events N  how many events to generate, at least 1 (default 10000000)
   --help      show this text
@@ -99,6 +113,27 @@ case Meter.differences(meter, length(impressions), withheld) do
     fail.("The meter is wrong:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
 end
 
+clicks = Attribution.replay(impressions, processes)
+
+IO.puts("""
+Each of #{clicks.clicks} clicks attributed to the impressions that its segment had seen in six hours, every event \
+delivered twice in another order:
+""")
+
+IO.puts(Attribution.table(clicks))
+
+case Attribution.differences(clicks, Attribution.expected(impressions)) do
+  [] ->
+    IO.puts("""
+
+    Under every model each item and position is credited with the parts of clicks, to the millionth, that lists \
+    make of it.
+    """)
+
+  differences ->
+    fail.("Clicks are attributed wrongly:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
+end
+
 IO.puts("""
 
 == #{Text.integer(events)} generated events on all #{System.schedulers_online()} schedulers, \
@@ -169,4 +204,25 @@ as fast, and has seen #{Text.integer(round(run.users.reach))} users \
 (#{Text.integer(round(run.users.reach_low))} to #{Text.integer(round(run.users.reach_high))}), \
 of whom there were #{Text.integer(run.exact_users)}: ETS was not asked for them. \
 The meter's ids will be forgotten with their window; the table of ids in ETS only grows.
+""")
+
+IO.puts(
+  "== #{Text.integer(div(events, 2))} generated touches, and conversions, in shuffled order\n"
+)
+
+run = Attributed.run(div(events, 2))
+IO.puts(Attributed.table(run))
+
+case Attributed.differences(run, Attributed.expected(run)) do
+  [] ->
+    :ok
+
+  differences ->
+    fail.("Conversions are attributed wrongly: " <> Enum.join(Enum.take(differences, 10), "; "))
+end
+
+IO.puts("""
+
+Made and taken on all #{System.schedulers_online()} schedulers. Under all five models each campaign is credited \
+with the parts of conversions, and the micros of their value, that lists make of it.
 """)

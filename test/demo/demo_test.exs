@@ -3,11 +3,26 @@ defmodule AdTally.DemoTest do
 
   import ExUnit.CaptureIO
 
-  for file <- ~w(text log progress replay events workers generated reach caps meter metered),
+  for file <-
+        ~w(text log progress replay events workers generated reach caps meter metered credits attribution
+          attributed),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
   alias AdTally.Test.SinkFiles
-  alias AdTally.Demo.{Caps, Generated, Log, Meter, Metered, Reach, Replay, Text}
+
+  alias AdTally.Demo.{
+    Attributed,
+    Attribution,
+    Caps,
+    Credits,
+    Generated,
+    Log,
+    Meter,
+    Metered,
+    Reach,
+    Replay,
+    Text
+  }
 
   setup_all do
     impressions = Log.impressions()
@@ -116,6 +131,69 @@ defmodule AdTally.DemoTest do
 
     assert ["AdTally.Meter knew 0 copies" <> _, "estimated were 1 users" <> _] =
              Metered.differences(off)
+  end
+
+  @tag timeout: 600_000
+  test "each click is credited to the impressions that its segment had seen", %{impressions: log} do
+    result = Attribution.replay(log, 8)
+    expected = Attribution.expected(log)
+    assert {result.impressions, result.clicks} == {60_000, 287}
+    assert Attribution.differences(result, expected) == []
+    assert Map.keys(result.credits) -- Attribution.models() == []
+
+    # All have a touch, as the clicked impression is one itself, and the last one.
+    for model <- Attribution.models() do
+      credits = Map.values(result.credits[model])
+      assert credits |> Enum.map(&elem(&1, 0)) |> Enum.sum() == 287_000_000
+      assert credits |> Enum.map(&elem(&1, 1)) |> Enum.sum() == 287 * 330_000
+    end
+
+    assert Attribution.table(result) =~ ~r/bts +men +69.00 /
+
+    [{dimensions, {parts, value}} | _] = Enum.to_list(expected[:linear])
+    off = put_in(expected[:linear][dimensions], {parts + 1, value})
+    assert [difference] = Attribution.differences(result, off)
+    assert difference =~ ":linear has credited #{inspect(dimensions)}"
+  end
+
+  test "credits of a list are those of the formulas" do
+    path = [{3_000, :a}, {1_000, :b}, {0, :c}]
+    linear = [a: {333_333, 33}, b: {333_333, 33}, c: {333_334, 34}]
+    assert Credits.of(path, :linear, 100) == linear
+
+    assert Credits.of(path, :position_based, 100) == [
+             a: {400_000, 40},
+             b: {200_000, 20},
+             c: {400_000, 40}
+           ]
+
+    # An eighth, a half and one: of 1,625 parts.
+    decay = [a: {76_923, 125}, b: {307_692, 500}, c: {615_385, 1_000}]
+    assert Credits.of(path, {:time_decay, 1_000}, 1_625) == decay
+
+    assert Credits.sums(linear ++ [a: {1, 1}, d: {0, 0}]) == %{
+             a: {333_334, 34},
+             b: {333_333, 33},
+             c: {333_334, 34}
+           }
+  end
+
+  @tag timeout: 600_000
+  test "generated conversions are credited to the touches of their users" do
+    capture_io(fn -> send(self(), {:run, Attributed.run(50_000)}) end)
+    assert_received {:run, run}
+    assert {run.touches, run.conversions, run.users} == {50_000, 1_000, 10_000}
+    expected = Attributed.expected(run)
+    assert Attributed.differences(run, expected) == []
+    assert Attributed.table(run) =~ ~r/events a second +[0-9,]+/
+    # Some have no touch in reach, and most have one.
+    assert {unattributed, _value} = expected[:linear][nil]
+    assert unattributed in 1_000_000..500_000_000
+
+    assert [difference] =
+             Attributed.differences(put_in(run.credits[:linear][nil], {1, 1}), expected)
+
+    assert difference =~ ":linear has credited campaign nil with {1, 1}"
   end
 
   test "unique segments are those of the description", %{impressions: impressions} do
