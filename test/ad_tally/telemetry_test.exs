@@ -2,9 +2,9 @@ defmodule AdTally.TelemetryTest do
   # There is one default logger.
   use ExUnit.Case, async: false
 
-  alias AdTally.{Event, Meter, Telemetry}
-  alias AdTally.Test.LogLines
-  alias AdTally.Test.MeterSinks.Telling
+  alias AdTally.{Attribution, Event, Meter, Telemetry}
+  alias AdTally.Test.{AttributionWindows, LogLines}
+  alias AdTally.Test.MeterSinks.{Forwarding, Telling}
 
   @moduletag :capture_log
   @begin 1_780_272_000_000
@@ -87,6 +87,28 @@ defmodule AdTally.TelemetryTest do
                &(match?({^level, _line}, &1) and elem(&1, 1) =~ ~r/^#{meter}:? ?#{line}$/)
              ),
              "#{line} is not among #{inspect(lines)}"
+    end
+  end
+
+  test "an attribution's lines too", %{name: name} do
+    assert Telemetry.attach_default_logger() == :ok
+    options = AttributionWindows.options(name: name, telemetry_interval: 3_600_000)
+    start_supervised!({Attribution, options}, id: name)
+    assert Attribution.touch(name, AttributionWindows.touch(1, cost_micros: 9)) == :ok
+    conversion = AttributionWindows.conversion(9, after: 1, value_micros: 100)
+    assert Attribution.convert(name, conversion) == :ok
+    stop_supervised!(name)
+    attribution = Regex.escape("AdTally.Attribution #{inspect(name)}")
+    texts = for {_level, text} <- lines(), do: text
+
+    for line <- [
+          "closed window 1 of 2026-06-01T00:00:00.000Z \\(rows: \\d+, touches: 1, cost_micros: 9, conversions: 1, " <>
+            "value_micros: 100\\), partial",
+          ": #{inspect(Forwarding)} took window 1 of 2026-06-01T00:00:00.000Z in [0-9.]+ s \\(waiting: 0\\)",
+          "had 1 touches, 1 conversions and 0 adjustments in [0-9.]+ s \\(attributed: 1, conversions_applied: 1, touches_applied: 1\\)"
+        ] do
+      assert Enum.any?(texts, &(&1 =~ ~r/^#{attribution}:? ?#{line}$/)),
+             "#{line} is not among #{inspect(texts)}"
     end
   end
 

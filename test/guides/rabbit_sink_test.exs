@@ -7,7 +7,7 @@ defmodule AdTally.Guides.RabbitSinkTest do
   alias AdTally.Meter
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Forwarding
-  alias AdTally.Test.{LogLines, RabbitMQ, SentLines}
+  alias AdTally.Test.{AttributionWindows, LogLines, RabbitMQ, SentLines}
 
   @moduletag :brokers
   @moduletag :tmp_dir
@@ -98,6 +98,33 @@ defmodule AdTally.Guides.RabbitSinkTest do
     assert length(messages) - length(kept) >= 50
     assert Enum.uniq(messages) == kept
     kept |> lines() |> SentLines.assert_reported(Killed)
+  end
+
+  test "the window of an attribution is sent as that of a meter", %{rabbit: rabbit} do
+    RabbitMQ.start(rabbit)
+    channel = channel(rabbit)
+    declare_exchange(channel)
+    for kind <- ["credits", "touches"], do: declare_queue(channel, kind)
+    window = AttributionWindows.window_of(1_000)
+    options = [exchange: @exchange, url: fn -> RabbitMQ.url(rabbit) end]
+    assert apply(@sink, :deliver, [window, options]) == :ok
+
+    for kind <- [:credits, :touches] do
+      messages = taken(channel, "#{kind}")
+      # As the guide's sink parts them.
+      assert for({_part, lines} <- messages, do: lines) ==
+               window |> Files.chunks(kind, bytes: 100_000) |> Enum.to_list()
+
+      for {{{_kind, headers}, _lines}, part} <- Enum.with_index(messages) do
+        assert headers == %{
+                 "meter" => inspect(window.attribution),
+                 "node" => "#{node()}",
+                 "epoch" => window.epoch,
+                 "sequence" => 1,
+                 "part" => part
+               }
+      end
+    end
   end
 
   # What the first parts of the window take.

@@ -5,7 +5,7 @@ defmodule AdTally.Guides.S3SinkTest do
   alias AdTally.Meter
   alias AdTally.Sink.Files
   alias AdTally.Test.MeterSinks.Forwarding
-  alias AdTally.Test.{LogLines, Moto, RabbitMQ, SentLines}
+  alias AdTally.Test.{AttributionWindows, LogLines, Moto, RabbitMQ, SentLines}
 
   # It is no application that AdTally needs, and of OTP all the same.
   @compile {:no_warn_undefined, :public_key}
@@ -131,6 +131,21 @@ defmodule AdTally.Guides.S3SinkTest do
       key = "roll ups/" <> Path.relative_to(file, Path.join(dir, "files"))
       assert objects[key] == File.read!(file)
     end
+  end
+
+  test "the window of an attribution is put as that of a meter", %{tmp_dir: dir, port: port} do
+    moto = start(port, dir)
+    Moto.create_bucket(moto, "ads")
+    {:ok, options} = apply(@sink, :validate, [options(port, dir)])
+    window = AttributionWindows.window_of(100)
+    assert apply(@sink, :deliver, [window, options]) == :ok
+
+    assert moto |> Moto.objects("ads") |> lines() |> Map.new() ==
+             for(
+               kind <- [:credits, :touches],
+               into: %{},
+               do: {"#{kind}", window |> Files.chunks(kind) |> Enum.join()}
+             )
   end
 
   test "no other certificate than one of a trusted authority for the host's name is taken", %{

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections import defaultdict
 
 import duckdb
 
@@ -16,10 +17,12 @@ from common import (
     figures,
     guide,
     inputs,
+    require,
     run,
 )
 
 TABLES, OVERFLOW, SUMS = guide("DuckDB", "sql")
+ATTRIBUTION, NET, EARNED = guide("Attribution", "sql")
 [REACH] = guide("DuckDB", "python")
 COLUMNS = re.compile(r"columns = (\{.*?\})", re.S)
 
@@ -35,6 +38,7 @@ def main(directory):
             load(source, lambda kind: "sample_size = -1")
             judge(source)
     judge_names(Input(directory, "names"))
+    judge_attribution(Input(directory, "attribution"))
     print(figures())
 
 
@@ -47,11 +51,46 @@ def judge_names(source):
             compare_rows(source, kind, rows(source, kind))
 
 
+def judge_attribution(source):
+    """Credits and touches: their lines, and the guide's sums beside the reports."""
+    with source.as_rollups("credits"):
+        declared = source.expected["declarations"]["duckdb"]
+        # Those that the guide shows, and by inference.
+        for columns in (lambda kind: f"columns = {declared[kind]}", lambda kind: "sample_size = -1"):
+            load_tables(ATTRIBUTION, ["credits", "touches"], columns)
+            for kind in ("credits", "touches"):
+                compare_rows(source, kind, rows(source, kind))
+            expected = source.expected
+            net = defaultdict(lambda: [0, 0])
+            for _day, campaign, conversions, value in duckdb.sql(NET).fetchall():
+                net[campaign] = [net[campaign][0] + conversions, net[campaign][1] + value]
+            compare_sums("net", net, {campaign: sums for campaign, *sums in expected["net"]})
+            earned = {(str(day), campaign): [value, cost] for day, campaign, value, cost, _roas in duckdb.sql(EARNED).fetchall()}
+            compare_sums("earned", earned, {(day, campaign): sums for day, campaign, *sums in expected["earned"]})
+            by_model = duckdb.sql("select model, sum(value_micros) from credits group by model").fetchall()
+            # Each model splits the same.
+            assert len(by_model) == 2 and len({value for _model, value in by_model}) == 1, by_model
+            reported = {model: [value] for model, value in expected["value_micros"].items()}
+            compare_sums("models", {model: [value] for model, value in by_model}, reported)
+
+
+def compare_sums(name, found, reported):
+    # A group in which all is zero may be missing from either.
+    found, reported = ({key: sums for key, sums in of.items() if any(sums)} for of in (found, reported))
+    groups = found.keys() | reported.keys()
+    different = {key: (found.get(key), reported.get(key)) for key in groups if found.get(key) != reported.get(key)}
+    require(not different, "attribution", name, "differs, found and reported:", different)
+
+
 def load(source, columns):
-    kinds = iter(["counters", "reach"])
-    duckdb.sql(COLUMNS.sub(lambda _: columns(next(kinds)), TABLES))
+    load_tables(TABLES, ["counters", "reach"], columns)
     if source.has("overflow"):
         duckdb.sql(COLUMNS.sub(lambda _: columns("overflow"), OVERFLOW))
+
+
+def load_tables(sql, kinds, columns):
+    kinds = iter(kinds)
+    duckdb.sql(COLUMNS.sub(lambda _: columns(next(kinds)), sql))
 
 
 def judge(source):

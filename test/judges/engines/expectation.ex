@@ -39,16 +39,17 @@ defmodule AdTally.Engines.Expectation do
     end
   end
 
-  # What the documentation of AdTally.Sink.Files says of a column of this type.
-  defp column(nil, _type), do: nil
-  defp column("base64:" <> _ = text, _type), do: "base64:" <> Base.encode64(text)
+  @doc "What the documentation of AdTally.Sink.Files says of a column of this type."
+  @spec column(term(), :string | :integer | nil) :: term()
+  def column(nil, _type), do: nil
+  def column("base64:" <> _ = text, _type), do: "base64:" <> Base.encode64(text)
 
-  defp column(text, _type) when is_binary(text),
+  def column(text, _type) when is_binary(text),
     do: if(String.valid?(text), do: text, else: "base64:" <> Base.encode64(text))
 
-  defp column(value, :string), do: "#{value}"
-  defp column(value, nil) when is_boolean(value) or is_integer(value), do: value
-  defp column(value, nil), do: Atom.to_string(value)
+  def column(value, :string), do: "#{value}"
+  def column(value, nil) when is_boolean(value) or is_integer(value), do: value
+  def column(value, nil), do: Atom.to_string(value)
 
   @doc "Everything that expected.json has of a meter."
   @spec new(keyword(), [AdTally.Event.t()], map(), Path.t()) :: map()

@@ -122,6 +122,10 @@ defmodule AdTally.Engines.Input do
     String.duplicate("long ", 400)
   ]
 
+  @doc "Values of a dimension that are hard to load."
+  @spec campaigns() :: [term(), ...]
+  def campaigns, do: @campaigns
+
   @items [1, "1", nil, :one, -9_223_372_036_854_775_808, 9_223_372_036_854_775_807, <<255>>]
 
   @largest 9_223_372_036_854_775_807
@@ -244,13 +248,13 @@ defmodule AdTally.Engines.Input do
     end
   end
 
-  @doc "Copies the files of one window under other names, as if it had been delivered twice."
-  @spec deliver_again(Path.t()) :: :ok
-  def deliver_again(dir) do
-    name = dir |> Path.join("reach/*/*.gz") |> Path.wildcard() |> List.last() |> Path.basename()
+  @doc "Copies the files of the last window of a kind under other names, as if it had been delivered twice."
+  @spec deliver_again(Path.t(), Sink.Files.kind()) :: :ok
+  def deliver_again(dir, kind) do
+    name = dir |> Path.join("#{kind}/*/*.gz") |> Path.wildcard() |> List.last() |> Path.basename()
     copies = dir |> Path.join("*/*/" <> name) |> Path.wildcard()
     for path <- copies, do: File.cp!(path, String.replace(path, ".ndjson.gz", "_again.ndjson.gz"))
-    if length(copies) < 2, do: raise("expected counters and reach of #{name} in #{dir}")
+    if length(copies) < 2, do: raise("expected several files of #{name} in #{dir}")
     :ok
   end
 

@@ -12,12 +12,14 @@
 #     untyped   the same without `types:`
 #     names     dimensions and metrics that are words of SQL, or need quotes
 #
+# And DIR/attribution/ are the files of an attribution.
+#
 # Each has a file that is still being written, too, as a VM that is killed leaves it behind.
 
 Code.require_file("../../../demo/lib/log.ex", __DIR__)
-for file <- ~w(json input expectation), do: Code.require_file("#{file}.ex", __DIR__)
+for file <- ~w(json input expectation attribution), do: Code.require_file("#{file}.ex", __DIR__)
 
-alias AdTally.Engines.{Expectation, Input, JSON}
+alias AdTally.Engines.{Attribution, Expectation, Input, JSON}
 
 [directory] = System.argv()
 File.rm_rf!(directory)
@@ -27,9 +29,15 @@ expected =
     dir = Path.join(directory, name)
     options = Input.options(name, options, dir)
     report = Input.write(options, events, &Expectation.report/1)
-    Input.deliver_again(dir)
+    Input.deliver_again(dir, :reach)
     Input.leave_unfinished(dir)
     {name, Expectation.new(options, events, report, dir)}
   end
 
-File.write!(Path.join(directory, "expected.json"), JSON.encode(Map.new(expected)))
+dir = Path.join(directory, "attribution")
+attribution = Attribution.write(dir)
+Input.deliver_again(dir, :touches)
+Input.leave_unfinished(dir)
+
+expected = Map.new([{"attribution", attribution} | expected])
+File.write!(Path.join(directory, "expected.json"), JSON.encode(expected))
