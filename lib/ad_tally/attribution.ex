@@ -35,23 +35,22 @@ defmodule AdTally.Attribution do
       })
       #=> :ok
 
-  The guide [Attribution](attribution.html) is about choosing kinds, lookbacks and models, and about
-  what it costs.
+  The guide [Attribution](attribution.html) is about choosing kinds, lookbacks and models, and
+  about what it costs.
 
   ## Which touches are credited
 
-  The *path* of a conversion is made of the touches of its user, ordered by time and, where times are
-  equal, by id. These are *eligible*:
+  The *path* of a conversion is made of the newest `:touches_per_user` touches of its user at or
+  before it, ordered by time and, where times are equal, by id. Those are *eligible* whose age is
+  at most the lookback of their kind. An age is exact, in milliseconds, and both ends count: a
+  touch of the same millisecond is eligible, and so is one that is exactly a lookback old. There
+  are no calendar days.
 
-    1. those at or before the conversion whose age is at most the lookback of their kind. An age is exact,
-       in milliseconds, and both ends count: a touch of the same millisecond is eligible, and so is one
-       that is exactly a lookback old. There are no calendar days;
-    2. of the newest `:touches_per_user` that are kept of a user;
-    3. with `prevail: true`, the default, only those of the strongest kind of which there are any:
-       where a click is eligible, no view is.
+  With `prevail: true`, the default, only those of the strongest kind of which any is eligible are
+  credited: where a click is eligible, no view is.
 
-  A conversion without an eligible touch is *unattributed*. It is in every report and file, as a row of
-  its own.
+  A conversion without an eligible touch is *unattributed*. It is in every report and file, as a
+  row of its own.
 
   ## Models
 
@@ -60,39 +59,40 @@ defmodule AdTally.Attribution do
     * `:last_touch` - all to the last one
     * `:first_touch` - all to the first one
     * `:linear` - the same to each
-    * `:position_based` - 40 % to the first one, 40 % to the last one, and 20 % to those between, in
-      equal parts. Half each where there are two
+    * `:position_based` - 40 % to the first one, 40 % to the last one, and 20 % to those between,
+      in equal parts. Half each where there are two
     * `{:time_decay, half_life}` - half as much for every `half_life` milliseconds that a touch is
-      older
+      older, in steps of a 256th of it
 
-  All of `:models` are computed, beside each other. Credits are integers that sum up exactly: those of a
-  conversion's value to the value in micros, and those of the conversion itself to 1,000,000 parts. What
-  does not divide evenly goes to the touches with the largest remainders, one micro each, and among equal
-  ones to the later touch.
+  All of `:models` are computed, beside each other. Credits are integers that sum up exactly:
+  those of a conversion's value to the value in micros, and those of the conversion itself to
+  1,000,000 parts. What does not divide evenly goes to the touches with the largest remainders,
+  one micro each, and among equal ones to the later touch.
 
   ## Provisional and final
 
-  A conversion is *provisional* until its window of event time is closed: the clock is `:lateness` past its end,
-  as in `AdTally.Meter`. Until then a touch that comes late changes its credits, and raises
-  their `:revision`. Then it is *final*, and its credits go to the sinks.
+  A conversion is *provisional* until its window of event time is closed: the clock is `:lateness`
+  past its end, as in `AdTally.Meter`. Until then a touch that comes late changes its credits, and
+  raises their `:revision`. Then it is *final*, and its credits go to the sinks.
 
-    * A touch whose window is closed is `:late`. It changes no final conversion, is in no row of spend,
-      and is kept for conversions to come.
+    * A touch whose window is closed is `:late`. It changes no final conversion, is in no row of
+      spend, and is kept for conversions to come.
     * A conversion whose window is closed is `:late`. It is attributed to the touches that are
-      kept at that moment, and is final at once. Its credits go to the sinks with the first window that
-      is open.
+      kept at that moment, and is final at once. Its credits go to the sinks with the first window
+      that is open.
 
-  Within `:lateness` the result is a function of the set of touches and conversions: every order of
-  arrival gives the same credits. See `:touches_per_user` for what is kept of users with very many.
+  Within `:lateness` the result is a function of the set of touches and conversions: every order
+  of arrival gives the same credits, as long as no budget is used up.
 
   ## What is kept
 
   Users, touches, orders and dimensions have budgets, and `info/2` counts what has exceeded one. A
-  conversion that may have had more eligible touches than were kept says so: `truncated: true`. Nothing of it is on disk:
-  all of it is lost with the node. The sinks have what was final.
+  conversion that may have had more eligible touches than were kept says so: `truncated: true`.
+  Of more than 255 conversions of a user that are provisional the oldest one becomes final before
+  its time. Nothing is on disk: what is kept is lost with the node. The sinks have what was final.
 
-  Users and orders are kept as hashes under the `:seed`. Two users of one hash would be one: with ten million
-  users the probability that there are any two is less than one in fifty thousand.
+  Users and orders are kept as hashes under the `:seed`. Two users of one hash would be one: with
+  ten million users the probability that there are any two is less than one in fifty thousand.
 
   ## When it is down
 
@@ -129,8 +129,8 @@ defmodule AdTally.Attribution do
   What a touch is credited with by one model.
 
     * `:touch` - its id. One that was a binary is given back as its hash
-    * `:kind`, `:dimensions`, `:at` - as it was. `:dimensions` are `nil` where it was one of more than
-      `:max_keys` different ones
+    * `:kind`, `:dimensions`, `:at` - as it was. `:dimensions` are `nil` where it was one of more
+      than `:max_keys` different ones
     * `:credit_micros` - its part of the value
     * `:share_ppm` - its part of the conversion, in millionths
   """
@@ -144,12 +144,12 @@ defmodule AdTally.Attribution do
         }
 
   @typedoc """
-  What became of a conversion: a list of credits by model, in the order of touches, empty where it is
-  unattributed, and
+  What became of a conversion: a list of credits by model, in the order of touches, empty where it
+  is unattributed, and
 
     * `:value_micros` - what it is worth now, after `adjust/4`
-    * `:counted` - whether it counts. One that does not, as it is not the first one of its user or touch, has no
-      credits
+    * `:counted` - whether it counts. One that does not, as it is not the first one of its user or
+      touch, has no credits
     * `:retracted` - whether it was retracted
     * `:final` - whether touches may still change it
     * `:revision` - 1, and one more for each touch that came late and has changed it
@@ -186,61 +186,67 @@ defmodule AdTally.Attribution do
 
     * `:name` - an atom by which it is called: the name of its process, and its key in
       `:persistent_term`. Required.
-    * `:dimensions` - names of one to eight dimensions of touches, atoms that differ in more than case.
-      Required. These are reserved, because they are fields in lines of sinks or rows of
-      reports, or columns that engines add: `kind`, `meter`, `node`, `epoch`, `sequence`, `partial`,
-      `starts_at`, `ends_at`, `date`, `misfits`, `model`, `order_id`, `action`, `touch_id`,
-      `touched_at`, `converted_at`, `adjusted_at`, `conversions_ppm`, `value_micros`, `truncated`,
-      `revision`, `touches`, `cost_micros`, `window_start`, `window_end`, `window_time`, `filename`,
-      `conversions`, `spend_micros`, `roas`, `cpa_micros`, `unattributed`, `overflow`, and all that begin with `_`.
-      A sink may reserve more, see `c:AdTally.Sink.reserved_names/1`.
-    * `:touches` - the kinds of touches, one to eight, the strongest first, each with its lookback in
-      milliseconds: `[click: :timer.hours(24 * 7), view: :timer.hours(24)]`. Required.
+    * `:dimensions` - names of one to eight dimensions of touches, atoms that differ in more than
+      case. Required. These are reserved, because they are fields in lines of sinks or rows of
+      reports, or columns that engines add: `kind`, `meter`, `node`, `epoch`, `sequence`,
+      `partial`, `starts_at`, `ends_at`, `date`, `misfits`, `model`, `order_id`, `action`,
+      `touch_id`, `touched_at`, `converted_at`, `adjusted_at`, `conversions_ppm`, `value_micros`,
+      `truncated`, `revision`, `touches`, `cost_micros`, `window_start`, `window_end`,
+      `window_time`, `filename`, `conversions`, `spend_micros`, `roas`, `cpa_micros`,
+      `unattributed`, `overflow`, and all that begin with `_`. A sink may reserve more, see
+      `c:AdTally.Sink.reserved_names/1`.
+    * `:touches` - the kinds of touches, one to eight, the strongest first, each with its lookback
+      in milliseconds: `[click: :timer.hours(24 * 7), view: :timer.hours(24)]`. Required.
     * `:conversions` - the actions, one to 64, each with which of its conversions count:
       `[purchase: :every, signup: :once_per_user, install: :once_per_touch]`. Required.
       * `:every` - each one
       * `:once_per_user` - the first one of a user, by time
-      * `:once_per_touch` - the first one, by time, of those whose last eligible touch is the same.
-        Each one without an eligible touch
-    * `:prevail` - whether eligible touches of a stronger kind exclude those of weaker ones. Default:
-      `true`.
-    * `:models` - one to eight different ones, all of which are computed. Default: `[:last_touch]`.
-    * `:collapse` - `nil`, or `:consecutive`: neighbours in a path that have kind and dimensions in common are one
-      touch, the last of them. So a user who sees the same ad all day takes the room of two touches. Default: `nil`.
+      * `:once_per_touch` - the first one, by time, of those whose last eligible touch is the
+        same. Those without an eligible touch all count
+    * `:prevail` - whether eligible touches of a stronger kind exclude those of weaker ones.
+      Default: `true`.
+    * `:models` - one to eight different ones, all of which are computed. Default:
+      `[:last_touch]`.
+    * `:collapse` - `nil`, or `:consecutive`: neighbours in a path that have kind and dimensions
+      in common are one touch, the last of them. So a user who sees the same ad all day takes the
+      room of two touches. Default: `nil`.
 
   Budgets:
 
-    * `:touches_per_user` - how many touches of a user are kept, the newest ones, 1 to 255. Default: 16.
+    * `:touches_per_user` - how many touches of a user are kept, the newest ones, 1 to 255.
+      Default: 16.
     * `:users` - how many users are kept, with three touches on average. Of more the least
       recently touched goes. Default: 1,000,000.
-    * `:orders` - how many conversions are known: those that are provisional, and final ones that may still be
-      adjusted, or come again. Of more the least recently used goes. Default: 1,000,000.
+    * `:orders` - how many conversions are known: those that are provisional, and final ones that
+      may still be adjusted, or come again. Of more the least recently used goes. Default:
+      1,000,000.
     * `:adjustable_for` - for how many milliseconds after its time a conversion is known. Later it
       cannot be adjusted, and a copy is another conversion. Default: 30 days.
-    * `:max_keys` - how many different dimensions touches may have, at most 16,777,214. Those of others
-      are credited without dimensions. Default: 100,000.
+    * `:max_keys` - how many different dimensions touches may have, at most 16,777,214. Those of
+      others are credited without dimensions. Default: 100,000.
 
   Time, windows and sinks, as a meter has them, see `AdTally.Meter.start_link/1`:
 
     * `:window` - milliseconds of a window of event time. Default: a minute.
     * `:lateness` - milliseconds that a window stays open past its end. Default: 5 minutes.
     * `:clock` - `:system` or `:events`. Default: `:system`.
-    * `:max_ahead` - how many milliseconds past the system's time a touch, a conversion or an adjustment
-      may be. With `clock: :events` nothing is too far ahead, and the option is refused. Default: a
-      window.
-    * `:seed` - the number under which users and orders are hashed, from 0 to 2^64 - 1. Two attributions that
-      exchange exports need the same one. Default: `nil`, for a random one.
-    * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
+    * `:max_ahead` - how many milliseconds past the system's time a touch, a conversion or an
+      adjustment may be. With `clock: :events` nothing is too far ahead, and the option is
+      refused. Default: a window.
+    * `:seed` - the number under which users and orders are hashed, from 0 to 2^64 - 1. Two
+      attributions that exchange exports need the same one. Default: `nil`, for a random one.
+    * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an
+      hour.
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. They get each window as an
       `AdTally.Attribution.Window`. Default: none.
     * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
       dropped, which is logged and counted. Default: 10,000.
-    * `:flush` - for how many milliseconds without progress it waits for a sink when it is stopped. Default:
-      4,000.
+    * `:flush` - for how many milliseconds without progress it waits for a sink when it is
+      stopped. Default: 4,000.
     * `:telemetry_interval` - milliseconds between two telemetry events of its numbers, see
       `AdTally.Telemetry`. Default: 10,000.
-    * `:warning_interval` - every so many milliseconds, a warning is logged if more than half of what
-      came since then was refused, late or future. Default: 60,000.
+    * `:warning_interval` - every so many milliseconds, a warning is logged if more than half of
+      what came since then was refused, late or future. Default: 60,000.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range.
   """
@@ -252,7 +258,8 @@ defmodule AdTally.Attribution do
 
     * `:ok` - it is taken
     * `:duplicate` - a touch of that id is kept of its user
-    * `:late` - its window is closed: it is kept for conversions to come, and is in no row of spend
+    * `:late` - its window is closed: it is kept for conversions to come, and is in no row of
+      spend
     * `:future` - its time is too far ahead, and it was not taken
 
   Raises `ArgumentError` for a bad touch, with nothing changed, and if no attribution of that name
@@ -288,8 +295,8 @@ defmodule AdTally.Attribution do
       %{ok: 2, duplicate: 1, late: 0, future: 0}
 
   With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no touch that
-  `touch/2` would take; none is taken then. With `on_refused: :skip` those are left out, all others are
-  taken, and the map has one more key: `:refused`, a list of `{index, error}` as in
+  `touch/2` would take; none is taken then. With `on_refused: :skip` those are left out, all
+  others are taken, and the map has one more key: `:refused`, a list of `{index, error}` as in
   `AdTally.Meter.record_many/3`. A long list holds no scheduler: it is taken in steps.
   """
   @spec touch_many(name(), [Touch.t()], on_refused: :raise | :skip) :: counts()
@@ -310,8 +317,8 @@ defmodule AdTally.Attribution do
 
     * `:ok` - it is taken, and provisional until its window is closed
     * `:duplicate` - an order of that id is known. The first one stays as it is
-    * `:late` - its window is closed: it is attributed to the touches that are kept now, and final at
-      once
+    * `:late` - its window is closed: it is attributed to the touches that are kept now, and final
+      at once
     * `:future` - its time is too far ahead, and it was not taken
 
   Raises `ArgumentError` for a bad conversion, with nothing changed, and if no attribution of that
@@ -391,20 +398,23 @@ defmodule AdTally.Attribution do
   @doc """
   Changes what a conversion is worth: a refund, in part or in whole.
 
-    * `{:restate, value_micros}` - it is worth this instead of what it was worth before
+    * `{:restate, value_micros}` - it is worth this instead of what it was worth before, -(2^62 -
+      1) to 2^62 - 1
     * `:retract` - it did not happen. This is final
 
-  The touches and their shares stay as they are: each one's credit becomes its part of the new value.
-  What goes to the sinks is the difference to what was credited before, in rows of their own with
-  `adjusted_at`. So no row that was delivered is changed, and the sum of all is what the conversion is worth.
-  While the conversion is provisional its adjustments are kept, and follow its credits.
+  The touches and their shares stay as they are: each one's credit becomes its part of the new
+  value. What goes to the sinks is the difference to what was credited before, in rows of their
+  own with `adjusted_at`. So no row that was delivered is changed, and the sum of all is what the
+  conversion is worth. While the conversion is provisional its adjustments are kept, and follow
+  its credits.
 
-  `at` is when it was changed, in Unix milliseconds. Restatements apply in the order of these times:
-  one that is older than the newest one changes nothing and is `:ok`. Of two of the same time the greater
-  value stays.
+  `at` is when it was changed, in Unix milliseconds. Restatements apply in the order of these
+  times: one that is older than the newest one changes nothing and is `:ok`. Of two of the same
+  time the greater value stays.
 
     * `:ok` - it is changed, or something newer was known already
-    * `{:error, :unknown}` - no such order is known (any more), see `:orders` and `:adjustable_for`
+    * `{:error, :unknown}` - no such order is known (any more), see `:orders` and
+      `:adjustable_for`
     * `{:error, :retracted}` - it was retracted before
     * `{:error, :future}` - the time is too far ahead
 
@@ -436,12 +446,13 @@ defmodule AdTally.Attribution do
     do: Native.attribution_adjust(running!(name), order, change, at)
 
   @doc """
-  Makes one user of two: what is known of `alias` is the user's from now on, and whatever comes for
-  `alias`.
+  Makes one user of two: what is known of `alias` is the user's from now on, and whatever comes
+  for `alias`.
 
-  So the touches of a browser count for the person who has logged in. Final conversions do not change. There is
-  no way back, and an alias leads to one user: linked to another one later, it leads to that. Linking a user to
-  itself does nothing.
+  So the touches of a browser count for the person who has logged in. Final conversions do not
+  change, and there is no way back. Where one of them is an alias already, it is its user who is
+  meant: then all of them are one. Linking a user to itself does nothing. Of a user the newest 255
+  aliases are kept; an older one is a user of its own again.
 
       iex> options = [name: Linking, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -460,8 +471,9 @@ defmodule AdTally.Attribution do
   def link(name, alias, user), do: Native.attribution_link(running!(name), alias, user)
 
   @doc """
-  Forgets a user: the touches, aliases and marks are gone from memory when it returns, and its conversions
-  do not know any more whose they are. They stay, with their credits, and may be adjusted by their order.
+  Forgets a user: the touches, aliases and marks are gone from memory when it returns, and its
+  conversions do not know any more whose they are. They stay, with their credits, and may be
+  adjusted by their order.
 
   Closed windows and what sinks have has no user in it.
 
@@ -494,34 +506,36 @@ defmodule AdTally.Attribution do
 
   @doc """
   Conversions, their value and what was spent, by dimensions of touches: a map for each group, of
-  what is open, provisional conversions included, and of windows that were closed less than `:retain` ago.
+  what is open, provisional conversions included, and of windows that were closed less than
+  `:retain` ago.
 
     * `:by` - dimensions, `:kind` and `:action`, in any order. Default: all dimensions.
     * `:model` - one of `:models`. Default: the first of them.
-    * `:dated_by` - when credit is given: at the time of the `:conversion`, or of the `:touch`. Default:
-      `:conversion`. What an adjustment changes is dated by the adjustment itself, or by the touch.
-    * `:from`, `:to` - only what is dated in windows that begin at `:from` or later and before `:to`, in
-      Unix milliseconds or as a `DateTime`. Default: all.
+    * `:dated_by` - when credit is given: at the time of the `:conversion`, or of the `:touch`.
+      Default: `:conversion`. What an adjustment changes is dated by the adjustment itself, or by
+      the touch.
+    * `:from`, `:to` - only what is dated in windows that begin at `:from` or later and before
+      `:to`, in Unix milliseconds or as a `DateTime`. Default: all.
     * `:timeout` - for how many milliseconds it may take, or `:infinity`. Then it exits, as
       `GenServer.call/3` does. Default: 60,000.
 
   A row has the values of `:by`, and
 
-    * `:conversions` - how many, a float: a touch may have a part of one. `:conversions_ppm` is the
-      same in millionths, exact
+    * `:conversions` - how many, a float: a touch may have a part of one. `:conversions_ppm` is
+      the same in millionths, exact
     * `:value_micros` - what they are worth
-    * `:touches`, `:spend_micros` - how many touches there were, and what they have cost. Not those that were duplicates or
-      late
+    * `:touches`, `:spend_micros` - how many touches there were, and what they have cost. Not
+      those that were duplicates or late
     * `:roas` - value divided by spend, `nil` without any spend
     * `:cpa_micros` - spend divided by conversions, rounded, `nil` without any conversions
 
-  Spend is dated by its touches, whatever `:dated_by` is. It has no action: with `:action` in `:by`
-  `:touches`, `:spend_micros`, `:roas` and `:cpa_micros` are `nil`.
+  Spend is dated by its touches, whatever `:dated_by` is. It has no action: with `:action` in
+  `:by` `:touches`, `:spend_micros`, `:roas` and `:cpa_micros` are `nil`.
 
-  Groups come in the order of the values of `:by`. Then there may be a map with `overflow: true`, for touches whose
-  dimensions were more than `:max_keys`, and one with `unattributed: true`, for conversions without an eligible touch, which
-  are dated by the conversion. So
-  the sums of a report are those of all conversions.
+  Groups come in the order of the values of `:by`. Then there may be a map with `overflow: true`,
+  for touches whose dimensions were more than `:max_keys`, and one with `unattributed: true`, for
+  conversions without an eligible touch, which are dated by the conversion. So the sums of a
+  report are those of all conversions.
 
       iex> options = [name: Spending, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -566,17 +580,19 @@ defmodule AdTally.Attribution do
         }
 
   @doc """
-  Paths, for models that are computed elsewhere from many of them (Markov chains, Shapley values): a
-  lazy enumerable of a map for each path.
+  Paths, for models that are computed elsewhere from many of them (Markov chains, Shapley values):
+  a lazy enumerable of a map for each path.
 
-    * `:path` - the touches' values of the dimensions of `:by`, from the first to the last. Empty for conversions without
-      an eligible touch
-    * `:conversions`, `:value_micros` - how many conversions had it, and what they are worth, adjustments included
+    * `:path` - the touches' values of the dimensions of `:by`, from the first to the last. Empty
+      for conversions without an eligible touch
+    * `:conversions`, `:value_micros` - how many conversions had it, and what they are worth,
+      adjustments included
     * `:non_conversions` - how many users have it and did not convert since its last touch
 
-  Options are `:by` (dimensions, default: all), `:from`, `:to` and `:timeout` as in `report/2`; conversions are those whose
-  time is `:from` or later and before `:to`, of open windows and of those that are retained, and users those whose last touch is.
-  `path_lines/1` writes them as packages for such models read them.
+  Options are `:by` (dimensions, default: all), `:from`, `:to` and `:timeout` as in `report/2`;
+  conversions are those whose time is `:from` or later and before `:to`, of open windows and of
+  those that are retained, and users those whose last touch is. `path_lines/1` writes them as
+  packages for such models read them.
 
       iex> options = [name: Going, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -609,16 +625,17 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  The paths of `paths/2` as lines of CSV, a header and a line for each path that has a touch, as a lazy
-  enumerable of binaries: what the packages `ChannelAttribution` and others for such models read.
+  The paths of `paths/2` as lines of CSV, a header and a line for each path that has a touch, as a
+  lazy enumerable of binaries: what the packages `ChannelAttribution` and others for such models
+  read.
 
       path,total_conversions,total_conversion_value,total_null
       42/7 > 42/8,3,179.970000,41
 
-  The values of a touch's dimensions are joined by `/`, and touches by ` > `. Other characters than letters, digits and
-  `-`, `.`, `_` and `~` are percent-encoded, so a line has no quotes, and each value can be told again by
-  `URI.decode/1`. A touch whose dimensions were more than `:max_keys` is `(overflow)`. Values are
-  units of the currency, with all six digits.
+  The values of a touch's dimensions are joined by `/`, and touches by ` > `. Other characters
+  than letters, digits and `-`, `.`, `_` and `~` are percent-encoded, so a line has no quotes, and
+  each value can be told again by `URI.decode/1`. A touch whose dimensions were more than
+  `:max_keys` is `(overflow)`. Values are units of the currency, with all six digits.
 
       AdTally.Attribution.paths(MyApp.Attribution, by: [:campaign])
       |> AdTally.Attribution.path_lines()
@@ -633,24 +650,29 @@ defmodule AdTally.Attribution do
   @doc """
   Its numbers.
 
-    * `:touches`, `:conversions` - how many were `received`, and of those `applied`, `duplicate`, `late`, `future` and
-      `refused`, which add up to it. Refused are those that raised, together with all of their list
-    * `:adjustments` - how many were `applied`, `superseded` by a newer one, and not made because the order was
-      `unknown` or `retracted`, the time in the `future`, or an argument wrong (`refused`)
-    * `:attributed`, `:unattributed`, `:repeated` - final conversions that have a touch, that have none, and
-      that do not count
+    * `:touches`, `:conversions` - how many were `received`, and of those `applied`, `duplicate`,
+      `late`, `future` and `refused`, which add up to it. Refused are those that raised, together
+      with all of their list
+    * `:adjustments` - how many were `applied`, `superseded` by a newer one, and not made because
+      the order was `unknown` or `retracted`, the time in the `future`, or an argument wrong
+      (`refused`)
+    * `:attributed`, `:unattributed`, `:repeated` - final conversions that have a touch, that have
+      none, and that do not count
     * `:revised` - how often a touch that came late has changed the credits of a conversion
     * `:overflow` - touches whose dimensions were more than `:max_keys`
-    * `:excluded` - the `:cost_micros` of touches that were late or too far ahead, which are in no window
-    * `:users`, `:kept_touches`, `:orders`, `:keys` - how many there are: users of whom anything is known, their
-      touches, orders, and different dimensions
-    * `:evicted_touches`, `:evicted_users`, `:evicted_orders` - how many had to go because `:touches_per_user`, `:users` or
-      `:orders` are reached. `:finalised_early` are conversions that became final before their time for that
+    * `:excluded` - the `:cost_micros` of touches that were late or too far ahead, which are in no
+      window
+    * `:users`, `:kept_touches`, `:orders`, `:keys` - how many there are: users of whom anything
+      is known, their touches, orders, and different dimensions
+    * `:evicted_touches`, `:evicted_users`, `:evicted_orders` - how many had to go because
+      `:touches_per_user`, `:users` or `:orders` are reached. `:finalised_early` are conversions
+      that became final before their time, for another order or another one of their user
     * `:linked`, `:forgotten` - how often users were
     * `:open_windows`, `:closed_windows` - how many there are, and were
     * `:newest` - the newest time of a touch or a conversion, 0 if there was none
-    * `:memory` - what it takes, in bytes, by what it is for: `:users` with their touches, which is there from the start,
-      `:orders`, `:keys`, `:open_windows`, `:retained_windows` and `:waiting_windows`, as those of `AdTally.Meter.info/2`
+    * `:memory` - what it takes, in bytes, by what it is for: `:users` with their touches, which
+      is there from the start, `:orders`, `:keys`, `:open_windows`, `:retained_windows` and
+      `:waiting_windows`, as those of `AdTally.Meter.info/2`
     * `:memory_bytes` - their sum
     * `:sinks` - as of `AdTally.Meter.info/2`
 
