@@ -2,12 +2,12 @@
 
 use std::mem::MaybeUninit;
 
-use ad_tally_core::KeyWriter;
-use ad_tally_core::attribution::{Change, Config, Outcome, Touch};
-use ad_tally_core::codec::Imported;
+use ad_tally_core::attribution::{Attribution, Change, Config, Conversion, Counting, Names, Outcome, Touch};
+use ad_tally_core::codec::{Frame, Imported};
 use ad_tally_core::key::{SHORT_KEY_WORDS, integer_words};
+use ad_tally_core::{KeyWriter, Seed};
 
-use super::table::{BEGIN, Click, MINUTE, Order, SECOND, Table, config, user};
+use super::table::{Atoms, BEGIN, Click, HOUR, MINUTE, Order, SECOND, Table, config, names, user};
 
 /// What one table takes for provisional is, where its time has passed, final in another one, which books it.
 #[test]
@@ -97,4 +97,51 @@ fn users_of_many_large_dimensions_take_several_frames() {
         (steps.len(), steps.iter().filter(|step| step.dimensions > 0).count())
     };
     assert_eq!((steps(&one), steps(&other)), ((16, 16), (16, 11)), "a path's own are bounded");
+}
+
+/// As many as a user may have, in one row with the largest dimensions, under the longest names: it has room in a frame.
+#[test]
+fn a_user_of_many_marks_leaves_as_a_whole() {
+    const TOUCHES: i64 = 255;
+    // Of more touches go first.
+    const MARKED_ACTIONS: i64 = 8;
+    let now = BEGIN + TOUCHES as u64 * MINUTE;
+    let actions = vec![Counting::OncePerTouch; 64];
+    let config = Config { actions, touches_per_user: 255, orders: 64, lateness: 24 * HOUR, ..config() };
+    let actions = (10..74).map(|action| format!("{action}{}", "\u{10ffff}".repeat(253))).collect();
+    let names = Names { dimensions: 8, actions, ..names() };
+    let [one, other] = [(); 2].map(|()| Attribution::new(&config, Seed::new(7)).expect("a table"));
+    let mut room = vec![MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS + (8 << 16) / 8];
+    let mut key = KeyWriter::tuple(&mut room, 8).expect("an arity");
+    (0..8).for_each(|_| key.bytes(&[7; 1 << 16]).expect("bytes"));
+    let dimensions = one.seed().key(key.finish());
+    for id in 0..TOUCHES {
+        let at = BEGIN + id as u64 * MINUTE;
+        let touch = Touch { id, user: user(1), at, kind: 0, dimensions, cost: 0 };
+        assert_eq!(one.touch(&touch, || now), Ok(Outcome::Applied));
+        for action in 0..MARKED_ACTIONS {
+            let words = integer_words(id * MARKED_ACTIONS + action);
+            let order = one.seed().key(&words);
+            let conversion = Conversion { order, user: user(1), at, action: action as u8, value: 1 };
+            assert_eq!(one.convert(&conversion, || now), Ok(Outcome::Applied));
+        }
+        while !one.close_through(at).is_all {}
+    }
+    let mut export = one.frames(&names);
+    while let Some(bytes) = export.next_frame(&one, &Atoms::default()) {
+        let frame = Frame::read(&bytes).expect("a frame");
+        let imported = other.import_frame(&other.settings(&names), &frame, &mut Atoms::default(), || now);
+        assert!(matches!(imported, Ok(Imported::Rows { overflow: 0, .. })), "{imported:?}");
+    }
+    // Marks come along: of a touch and action that have one another conversion does not count.
+    for number in 0..TOUCHES * MARKED_ACTIONS {
+        let words = integer_words(-1 - number);
+        let (order, action) = (one.seed().key(&words), (number % MARKED_ACTIONS) as u8);
+        let at = BEGIN + (number / MARKED_ACTIONS) as u64 * MINUTE;
+        let conversion = Conversion { order, user: user(1), at, action, value: 1 };
+        for table in [&one, &other] {
+            table.convert(&conversion, || now).expect("a time");
+            assert!(!table.credits(order.hash, || now).expect("an order").counts, "{number}");
+        }
+    }
 }

@@ -49,8 +49,8 @@ pub(super) const NOT_COUNTED: u8 = 2;
 pub(super) const FINGERPRINT_BYTES: usize = 5;
 /// The low bits of an order's hash that a mark has.
 pub(super) const MARK_ORDERS: u32 = 1 << 30;
-/// The most marks of a user: one for each action, and of as many touches as are kept.
-pub(super) const MOST_MARKS: u64 = (MAX_ACTIONS + MAX_TOUCHES) as u64;
+/// The most marks of a user: for each action one, and of as many touches as are kept.
+pub(super) const MOST_MARKS: u64 = (MAX_ACTIONS * (1 + MAX_TOUCHES)) as u64;
 /// The most aliases of a user.
 pub(super) const MOST_ALIASES: u64 = 255;
 /// Touches for which another one stands at most.

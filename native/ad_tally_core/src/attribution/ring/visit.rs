@@ -6,6 +6,7 @@ use super::locked::HOPS;
 use super::side::Side;
 use super::table::{Kind, Ring};
 use super::unite::Owned;
+use crate::attribution::Step;
 
 /// By what a user is known in a ring of as many buckets. Its whole hash is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,14 +75,17 @@ impl Ring {
             }
             let mut own = side.take(of);
             let touches = own.touches.len();
+            // As when users are linked: conversions are told of those too that are evicted with this.
+            let mut steps = [own.touches.as_slice(), owned.touches.as_slice()].concat();
+            steps.sort_by_key(Step::order);
+            let evicted = own.evicted.max(owned.evicted);
             let gone = own.unite(Owned { aliases: Vec::new(), ..owned }, self.touches_per_user, self.collapse);
             self.count(own.touches.len().saturating_sub(touches), touches.saturating_sub(own.touches.len()));
             self.tally(Kind::EvictedTouches, gone.touches);
             side.entries.extend(own.entries(of));
             let (at, later) = side.store();
             self.settle(at, later);
-            let Owned { touches: steps, pending, evicted, .. } = own;
-            return Some(Linked { user, pending, steps, evicted, forgotten: gone.pending });
+            return Some(Linked { user, pending: own.pending, steps, evicted, forgotten: gone.pending });
         }
     }
 
