@@ -89,7 +89,8 @@ defmodule AdTally.Attribution do
   Users, touches, orders and dimensions have budgets, and `info/2` counts what has exceeded one. A
   conversion that may have had more eligible touches than were kept says so: `truncated: true`.
   Of more than 255 conversions of a user that are provisional the oldest one becomes final before
-  its time. Nothing is on disk: what is kept is lost with the node. The sinks have what was final.
+  its time. Nothing is on disk: what is kept is lost with the node, unless `export/1` takes it out
+  and `import/2` puts it back. The sinks have what was final.
 
   Users and orders are kept as hashes under the `:seed`. Two users of one hash would be one: with
   ten million users the probability that there are any two is less than one in fifty thousand.
@@ -103,7 +104,8 @@ defmodule AdTally.Attribution do
 
   alias AdTally.Attribution.{Conversions, Paths, Report, Source, Touches}
   alias AdTally.Attribution.Config
-  alias AdTally.{Batch, Conversion, Named, Native, Options, Touch, Windows}
+  alias AdTally.{Batch, Conversion, Frame, FrameError, Frames, Named, Native, Options, Touch}
+  alias AdTally.Windows
   alias AdTally.Windows.{Deadline, Reader}
 
   require Named
@@ -646,6 +648,86 @@ defmodule AdTally.Attribution do
 
   # What of the native numbers is in `:memory`.
   @for_memory [:user_bytes, :order_bytes, :key_bytes, :closed_bytes]
+
+  @doc """
+  What is known of users and conversions, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+
+  These are the touches that are kept, aliases, which conversions were counted of those that are counted once, and
+  the conversions that are known, provisional and final ones. Nothing is taken out. Spend and final credits are not
+  in it: they leave with their windows, by `:sinks`.
+
+  The export begins anew each time the stream is enumerated. Others may tell of touches and conversions meanwhile: what was
+  there when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
+  the stream is read, in calls that hold no scheduler. If the attribution ends meanwhile, it raises `ArgumentError`.
+
+      iex> options = [dimensions: [:campaign], touches: [click: 604_800_000], conversions: [purchase: :every]]
+      iex> {:ok, _attribution} = AdTally.Attribution.start_link([name: Leaving, clock: :events, seed: 7] ++ options)
+      iex> click = %AdTally.Touch{id: 7, user: "ann", at: 1_780_272_000_000, kind: :click, dimensions: {42}}
+      iex> AdTally.Attribution.touch(Leaving, click)
+      :ok
+      iex> {:ok, frame} = Leaving |> AdTally.Attribution.export() |> Enum.at(0) |> AdTally.Frame.describe()
+      iex> Keyword.take(frame.options, [:seed, :touches, :conversions, :models])
+      [seed: 7, touches: [click: 604_800_000], models: [:last_touch], conversions: [purchase: :every]]
+  """
+  @spec export(name()) :: Enumerable.t()
+  def export(name) do
+    native = running!(name)
+    Frames.export(fn -> Native.attribution_export(native) end)
+  end
+
+  @doc """
+  Unites what was exported with what is known.
+
+  `frames` is an enumerable of binaries: what `export/1` made, of one or several attributions, in any order, or
+  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). It may be in use meanwhile. Two attributions
+  that were told one half of the touches each are united one that was told all of them:
+
+    * Touches are a set by id, of which each user's newest ones are kept. They change provisional
+      conversions as touches that come late do, and those that were exported with them.
+    * Aliases and marks of what was counted are united. Time moves to the newest of both.
+    * An order that is known stays as it is.
+    * A conversion that was *provisional* is so here, if its window is open or may begin. Otherwise touches cannot change it
+      any more: it is final at once, and its credits go to the sinks with the first window that is open, as those of one that
+      comes late do. Whoever has it when its window is closed delivers it, and a stop in order closes all windows. So for a
+      move call `close/2` before the export: what is final is delivered once.
+    * A conversion that was *final* was delivered where it became final. It is known here, for copies of it and for `adjust/4`.
+
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
+  `:already_taken` before, which are not taken again, and how much found no room (`:overflow`): touches whose dimensions
+  are more than `:max_keys`, and provisional conversions once everything is closed.
+  `:complete?` tells whether all frames of every stream that was met were taken.
+
+  `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
+  the two differ: `:seed`, `:touches`, `:prevail`, `:collapse`, `:models`, `:conversions`, `:touches_per_user`, `:users` and the
+  number of `:dimensions` must be the same. `:orders`, `:max_keys`, `:adjustable_for` and what windows there are may
+  differ. Nothing of that frame was taken then. The frames before it were, and stay: repeat the import when the mistake is
+  mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+
+      iex> options = [dimensions: [:campaign], touches: [click: 604_800_000], conversions: [purchase: :every]]
+      iex> options = options ++ [clock: :events, seed: 7]
+      iex> for name <- [Before, After], do: {:ok, _} = AdTally.Attribution.start_link([name: name] ++ options)
+      iex> click = %AdTally.Touch{id: 7, user: "ann", at: 1_780_272_000_000, kind: :click, dimensions: {42}}
+      iex> :ok = AdTally.Attribution.touch(Before, click)
+      iex> AdTally.Attribution.import(After, AdTally.Attribution.export(Before))
+      {:ok, %{frames: 1, rows: 1, already_taken: 0, overflow: 0, complete?: true}}
+      iex> order = %AdTally.Conversion{order: 1, user: "ann", at: 1_780_272_000_060, action: :purchase}
+      iex> :ok = AdTally.Attribution.convert(After, order)
+      iex> [%{touch: 7, dimensions: {42}}] = AdTally.Attribution.credits(After, 1).last_touch
+      iex> AdTally.Attribution.touch(After, click)
+      :duplicate
+  """
+  @spec import(name(), Enumerable.t()) :: {:ok, Frame.imported()} | {:error, FrameError.t()}
+  def import(name, frames) do
+    native = running!(name)
+    Frames.import(frames, &Native.attribution_import(native, &1))
+  end
+
+  @doc "As `import/2`, but returns what was taken or raises `AdTally.FrameError`."
+  @spec import!(name(), Enumerable.t()) :: Frame.imported()
+  def import!(name, frames) do
+    native = running!(name)
+    Frames.import!(frames, &Native.attribution_import(native, &1))
+  end
 
   @doc """
   Its numbers.

@@ -2,7 +2,7 @@ defmodule AdTally.ExportTest do
   # What leaves a table as frames comes in again, whatever the kind of table.
   use ExUnit.Case, async: true
 
-  alias AdTally.{Counters, Dedupe, FrameError, FrequencyCap, Reach}
+  alias AdTally.{Attribution, Counters, Dedupe, FrameError, FrequencyCap, Reach}
   alias AdTally.Test.{Exports, FreshVM}
 
   @kinds Enum.map(Exports.kinds(), &elem(&1, 0))
@@ -13,7 +13,7 @@ defmodule AdTally.ExportTest do
   defp fresh(name, table) do
     {_name, module, options} = Exports.kind(name)
     {:ok, frame} = module |> exported(table) |> hd() |> AdTally.Frame.describe()
-    module.new(Keyword.merge(options, frame.options))
+    Exports.new(module, Keyword.merge(options, frame.options))
   end
 
   for name <- @kinds do
@@ -53,7 +53,7 @@ defmodule AdTally.ExportTest do
       table = Exports.fill(name, [], 1, 500)
       # Of the same seed, or that would be wrong already.
       table =
-        if module in [Dedupe, FrequencyCap],
+        if module in [Dedupe, FrequencyCap, Attribution],
           do: fresh(name, Exports.fill(name, [], 0, 500)),
           else: table
 
@@ -137,15 +137,15 @@ defmodule AdTally.ExportTest do
 
     test "#{name}: refuses what is no table and no frames" do
       {_name, module, options} = Exports.kind(unquote(name))
-      table = module.new(options)
+      table = Exports.new(module, options)
 
-      assert_raise ArgumentError, ~r/expected an #{inspect(module)} table/, fn ->
-        module.export(make_ref())
-      end
+      message =
+        if module == Attribution,
+          do: ~r/expected the name of an AdTally.Attribution/,
+          else: ~r/expected an #{inspect(module)} table/
 
-      assert_raise ArgumentError, ~r/expected an #{inspect(module)} table/, fn ->
-        module.import(make_ref(), [<<1>>])
-      end
+      assert_raise ArgumentError, message, fn -> module.export(make_ref()) end
+      assert_raise ArgumentError, message, fn -> module.import(make_ref(), [<<1>>]) end
 
       assert_raise ArgumentError, ~r/expected an enumerable of binaries.*got: :no/s, fn ->
         module.import(table, :no)
@@ -205,6 +205,26 @@ defmodule AdTally.ExportTest do
 
     assert {"tiers", "[{300000, 1209600000}], expected the table's, [{60000, 3600000}]"} =
              message.(FrequencyCap, tiers, caps)
+
+    {_name, Attribution, options} = Exports.kind(:attribution)
+    options = Keyword.merge(options, seed: 1, models: [:linear])
+    clicks = exported(Attribution, Exports.new(Attribution, options))
+    other = &Exports.new(Attribution, Keyword.merge(options, &1))
+
+    assert {"models", "[:linear], expected the table's, [:last_touch, time_decay: 5]"} =
+             message.(Attribution, other.(models: [:last_touch, {:time_decay, 5}]), clicks)
+
+    assert {"touches", "[click: 604800000, view: 86400000], expected the table's, [click: 1]"} =
+             message.(Attribution, other.(touches: [click: 1]), clicks)
+
+    assert {"conversions", _message} =
+             message.(Attribution, other.(conversions: [purchase: :once_per_user]), clicks)
+
+    assert {"dimensions", "2, expected the table's, 1"} =
+             message.(Attribution, other.(dimensions: [:campaign]), clicks)
+
+    assert {:ok, %{rows: 0}} =
+             Attribution.import(other.(dimensions: [:a, :b], orders: 7, window: 1_000), clicks)
   end
 
   test "adds go on beside an import and an export, and none is lost or counted twice" do

@@ -3,7 +3,7 @@ defmodule AdTally.Test.Exports do
   One table of each kind with everything in it that an export has to carry, and all that it answers.
   """
 
-  alias AdTally.{Counters, Dedupe, FrequencyCap, Reach}
+  alias AdTally.{Attribution, Conversion, Counters, Dedupe, FrequencyCap, Reach, Touch}
 
   @at 1_780_272_000_000
   @hour 3_600_000
@@ -24,9 +24,31 @@ defmodule AdTally.Test.Exports do
          capacity: 4_000,
          tiers: [{60_000, @day}, {@hour, 30 * @day}],
          lifetime: true
+       ]},
+      {:attribution, Attribution,
+       [
+         dimensions: [:campaign, :creative],
+         touches: [click: 7 * @day, view: @day],
+         models: [:last_touch, {:time_decay, @hour}],
+         conversions: [purchase: :every, signup: :once_per_user, install: :once_per_touch],
+         users: 4_000,
+         orders: 4_000,
+         clock: :events,
+         # All of it is provisional, so that two halves can be united.
+         lateness: 7 * @day
        ]}
     ]
   end
+
+  @doc "An empty table. An attribution has a name, and belongs to the calling process."
+  def new(Attribution, options) do
+    {:ok, _started} = Application.ensure_all_started(:ad_tally)
+    name = :"attribution_#{System.unique_integer([:positive])}"
+    {:ok, _attribution} = Attribution.start_link([name: name] ++ options)
+    name
+  end
+
+  def new(module, options), do: module.new(options)
 
   @doc "The module and the options of a kind."
   def kind(name), do: List.keyfind!(kinds(), name, 0)
@@ -34,7 +56,7 @@ defmodule AdTally.Test.Exports do
   @doc "A table of a kind, filled. `part` of `parts` has every so many-th of what the whole one has."
   def fill(name, options \\ [], part \\ 0, parts \\ 1) do
     {_name, module, own} = kind(name)
-    table = module.new(own ++ options)
+    table = new(module, own ++ options)
 
     for {act, number} <- Enum.with_index(acts(module)),
         rem(number, parts) == part,
@@ -96,6 +118,60 @@ defmodule AdTally.Test.Exports do
     end
   end
 
+  defp acts(Attribution) do
+    touches =
+      for number <- 1..900 do
+        touch = %Touch{
+          id: if(rem(number, 4) == 0, do: "touch-#{number}", else: number),
+          user: visitor(rem(number * 7_919, 150)),
+          at: @at + number * 20_000,
+          kind: if(rem(number, 3) == 0, do: :click, else: :view),
+          dimensions: Enum.at(pairs(), rem(number, length(pairs()))),
+          cost_micros: number
+        }
+
+        &Attribution.touch(&1, touch)
+      end
+
+    links = for number <- 0..20, do: &Attribution.link(&1, "alias-#{number}", visitor(number))
+
+    touches ++ links ++ for(number <- 1..120, do: &buy(&1, number))
+  end
+
+  defp buy(table, number) do
+    at = @at + rem(number * 31, 120) * 150_000
+
+    Attribution.convert(table, %Conversion{
+      order: order(number),
+      user:
+        if(rem(number, 5) == 0, do: "alias-#{rem(number, 21)}", else: visitor(rem(number, 90))),
+      at: at,
+      action: Enum.at([:purchase, :signup, :install], rem(number, 3)),
+      value_micros: number * 1_000_003 - 40_000_000
+    })
+
+    case rem(number, 10) do
+      0 -> Attribution.adjust(table, order(number), {:restate, number}, at)
+      1 -> Attribution.adjust(table, order(number), :retract, at)
+      _other -> :ok
+    end
+  end
+
+  defp order(number), do: if(rem(number, 2) == 0, do: number, else: "order-#{number}")
+  defp visitor(number), do: Enum.at([number, "user-#{number}", {:user, number}], rem(number, 3))
+
+  # What a touch may be of, in every form that a key's elements have.
+  defp pairs do
+    [
+      {42, "creative-7"},
+      {nil, :us},
+      {-1, ""},
+      {:"zürich €", <<0, 255>>},
+      {"1", 1},
+      {:"1", String.duplicate("a long binary ", 400)}
+    ]
+  end
+
   defp id(number),
     do:
       Enum.at([number, "id-#{number}", {:click, number}, {"click", number, :us}], rem(number, 4))
@@ -142,6 +218,13 @@ defmodule AdTally.Test.Exports do
     for number <- 1..3_500, do: Dedupe.first?(table, id(number), @at + 3_000_000 + number)
   end
 
+  # How often credits were revised depends on the order of arrival.
+  def answers(Attribution, table) do
+    info = Attribution.info(table)
+    credits = for number <- 1..121, do: Attribution.credits(table, order(number))
+    {Enum.map(credits, &(&1 && Map.delete(&1, :revision))), info.users, info.orders}
+  end
+
   defp sketch_bytes(nil), do: nil
   defp sketch_bytes(sketch), do: AdTally.Sketch.to_binary(sketch)
 
@@ -149,10 +232,16 @@ defmodule AdTally.Test.Exports do
   def answers_of(module, secret, frames) do
     {:ok, frame} = AdTally.Frame.describe(hd(frames))
     ^module = frame.module
-    table = module.new(frame.options ++ secret)
+    table = new(module, frame.options ++ secret ++ unnamed(module))
     {:ok, %{complete?: true}} = module.import(table, frames)
     answers(module, table)
   end
+
+  @doc "Options that frames do not tell."
+  def unnamed(Attribution),
+    do: Keyword.take(elem(kind(:attribution), 2), [:dimensions, :clock, :lateness])
+
+  def unnamed(_module), do: []
 
   @doc "In another VM: the frames of a filled table, and what it answers."
   def frames_and_answers(name, options \\ []) do

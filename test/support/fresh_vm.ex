@@ -28,7 +28,10 @@ defmodule AdTally.Test.FreshVM do
 
   # Without distribution: it needs no name, no cookie and no port.
   defp vm do
-    paths = for application <- [:elixir, :ad_tally], do: Application.app_dir(application, "ebin")
+    paths =
+      for application <- [:elixir, :logger, :ad_tally],
+          do: Application.app_dir(application, "ebin")
+
     %{connection: :standard_io, args: Enum.flat_map(paths, &[~c"-pa", String.to_charlist(&1)])}
   end
 
