@@ -10,7 +10,7 @@ defmodule AdTally.Guides.AttributionTest do
       for [snippet] <- Regex.scan(~r/```elixir\n(.*?)```/s, guide, capture: :all_but_first) do
         snippet
         |> String.replace(~s(dir: "credits"), ~s(dir: "#{dir}"))
-        |> String.replace("paths.csv", Path.join(dir, "paths.csv"))
+        |> String.replace(~r/"(paths.csv|attribution.frames)"/, ~s("#{dir}/\\1"))
       end
 
     # Each goes on where the one before has stopped.
@@ -20,7 +20,7 @@ defmodule AdTally.Guides.AttributionTest do
     Supervisor.stop(binding[:supervisor])
     [credits] = for result <- results, match?([{:last_touch, _} | _], result), do: result
     check_table(guide, credits)
-    assert Enum.sort(File.ls!(dir)) == ["credits", "paths.csv", "touches"]
+    assert Enum.sort(File.ls!(dir)) == ["attribution.frames", "credits", "paths.csv", "touches"]
   end
 
   # The table of models has what they give, in units of the currency.
