@@ -1,4 +1,4 @@
-//! Touches that are taken together, so that their cache misses overlap.
+//! Touches of a list, whose cache misses overlap.
 
 use super::Attribution;
 use super::types::{Outcome, Touch};
@@ -8,21 +8,69 @@ pub type Outcomes = [u64; OUTCOMES];
 
 const OUTCOMES: usize = Outcome::Future as usize + 1;
 
+/// How many touches are between the stages of one.
+const AHEAD: usize = 8;
+/// Touches between two questions whether to go on. A clock takes a tenth of a touch.
+const TURN: usize = 32;
+
 impl Attribution {
-    /// Takes some touches in turn, a few, whose users are asked for before: what became of them is added to `outcomes`. The
-    /// system's time is asked for where it matters.
+    /// Takes touches in turn, for as long as `go_on` says so, which is asked now and then: how many were taken. What became of
+    /// those is added to `outcomes`. The system's time is asked for where it matters.
+    ///
+    /// Lookups are software-pipelined: a touch waits for four cache lines, each of which says where the next one is, and others are
+    /// taken meanwhile.
+    ///
+    /// ```text
+    /// a touch   16 ahead   the user's bucket, the line of the window's index
+    ///            8 ahead   the bucket that it goes on in, the row
+    ///                0     is taken
+    /// ```
     ///
     /// # Panics
     /// If there is no such kind or time.
-    pub fn touch_group(&self, touches: &[Touch<'_>], outcomes: &mut Outcomes, now: impl Fn() -> u64) {
-        touches.iter().for_each(|touch| self.fetch(touch.user));
-        // By then those have been asked for all together. For a single touch nothing is gained by it.
-        touches.iter().for_each(|touch| self.ring.fetch_overflow(touch.user));
-        for touch in touches {
-            match self.touch(touch, &now) {
+    pub fn touch_all<'t>(
+        &self,
+        count: usize,
+        touch: impl Fn(usize) -> Touch<'t>,
+        outcomes: &mut Outcomes,
+        now: impl Fn() -> u64,
+        mut go_on: impl FnMut() -> bool,
+    ) -> usize {
+        let first = |at: usize| self.fetch_first(&touch(at));
+        let second = |at: usize| self.fetch_second(&touch(at));
+        (0..count.min(2 * AHEAD)).for_each(first);
+        (0..count.min(AHEAD)).for_each(second);
+        for done in 0..count {
+            if done + 2 * AHEAD < count {
+                first(done + 2 * AHEAD);
+            }
+            if done + AHEAD < count {
+                second(done + AHEAD);
+            }
+            match self.touch(&touch(done), &now) {
                 Ok(outcome) => outcomes[outcome as usize] += 1,
                 Err(error) => panic!("{error}"),
             }
+            if (done + 1).is_multiple_of(TURN) && !go_on() {
+                return done + 1;
+            }
+        }
+        count
+    }
+
+    #[inline(always)]
+    fn fetch_first(&self, touch: &Touch<'_>) {
+        self.ring.fetch(touch.user);
+        if let Some(window) = self.windows.protect().find_at(touch.at) {
+            window.fetch_line(touch.dimensions);
+        }
+    }
+
+    #[inline(always)]
+    fn fetch_second(&self, touch: &Touch<'_>) {
+        self.ring.fetch_overflow(touch.user);
+        if let Some(window) = self.windows.protect().find_at(touch.at) {
+            window.fetch_row(window.fetch_line(touch.dimensions), touch.dimensions);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::types::Touch;
 use crate::counters::{self, Add, Cells};
 use crate::key::{HashedKey, KeyRef, Seed};
 use crate::sync::AtomicUsize;
-use crate::table::{Added, Generation, RowRef, Rows, Value};
+use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
 use crate::windows::ClosedBytes;
 
 /// Metrics of a kind in a row of spend: how many touches, and what they have cost.
@@ -64,6 +64,18 @@ impl Window {
             0 => (row, dimensions.number(key.words)),
             link => (row, (link - 1) as u32),
         }
+    }
+
+    /// Asks for the line of the index where some dimensions belong.
+    #[inline(always)]
+    pub(super) fn fetch_line(&self, key: HashedKey<'_>) -> Option<&Line> {
+        self.spend.keyed.fetch_line(key.hash)
+    }
+
+    /// Asks for the row of some dimensions, once their line is near.
+    #[inline(always)]
+    pub(super) fn fetch_row(&self, line: Option<&Line>, key: HashedKey<'_>) {
+        line.and_then(|line| self.spend.keyed.fetch_row(line, key.hash, key.words.len()));
     }
 
     /// Adds a touch to a row that was looked for just now. Into the row, unless its dimensions have no number: what is credited

@@ -101,7 +101,7 @@ fn attribution() -> (Attribution, Vec<([u64; 2], u64)>) {
 #[test]
 #[ignore = "takes 2 GB"]
 fn touches_as_attribution_takes_them() {
-    const GROUP: usize = 8;
+    const GROUP: usize = 100;
     let (attribution, keys) = attribution();
     let touch = |number: u64| {
         let (words, hash) = &keys[(mix(number) >> 32) as usize % keys.len()];
@@ -109,16 +109,16 @@ fn touches_as_attribution_takes_them() {
         Touch { id: number as i64, user: mix(mix(number) % USERS), at: number, kind: 0, dimensions, cost: 1 }
     };
     for (what, end) in
-        [("one by one", 24), ("by 8", 27), ("one by one", 30), ("copies one by one", 30), ("copies by 8", 30)]
+        [("one by one", 24), ("by 100", 27), ("one by one", 30), ("copies one by one", 30), ("copies by 100", 30)]
     {
-        let (end, is_group) = (end * USERS / 10, what.ends_with('8'));
+        let (end, is_group) = (end * USERS / 10, what.ends_with("by 100"));
         let from = if what.starts_with("copies") { end - USERS / 10 } else { attribution.info().kept_touches as u64 };
         let begin = Instant::now();
         let mut outcomes = [0; 4];
         if is_group {
             for number in (from..end).step_by(GROUP) {
                 let touches: [Touch<'_>; GROUP] = std::array::from_fn(|at| touch(number + at as u64));
-                attribution.touch_group(&touches, &mut outcomes, || 0);
+                attribution.touch_all(touches.len(), |at| touches[at], &mut outcomes, || 0, || true);
             }
         } else {
             for number in from..end {

@@ -24,7 +24,6 @@ use rustler::{Atom, Decoder, Encoder, Env, Error, NifResult, Term};
 
 pub use self::parts::{TouchParts, time, touch_id};
 pub use self::paths::Paths;
-pub use self::record_many::GROUP;
 use self::refusals::{Adjustments, Refusals};
 pub use self::report::Report;
 use crate::atoms;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use ad_tally_core::Batch;
-use ad_tally_core::attribution::{Outcome, Outcomes, Touch};
+use ad_tally_core::attribution::{Outcome, Outcomes};
 use rustler::{Encoder, Env, Term};
 
 use super::Table;
@@ -17,10 +17,8 @@ use crate::hot::{Index, hot};
 use crate::sketch;
 use crate::steps::{self, Load};
 
-/// Touches that go through a stage together: as many cache misses overlap.
-pub const GROUP: usize = 8;
-/// Groups after which whoever waits is asked whether to go on. A clock takes a fifth of a touch.
-const GROUPS_BETWEEN_LOOKS: usize = 4;
+/// Conversions after which whoever waits is asked whether to go on. A conversion takes as long as some readings of the clock.
+const TURN: usize = 8;
 /// Touches or conversions that one call reads at most.
 const MOST: usize = 256;
 
@@ -162,16 +160,22 @@ impl<T: Part> Parts<'_, T> {
 }
 
 impl Table {
-    /// Takes touches of a batch, [`GROUP`] at most: what became of them is added to `outcomes`.
+    /// Takes so many touches of a batch in turn, those whose numbers `number` says, for as long as `go_on` says so: how many. What
+    /// became of those is added to `outcomes`.
     #[inline(always)]
-    pub fn touch_group(&self, batch: &Batch<TouchParts>, group: &[usize], outcomes: &mut Outcomes) {
-        let Some(last) = group.last() else { return };
+    pub fn touch_all(
+        &self,
+        batch: &Batch<TouchParts>,
+        count: usize,
+        number: impl Fn(usize) -> usize,
+        outcomes: &mut Outcomes,
+        go_on: impl FnMut() -> bool,
+    ) -> usize {
         let touch = |at: usize| {
-            let (dimensions, parts) = batch.get(*group.get(at).unwrap_or(last));
+            let (dimensions, parts) = batch.get(number(at));
             parts.of(dimensions)
         };
-        let touches: [Touch<'_>; GROUP] = std::array::from_fn(touch);
-        self.attribution.touch_group(&touches[..group.len()], outcomes, now);
+        self.attribution.touch_all(count, touch, outcomes, now, go_on)
     }
 }
 
@@ -201,19 +205,9 @@ impl Load for Parts<'_, TouchParts> {
     }
 
     #[inline(always)]
-    fn apply(&self, taken: &mut Taken, mut go_on: impl FnMut() -> bool) -> usize {
+    fn apply(&self, taken: &mut Taken, go_on: impl FnMut() -> bool) -> usize {
         let before = taken.0[Outcome::Applied as usize];
-        let (mut done, mut groups) = (0, 0);
-        while done < self.batch.len() {
-            let count = (self.batch.len() - done).min(GROUP);
-            let group: [usize; GROUP] = std::array::from_fn(|at| done + at);
-            self.table.touch_group(self.batch, &group[..count], &mut taken.0);
-            done += count;
-            groups += 1;
-            if groups % GROUPS_BETWEEN_LOOKS == 0 && !go_on() {
-                break;
-            }
-        }
+        let done = self.table.touch_all(self.batch, self.batch.len(), |at| at, &mut taken.0, go_on);
         self.note(before, taken);
         done
     }
@@ -267,8 +261,7 @@ impl Load for Parts<'_, ConversionParts> {
                 taken.0[outcome as usize] += 1;
             }
             done += 1;
-            // A conversion takes as long as some readings of the clock.
-            if done % GROUP == 0 && !go_on() {
+            if done % TURN == 0 && !go_on() {
                 break;
             }
         }

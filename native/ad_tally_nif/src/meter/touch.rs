@@ -8,7 +8,7 @@ use ad_tally_core::key::{KeyFault, MAX_ARITY};
 use rustler::Env;
 
 use super::{Refused, Table};
-use crate::attribution::{self, GROUP, TouchParts};
+use crate::attribution::{self, TouchParts};
 use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
     events::EventTerm,
@@ -143,20 +143,12 @@ impl Touches<'_> {
     /// Tells the attribution of the touches that are among these events, in ascending order.
     pub(super) fn take(&self, counted: impl Iterator<Item = u64>) {
         let mut counted = counted.peekable();
-        let (mut group, mut count) = ([0; GROUP], 0);
-        let mut outcomes = [0; 4];
-        for (touch, event) in self.events.iter().enumerate() {
+        let mut is_counted = |event: &u64| {
             while counted.next_if(|counted| counted < event).is_some() {}
-            if counted.next_if_eq(event).is_none() {
-                continue;
-            }
-            group[count] = touch;
-            count += 1;
-            if count == GROUP {
-                self.attribution.touch_group(self.batch, &group, &mut outcomes);
-                count = 0;
-            }
-        }
-        self.attribution.touch_group(self.batch, &group[..count], &mut outcomes);
+            counted.next_if_eq(event).is_some()
+        };
+        let events = self.events.iter().enumerate();
+        let touches: Vec<usize> = events.filter(|(_, event)| is_counted(event)).map(|(touch, _)| touch).collect();
+        self.attribution.touch_all(self.batch, touches.len(), |at| touches[at], &mut [0; 4], || true);
     }
 }
