@@ -176,6 +176,18 @@ fn restored_is_the_same(ring: &Ring, users: usize, touches_per_user: usize, coll
     assert_eq!((one.users, one.touches), (other.users, other.touches));
 }
 
+#[test]
+fn marks_of_the_same_conversion_give_way_in_the_order_of_their_touches() {
+    let mark = |user, touch| Operation::Mark(user, 63, Some(touch), 7, 20);
+    for touches in [[0, 1], [1, 0]] {
+        let operations = [mark(1 << 63, touches[0]), mark(0, touches[1]), Operation::Link(1 << 63, 0)];
+        check(&operations, 1_000, 1, false);
+    }
+    for touches in [[0, 1, 2], [2, 1, 0]] {
+        check(&touches.map(|touch| mark(0, touch)), 1_000, 2, false);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -97,6 +97,11 @@ impl Mark {
         Self { action, touch, order: (order & ((1 << bits) - 1)) as u32, at }
     }
 
+    /// By which of two marks is the older one: whole, so that the same ones stay however they came.
+    pub(super) fn order(&self) -> (u64, u32, Option<i64>) {
+        (self.at, self.order, self.touch)
+    }
+
     /// What it is a mark of.
     pub(super) fn key(&self) -> (u8, Option<i64>) {
         (self.action, self.touch)

@@ -28,7 +28,7 @@ impl Ring {
             }
             if other.touch.is_some() && other.action == action {
                 seen.of_touches += 1;
-                if seen.oldest.is_none_or(|(_, oldest)| (other.at, other.order) < (oldest.at, oldest.order)) {
+                if seen.oldest.is_none_or(|(_, oldest)| other.order() < oldest.order()) {
                     seen.oldest = Some((place, other));
                 }
             }

@@ -80,7 +80,7 @@ impl Owned {
         self.marks.sort_unstable_by_key(|mark| (mark.key(), mark.at, mark.order));
         self.marks.dedup_by_key(|mark| mark.key());
         // Of those of touches as many stay for each action as of touches, the newest ones.
-        self.marks.sort_unstable_by_key(|mark| (mark.touch.is_some(), mark.action, Reverse((mark.at, mark.order))));
+        self.marks.sort_unstable_by_key(|mark| (mark.touch.is_some(), mark.action, Reverse(mark.order())));
         let (mut action, mut of_action) = (None, 0);
         self.marks.retain(|mark| {
             let same = mark.touch.map(|_| mark.action);
