@@ -135,14 +135,21 @@ defmodule AdTally.Attribution do
       than `:max_keys` different ones
     * `:credit_micros` - its part of the value
     * `:share_ppm` - its part of the conversion, in millionths
+
+  With `collapse: :consecutive` it may stand for several, of which it is the last, and there are
+
+    * `:first_at` - when the first of them was
+    * `:repeats` - how many of them came before it, at most 8,191
   """
   @type credit :: %{
-          touch: integer(),
-          kind: atom(),
-          dimensions: tuple() | nil,
-          at: non_neg_integer(),
-          credit_micros: integer(),
-          share_ppm: non_neg_integer()
+          required(:touch) => integer(),
+          required(:kind) => atom(),
+          required(:dimensions) => tuple() | nil,
+          required(:at) => non_neg_integer(),
+          required(:credit_micros) => integer(),
+          required(:share_ppm) => non_neg_integer(),
+          optional(:first_at) => non_neg_integer(),
+          optional(:repeats) => non_neg_integer()
         }
 
   @typedoc """

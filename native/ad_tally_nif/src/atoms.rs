@@ -87,6 +87,8 @@ rustler::atoms! {
     counted,
     credit_micros,
     share_ppm,
+    first_at,
+    repeats,
     infinity,
     conversion,
     unattributed,

@@ -84,7 +84,7 @@ defmodule AdTally.Test.NaiveAttribution.Credits do
 
   defp credit({touch, share, value}, false) do
     touch
-    |> Map.take([:dimensions, :kind, :at])
+    |> Map.take([:dimensions, :kind, :at, :first_at, :repeats])
     |> Map.merge(%{touch: touch.id, credit_micros: value, share_ppm: share})
   end
 end

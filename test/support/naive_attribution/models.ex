@@ -10,7 +10,7 @@ defmodule AdTally.Test.NaiveAttribution.Models do
 
   @doc """
   The touches that are eligible for a conversion at a time, in the order of time and id, and of
-  neighbours that were put together the last one.
+  neighbours that were put together the last one, with the time of the first and how many came before.
   """
   def path(touches, at, config) do
     lookbacks = Map.new(config.touches)
@@ -29,7 +29,9 @@ defmodule AdTally.Test.NaiveAttribution.Models do
   defp collapse(touches, nil), do: touches
 
   defp collapse(touches, :consecutive) do
-    touches |> Enum.chunk_by(&{&1.dimensions, &1.kind}) |> Enum.map(&List.last/1)
+    for run <- Enum.chunk_by(touches, &{&1.dimensions, &1.kind}) do
+      run |> List.last() |> Map.merge(%{first_at: hd(run).at, repeats: length(run) - 1})
+    end
   end
 
   defp strongest(touches, kinds) do

@@ -76,7 +76,7 @@ impl Table {
     /// A touch's credit; none where there is no touch.
     fn credit<'a>(&self, env: Env<'a>, credit: &Credit) -> Option<Term<'a>> {
         let step = credit.step?;
-        let pairs = [
+        let of_credit = [
             (atoms::touch(), step.id.encode(env)),
             (atoms::dimensions(), self.dimensions_of(env, step.dimensions)),
             (atoms::kind(), self.kinds[usize::from(step.kind)].to_term(env)),
@@ -84,7 +84,9 @@ impl Table {
             (atoms::credit_micros(), credit.value.encode(env)),
             (atoms::share_ppm(), credit.parts.encode(env)),
         ];
-        Some(encode::map(env, pairs.into_iter()))
+        let of_run = [(atoms::first_at(), step.first_at.encode(env)), (atoms::repeats(), step.repeats.encode(env))];
+        let of_run = of_run.into_iter().filter(|_| self.attribution.config().collapse);
+        Some(encode::map(env, of_credit.into_iter().chain(of_run)))
     }
 }
 
