@@ -701,7 +701,7 @@ defmodule AdTally.Attribution do
 
   Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
   `:already_taken` before, which are not taken again, and how much found no room (`:overflow`): touches whose dimensions
-  are more than `:max_keys`, and provisional conversions once everything is closed.
+  are more than `:max_keys`, and provisional conversions that are too far ahead, or come once everything is closed.
   `:complete?` tells whether all frames of every stream that was met were taken.
 
   `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which

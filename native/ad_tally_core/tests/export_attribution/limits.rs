@@ -22,6 +22,11 @@ fn a_conversion_whose_window_is_closed_is_final_and_booked() {
     let credits = other.credits(2)[1].clone().expect("an order");
     assert!(credits.starts_with("(true, false, true)"), "{credits}");
     assert_eq!(other.stop(), one.stop());
+    // One whose clock is behind takes none that it would have to keep a window open for.
+    let behind = Table::new(&config());
+    behind.now.set(BEGIN - 11 * MINUTE);
+    assert_eq!(behind.import(&frames[0]), Ok(Imported::Rows { rows: 2, overflow: 1 }));
+    assert_eq!((behind.credits(2), behind.attribution.info().open_windows), (vec![None, None], 0));
     // One that was stopped takes none that it would have to book.
     let stopped = Table::new(&config());
     stopped.stop();

@@ -126,6 +126,10 @@ impl Attribution {
             self.take_final(order, record, now);
             return true;
         }
+        // Its window would be open until then.
+        if self.windows.is_future(record.at, &now) {
+            return false;
+        }
         self.in_place(record.at, false, &now, |place, open| {
             let (window, is_late) = match place {
                 Place::Own(window) => (window, false),
