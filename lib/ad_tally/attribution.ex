@@ -592,13 +592,15 @@ defmodule AdTally.Attribution do
   Paths, for models that are computed elsewhere from many of them (Markov chains, Shapley values):
   a lazy enumerable of a map for each path.
 
-    * `:path` - the touches' values of the dimensions of `:by`, from the first to the last. Empty
-      for conversions without an eligible touch
+    * `:path` - the values of the dimensions of `:by` of each touch, from the first to the last
     * `:conversions`, `:value_micros` - how many conversions had it, and what they are worth,
       adjustments included
-    * `:non_conversions` - how many users have it and did not convert since its last touch
+    * `:non_conversions` - how many users have gone it and not converted: it is that of their touches
+      since their last conversion, however old they are
 
-  Options are `:by` (dimensions, default: all), `:from`, `:to` and `:timeout` as in `report/2`;
+  Conversions without an eligible touch have no path, and are not in it.
+
+  Options are `:by` (dimensions, at least one, default: all), `:from`, `:to` and `:timeout` as in `report/2`;
   conversions are those whose time is `:from` or later and before `:to`, of open windows and of
   those that are retained, and users those whose last touch is. `path_lines/1` writes them as
   packages for such models read them.
@@ -634,7 +636,7 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  The paths of `paths/2` as lines of CSV, a header and a line for each path that has a touch, as a
+  The paths of `paths/2` as lines of CSV, a header and a line for each path, as a
   lazy enumerable of binaries: what the packages `ChannelAttribution` and others for such models
   read.
 

@@ -16,8 +16,12 @@ defmodule AdTally.Attribution.Paths do
   @impl true
   def new!(%{dimensions: dimensions}, options) do
     by = options |> Keyword.get(:by, dimensions) |> Options.subset!(:by, dimensions)
+
+    if by == [],
+      do: raise(ArgumentError, "expected :by to have a dimension of #{inspect(dimensions)}")
+
     places = Enum.map(by, &Report.place(&1, dimensions))
-    # As of a report.
+    # Conversions of that time may be in any window, as those of a report.
     %__MODULE__{from: 0, to: :infinity, dates: Report.dates!(options), places: places}
   end
 
@@ -38,7 +42,6 @@ defmodule AdTally.Attribution.Paths do
   @spec lines(Enumerable.t()) :: Enumerable.t()
   def lines(paths) do
     paths
-    |> Stream.reject(&(&1.path == []))
     |> Stream.map(fn %{path: path} = row ->
       steps = Enum.map_join(path, " > ", &step/1)
       "#{steps},#{row.conversions},#{units(row.value_micros)},#{row.non_conversions}\n"

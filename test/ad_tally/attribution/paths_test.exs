@@ -101,6 +101,12 @@ defmodule AdTally.Attribution.PathsTest do
     assert paths(name, by: [:campaign]) == %{[{42}] => {1, 3, 0}}
   end
 
+  test "conversions without a touch have none" do
+    name = start()
+    buy(name, 1, "ann", 10, 5)
+    assert paths(name) == %{}
+  end
+
   test "are those of conversions of a time" do
     name = start()
     go(name, "ann", [{1, {42, "us"}}])
@@ -117,6 +123,7 @@ defmodule AdTally.Attribution.PathsTest do
     name = start()
 
     for {options, words} <- [
+          {[by: []], "expected :by to have a dimension of [:campaign, :country]"},
           {[by: [:kind]], "expected :by to be a list of dimensions, of [:campaign, :country]"},
           {[model: :linear], "unknown or repeated options [:model]"},
           {[from: "now"], "expected :from to be Unix milliseconds or a DateTime"}
@@ -137,13 +144,12 @@ defmodule AdTally.Attribution.PathsTest do
 
     @header "path,total_conversions,total_conversion_value,total_null\n"
 
-    test "are a header, and a line for each path that has a touch" do
+    test "are a header, and a line for each path" do
       assert lines([]) == [@header]
 
       assert lines([
                {[{42, 7}], 3, 179_970_000, 41},
                {[{42, "us"}, {43, :ca}], 0, 0, 1},
-               {[], 7, 1, 0},
                {[{1}], 1, -1, 0}
              ]) == [
                @header,
