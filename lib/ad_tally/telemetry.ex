@@ -34,8 +34,8 @@ defmodule AdTally.Telemetry do
       `adjustments_superseded` by a newer one, `adjustments_unknown`, `adjustments_retracted`,
       `adjustments_future` and `adjustments_refused`; final conversions that are `attributed` or
       `unattributed`, and `repeated` ones, that do not count because another one does; how often late
-      touches have `revised` a conversion that was provisional; conversions that were `finalised_early`
-      because too many orders were known; `evicted_touches`, `evicted_users` and `evicted_orders`;
+      touches have `revised` a conversion that was provisional; conversions that became final before
+      their time (`finalised_early`); `evicted_touches`, `evicted_users` and `evicted_orders`;
       `overflow`, touches whose dimensions had no room; and how often users were `linked` and `forgotten`.
     * `[:window, :closed]` has the numbers of that window: its rows, `totals` by metric of all that was
       counted in it (`%{clicks: 12, spend_micros: 4_500}`), `overflow` by metric of the part of them

@@ -1,7 +1,7 @@
 defmodule AdTally.Windows.Emitter do
   @moduledoc false
   # Executes the telemetry events of one meter or attribution. Handlers run in a process of their own, one event after
-  # the other: one that raises, sleeps, kills its process or calls the meter delays neither the meter nor
+  # the other: one that raises, sleeps, kills its process or calls the source delays neither the source nor
   # its sinks. The queue is bounded: counts are differences since the last event and memory is a gauge, so
   # one of each waits at most, and of all others a thousand. Once in `:warning_interval` it logs
   # what the source warns of.

@@ -59,7 +59,7 @@ defmodule AdTally.Windows.Server do
       # Other processes of the source: {pid, stop, lost}.
       parts: parts,
       emitter: emitter,
-      epoch: Native.meter_epoch(System.system_time(:microsecond)),
+      epoch: Native.epoch(System.system_time(:microsecond)),
       sequence: 0,
       retained: Retained.new(),
       memory_told_at: nil

@@ -395,7 +395,7 @@ defmodule AdTally.Meter.DeathTest do
   test "meters that are started at once have different epochs" do
     epochs =
       1..8
-      |> Enum.map(fn _ -> Task.async(fn -> for _ <- 1..1_000, do: Native.meter_epoch(1) end) end)
+      |> Enum.map(fn _ -> Task.async(fn -> for _ <- 1..1_000, do: Native.epoch(1) end) end)
       |> Enum.flat_map(&Task.await/1)
 
     assert epochs |> Enum.uniq() |> length() == 8_000

@@ -15,8 +15,6 @@ mod report;
 mod touch;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 use ad_tally_core::meter::{Config, ReachConfig, WindowRef};
 use ad_tally_core::{Meter, Secret, dedupe};
@@ -96,14 +94,4 @@ fn meter_new<'a>(
     let owner = Owner::nobody("AdTally.Meter");
     let refused = Mutex::default();
     Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, touches, refused, owner }))
-}
-
-/// A number that no other meter of this VM has: the system's time in microseconds, or the next one that is free.
-#[rustler::nif]
-fn meter_epoch(now: u64) -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let next = |last: u64| now.max(last + 1);
-    match LAST.fetch_update(Relaxed, Relaxed, |last| Some(next(last))) {
-        Ok(last) | Err(last) => next(last),
-    }
 }
