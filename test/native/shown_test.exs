@@ -110,7 +110,7 @@ defmodule AdTally.Native.ShownTest do
     event = %Event{id: "a", at: 1, dimensions: {42}, metrics: [clicks: 1]}
 
     assert Native.shown(event) ==
-             ~S(%AdTally.Event{at: 1, dimensions: {42}, id: "a", metrics: [clicks: 1], user: nil})
+             ~S(%AdTally.Event{at: 1, dimensions: {42}, id: "a", metrics: [clicks: 1], touch: nil, user: nil})
   end
 
   test "a struct that is not what its name says is shown with what it has" do
