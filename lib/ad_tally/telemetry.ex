@@ -18,7 +18,8 @@ defmodule AdTally.Telemetry do
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
   | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
 
-  Events of windows and sinks of an attribution have the key `attribution` in place of `meter`.
+  Events of windows and sinks of an attribution have the key `attribution` in place of `meter`, so a handler
+  of both matches on that.
 
   `duration` is in native units of time, see `System.convert_time_unit/3`; `pause`, `start` and `end`
   are in milliseconds.

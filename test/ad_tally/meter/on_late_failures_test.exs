@@ -20,7 +20,7 @@ defmodule AdTally.Meter.OnLateFailuresTest do
         name,
         for(what <- [:handed, :failed, :dropped], do: [:ad_tally, :late, what]),
         fn [:ad_tally, :late, what], measured, metadata, nil ->
-          if metadata.meter == name, do: send(test, {what, measured.events})
+          if metadata[:meter] == name, do: send(test, {what, measured.events})
         end,
         nil
       )

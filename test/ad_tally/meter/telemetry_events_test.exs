@@ -27,7 +27,7 @@ defmodule AdTally.Meter.TelemetryEventsTest do
           do: [:ad_tally | event]
 
     tell = fn [:ad_tally | event], measured, metadata, _config ->
-      if metadata.meter == name, do: send(test, {event, measured, metadata})
+      if metadata[:meter] == name, do: send(test, {event, measured, metadata})
     end
 
     :ok = :telemetry.attach_many(name, events, tell, nil)

@@ -37,7 +37,7 @@ defmodule AdTally.Meter.TelemetryTest do
         name,
         for(event <- events, do: [:ad_tally | event]),
         fn [:ad_tally | event], measurements, metadata, nil ->
-          if metadata.meter == name, do: handler.(event, measurements, metadata)
+          if metadata[:meter] == name, do: handler.(event, measurements, metadata)
         end,
         nil
       )

@@ -117,7 +117,7 @@ defmodule AdTally.Windows.PartsTest do
       test = self()
 
       handler = fn _event, _measurements, metadata, _config ->
-        if metadata.meter == name do
+        if metadata[:meter] == name do
           send(test, {:handled, self(), metadata.sequence})
           if metadata.sequence == 1, do: Process.sleep(:infinity)
         end

@@ -67,7 +67,8 @@ defmodule AdTally.Windows.SinksTest do
       test = self()
 
       tell = fn _event, %{waiting: waiting}, metadata, _config ->
-        if metadata.meter == name and waiting >= 3, do: send(test, {:dropped, metadata.sequence})
+        if metadata[:meter] == name and waiting >= 3,
+          do: send(test, {:dropped, metadata.sequence})
       end
 
       :ok = :telemetry.attach_many(name, [[:ad_tally, :sink, :dropped]], tell, nil)
