@@ -55,7 +55,7 @@ defmodule AdTally.Judges.Replay do
         conversions: Arrivals.actions(),
         models: models(),
         touches_per_user: 16,
-        users: 1_000_000,
+        users: 200_000,
         orders: 1_000_000,
         adjustable_for: 365 * 24 * 3_600_000,
         window: Arrivals.window(),
