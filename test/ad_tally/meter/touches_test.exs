@@ -96,6 +96,47 @@ defmodule AdTally.Meter.TouchesTest do
              [{{7, 42}, :click, 1, 1_250}, {{7, 42}, :view, 1, 11}]
   end
 
+  test "an attribution and a meter under one supervisor: spend and credits of counted events", %{
+    name: name
+  } do
+    to = :"#{name} real"
+
+    attribution =
+      {Attribution,
+       name: to,
+       dimensions: [:campaign],
+       touches: [click: 86_400_000, view: 3_600_000],
+       conversions: [purchase: :every],
+       clock: :events}
+
+    pid = start_supervised!(attribution)
+    start(name, to)
+    assert Meter.record(name, event([])) == :ok
+    assert Meter.record_many(name, [event([]), event(id: 2, touch: :view)]).ok == 1
+    conversion = conversion(order: "o", user: "ann")
+    assert Attribution.convert(to, conversion) == :ok
+
+    assert [%{campaign: 42, touches: 2, spend_micros: 2_500, value_micros: 59_990_000}] =
+             Attribution.report(to, by: [:campaign])
+
+    # After a crash the next one of that name is told.
+    monitor = Process.monitor(pid)
+    Process.exit(pid, :kill)
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
+    assert recorded(name, event(id: 3)) == :ok
+    assert %{touches: %{applied: 1}} = Attribution.info(to)
+    assert %{applied: 3} = Meter.info(name).events
+  end
+
+  # Until the attribution runs again nothing is counted.
+  defp recorded(name, event) do
+    Meter.record(name, event)
+  rescue
+    ArgumentError ->
+      Process.sleep(1)
+      recorded(name, event)
+  end
+
   test "lists are the same as single events, in steps as well", %{name: name, to: to} do
     start(name, to, max_keys: 1_000)
     native = Named.fetch!(Attribution, to)
