@@ -13,6 +13,7 @@ defmodule AdTally.Test.AttributionRace do
   # Of those who are never forgotten each has an alias, which is linked to them sooner or later.
   @steady 6
   @shared_orders 1_000
+  @later 3 * 86_400_000
 
   @doc """
   Has so many processes go on for so many milliseconds: what they remember, as lists of
@@ -38,8 +39,11 @@ defmodule AdTally.Test.AttributionRace do
   end
 
   @doc """
-  Converts each of those who are never forgotten, a minute after all else: the order, and the touches of
+  Converts each of those who are never forgotten, after all else: the order, and the touches of
   the user and of its alias, which they must have.
+
+  What is late is booked in the next window, which the next `close/1` closes: 27 windows of a minute a second, which is a day
+  and more after a minute. Three days later every window is still to come.
   """
   def convert_steady(name, told) do
     latest = for({:touch, touch, _outcome} <- told, do: touch.at) |> Enum.max()
@@ -48,7 +52,7 @@ defmodule AdTally.Test.AttributionRace do
       :ok = Attribution.link(name, {:alias, number}, {:steady, number})
 
       conversion =
-        Attributions.conversion("steady-#{number}", {:steady, number}, 0, at: latest + 60_000)
+        Attributions.conversion("steady-#{number}", {:steady, number}, 0, at: latest + @later)
 
       :ok = Attribution.convert(name, %{conversion | value_micros: 1_000})
 
