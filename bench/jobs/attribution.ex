@@ -8,8 +8,8 @@ defmodule AdTally.Bench.Jobs.Attribution do
   @ets ":ets.update_counter"
   @ets_job "touches of a user in a row of ETS"
   @sizes %{
-    full: [users: 10_000_000, touches: 500_000, converting: 100_000, rounds: 7],
-    quick: [users: 1_000_000, touches: 200_000, converting: 20_000, rounds: 5],
+    full: [users: 10_000_000, touches: 250_000, converting: 100_000, rounds: 7],
+    quick: [users: 1_000_000, touches: 50_000, converting: 50_000, rounds: 3],
     smoke: [users: 1_000, touches: 2_000, converting: 100, rounds: 2]
   }
 
@@ -51,10 +51,10 @@ defmodule AdTally.Bench.Jobs.Attribution do
     one = "AdTally.Attribution.convert, 1 process"
     two = "AdTally.Attribution.convert, 2 processes"
     final = "convert, and a close that makes all of them final"
-    table = Conversions.table(size)
+    table = Conversions.table(div(size[:users], 10), size[:converting])
 
     %Group{
-      title: "Conversions of users who have 16 touches among #{size[:users]}, two models",
+      title: "Conversions of users who have 16 touches among #{table.users}, two models",
       unit: "conversion",
       rounds: size[:rounds],
       contenders: [

@@ -1,6 +1,6 @@
 defmodule AdTally.Bench.Conversions do
   @moduledoc """
-  Contenders that attribute conversions of users who have 16 touches each, among many who have one.
+  Contenders that attribute conversions of users who have 16 touches each, among others who have one.
   With `close: true` the last one of a pass is followed by a close, after which all are final.
 
   Conversions are made of their numbers in the loop, a hundred at a time. In the end each must have
@@ -23,15 +23,14 @@ defmodule AdTally.Bench.Conversions do
   @type t :: %__MODULE__{users: pos_integer(), converting: pos_integer()}
 
   @doc "Of so many users so many convert."
-  @spec table(keyword()) :: t()
-  def table(size), do: %__MODULE__{users: size[:users], converting: size[:converting]}
+  @spec table(pos_integer(), pos_integer()) :: t()
+  def table(users, converting), do: %__MODULE__{users: users, converting: converting}
 
   # Those who convert lie anywhere among all others.
   defp start(%{users: users, converting: converting}) do
     name = Touches.start(users + converting)
-    last = div(users, 10)
 
-    Touches.preload(name, 1..last, fn user ->
+    Touches.preload(name, 1..users, fn user ->
       [Touches.new(user, user, @begin, Touches.mixed(user))]
     end)
 
