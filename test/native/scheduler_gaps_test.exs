@@ -14,7 +14,8 @@ defmodule AdTally.Native.SchedulerGapsTest do
     Responsiveness.FinestReach,
     Responsiveness.Meter,
     Responsiveness.ManyWindows,
-    Responsiveness.Report
+    Responsiveness.Report,
+    Responsiveness.Attribution
   ]
 
   describe "a process that ticks every millisecond sees no gap over 10 ms beside" do

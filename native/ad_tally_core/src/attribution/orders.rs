@@ -76,18 +76,35 @@ impl Record {
     /// Puts touches into its path that are at or before it and not there yet, of which so many stay, the newest ones: the newest
     /// time of those that do not.
     pub(super) fn merge(&mut self, steps: &[Step], most: usize) -> Option<u64> {
-        let mut dropped = None;
-        for step in steps.iter().filter(|step| step.at <= self.at) {
-            if self.steps.iter().any(|own| own.id == step.id) {
-                continue;
+        if let [step] = steps {
+            let is_new = step.at <= self.at && self.steps.iter().all(|own| own.id != step.id);
+            if is_new {
+                self.steps.insert(self.steps.partition_point(|own| own.order() < step.order()), *step);
             }
-            let at = self.steps.partition_point(|own| own.order() < step.order());
-            self.steps.insert(at, *step);
-            if self.steps.len() > most {
-                dropped = dropped.max(Some(self.steps.remove(0).at));
-            }
+        } else {
+            self.merge_many(steps);
         }
-        dropped
+        let surplus = self.steps.len().saturating_sub(most);
+        self.steps.drain(..surplus).next_back().map(|step| step.at)
+    }
+
+    /// A user who has become another one may bring 255 touches to 255 conversions: one by one that took 20 ms.
+    #[cold]
+    fn merge_many(&mut self, steps: &[Step]) {
+        let known = self.steps.len();
+        self.steps.extend(steps.iter().filter(|step| step.at <= self.at));
+        // Of those with one id the first one stays, which is the one that was known.
+        let mut by_id: Vec<(i64, usize)> =
+            self.steps.iter().enumerate().map(|(place, step)| (step.id, place)).collect();
+        by_id.sort_unstable();
+        let is_copy = |pair: &[(i64, usize)]| (pair[0].0 == pair[1].0).then_some(pair[1].1);
+        let mut copies: Vec<usize> = by_id.windows(2).filter_map(is_copy).collect();
+        copies.sort_unstable();
+        debug_assert!(copies.first().is_none_or(|place| *place >= known));
+        for place in copies.into_iter().rev() {
+            self.steps.remove(place);
+        }
+        self.steps.sort_unstable_by_key(Step::order);
     }
 
     /// Changes what it is worth.
