@@ -67,6 +67,11 @@ defmodule AdTally.Attribution.ConcurrencyTest do
     assert info.repeated == map_size(credits) - counted
     assert counted > 1_000 and info.repeated > 10
 
+    # In time and late, both often.
+    for counts <- [info.touches, info.conversions],
+        outcome <- [:applied, :late],
+        do: assert(counts[outcome] > div(counts.received, 50))
+
     # The order of an adjustment may have been about to come.
     answers = for {:adjust, _order, _change, answer} <- told, uniq: true, do: answer
     assert answers -- [:ok, {:error, :retracted}, {:error, :unknown}] == []
