@@ -100,6 +100,10 @@ defmodule AdTally.Attribution do
   As with a meter, every function raises `ArgumentError` while none of that name runs, see
   `AdTally.Meter`. When it is stopped in order, all conversions become final and all windows are
   delivered, flagged as partial where their time has not passed.
+
+  A list that is taken while it is stopped in order raises too, unless some of it was taken: then
+  the rest counts as `:late`, and is not taken. So before a planned stop let those that have long
+  lists finish.
   """
 
   alias AdTally.Attribution.{Conversions, Paths, Report, Source, Touches}
@@ -541,10 +545,10 @@ defmodule AdTally.Attribution do
   Spend is dated by its touches, whatever `:dated_by` is. It has no action: with `:action` in
   `:by` `:touches`, `:spend_micros`, `:roas` and `:cpa_micros` are `nil`.
 
-  Groups come in the order of the values of `:by`. Then there may be a map with `overflow: true`,
-  for touches whose dimensions were more than `:max_keys`, and one with `unattributed: true`, for
-  conversions without an eligible touch, which are dated by the conversion. So the sums of a
-  report are those of all conversions.
+  Groups come in the order of the values of `:by`. Then there may be a map with
+  `unattributed: true`, for conversions without an eligible touch, which are dated by the
+  conversion, and one with `overflow: true`, for touches whose dimensions were more than
+  `:max_keys`. So the sums of a report are those of all conversions.
 
       iex> options = [name: Spending, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]

@@ -435,6 +435,41 @@ fn of_too_many_orders_a_provisional_one_is_final_before_its_time_and_none_is_los
     assert_eq!(told.close(BEGIN + 10 * MINUTE).len(), 10);
 }
 
+/// The value and the parts of conversions that a report of open windows sums up to.
+fn reported(told: &Told) -> (i128, i128) {
+    let report = told.report(DatedBy::Conversion, Model::Linear);
+    (report.iter().map(|(_, sums)| sums.value).sum(), report.iter().map(|(_, sums)| sums.parts).sum())
+}
+
+#[test]
+fn a_report_has_conversions_that_were_final_early_once() {
+    let mut told = Told::new(&config());
+    told.touch(click(1, 1, BEGIN));
+    for number in 0..300 {
+        told.convert(order(number, 1, BEGIN + number as u64));
+        told.adjust(number, Change::Restate(101), BEGIN + SECOND).expect("an order");
+    }
+    assert_eq!(told.attribution.info().final_early, 45);
+    assert_eq!(reported(&told), (300 * 101, 300 * i128::from(PARTS)));
+    let closed = told.close(BEGIN + 10 * MINUTE);
+    assert_eq!(closed.iter().flat_map(|posting| values(posting, Model::Linear)).map(|of| of.1).sum::<i64>(), 300 * 101);
+}
+
+/// An order that is not known any more is another one when it comes again.
+#[test]
+fn an_order_that_was_forgotten_and_comes_again_is_booked_once_more_and_with_its_own_window() {
+    for again in [BEGIN + 1, BEGIN + MINUTE] {
+        let mut told = Told::new(&Config { orders: 1, ..config() });
+        for (number, at) in [(1, BEGIN), (2, BEGIN), (1, again)] {
+            assert_eq!(told.convert(order(number, 1, at)), Outcome::Applied);
+        }
+        assert_eq!(reported(&told), (300, 3 * i128::from(PARTS)));
+        let first = told.close(BEGIN + 6 * MINUTE);
+        assert_eq!(told.credits(1).expect("an order").is_final, again < BEGIN + MINUTE);
+        assert_eq!(first.len() + told.close(BEGIN + 7 * MINUTE).len(), 3);
+    }
+}
+
 #[test]
 fn an_order_that_may_not_be_adjusted_any_more_is_unknown() {
     let mut told = Told::new(&Config { adjustable_for: HOUR, ..config() });
@@ -474,6 +509,42 @@ fn touches_of_too_many_dimensions_are_spent_and_credited_without_any_in_whatever
     assert_eq!(report, [(false, 100, 1, 10), (true, 0, 1, 10)]);
 }
 
+/// Paths of campaigns, with conversions, value, and users who did not convert.
+fn paths(told: &Told) -> Vec<(String, i128, i128, u64)> {
+    let mut paths = Paths::new(PathQuery { by: vec![0], from: 0, to: u64::MAX });
+    told.attribution.open_windows(0, 100).iter().for_each(|window| paths.read(&told.attribution, window));
+    while paths.read_users(&told.attribution) {}
+    let shown = |touch: KeyRef<'_>| match touch.words() {
+        [0] => "none".to_owned(),
+        _ => format!("{:?}", touch.elements().collect::<Vec<_>>()),
+    };
+    let mut all: Vec<_> = paths
+        .into_paths()
+        .map(|(words, led)| {
+            let touches: Vec<String> = Paths::touches(&words).map(shown).collect();
+            (touches.join(" "), led.conversions, led.value, led.none)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn paths_have_touches_without_dimensions_and_conversions_without_touches() {
+    let told = Told::new(&Config { max_keys: 1, ..config() });
+    for (id, by) in [(1, 1), (2, 1), (3, 1), (6, 1), (2, 2), (3, 2)] {
+        told.touch(click(id, by, BEGIN + id as u64));
+    }
+    told.convert(order(8, 1, BEGIN + SECOND));
+    told.convert(order(9, 7, BEGIN + SECOND));
+    let expected = [
+        (String::new(), 1, 100, 0),
+        ("[Integer(1)] none none [Integer(1)]".to_owned(), 1, 100, 0),
+        ("none none".to_owned(), 0, 0, 1),
+    ];
+    assert_eq!(paths(&told), expected);
+}
+
 #[test]
 fn paths_tell_what_led_to_conversions_and_what_did_not() {
     let told = Told::new(&config());
@@ -483,24 +554,8 @@ fn paths_tell_what_led_to_conversions_and_what_did_not() {
     told.convert(order(8, 1, BEGIN + SECOND));
     told.convert(order(9, 2, BEGIN + SECOND));
     told.adjust(9, Change::Retract, BEGIN + SECOND).expect("an order");
-    let read = |told: &Told| {
-        let mut paths = Paths::new(PathQuery { by: vec![0], from: 0, to: u64::MAX });
-        told.attribution.open_windows(0, 100).iter().for_each(|window| paths.read(&told.attribution, window));
-        while paths.read_users(&told.attribution) {}
-        let mut all: Vec<_> = paths
-            .into_paths()
-            .map(|(words, led)| {
-                let campaigns: Vec<String> = Paths::touches(&words)
-                    .map(|touch: KeyRef<'_>| format!("{:?}", touch.elements().collect::<Vec<_>>()))
-                    .collect();
-                (campaigns.join(" "), led.conversions, led.value, led.none)
-            })
-            .collect();
-        all.sort();
-        all
-    };
     let expected = [("[Integer(1)] [Integer(2)]".to_owned(), 1, 100, 0), ("[Integer(3)]".to_owned(), 0, 0, 1)];
-    assert_eq!(read(&told), expected);
+    assert_eq!(paths(&told), expected);
 }
 
 /// Nothing is lost or credited twice by threads that touch, convert, link and close at once.

@@ -4,6 +4,7 @@ use super::Attribution;
 use super::orders::{Record, State};
 use super::posting::{Net, Posting};
 use super::types::{Counting, Step};
+use super::window::Window;
 
 /// The credits of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +59,17 @@ impl Attribution {
         Some(credits)
     }
 
-    /// What a conversion that a window has noted books as of now, if it is known and counts.
-    pub(super) fn provisional(&self, order: u64) -> Option<Vec<Posting>> {
+    /// What a conversion that a window has noted would book as of now: nothing if it does not count. `None` if it is not provisional
+    /// any more, and what the window has booked is all of it. An order that was forgotten may have come again, in any window.
+    pub(super) fn provisional(&self, order: u64, window: &Window) -> Option<Vec<Posting>> {
         let orders = self.orders.lock(order);
-        let record = orders.get(order)?;
+        let is_own = |record: &&Record| record.is_provisional() && self.windows.number_of(record.at) == window.number;
+        let record = orders.get(order).filter(is_own)?;
         let steps = self.steps(record);
         let claim = self.claim_of(order, record, &steps);
-        // One that became final meanwhile has booked its changes by itself.
-        let counts = record.state != State::Final { counts: false };
         let postings = record.postings_with(&steps);
         drop(orders);
-        (counts && claim.is_none_or(|claim| self.is_first(&claim))).then_some(postings)
+        Some(if claim.is_none_or(|claim| self.is_first(&claim)) { postings } else { Vec::new() })
     }
 
     /// The steps that a conversion is credited to.

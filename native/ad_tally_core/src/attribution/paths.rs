@@ -55,7 +55,7 @@ impl Paths {
     /// Adds the conversions that a window has booked, or would book if it were closed now, less those that were retracted.
     pub fn read(&mut self, attribution: &Attribution, window: &Window) {
         for posting in attribution.postings_of(window) {
-            if !(self.query.from..self.query.to).contains(&posting.at) || posting.steps.is_empty() {
+            if !(self.query.from..self.query.to).contains(&posting.at) {
                 continue;
             }
             let led = self.led(attribution, &posting.steps);
@@ -104,7 +104,8 @@ impl Paths {
     /// The touches of a path, as tuples of the dimensions that were asked for: an empty one where a touch has no dimensions.
     pub fn touches(mut words: &[u64]) -> impl Iterator<Item = KeyRef<'_>> {
         std::iter::from_fn(move || {
-            let length = if words.is_empty() { return None } else { length_in_words(|at| words[at]) };
+            // The header of an empty tuple is that of no key, and nothing follows it.
+            let length = if *words.first()? == 0 { 1 } else { length_in_words(|at| words[at]) };
             let (touch, rest) = words.split_at(length);
             words = rest;
             Some(KeyRef::new(touch))

@@ -1,6 +1,9 @@
 //! Conversions become final: those of a window that is closed, from old to new, and single ones before their time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use ahash::RandomState;
 
 use super::Attribution;
 use super::orders::{Locked, Record, State};
@@ -51,14 +54,17 @@ impl Attribution {
     /// Makes the conversions of a closed window final in the order of their times, so that the first one of several counts.
     fn settle(&self, window: &Window) {
         let mut orders: Vec<(u64, u64)> = window
-            .take_orders()
+            .orders()
             .into_iter()
             .filter_map(|order| Some((self.orders.lock(order).get(order)?.at, order)))
+            .filter(|(at, _order)| self.windows.number_of(*at) == window.number)
             .collect();
         orders.sort_unstable();
         for (_at, order) in orders {
             self.settle_order(&mut self.orders.lock(order), order, window);
         }
+        // Not before: whoever reads the window meanwhile finds each of them either noted or booked.
+        window.forget_orders();
     }
 
     /// Makes a conversion final, unless it is, and books it in a window.
@@ -133,10 +139,21 @@ impl Attribution {
 
     /// What a window has booked, and would book if it were closed now.
     pub(super) fn postings_of(&self, window: &Window) -> Vec<Arc<Posting>> {
-        let (orders, mut postings) = window.snapshot();
+        let (mut orders, mut postings) = window.snapshot();
+        let seen = postings.len();
+        // One that was forgotten and came again is noted twice.
+        orders.sort_unstable();
+        orders.dedup();
+        let mut settled = HashSet::<u64, RandomState>::default();
         for order in orders {
-            postings.extend(self.provisional(order).into_iter().flatten().map(Arc::new));
+            match self.provisional(order, window) {
+                Some(provisional) => postings.extend(provisional.into_iter().map(Arc::new)),
+                None => drop(settled.insert(order)),
+            }
         }
+        // One that is not provisional any more was booked before it could be seen to be final: above or, if it was since, here.
+        let since = window.postings(seen, usize::MAX).into_iter();
+        postings.extend(since.filter(|posting| settled.contains(&self.seed.key(&posting.order).hash)));
         postings
     }
 }

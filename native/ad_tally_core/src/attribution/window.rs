@@ -112,12 +112,17 @@ impl Window {
         self.booked.lock().orders.push(order);
     }
 
-    /// Takes all conversions that were noted.
-    pub(super) fn take_orders(&self) -> Vec<u64> {
-        std::mem::take(&mut self.booked.lock().orders)
+    /// All conversions that were noted.
+    pub(super) fn orders(&self) -> Vec<u64> {
+        self.booked.lock().orders.clone()
     }
 
-    /// The provisional conversions as they are now, and what is booked beside them.
+    /// Forgets all conversions that were noted, once each of them is booked.
+    pub(super) fn forget_orders(&self) {
+        self.booked.lock().orders = Vec::new();
+    }
+
+    /// The conversions that were noted, of which some may be booked by now, and what is booked.
     pub(super) fn snapshot(&self) -> (Vec<u64>, Vec<Arc<Posting>>) {
         let booked = self.booked.lock();
         (booked.orders.clone(), booked.postings.clone())
