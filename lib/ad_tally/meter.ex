@@ -86,7 +86,8 @@ defmodule AdTally.Meter do
 
   The attribution is started before the meter, and its dimensions are among the meter's. While it does not
   run, `record/2` and `record_many/3` raise, and nothing is counted: between a crash and the restart
-  by its supervisor, for example.
+  by its supervisor, for example. A long list of which some was counted before the attribution ended
+  is counted to its end. The touches of the rest are lost with all others that it knew.
   """
 
   alias AdTally.{Attribution, Batch, Event, Named, Native, Options, Windows}

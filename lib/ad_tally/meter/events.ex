@@ -32,7 +32,14 @@ defmodule AdTally.Meter.Events do
 
   @impl true
   def take_some({native, _late, nil}, events), do: Native.meter_record_some(native, events)
-  def take_some({native, _late, to}, events), do: Native.meter_record_some(native, to, events)
+
+  # Some of the list were counted. If the attribution has died since, and all touches that it knew with it, the
+  # others are counted all the same: whoever brought the whole list again would have those counted twice.
+  def take_some({native, _late, to}, events) do
+    Native.meter_record_some(native, to, events)
+  rescue
+    ArgumentError -> Native.meter_record_some(native, events)
+  end
 
   @impl true
   def refuse({native, _late, _to}, count, reason), do: Native.meter_refuse(native, count, reason)

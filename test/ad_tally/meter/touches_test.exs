@@ -5,6 +5,7 @@ defmodule AdTally.Meter.TouchesTest do
   import AdTally.Test.NativeAttribution, only: [at: 0, conversion: 1]
 
   alias AdTally.{Attribution, Event, Meter, Named, Native}
+  alias AdTally.Meter.Events
   alias AdTally.Test.NativeAttribution
 
   require Named
@@ -320,6 +321,37 @@ defmodule AdTally.Meter.TouchesTest do
     end
 
     assert %{applied: 0} = Meter.info(name).events
+  end
+
+  test "a list of which some was counted before the attribution ended is counted to its end", %{
+    name: name,
+    to: to
+  } do
+    start(name, to, dedupe: false)
+    {meter, late, ^to} = Named.fetch!(Meter, name)
+    into = {meter, late, Named.fetch!(Attribution, to)}
+    events = for id <- 1..5_000, do: event(id: id)
+    {[_ | _] = rest, _counts} = Events.take_first(into, events)
+    counted = Meter.info(name).events.applied
+    assert counted > 0
+    assert counted == 5_000 - length(rest)
+    stop_supervised!(Attributing)
+    take(into, rest)
+    assert %{applied: 5_000, refused: 0} = Meter.info(name).events
+    # A list of which nothing was counted is not.
+    assert_raise ArgumentError, fn -> Events.take_first(into, events) end
+    assert_raise ArgumentError, fn -> Events.check_some(into, events, 0) end
+    assert %{applied: 5_000} = Meter.info(name).events
+    # Nor is any by a meter that has ended.
+    stop_supervised!({Meter, name})
+    assert_raise ArgumentError, fn -> Events.take_some(into, rest) end
+  end
+
+  defp take(_into, []), do: :ok
+
+  defp take(into, events) do
+    {rest, _counts} = Events.take_some(into, events)
+    take(into, rest)
   end
 
   test "an attribution of other dimensions than at the meter's start is refused", %{
