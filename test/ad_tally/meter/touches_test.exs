@@ -342,9 +342,6 @@ defmodule AdTally.Meter.TouchesTest do
     assert_raise ArgumentError, fn -> Events.take_first(into, events) end
     assert_raise ArgumentError, fn -> Events.check_some(into, events, 0) end
     assert %{applied: 5_000} = Meter.info(name).events
-    # Nor is any by a meter that has ended.
-    stop_supervised!({Meter, name})
-    assert_raise ArgumentError, fn -> Events.take_some(into, rest) end
   end
 
   defp take(_into, []), do: :ok
