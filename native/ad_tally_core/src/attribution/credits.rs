@@ -90,7 +90,7 @@ impl Attribution {
 
     /// Whether a provisional conversion is the first one of those of which one counts.
     fn is_first(&self, claim: &Claim) -> bool {
-        !self.ring.mark_of(claim.user, claim.action, claim.touch)
+        !self.ring.is_marked(claim.user, claim.action, claim.touch, claim.order)
             && self
                 .ring
                 .pending(claim.user)

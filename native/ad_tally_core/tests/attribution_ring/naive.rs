@@ -82,8 +82,9 @@ impl Naive {
         true
     }
 
-    pub(super) fn mark_of(&self, user: u64, action: u8, touch: Option<i64>) -> bool {
-        self.users.get(&self.user_of(user)).is_some_and(|own| own.marks.contains_key(&(action, touch)))
+    pub(super) fn is_marked(&self, user: u64, action: u8, touch: Option<i64>, order: u64) -> bool {
+        let mark = self.users.get(&self.user_of(user)).and_then(|own| own.marks.get(&(action, touch)));
+        mark.is_some_and(|(_at, other)| *other != order)
     }
 
     /// If they were two, the touches that both had, and the newest time of one that either had evicted.

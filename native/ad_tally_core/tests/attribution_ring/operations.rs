@@ -80,8 +80,11 @@ fn apply(ring: &Ring, naive: &mut Naive, operation: &Operation) {
         }
         Operation::Mark(user, action, touch, order, at) => {
             assert_eq!(ring.mark(user, action, touch, order, at), naive.mark(user, action, touch, order, at));
-            assert_eq!(ring.mark_of(user, action, touch), naive.mark_of(user, action, touch));
-            assert!(!ring.mark_of(user, 3, touch));
+            for order in [order, order + 1] {
+                let is_marked = ring.is_marked(user, action, touch, order);
+                assert_eq!(is_marked, naive.is_marked(user, action, touch, order));
+            }
+            assert!(!ring.is_marked(user, 3, touch, order));
         }
         Operation::Link(alias, user) => {
             let linked = ring.link(alias, user);

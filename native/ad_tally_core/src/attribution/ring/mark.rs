@@ -49,10 +49,14 @@ impl Ring {
         other.is_none_or(|other| other.order == mark.order)
     }
 
-    /// Whether a user or one of its touches has a mark.
-    pub(crate) fn mark_of(&self, user: u64, action: u8, touch: Option<i64>) -> bool {
+    /// Whether a user or one of its touches has a mark of another order.
+    pub(crate) fn is_marked(&self, user: u64, action: u8, touch: Option<i64>, order: u64) -> bool {
+        let own = Mark::new(action, touch, order, 0);
         let locked = self.locked(user, 0, |is_marked: &mut bool, _, entry| {
-            *is_marked |= entry.kind() == kind::MARK && entry.as_mark().key() == (action, touch);
+            if entry.kind() == kind::MARK {
+                let mark = entry.as_mark();
+                *is_marked |= mark.key() == own.key() && mark.order != own.order;
+            }
         });
         locked.seen
     }
