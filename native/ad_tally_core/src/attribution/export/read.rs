@@ -70,9 +70,11 @@ impl RowReader<'_> {
         let evicted = read_time(reader, "evicted")?;
         let converted = if read_flag(reader, "converted")? { Some(read_time(reader, "converted")?) } else { None };
         let mut touches = Vec::new();
+        let begin = reader.at();
         for _ in 0..reader.number("touches", 0..=MAX_TOUCHES as u64)? {
             touches.push(self.read_touch(reader, places)?);
         }
+        check_ids("touches", begin, &touches)?;
         let mut marks = Vec::new();
         for _ in 0..reader.number("marks", 0..=MOST_MARKS)? {
             let (at, action) = (read_time(reader, "at")?, self.read_action(reader)?);
@@ -127,6 +129,7 @@ impl RowReader<'_> {
         let adjusted_at = if read_flag(reader, "adjusted")? { Some(read_time(reader, "at")?) } else { None };
         let most = self.of.config.touches_per_user as u64;
         let mut steps: Vec<Step> = Vec::new();
+        let begin_of_steps = reader.at();
         for _ in 0..reader.number("steps", 0..=most)? {
             let begin = reader.at();
             let step = self.read_touch(reader, places)?;
@@ -136,6 +139,7 @@ impl RowReader<'_> {
             }
             steps.push(step);
         }
+        check_ids("steps", begin_of_steps, &steps)?;
         let words = words.into();
         let record =
             Record { words, user, at, action, state, truncated, revision, steps, value, net, adjusted_at, adjustments };
@@ -200,4 +204,14 @@ fn read_value(reader: &mut Reader<'_>) -> Result<i64, FrameError> {
 
 fn read_net(reader: &mut Reader<'_>) -> Result<Net, FrameError> {
     if read_flag(reader, "counts")? { Ok(Net { value: read_value(reader)?, counts: true }) } else { Ok(Net::default()) }
+}
+
+/// Refuses touches of which two have one id, which no table has.
+fn check_ids(field: &'static str, begin: usize, touches: &[Step]) -> Result<(), FrameError> {
+    let mut ids: Vec<i64> = touches.iter().map(|step| step.id).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(FrameError::new(field, begin, format_args!("id {} twice", pair[0]), "each id once")),
+        None => Ok(()),
+    }
 }
