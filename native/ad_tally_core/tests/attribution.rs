@@ -530,18 +530,14 @@ fn paths(told: &Told) -> Vec<(String, i128, i128, u64)> {
 }
 
 #[test]
-fn paths_have_touches_without_dimensions_and_conversions_without_touches() {
+fn paths_have_touches_without_dimensions_and_no_conversions_without_touches() {
     let told = Told::new(&Config { max_keys: 1, ..config() });
     for (id, by) in [(1, 1), (2, 1), (3, 1), (6, 1), (2, 2), (3, 2)] {
         told.touch(click(id, by, BEGIN + id as u64));
     }
     told.convert(order(8, 1, BEGIN + SECOND));
     told.convert(order(9, 7, BEGIN + SECOND));
-    let expected = [
-        (String::new(), 1, 100, 0),
-        ("[Integer(1)] none none [Integer(1)]".to_owned(), 1, 100, 0),
-        ("none none".to_owned(), 0, 0, 1),
-    ];
+    let expected = [("[Integer(1)] none none [Integer(1)]".to_owned(), 1, 100, 0), ("none none".to_owned(), 0, 0, 1)];
     assert_eq!(paths(&told), expected);
 }
 

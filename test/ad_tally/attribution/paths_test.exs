@@ -119,15 +119,6 @@ defmodule AdTally.Attribution.PathsTest do
     assert paths(name, from: at.(21)) == %{}
   end
 
-  test "of conversions without a touch are empty" do
-    name = start()
-    go(name, "ann", [{1, {42, "us"}}])
-    buy(name, 1, "ann", 10, 5)
-    buy(name, 2, "ben", 10, 6)
-    assert paths(name, by: [:campaign]) == %{[{42}] => {1, 5, 0}, [] => {1, 6, 0}}
-    assert name |> Attribution.paths() |> Attribution.path_lines() |> Enum.count() == 2
-  end
-
   test "have nil for a touch whose dimensions were one too many" do
     name = start(max_keys: 1)
     other = {43, "us"}

@@ -237,7 +237,6 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert Native.attribution_paths_read(made, windows) == []
 
     assert paths(made, []) == [
-             %{path: [], conversions: 1, value_micros: 5, non_conversions: 0},
              %{path: [{1}, {2}], conversions: 1, value_micros: 101, non_conversions: 0},
              %{path: [{2}], conversions: 0, value_micros: 0, non_conversions: 1}
            ]

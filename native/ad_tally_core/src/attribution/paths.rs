@@ -55,7 +55,7 @@ impl Paths {
     /// Adds the conversions that a window has booked, or would book if it were closed now, less those that were retracted.
     pub fn read(&mut self, attribution: &Attribution, window: &Window) {
         for posting in attribution.postings_of(window) {
-            if !(self.query.from..self.query.to).contains(&posting.at) {
+            if !(self.query.from..self.query.to).contains(&posting.at) || posting.steps.is_empty() {
                 continue;
             }
             let led = self.led(attribution, &posting.steps);

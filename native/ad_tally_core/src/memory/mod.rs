@@ -110,7 +110,8 @@ fn huge_bytes(begin: usize, length: usize) -> Option<usize> {
             kibibytes += count.trim().trim_end_matches(" kB").parse::<usize>().ok()?;
         }
     }
-    Some(kibibytes << 10)
+    // The system may have made one mapping of two that are neighbours.
+    Some((kibibytes << 10).min(length.next_multiple_of(HUGE_PAGE)))
 }
 
 #[cfg(not(all(unix, not(loom))))]
