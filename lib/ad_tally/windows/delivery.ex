@@ -157,7 +157,7 @@ defmodule AdTally.Windows.Delivery do
         else: {[], first, queue}
 
     Logger.warning(
-      "#{whose(state)} drops window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
+      "#{Source.shown(state.owner)} drops window #{dropped.sequence} of #{dropped.start} for #{inspect(state.sink)}: " <>
         "more than #{most} are waiting"
     )
 
@@ -231,7 +231,7 @@ defmodule AdTally.Windows.Delivery do
     pause = if state.flushing, do: min(pause, @first_pause), else: pause
 
     Logger.warning(
-      "#{whose(state)}: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
+      "#{Source.shown(state.owner)}: #{inspect(state.sink)} has not taken window #{window.sequence} of #{window.start}, " <>
         "again in #{pause} ms: #{if is_binary(reason), do: reason, else: inspect(reason)}"
     )
 
@@ -270,8 +270,6 @@ defmodule AdTally.Windows.Delivery do
 
     Emitter.execute(state.emitter, [:sink, what], measured, metadata)
   end
-
-  defp whose(%{owner: {source, _name}}), do: inspect(source.module())
 
   defp resume(%{pausing: nil} = state), do: state
 

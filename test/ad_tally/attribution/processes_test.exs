@@ -115,8 +115,8 @@ defmodule AdTally.Attribution.ProcessesTest do
         end)
 
       assert log =~
-               "AdTally.Attribution: AdTally.Attribution.ProcessesTest.Refusing has not taken window 1 of " <>
-                 "#{begin()}, again in 100 ms: :busy"
+               "AdTally.Attribution #{inspect(name)}: AdTally.Attribution.ProcessesTest.Refusing has not taken " <>
+                 "window 1 of #{begin()}, again in 100 ms: :busy"
     end
   end
 
