@@ -209,15 +209,25 @@ defmodule AdTally.Options do
     end
   end
 
-  # Whether it is a list of one to `most` different atoms. A longer one is not read further.
-  def distinct_atoms?(names, most), do: distinct_atoms?(names, most, [])
+  # Whether it is a list of one to `most` different atoms.
+  def distinct_atoms?(names, most), do: distinct?(names, most, &is_atom/1)
 
-  defp distinct_atoms?([], _most, seen), do: seen != []
+  # Whether it is a list of one to `most` different elements that pass. A longer one is not read further.
+  def distinct?(list, most, passes?), do: distinct?(list, most, passes?, [])
 
-  defp distinct_atoms?([name | names], most, seen) when is_atom(name) and most > 0,
-    do: name not in seen and distinct_atoms?(names, most - 1, [name | seen])
+  defp distinct?([], _most, _passes?, seen), do: seen != []
 
-  defp distinct_atoms?(_other, _most, _seen), do: false
+  defp distinct?([element | list], most, passes?, seen) when most > 0,
+    do:
+      passes?.(element) and element not in seen and
+        distinct?(list, most - 1, passes?, [element | seen])
+
+  defp distinct?(_other, _most, _passes?, _seen), do: false
+
+  # Where names are among all, and where one is, from 0 on.
+  def places(names, all), do: Enum.map(names, &place(&1, all))
+
+  def place(name, all), do: Enum.find_index(all, &(&1 == name))
 
   defp enumerate(names) do
     {last, others} = names |> Enum.map(&inspect/1) |> List.pop_at(-1)

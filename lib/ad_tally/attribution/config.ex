@@ -44,23 +44,21 @@ defmodule AdTally.Attribution.Config do
     dimensions = Windows.Config.dimensions!(options)
     reserved = Sinks.reserved_names(config.sinks)
     ReservedNames.check!(:attribution, [dimensions: dimensions], reserved)
-    Sinks.check_names!(config.sinks, %{dimensions: dimensions, metrics: [], reach_by: []})
 
     touches = touches!(options)
     conversions = conversions!(options)
     models = models!(options)
     times = {common.window, common.lateness, common.max_ahead}
-    names = {length(dimensions), touches, conversions, models}
+    kinds = Keyword.keys(touches)
+    actions = Keyword.keys(conversions)
+    names = %{dimensions: dimensions, kinds: kinds, actions: actions, models: models}
+    Sinks.check_names!(config.sinks, names)
+    attributed = {length(dimensions), touches, conversions, models}
 
     Map.merge(config, %{
       source: AdTally.Attribution.Source,
-      table: {times, names, kept(options), common.seed},
-      names: %{
-        dimensions: dimensions,
-        kinds: Keyword.keys(touches),
-        actions: Keyword.keys(conversions),
-        models: models
-      }
+      table: {times, attributed, kept(options), common.seed},
+      names: names
     })
   end
 
@@ -108,7 +106,7 @@ defmodule AdTally.Attribution.Config do
   defp models!(options) do
     models = Keyword.get(options, :models, [:last_touch])
 
-    if distinct?(models, @most_models, &model?/1) do
+    if Options.distinct?(models, @most_models, &model?/1) do
       models
     else
       raise ArgumentError,
@@ -123,20 +121,8 @@ defmodule AdTally.Attribution.Config do
 
   # Whether it is a keyword list of names, each once, with values that pass.
   defp names_with?(list, most, value?) do
-    distinct?(list, most, &match?({_name, _value}, &1)) and
+    Options.distinct?(list, most, &match?({_name, _value}, &1)) and
       Enum.all?(list, fn {name, value} -> Windows.Config.name?(name) and value?.(value) end) and
       Options.distinct_atoms?(Keyword.keys(list), most)
   end
-
-  # Whether it is a list of one to `most` different elements that pass. A longer one is not read further.
-  defp distinct?(list, most, passes?), do: distinct?(list, most, passes?, [])
-
-  defp distinct?([], _most, _passes?, seen), do: seen != []
-
-  defp distinct?([element | list], most, passes?, seen) when most > 0,
-    do:
-      passes?.(element) and element not in seen and
-        distinct?(list, most - 1, passes?, [element | seen])
-
-  defp distinct?(_other, _most, _passes?, _seen), do: false
 end

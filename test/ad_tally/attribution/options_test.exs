@@ -15,6 +15,16 @@ defmodule AdTally.Attribution.OptionsTest do
     def reserved_names(_options), do: [:tenant]
   end
 
+  defmodule Shown do
+    @behaviour AdTally.Sink
+
+    @impl true
+    def deliver(_window, _options), do: :ok
+
+    @impl true
+    def validate_names(_options, names), do: {:error, inspect(Enum.sort(names))}
+  end
+
   @day 24 * 3_600_000
 
   setup context do
@@ -140,6 +150,17 @@ defmodule AdTally.Attribution.OptionsTest do
 
     for name <- [:action, :kind, :roas, :touch_id, :unattributed],
         do: assert(name in ReservedNames.all(:attribution))
+  end
+
+  test "a sink is shown the names that its windows will have", %{good: good} do
+    names = [
+      actions: [:purchase],
+      dimensions: [:campaign, :creative],
+      kinds: [:click, :view],
+      models: [:last_touch]
+    ]
+
+    assert refused(good, sinks: [{Shown, []}]) =~ inspect(names)
   end
 
   test "a sink reserves names of its own", %{good: good} do
