@@ -20,9 +20,13 @@ defmodule AdTally.Attribution.Paths do
     if by == [],
       do: raise(ArgumentError, "expected :by to have a dimension of #{inspect(dimensions)}")
 
-    places = Enum.map(by, &Report.place(&1, dimensions))
     # Conversions of that time may be in any window, as those of a report.
-    %__MODULE__{from: 0, to: :infinity, dates: Report.dates!(options), places: places}
+    %__MODULE__{
+      from: 0,
+      to: :infinity,
+      dates: Report.dates!(options),
+      places: Options.places(by, dimensions)
+    }
   end
 
   @impl true

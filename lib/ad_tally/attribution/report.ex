@@ -22,9 +22,9 @@ defmodule AdTally.Attribution.Report do
       from: 0,
       to: :infinity,
       dates: dates!(options),
-      by: for(name <- by, name not in @others, do: {name, place(name, dimensions)}),
+      by: for(name <- by, name not in @others, do: {name, Options.place(name, dimensions)}),
       others: {:kind in by, :action in by},
-      model: place(model!(options, models), models),
+      model: options |> model!(models) |> Options.place(models),
       dated_by: Options.one_of!(options, :dated_by, [:conversion, :touch])
     }
   end
@@ -33,10 +33,6 @@ defmodule AdTally.Attribution.Report do
   @spec dates!(keyword()) :: {non_neg_integer(), non_neg_integer() | :infinity}
   def dates!(options),
     do: {Options.time!(options, :from, 0), Options.time!(options, :to, :infinity)}
-
-  @doc "Where a name is in a list of all."
-  @spec place(term(), [term()]) :: non_neg_integer()
-  def place(name, all), do: Enum.find_index(all, &(&1 == name))
 
   defp model!(options, models) do
     model = Keyword.get(options, :model, hd(models))

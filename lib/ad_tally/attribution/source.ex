@@ -6,7 +6,7 @@ defmodule AdTally.Attribution.Source do
 
   alias AdTally.Attribution.Window
   alias AdTally.Native
-  alias AdTally.Windows.Diagnosis
+  alias AdTally.Windows.{Diagnosis, Memory}
 
   @impl true
   def module, do: AdTally.Attribution
@@ -114,16 +114,8 @@ defmodule AdTally.Attribution.Source do
       users: info.user_bytes,
       orders: info.order_bytes,
       keys: info.key_bytes,
-      open_windows: open_bytes(native, 0, 0)
+      open_windows: Memory.open_windows(&Native.attribution_open_bytes(native, &1))
     }
-  end
-
-  # A few windows at a time.
-  defp open_bytes(native, from, bytes) do
-    case Native.attribution_open_bytes(native, from) do
-      {more, nil} -> bytes + more
-      {more, next} -> open_bytes(native, next, bytes + more)
-    end
   end
 
   @impl true

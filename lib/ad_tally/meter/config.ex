@@ -3,7 +3,7 @@ defmodule AdTally.Meter.Config do
   # The options of a meter, checked, and as native code takes them.
 
   alias AdTally.{Attribution, Named, Options, Windows}
-  alias AdTally.Meter.{Report, Source}
+  alias AdTally.Meter.Source
   alias AdTally.Windows.{ReservedNames, Sinks}
 
   require Named
@@ -101,7 +101,7 @@ defmodule AdTally.Meter.Config do
     if by == [],
       do: raise(ArgumentError, "expected :by to have a dimension of #{inspect(dimensions)}")
 
-    places = by |> Report.places(dimensions) |> Enum.sort()
+    places = by |> Options.places(dimensions) |> Enum.sort()
     precision = Options.precision!(options, 12)
     max_keys = Options.max_keys!(options, max_keys)
 
@@ -135,13 +135,13 @@ defmodule AdTally.Meter.Config do
               inspect(dimensions)
     end
 
-    {name, {Report.places(own, dimensions), cost!(Keyword.get(options, :cost), metrics)}}
+    {name, {Options.places(own, dimensions), cost!(Keyword.get(options, :cost), metrics)}}
   end
 
   defp cost!(nil, _metrics), do: nil
 
   defp cost!(cost, metrics) do
-    Enum.find_index(metrics, &(&1 == cost)) ||
+    Options.place(cost, metrics) ||
       raise ArgumentError,
             "expected :cost to be one of the metrics #{inspect(metrics)}, got: #{Options.shown(cost)}"
   end

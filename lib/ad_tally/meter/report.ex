@@ -31,12 +31,16 @@ defmodule AdTally.Meter.Report do
     # A sketch cannot be filtered by a dimension that it is not kept by.
     has_reach? = reach_by != [] and (by ++ Keyword.keys(where)) -- reach_by == []
 
-    filters = for {name, _values} <- where, do: {place(name, dimensions), place(name, reach_by)}
+    filters =
+      for {name, _values} <- where,
+          do: {Options.place(name, dimensions), Options.place(name, reach_by)}
 
     %__MODULE__{
       from: Options.time!(options, :from, 0),
       to: Options.time!(options, :to, :infinity),
-      groups: {by, places(by, dimensions), filters, if(has_reach?, do: places(by, reach_by))},
+      groups:
+        {by, Options.places(by, dimensions), filters,
+         if(has_reach?, do: Options.places(by, reach_by))},
       allowed: Keyword.values(where),
       order: order!(options, metrics),
       limit: limit!(options)
@@ -64,10 +68,6 @@ defmodule AdTally.Meter.Report do
 
   @impl true
   defdelegate free(made), to: Native, as: :meter_report_end
-
-  def places(names, all), do: Enum.map(names, &place(&1, all))
-
-  defp place(name, all), do: Enum.find_index(all, &(&1 == name))
 
   ## Options
 
@@ -101,7 +101,7 @@ defmodule AdTally.Meter.Report do
         nil
 
       {:ok, name} ->
-        place(name, metrics) ||
+        Options.place(name, metrics) ||
           raise ArgumentError,
                 "expected :order_by to be one of the metrics, #{inspect(metrics)}, got: #{Options.shown(name)}"
     end

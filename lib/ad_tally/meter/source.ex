@@ -6,7 +6,7 @@ defmodule AdTally.Meter.Source do
 
   alias AdTally.Meter.Late
   alias AdTally.{Native, Window}
-  alias AdTally.Windows.Diagnosis
+  alias AdTally.Windows.{Diagnosis, Memory}
 
   @impl true
   def module, do: AdTally.Meter
@@ -86,17 +86,9 @@ defmodule AdTally.Meter.Source do
 
     %{
       ids: info.id_bytes,
-      open_windows: open_bytes(native, 0, 0),
+      open_windows: Memory.open_windows(&Native.meter_open_bytes(native, &1)),
       late_events: Late.memory(late)
     }
-  end
-
-  # A few windows at a time.
-  defp open_bytes(native, from, bytes) do
-    case Native.meter_open_bytes(native, from) do
-      {more, nil} -> bytes + more
-      {more, next} -> open_bytes(native, next, bytes + more)
-    end
   end
 
   @impl true

@@ -22,6 +22,21 @@ defmodule AdTally.Windows.Memory do
     })
   end
 
+  @doc """
+  Bytes of open windows. `some` returns those of a few windows, the first ones that begin at a time or later,
+  and the time to go on from, or `nil` at the end.
+  """
+  @spec open_windows((from :: non_neg_integer() -> {bytes, non_neg_integer() | nil})) :: bytes
+        when bytes: non_neg_integer()
+  def open_windows(some), do: open_windows(some, 0, 0)
+
+  defp open_windows(some, from, bytes) do
+    case some.(from) do
+      {more, nil} -> bytes + more
+      {more, next} -> open_windows(some, next, bytes + more)
+    end
+  end
+
   @spec sum(t()) :: non_neg_integer()
   def sum(parts), do: parts |> Map.values() |> Enum.sum()
 end

@@ -11,7 +11,7 @@ defmodule AdTally.Windows.Server do
   alias AdTally.Windows.{Delivery, Emitter, Flush, Memory, Retained, Source}
 
   # What is asked of the process.
-  @spec call(Source.t(), :report | :closed | :close | :info, timeout()) :: term()
+  @spec call(Source.t(), :report | :names | :closed | :close | :info, timeout()) :: term()
   def call({_source, name} = owner, request, timeout),
     do: asking(owner, fn -> GenServer.call(name, request, timeout) end)
 

@@ -51,11 +51,16 @@ defmodule AdTally.Sink.Files.Tables do
     sink = Keyword.merge(of_sinks(options), Keyword.take(options, [:types, :dir]))
     dimensions = names!(options, :dimensions)
     types = sink |> Keyword.get(:types, []) |> Types.check!(dimensions)
-    tables = if Keyword.has_key?(options, :touches), do: &of_attribution/3, else: &of_meter/3
-    {tables.(options, dimensions, types), sink[:dir]}
+
+    tables =
+      if Keyword.has_key?(options, :touches),
+        do: of_attribution(dimensions, types),
+        else: of_meter(options, dimensions, types)
+
+    {tables, sink[:dir]}
   end
 
-  defp of_attribution(_options, dimensions, types) do
+  defp of_attribution(dimensions, types) do
     ReservedNames.check!(:attribution, [dimensions: dimensions], [])
     %{credits: credits(dimensions, types), touches: touches(dimensions, types)}
   end
