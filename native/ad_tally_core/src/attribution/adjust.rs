@@ -2,7 +2,6 @@
 
 use super::Attribution;
 use super::orders::{Adjustment, Changed, State};
-use super::place::Place;
 use super::posting::Posting;
 use super::stats::Kind;
 use super::types::{Change, Unchanged};
@@ -28,9 +27,9 @@ impl Attribution {
         } else {
             // By the events' time a change of a later one would open a window that nothing closes.
             let at_most = at.min(self.windows.time(&now).max(self.windows.newest()));
-            self.in_place(at_most, true, &now, |place, _open| match place {
-                Place::Own(window) | Place::Later(window) => self.adjust_in(window, order, change, at, &now),
-                Place::Nowhere => Err(Unchanged::Unknown),
+            self.in_place(at_most, &now, |place, _open| match place {
+                Some(place) => self.adjust_in(place.window, order, change, at, &now),
+                None => Err(Unchanged::Unknown),
             })
         };
         if adjusted.is_ok() {

@@ -30,10 +30,9 @@ impl Attribution {
         let outcome = if is_future {
             self.unless_known(conversion, Outcome::Future, &now)
         } else {
-            self.in_place(conversion.at, false, &now, |place, open| match place {
-                Place::Own(window) => self.convert_in(window, open, conversion, &now),
-                Place::Later(window) => self.convert_late(window, open, conversion, &now),
-                Place::Nowhere => self.unless_known(conversion, Outcome::Late, &now),
+            self.in_place(conversion.at, &now, |place, open| match place {
+                Some(place) => self.convert_in(&place, open, conversion, &now),
+                None => self.unless_known(conversion, Outcome::Late, &now),
             })
         };
         self.stats.count_conversion(outcome, conversion.at);
@@ -57,23 +56,16 @@ impl Attribution {
 
     fn convert_in(
         &self,
-        window: &Window,
+        place: &Place<'_>,
         open: &Protected<'_, OpenWindows<Window>>,
         conversion: &Conversion<'_>,
         now: impl Fn() -> u64,
     ) -> Outcome {
-        let order = conversion.order.hash;
-        let mut orders = self.orders.lock(order);
-        if self.is_known(&orders, order, &now) {
+        if !self.keep(place, open, conversion.order.hash, now, || self.begin(conversion, place.is_late)) {
             return Outcome::Duplicate;
         }
-        self.make_room(&mut orders, open);
-        // Before the lock is let go of: a touch that finds the conversion in the ring waits for it here.
-        let forgotten = self.insert_record(&mut orders, conversion, false);
-        drop(orders);
-        window.push_order(order);
-        if let Some(forgotten) = forgotten {
-            self.end_early(forgotten, open);
+        if place.is_late {
+            return Outcome::Late;
         }
         if self.windows.is_newest(conversion.at) {
             self.windows.note_newest(conversion.at);
@@ -81,29 +73,39 @@ impl Attribution {
         Outcome::Applied
     }
 
-    /// Takes a conversion whose window is closed: it is final at once, and booked in a window that is open.
-    #[cold]
-    fn convert_late(
+    /// Keeps a conversion, unless its order is known: provisional or, if it is late, final at once and booked. `begin` makes it
+    /// pending in the ring. It gives the record, and which conversion was forgotten there for it. Whether it is kept.
+    pub(super) fn keep(
         &self,
-        window: &Window,
+        place: &Place<'_>,
         open: &Protected<'_, OpenWindows<Window>>,
-        conversion: &Conversion<'_>,
+        order: u64,
         now: impl Fn() -> u64,
-    ) -> Outcome {
-        let order = conversion.order.hash;
+        begin: impl FnOnce() -> (Record, Option<u64>),
+    ) -> bool {
         let mut orders = self.orders.lock(order);
-        if self.is_known(&orders, order, &now) {
-            return Outcome::Duplicate;
+        if self.is_known(&orders, order, now) {
+            return false;
         }
         self.make_room(&mut orders, open);
-        self.insert_record(&mut orders, conversion, true);
-        self.settle_order(&mut orders, order, window);
-        Outcome::Late
+        // Before the lock is let go of: a touch that finds the conversion in the ring waits for it here.
+        let (record, forgotten) = begin();
+        orders.insert(order, record);
+        if place.is_late {
+            self.settle_order(&mut orders, order, place.window);
+        } else {
+            place.window.push_order(order);
+        }
+        drop(orders);
+        if let Some(forgotten) = forgotten {
+            self.end_early(forgotten, open);
+        }
+        true
     }
 
-    /// Adds a conversion with the path that its user has now. A provisional one of the user for which there is no room beside it,
-    /// if there is any: touches are not told of it any more.
-    fn insert_record(&self, orders: &mut Locked<'_>, conversion: &Conversion<'_>, is_late: bool) -> Option<u64> {
+    /// A conversion with the path that its user has now, and the provisional one of the user that was forgotten for it, if
+    /// there are too many.
+    fn begin(&self, conversion: &Conversion<'_>, is_late: bool) -> (Record, Option<u64>) {
         let Conversion { order, user, at, action, value } = *conversion;
         let mut steps = Vec::new();
         let Begun { evicted, forgotten, .. } = self.ring.begin(user, order.hash, at, is_late, &mut steps);
@@ -123,8 +125,7 @@ impl Attribution {
             adjusted_at: None,
             adjustments: Vec::new(),
         };
-        orders.insert(order.hash, record);
-        forgotten
+        (record, forgotten)
     }
 
     /// Makes a provisional conversion final before its time, because touches are not told of it any more.

@@ -3,17 +3,13 @@
 //! Touches, aliases and marks are sets, so the order in which frames come makes no difference. An order that is known stays as it is.
 
 use super::super::orders::Record;
-use super::super::place::Place;
-use super::super::ring::{Key, Linked, Owned};
+use super::super::ring::{Begun, Key, Linked, Owned};
 use super::super::types::Step;
-use super::super::window::Window;
 use super::super::{Attribution, NO_DIMENSIONS};
 use super::read::{Row, RowOf, RowReader};
 use crate::codec::{Claim, Frame, FrameError, Imported, Kind, Name, Settings};
 use crate::error::TIMES;
 use crate::key::AtomNames;
-use crate::sync::hazard::Protected;
-use crate::windows::OpenWindows;
 
 /// What is done with the rows of a frame.
 struct Taking<'a, F> {
@@ -130,13 +126,9 @@ impl Attribution {
         if self.windows.is_future(record.at, &now) {
             return false;
         }
-        self.in_place(record.at, false, &now, |place, open| {
-            let (window, is_late) = match place {
-                Place::Own(window) => (window, false),
-                Place::Later(window) => (window, true),
-                Place::Nowhere => return false,
-            };
-            self.take_provisional(window, open, (order, record), is_late, &now);
+        self.in_place(record.at, &now, |place, open| {
+            let Some(place) = place else { return false };
+            self.keep(&place, open, order, &now, || self.begin_again(order, record, place.is_late));
             true
         })
     }
@@ -151,36 +143,14 @@ impl Attribution {
         }
     }
 
-    fn take_provisional(
-        &self,
-        window: &Window,
-        open: &Protected<'_, OpenWindows<Window>>,
-        (order, mut record): (u64, Record),
-        is_late: bool,
-        now: impl Fn() -> u64,
-    ) {
-        let mut orders = self.orders.lock(order);
-        if self.is_known(&orders, order, now) {
-            return;
-        }
-        self.make_room(&mut orders, open);
-        let mut forgotten = None;
-        if let Some(user) = record.user {
-            let mut steps = Vec::new();
-            let begun = self.ring.begin(user, order, record.at, is_late, &mut steps);
-            self.merge(&mut record, &steps);
-            record.truncated |= self.is_missing(&record, begun.evicted);
-            forgotten = begun.forgotten;
-        }
-        orders.insert(order, record);
-        if is_late {
-            self.settle_order(&mut orders, order, window);
-        } else {
-            window.push_order(order);
-        }
-        drop(orders);
-        if let Some(forgotten) = forgotten {
-            self.end_early(forgotten, open);
-        }
+    /// A provisional conversion, its path united with the touches that its user has here, and the one of the user that was
+    /// forgotten for it, if there are too many.
+    fn begin_again(&self, order: u64, mut record: Record, is_late: bool) -> (Record, Option<u64>) {
+        let Some(user) = record.user else { return (record, None) };
+        let mut steps = Vec::new();
+        let Begun { evicted, forgotten, .. } = self.ring.begin(user, order, record.at, is_late, &mut steps);
+        self.merge(&mut record, &steps);
+        record.truncated |= self.is_missing(&record, evicted);
+        (record, forgotten)
     }
 }
