@@ -2,7 +2,6 @@
 
 use super::Attribution;
 use super::orders::{Adjustment, Changed, State};
-use super::posting::Posting;
 use super::stats::Kind;
 use super::types::{Change, Unchanged};
 use super::window::Window;
@@ -47,7 +46,7 @@ impl Attribution {
         now: impl Fn() -> u64,
     ) -> Result<(), Unchanged> {
         let mut orders = self.orders.lock(order.hash);
-        if !self.is_known(&orders, order.hash, now) {
+        if self.known(&orders, order.hash, now).is_none() {
             return Err(Unchanged::Unknown);
         }
         orders.touch(order.hash);
@@ -66,17 +65,9 @@ impl Attribution {
                     Ok(None)
                 }
                 State::Final { counts: false } => Ok(None),
-                State::Final { counts: true } => Ok(Some(Posting {
-                    order: order.words.into(),
-                    at: record.at,
-                    adjusted_at: Some(at),
-                    action: record.action,
-                    steps: record.steps.as_slice().into(),
-                    before,
-                    after: record.net,
-                    truncated: record.truncated,
-                    revision: record.revision,
-                })),
+                State::Final { counts: true } => {
+                    Ok(Some(record.posting(order.words, &record.steps, Some(at), before, record.net)))
+                }
             }
         });
         if let Some(posting) = posting.unwrap_or(Err(Unchanged::Unknown))? {

@@ -41,12 +41,12 @@ impl Attribution {
 
     fn unless_known(&self, conversion: &Conversion<'_>, outcome: Outcome, now: impl Fn() -> u64) -> Outcome {
         let orders = self.orders.lock(conversion.order.hash);
-        if self.is_known(&orders, conversion.order.hash, now) { Outcome::Duplicate } else { outcome }
+        self.known(&orders, conversion.order.hash, now).map_or(outcome, |_| Outcome::Duplicate)
     }
 
-    /// Whether an order is known. One that may not be adjusted any more is not.
-    pub(super) fn is_known(&self, orders: &Locked<'_>, order: u64, now: impl Fn() -> u64) -> bool {
-        orders.get(order).is_some_and(|record| record.is_provisional() || !self.is_past(record, now))
+    /// The conversion of an order, if that is known. One that may not be adjusted any more is not.
+    pub(super) fn known<'o>(&self, orders: &'o Locked<'_>, order: u64, now: impl Fn() -> u64) -> Option<&'o Record> {
+        orders.get(order).filter(|record| record.is_provisional() || !self.is_past(record, now))
     }
 
     /// Whether a final conversion may not be adjusted any more.
@@ -84,7 +84,7 @@ impl Attribution {
         begin: impl FnOnce() -> (Record, Option<u64>),
     ) -> bool {
         let mut orders = self.orders.lock(order);
-        if self.is_known(&orders, order, now) {
+        if self.known(&orders, order, now).is_some() {
             return false;
         }
         self.make_room(&mut orders, open);

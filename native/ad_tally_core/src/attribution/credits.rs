@@ -34,24 +34,13 @@ impl Attribution {
     #[must_use]
     pub fn credits(&self, order: u64, now: impl Fn() -> u64) -> Option<OrderCredits> {
         let orders = self.orders.lock(order);
-        let record = orders.get(order).filter(|record| record.is_provisional() || !self.is_past(record, now))?;
+        let record = self.known(&orders, order, now)?;
         let steps = self.steps(record);
         let claim = self.claim_of(order, record, &steps);
-        let is_retracted = !record.net.counts;
         let mut credits = OrderCredits {
-            posting: Posting {
-                order: record.words.clone(),
-                at: record.at,
-                adjusted_at: record.adjusted_at,
-                action: record.action,
-                steps: steps.into(),
-                before: Net::default(),
-                after: record.net,
-                truncated: record.truncated,
-                revision: record.revision,
-            },
+            posting: record.posting(&record.words, &steps, record.adjusted_at, Net::default(), record.net),
             counts: record.state != State::Final { counts: false },
-            is_retracted,
+            is_retracted: !record.net.counts,
             is_final: !record.is_provisional(),
         };
         drop(orders);
@@ -67,7 +56,7 @@ impl Attribution {
         let record = orders.get(order).filter(is_own)?;
         let steps = self.steps(record);
         let claim = self.claim_of(order, record, &steps);
-        let postings = record.postings_with(&steps);
+        let postings = record.postings(&steps);
         drop(orders);
         Some(if claim.is_none_or(|claim| self.is_first(&claim)) { postings } else { Vec::new() })
     }
@@ -86,6 +75,12 @@ impl Attribution {
             Counting::OncePerTouch => Some(steps.last()?.id),
         };
         Some(Claim { order, at: record.at, action: record.action, user, touch })
+    }
+
+    /// Whether a conversion that becomes final counts, and no later one of those of which one counts will.
+    pub(super) fn claim(&self, order: u64, record: &Record) -> bool {
+        let claim = self.claim_of(order, record, &record.steps);
+        claim.is_none_or(|Claim { order, at, action, user, touch }| self.ring.mark(user, action, touch, order, at))
     }
 
     /// Whether a provisional conversion is the first one of those of which one counts.

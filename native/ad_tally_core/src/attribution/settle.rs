@@ -9,18 +9,13 @@ use super::Attribution;
 use super::orders::{Locked, Record, State};
 use super::posting::{Net, Posting};
 use super::stats::Kind;
-use super::types::{Counting, Step};
+use super::types::Step;
 use super::window::Window;
-use crate::windows;
-use crate::windows::WindowRef;
+use crate::windows::{self, WindowRef, Windows};
 
-/// Windows that were closed together, as of [`crate::meter::Closed`]: all that is booked in them is final.
-pub struct Closed {
-    /// From old to new. Those in which nothing has happened are not among them.
-    pub windows: Vec<WindowRef<Window>>,
-    /// Whether that was all that was to be closed.
-    pub is_all: bool,
-}
+/// Windows that were closed together, see [`windows::Closed`]: all that is booked in them is final. Those in which nothing has
+/// happened are not among them.
+pub type Closed = windows::Closed<Window>;
 
 impl Attribution {
     /// Closes the windows whose time has passed, as [`crate::Meter::close`] does.
@@ -39,16 +34,16 @@ impl Attribution {
 
     /// Closes all windows, those that are to come as well: whatever comes afterwards is late, and is not taken.
     pub fn stop(&self) -> Closed {
-        self.settle_closed(windows::Windows::stop)
+        self.settle_closed(Windows::stop)
     }
 
-    fn settle_closed(&self, close: impl FnOnce(&windows::Windows<Window>) -> windows::Closed<Window>) -> Closed {
+    fn settle_closed(&self, close: impl FnOnce(&Windows<Window>) -> Closed) -> Closed {
         let _alone = self.settling.lock();
-        let windows::Closed { mut windows, is_all } = close(&self.windows);
-        windows.iter().for_each(|window| self.settle(window));
-        windows.retain(|window| !window.is_empty());
-        windows.iter().for_each(|window| window.note_closed());
-        Closed { windows, is_all }
+        let mut closed = close(&self.windows);
+        closed.windows.iter().for_each(|window| self.settle(window));
+        closed.windows.retain(|window| !window.is_empty());
+        closed.windows.iter().for_each(|window| window.note_closed());
+        closed
     }
 
     /// Makes the conversions of a closed window final in the order of their times, so that the first one of several counts.
@@ -75,12 +70,12 @@ impl Attribution {
             }
             record.steps = self.eligible(&record.steps, record.at);
             record.steps.shrink_to_fit();
-            let counts = self.claim(record, order);
+            let counts = self.claim(order, record);
             record.state = State::Final { counts };
             if let Some(user) = record.user.take() {
                 self.ring.end(user, order);
             }
-            let postings = if counts { record.postings() } else { Vec::new() };
+            let postings = if counts { record.postings(&record.steps) } else { Vec::new() };
             record.words = Box::default();
             record.adjustments = Vec::new();
             self.stats.count(match (counts, record.steps.is_empty()) {
@@ -91,19 +86,6 @@ impl Attribution {
             postings
         });
         postings.into_iter().flatten().for_each(|posting| window.post(posting));
-    }
-
-    /// Whether a conversion counts, and no later one of which only one does will.
-    fn claim(&self, record: &Record, order: u64) -> bool {
-        let touch = match self.config.actions[usize::from(record.action)] {
-            Counting::Every => return true,
-            Counting::OncePerUser => None,
-            Counting::OncePerTouch => match record.steps.last() {
-                Some(last) => Some(last.id),
-                None => return true,
-            },
-        };
-        record.user.is_none_or(|user| self.ring.mark(user, record.action, touch, order, record.at))
     }
 
     /// Forgets orders that may not be adjusted any more.
@@ -159,15 +141,29 @@ impl Attribution {
 }
 
 impl Record {
-    /// What it books once it is final: its credits, and each change of them.
-    fn postings(&self) -> Vec<Posting> {
-        self.postings_with(&self.steps)
+    /// What it books once it is final, credited to these steps: its value, and each change of it.
+    pub(super) fn postings(&self, steps: &[Step]) -> Vec<Posting> {
+        let first = Net { value: self.value, counts: true };
+        let mut postings = vec![self.posting(&self.words, steps, None, Net::default(), first)];
+        let mut before = first;
+        for adjustment in &self.adjustments {
+            postings.push(self.posting(&self.words, steps, Some(adjustment.at), before, adjustment.net));
+            before = adjustment.net;
+        }
+        postings
     }
 
-    /// The same, credited to these steps.
-    pub(super) fn postings_with(&self, steps: &[Step]) -> Vec<Posting> {
-        let posting = |adjusted_at, before, after| Posting {
-            order: self.words.clone(),
+    /// One booking of it, under the words of its order's key: a final one does not have them any more.
+    pub(super) fn posting(
+        &self,
+        order: &[u64],
+        steps: &[Step],
+        adjusted_at: Option<u64>,
+        before: Net,
+        after: Net,
+    ) -> Posting {
+        Posting {
+            order: order.into(),
             at: self.at,
             adjusted_at,
             action: self.action,
@@ -176,14 +172,6 @@ impl Record {
             after,
             truncated: self.truncated,
             revision: self.revision,
-        };
-        let first = Net { value: self.value, counts: true };
-        let mut postings = vec![posting(None, Net::default(), first)];
-        let mut before = first;
-        for adjustment in &self.adjustments {
-            postings.push(posting(Some(adjustment.at), before, adjustment.net));
-            before = adjustment.net;
         }
-        postings
     }
 }

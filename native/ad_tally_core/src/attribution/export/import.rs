@@ -137,7 +137,7 @@ impl Attribution {
     fn take_final(&self, order: u64, record: Record, now: impl Fn() -> u64) {
         let open = self.windows.protect();
         let mut orders = self.orders.lock(order);
-        if !self.is_known(&orders, order, &now) && !self.is_past(&record, &now) {
+        if self.known(&orders, order, &now).is_none() && !self.is_past(&record, &now) {
             self.make_room(&mut orders, &open);
             orders.insert(order, record);
         }
