@@ -481,7 +481,17 @@ defmodule AdTally.Attribution do
   """
   @spec link(name(), alias :: AdTally.FrequencyCap.user(), user :: AdTally.FrequencyCap.user()) ::
           :ok
-  def link(name, alias, user), do: Native.attribution_link(running!(name), alias, user)
+  def link(name, alias, user) do
+    native = running!(name)
+
+    with linking when linking != :ok <- Native.attribution_link(native, alias, user),
+         do: go_on_linking(native, linking)
+  end
+
+  defp go_on_linking(native, linking) do
+    with :more <- Native.attribution_link_some(native, linking),
+         do: go_on_linking(native, linking)
+  end
 
   @doc """
   Forgets a user: the touches, aliases and marks are gone from memory when it returns, and its

@@ -138,6 +138,7 @@ defmodule AdTally.Native do
   def attribution_credits(_attribution, _order), do: not_loaded()
   def attribution_adjust(_attribution, _order, _change, _at), do: not_loaded()
   def attribution_link(_attribution, _alias, _user), do: not_loaded()
+  def attribution_link_some(_attribution, _linking), do: not_loaded()
   def attribution_forget(_attribution, _user), do: not_loaded()
 
   def read_in_place(_wanted), do: not_loaded()

@@ -169,6 +169,7 @@ defmodule AdTally.Test.ArgumentPositions do
       attribution_adjust_at: &adjust.("o-9", :retract, &1),
       attribution_link_alias: &Native.attribution_link(attribution, &1, "ann"),
       attribution_link_user: &Native.attribution_link(attribution, "ann", &1),
+      attribution_link_some: &Native.attribution_link_some(attribution, &1),
       attribution_forget: &Native.attribution_forget(attribution, &1)
     ]
   end

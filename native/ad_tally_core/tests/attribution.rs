@@ -103,6 +103,12 @@ impl Told {
         self.attribution.adjust(self.attribution.seed().key(&words), change, at, || self.now).expect("a time")
     }
 
+    fn link(&self, alias: u64, by: u64) {
+        if let Some(linking) = self.attribution.link(user(alias), user(by)) {
+            assert!(!self.attribution.go_on(&linking, || true));
+        }
+    }
+
     fn credits(&self, order: i64) -> Option<OrderCredits> {
         let words = integer_words(order);
         self.attribution.credits(self.attribution.seed().key(&words).hash, || self.now)
@@ -408,7 +414,7 @@ fn users_that_are_linked_are_one_and_a_forgotten_one_is_nobody() {
     told.touch(click(2, 2, BEGIN + 1));
     told.convert(order(8, 1, BEGIN + 2));
     told.convert(order(9, 2, BEGIN + 2));
-    told.attribution.link(user(2), user(1));
+    told.link(2, 1);
     assert_eq!(told.values(8, Model::LastTouch), [(Some(2), 100, PARTS)]);
     assert_eq!(told.values(9, Model::FirstTouch), [(Some(1), 100, PARTS)]);
     told.touch(click(3, 2, BEGIN + 1));
@@ -419,6 +425,23 @@ fn users_that_are_linked_are_one_and_a_forgotten_one_is_nobody() {
     assert_eq!(told.values(10, Model::LastTouch), [(None, 100, PARTS)]);
     assert_eq!(told.values(11, Model::LastTouch), [(None, 100, PARTS)]);
     assert_eq!(told.values(8, Model::LastTouch), [(Some(3), 100, PARTS)]);
+}
+
+/// Whoever links may be killed between two steps.
+#[test]
+fn a_link_is_finished_before_conversions_become_final_if_nobody_else_does() {
+    let mut told = Told::new(&config());
+    told.touch(click(1, 1, BEGIN));
+    (8..11).for_each(|number| assert_eq!(told.convert(order(number, 2, BEGIN + 1)), Outcome::Applied));
+    let linking = told.attribution.link(user(2), user(1)).expect("two users");
+    assert!(told.attribution.go_on(&linking, || false), "one conversion of three");
+    let credited =
+        |told: &Told| (8..11).filter(|number| told.values(*number, Model::LastTouch)[0].0 == Some(1)).count();
+    assert_eq!(credited(&told), 1);
+    drop(linking);
+    assert_eq!(told.close(BEGIN + 10 * MINUTE).len(), 3);
+    assert_eq!(credited(&told), 3);
+    assert!(told.attribution.link(user(2), user(1)).is_none());
 }
 
 #[test]
@@ -573,7 +596,7 @@ fn threads_that_tell_at_once_leave_every_value_whole() {
                         told.convert(Order { action: EVERY, ..order(id, id as u64 % 97, at) });
                     }
                     if number % 1_000 == 0 {
-                        told.attribution.link(user(id as u64 % 97), user((id as u64 + 1) % 97));
+                        told.link(id as u64 % 97, (id as u64 + 1) % 97);
                     }
                 }
             });

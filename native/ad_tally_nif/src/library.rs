@@ -52,6 +52,7 @@ fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         && resource::open::<dedupe::Table>(env, how)
         && resource::open::<attribution::Table>(env, how)
         && resource::open::<attribution::Period>(env, how)
+        && resource::open::<attribution::Linking>(env, how)
         && resource::open::<attribution::Report>(env, how)
         && resource::open::<attribution::Paths>(env, how)
         && resource::open::<meter::Table>(env, how)

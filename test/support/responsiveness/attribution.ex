@@ -38,8 +38,6 @@ defmodule AdTally.Test.Responsiveness.Attribution do
       },
       %{
         name: "users with as many touches as there may be, who are linked and forgotten",
-        # A link of two of them takes up to 9 ms of a dirty scheduler, which of two cores is one.
-        exhaustive: true,
         setup: fn ->
           attribution = start(touches_per_user: @most)
           %{ok: 51_000} = Attribution.touch_many(@name, touches(51_000, 200))
@@ -126,7 +124,34 @@ defmodule AdTally.Test.Responsiveness.Attribution do
         }
       end
 
-    lists ++ singles
+    link = %{
+      name:
+        "links users with as many touches as there may be, or does some of what is left of that",
+      setup: full,
+      operation: fn timed, attribution ->
+        native = Named.fetch!(Attribution, @name)
+
+        times =
+          Enum.flat_map(1..199, fn user ->
+            {time, linking} = timed.(fn -> Native.attribution_link(native, user, user - 1) end)
+            [time | go_on_linking(timed, native, linking)]
+          end)
+
+        GenServer.stop(attribution)
+        times
+      end
+    }
+
+    lists ++ singles ++ [link]
+  end
+
+  defp go_on_linking(_timed, _native, :ok), do: []
+
+  defp go_on_linking(timed, native, linking) do
+    case timed.(fn -> Native.attribution_link_some(native, linking) end) do
+      {time, :more} -> [time | go_on_linking(timed, native, linking)]
+      {time, :ok} -> [time]
+    end
   end
 
   defp start(options \\ []) do

@@ -25,6 +25,7 @@ mod credits;
 mod dimensions;
 mod export;
 mod info;
+mod linking;
 mod orders;
 pub mod path;
 mod paths;
@@ -60,6 +61,7 @@ pub use self::credits::OrderCredits;
 pub use self::dimensions::{MAX_DIMENSIONS, NO_DIMENSIONS};
 pub use self::export::{Export, Names};
 pub use self::info::{Counts, Info};
+pub use self::linking::Linking;
 pub use self::paths::{Led, PathQuery, Paths};
 pub use self::posting::{Credit, Credits, Net, Posting};
 pub use self::report::{DatedBy, Group, Query, Report, Sums};
@@ -84,6 +86,8 @@ pub struct Attribution {
     dimensions: Dimensions,
     /// By whoever makes conversions final.
     settling: Mutex<()>,
+    /// Links whose conversions are not all credited yet.
+    linking: Mutex<Vec<Arc<Linking>>>,
     stats: Stats,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
@@ -145,6 +149,7 @@ impl Attribution {
             orders: Orders::new(orders),
             dimensions: Dimensions::new(max_keys),
             settling: Mutex::new(()),
+            linking: Mutex::default(),
             stats: Stats::new(),
             closed_bytes: Arc::default(),
             taken: Taken::default(),

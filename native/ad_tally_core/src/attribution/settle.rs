@@ -40,6 +40,7 @@ impl Attribution {
     fn settle_closed(&self, close: impl FnOnce(&Windows<Window>) -> Closed) -> Closed {
         let _alone = self.settling.lock();
         let mut closed = close(&self.windows);
+        self.finish_links();
         closed.windows.iter().for_each(|window| self.settle(window));
         closed.windows.retain(|window| !window.is_empty());
         closed.windows.iter().for_each(|window| window.note_closed());

@@ -88,18 +88,20 @@ impl Attribution {
             self.stats.count(Kind::WithoutDimensions);
         }
         if !inserted.pending.is_empty() {
-            inserted.pending.iter().for_each(|(order, _at)| self.amend(*order, &[step]));
+            inserted.pending.iter().for_each(|(order, _at)| self.amend(*order, &[step], 0));
         }
         true
     }
 
-    /// Merges touches into a provisional conversion, those at or before it. It may be final by now.
+    /// Merges touches into a provisional conversion, those at or before it, of which the newest one that is missing was at a time,
+    /// 0 if none is. It may be final by now.
     #[cold]
-    pub(super) fn amend(&self, order: u64, steps: &[Step]) {
+    pub(super) fn amend(&self, order: u64, steps: &[Step], evicted: u64) {
         let is_changed = self.orders.lock(order).update(order, |record| {
             if !record.is_provisional() {
                 return false;
             }
+            record.truncated |= self.is_within_reach(evicted, record.at);
             self.merge(record, steps)
         });
         if is_changed == Some(true) {

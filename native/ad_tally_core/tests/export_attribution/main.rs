@@ -83,7 +83,7 @@ impl Table {
             Act::Convert(conversion) => format!("{:?}", self.convert(conversion)),
             Act::Restate(order, value, at) => format!("{:?}", self.adjust(*order, Change::Restate(*value), *at)),
             Act::Retract(order, at) => format!("{:?}", self.adjust(*order, Change::Retract, *at)),
-            Act::Link(of) => format!("{:?}", self.attribution.link(user(of + 3), user(*of))),
+            Act::Link(of) => format!("{:?}", self.link(of + 3, *of)),
             Act::Forget(of) => format!("{:?}", self.attribution.forget(user(*of))),
             Act::Pass(time) => {
                 self.now.set(self.now.get() + time);
@@ -116,8 +116,8 @@ proptest! {
             tables(*which).for_each(|(table, _)| { table.touch(touch); });
         }
         for (of, which) in links {
-            all.attribution.link(user(of + 3), user(of));
-            tables(which).for_each(|(table, _)| table.attribution.link(user(of + 3), user(of)));
+            all.link(of + 3, of);
+            tables(which).for_each(|(table, _)| table.link(of + 3, of));
         }
         let mut frames = [one.frames(), other.frames()].concat();
         if is_turned {

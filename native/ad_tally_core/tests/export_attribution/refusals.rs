@@ -3,7 +3,7 @@
 use ad_tally_core::attribution::{Change, Config, Counting, Model};
 use ad_tally_core::codec::Imported;
 
-use super::table::{BEGIN, Click, HOUR, MINUTE, Order, SECOND, Table, config, user};
+use super::table::{BEGIN, Click, HOUR, MINUTE, Order, SECOND, Table, config};
 
 /// A table with something of everything.
 fn filled() -> Table {
@@ -17,7 +17,7 @@ fn filled() -> Table {
             campaign: id,
         });
     }
-    table.attribution.link(user(3), user(0));
+    table.link(3, 0);
     for order in 0..6 {
         let at = BEGIN + order as u64 * 50 * SECOND;
         table.convert(&Order { order, user: order as u64 % 3, at, action: order as u8 % 3, value: 1_000 * order });

@@ -96,6 +96,12 @@ impl Table {
         Self { attribution, atoms: RefCell::default(), now: Cell::new(BEGIN + 4 * MINUTE), booked: RefCell::default() }
     }
 
+    pub fn link(&self, alias: u64, by: u64) {
+        if let Some(linking) = self.attribution.link(user(alias), user(by)) {
+            assert!(!self.attribution.go_on(&linking, || true));
+        }
+    }
+
     pub fn touch(&self, touch: &Click) -> Outcome {
         let Click { id, user: by, at, kind, campaign } = *touch;
         let mut room = [MaybeUninit::uninit(); 2 * SHORT_KEY_WORDS];

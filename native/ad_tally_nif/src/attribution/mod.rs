@@ -26,6 +26,7 @@ pub use self::parts::{TouchParts, time, touch_id};
 pub use self::paths::Paths;
 use self::refusals::{Adjustments, Refusals};
 pub use self::report::Report;
+pub use self::users::Linking;
 use crate::atoms;
 use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
