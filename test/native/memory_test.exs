@@ -3,7 +3,14 @@ defmodule AdTally.Native.MemoryTest do
 
   @moduletag :slow
 
-  alias AdTally.Test.{DroppedTables, FreshVM, KeysInMemory, MillionRows, ResidentMemory}
+  alias AdTally.Test.{
+    DroppedTables,
+    FreshVM,
+    HeldWindow,
+    KeysInMemory,
+    MillionRows,
+    ResidentMemory
+  }
 
   unless ResidentMemory.known?(), do: @moduletag(skip: "the system has no /proc/self/status")
 
@@ -54,6 +61,21 @@ defmodule AdTally.Native.MemoryTest do
     assert spend == div(@keys * (@keys + 1), 2)
     assert total <= 20_000_000
     assert resident <= 20_000_000
+  end
+
+  test "a window that somebody still has keeps nothing of its attribution but what its rows need" do
+    %{before: before, full: full, after: rest} =
+      seen = FreshVM.call(HeldWindow, :measure, [@keys])
+
+    assert full - before >= 40_000_000
+    assert rest - before <= 10_000_000
+
+    credits = for row <- seen.credits, do: row |> Tuple.to_list() |> Enum.take(6)
+
+    of_order = ["o-9", :purchase, :click, 1, {42, "x"}]
+    assert Enum.sort(credits) == [[:last_touch | of_order], [:linear | of_order]]
+
+    assert seen.touches == [{{42, "x"}, :click, @keys, 1_250 * @keys}]
   end
 
   # Memory is allocated by whichever schedulers add, and freed by another thread. An allocator may keep

@@ -26,23 +26,7 @@ defmodule AdTally.Test.DroppedTables do
     before = ResidentMemory.bytes()
     full = passing(fn -> fill.(@tables) end, threads)
 
-    %{
-      before: before,
-      full: full,
-      after: least_bytes(before, System.monotonic_time(:millisecond) + 10_000)
-    }
-  end
-
-  # The heaps of processes that ended are freed some time later, and only then what was on them is left to the thread that frees.
-  defp least_bytes(before, deadline) do
-    bytes = ResidentMemory.bytes()
-
-    if bytes > 1.2 * before and System.monotonic_time(:millisecond) < deadline do
-      Process.sleep(1)
-      min(bytes, least_bytes(before, deadline))
-    else
-      bytes
-    end
+    %{before: before, full: full, after: ResidentMemory.least_bytes(1.2 * before)}
   end
 
   # `fill` returns what is to be dropped, and a function that drops what is not by itself.

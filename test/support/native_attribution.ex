@@ -19,12 +19,13 @@ defmodule AdTally.Test.NativeAttribution do
     kinds = [click: 604_800_000, view: 86_400_000]
     actions = [purchase: :every, signup: :once_per_user, install: :once_per_touch]
     models = Keyword.get(options, :models, [:last_touch, :linear])
+    users = Keyword.get(options, :users, 100_000)
     max_keys = Keyword.get(options, :max_keys, 1_000)
 
     Native.attribution_new(
       {60_000, Keyword.get(options, :lateness, 300_000), max_ahead},
       {dimensions, kinds, actions, models},
-      {Keyword.get(options, :prevail, true), false, 16, 100_000, 1_000, 2_592_000_000, max_keys},
+      {Keyword.get(options, :prevail, true), false, 16, users, 1_000, 2_592_000_000, max_keys},
       7
     )
   end

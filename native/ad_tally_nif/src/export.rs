@@ -176,8 +176,8 @@ fn attribution_names(env: Env<'_>, table: &attribution::Table) -> Names {
     let text = |name: &Atom| interner::text(name.to_term(env));
     Names {
         dimensions: table.dimensions(),
-        kinds: table.kinds.iter().map(text).collect(),
-        actions: table.actions.iter().map(text).collect(),
+        kinds: table.labels.kinds.iter().map(text).collect(),
+        actions: table.labels.actions.iter().map(text).collect(),
     }
 }
 

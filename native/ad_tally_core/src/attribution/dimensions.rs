@@ -9,13 +9,15 @@ use std::sync::Arc;
 use ahash::RandomState;
 use parking_lot::RwLock;
 
+use crate::memory::free;
+
 /// The number of dimensions that have none, because there are as many as there may be.
 pub const NO_DIMENSIONS: u32 = 0;
 /// The most different dimensions: their numbers have 24 bits.
 pub const MAX_DIMENSIONS: usize = (1 << 24) - 1;
 
-/// Different dimensions of touches.
-pub(super) struct Dimensions {
+/// Different dimensions of touches. Whoever has a window may need them longer than there is the attribution.
+pub struct Dimensions {
     known: RwLock<Known>,
     most: usize,
 }
@@ -26,6 +28,13 @@ struct Known {
     /// The words of number 1 and so on.
     keys: Vec<Arc<[u64]>>,
     bytes: usize,
+}
+
+impl Drop for Dimensions {
+    /// There may be millions, and whoever drops the last reference has not asked to free them.
+    fn drop(&mut self) {
+        free::later(std::mem::take(self.known.get_mut()));
+    }
 }
 
 impl Dimensions {
@@ -55,7 +64,8 @@ impl Dimensions {
     }
 
     /// The words of a number, unless it is [`NO_DIMENSIONS`].
-    pub(super) fn words(&self, number: u32) -> Option<Arc<[u64]>> {
+    #[must_use]
+    pub fn words(&self, number: u32) -> Option<Arc<[u64]>> {
         self.known.read().keys.get((number as usize).checked_sub(1)?).cloned()
     }
 

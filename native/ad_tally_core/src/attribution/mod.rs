@@ -45,7 +45,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::dimensions::Dimensions;
 use self::orders::Orders;
 use self::ring::Ring;
 use self::stats::Stats;
@@ -58,7 +57,7 @@ use crate::windows::{self, Windows};
 
 pub use self::batch::Outcomes;
 pub use self::credits::OrderCredits;
-pub use self::dimensions::{MAX_DIMENSIONS, NO_DIMENSIONS};
+pub use self::dimensions::{Dimensions, MAX_DIMENSIONS, NO_DIMENSIONS};
 pub use self::export::{Export, Names};
 pub use self::info::{Counts, Info};
 pub use self::linking::Linking;
@@ -83,7 +82,7 @@ pub struct Attribution {
     windows: Windows<Window>,
     ring: Ring,
     orders: Orders,
-    dimensions: Dimensions,
+    dimensions: Arc<Dimensions>,
     /// By whoever makes conversions final.
     settling: Mutex<()>,
     /// Links whose conversions are not all credited yet.
@@ -100,8 +99,7 @@ pub struct Attribution {
 impl Drop for Attribution {
     /// There may be many orders, and whoever drops the last reference has not asked to free them.
     fn drop(&mut self) {
-        let orders = std::mem::replace(&mut self.orders, Orders::new(1));
-        free::later((orders, std::mem::replace(&mut self.dimensions, Dimensions::new(1))));
+        free::later(std::mem::replace(&mut self.orders, Orders::new(1)));
     }
 }
 
@@ -147,7 +145,7 @@ impl Attribution {
             windows,
             ring,
             orders: Orders::new(orders),
-            dimensions: Dimensions::new(max_keys),
+            dimensions: Arc::new(Dimensions::new(max_keys)),
             settling: Mutex::new(()),
             linking: Mutex::default(),
             stats: Stats::new(),
@@ -183,10 +181,10 @@ impl Attribution {
         self.windows.bounds(number)
     }
 
-    /// The words of dimensions of a number, none of [`NO_DIMENSIONS`].
+    /// What the numbers of dimensions stand for.
     #[must_use]
-    pub fn dimensions(&self, number: u32) -> Option<Arc<[u64]>> {
-        self.dimensions.words(number)
+    pub fn dimensions(&self) -> &Arc<Dimensions> {
+        &self.dimensions
     }
 
     /// Touches before that time matter to no conversion that may come.

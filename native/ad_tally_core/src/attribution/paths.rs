@@ -89,7 +89,7 @@ impl Paths {
     fn led(&mut self, attribution: &Attribution, steps: &[Step]) -> &mut Led {
         let (mut words, mut touch) = (Vec::new(), Vec::new());
         for step in steps {
-            match attribution.dimensions(step.dimensions) {
+            match attribution.dimensions().words(step.dimensions) {
                 Some(dimensions) => Parts::of(&dimensions).project(&self.query.by, &mut touch),
                 None => {
                     touch.clear();

@@ -109,7 +109,7 @@ impl Report {
                 return;
             }
             let kind = credit.step.map(|step| step.kind).filter(|_| self.query.by_kind);
-            let words = credit.step.and_then(|step| attribution.dimensions(step.dimensions));
+            let words = credit.step.and_then(|step| attribution.dimensions().words(step.dimensions));
             let sums = self.sums(words.as_deref(), kind, Some(posting.action), credit.step.is_none());
             sums.parts += i128::from(credit.parts);
             sums.value += i128::from(credit.value);

@@ -162,7 +162,7 @@ impl Table {
     }
 
     fn shown(&self, posting: &Posting) -> Shown {
-        let words = |number| self.attribution.dimensions(number);
+        let words = |number| self.attribution.dimensions().words(number);
         let steps: Vec<_> = posting
             .steps
             .iter()

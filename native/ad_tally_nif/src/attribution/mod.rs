@@ -18,7 +18,9 @@ mod report;
 mod rows;
 mod users;
 
-use ad_tally_core::attribution::{Attribution, Config, Counting, Model, Window};
+use std::sync::Arc;
+
+use ad_tally_core::attribution::{Attribution, Config, Counting, Dimensions, Model, Window};
 use ad_tally_core::windows::WindowRef;
 use rustler::{Atom, Decoder, Encoder, Env, Error, NifResult, Term};
 
@@ -30,14 +32,13 @@ pub use self::users::Linking;
 use crate::atoms;
 use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
-use crate::resource::{self, Kept, resource};
+use crate::resource::{self, resource};
 
-/// An attribution, with the names of its kinds and actions.
+/// An attribution, with the labels of its rows.
 pub struct Table {
     /// Aligned to more than the VM aligns a resource to.
     pub(crate) attribution: Box<Attribution>,
-    pub(crate) kinds: Box<[Atom]>,
-    pub(crate) actions: Box<[Atom]>,
+    pub(crate) labels: Labels,
     /// How many dimensions a touch has.
     dimensions: usize,
     /// What was refused.
@@ -47,10 +48,20 @@ pub struct Table {
     pub(crate) owner: Owner,
 }
 
-/// A window of an attribution. The dimensions of its touches are known to the attribution alone.
+/// What stands in rows for the places and numbers in credits.
+#[derive(Clone)]
+pub struct Labels {
+    pub(crate) kinds: Arc<[Atom]>,
+    pub(crate) actions: Arc<[Atom]>,
+    models: Arc<[Model]>,
+    dimensions: Arc<Dimensions>,
+}
+
+/// A window of an attribution. It has all that its rows need, so that whoever holds one when the attribution ends does not hold
+/// all users and their touches.
 pub struct Period {
     window: WindowRef<Window>,
-    table: Kept<Table>,
+    labels: Labels,
 }
 
 resource!(Table, c"attribution", "an AdTally.Attribution", owner: owner);
@@ -87,10 +98,15 @@ fn attribution_new<'a>(
         max_keys,
     };
     let attribution = Attribution::new(&config, keys::seed(seed)).map_err(BadArgument::from)?;
-    let table = Table {
-        attribution: Box::new(attribution),
+    let labels = Labels {
         kinds: kinds.into(),
         actions: actions.into(),
+        models: config.models.into(),
+        dimensions: attribution.dimensions().clone(),
+    };
+    let table = Table {
+        attribution: Box::new(attribution),
+        labels,
         dimensions,
         touches: Refusals::default(),
         conversions: Refusals::default(),

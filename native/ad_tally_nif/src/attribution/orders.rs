@@ -57,7 +57,7 @@ impl Table {
             map = map.map_put(name, value).unwrap_or(map);
         };
         let mut room = Credits::default();
-        for model in &self.attribution.config().models {
+        for model in &*self.labels.models {
             let mut steps = Vec::new();
             if credits.counts {
                 credits.posting.credits(*model, &mut room, |credit| steps.extend(self.credit(env, &credit)));
@@ -78,8 +78,8 @@ impl Table {
         let step = credit.step?;
         let of_credit = [
             (atoms::touch(), step.id.encode(env)),
-            (atoms::dimensions(), self.dimensions_of(env, step.dimensions)),
-            (atoms::kind(), self.kinds[usize::from(step.kind)].to_term(env)),
+            (atoms::dimensions(), self.labels.dimensions_of(env, step.dimensions)),
+            (atoms::kind(), self.labels.kinds[usize::from(step.kind)].to_term(env)),
             (atoms::at(), step.at.encode(env)),
             (atoms::credit_micros(), credit.value.encode(env)),
             (atoms::share_ppm(), credit.parts.encode(env)),

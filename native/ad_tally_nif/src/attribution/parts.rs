@@ -68,7 +68,7 @@ impl Table {
             id: touch_id::<L>(env, term.id, long)?,
             user,
             at: time::<L>(env, term.at)?,
-            kind: place(&self.kinds, "kind", env, term.kind)?,
+            kind: place(&self.labels.kinds, "kind", env, term.kind)?,
             cost: cost::<L>(env, term.cost_micros)?,
         })
     }
@@ -84,7 +84,7 @@ impl Table {
         Ok(ConversionParts {
             user,
             at: time::<L>(env, term.at)?,
-            action: place(&self.actions, "action", env, term.action)?,
+            action: place(&self.labels.actions, "action", env, term.action)?,
             value: value::<L>(env, term.value_micros)?,
         })
     }
@@ -104,7 +104,7 @@ impl Table {
     /// The place of the kind of touches that an event is.
     #[inline(always)]
     pub fn touch_kind<'a>(&self, env: Env<'a>, kind: Raw<'a>) -> Result<u8, BadArgument> {
-        place(&self.kinds, "touch", env, kind)
+        place(&self.labels.kinds, "touch", env, kind)
     }
 
     /// How many dimensions a touch has.

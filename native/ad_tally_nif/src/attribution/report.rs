@@ -64,7 +64,7 @@ fn attribution_report_new<'a>(
 ) -> NifResult<Term<'a>> {
     let table = Kept::<Table>::of(table)?;
     let (by, places): (Vec<Atom>, Vec<usize>) = by.into_iter().unzip();
-    let model = *table.attribution.config().models.get(model).ok_or(Error::BadArg)?;
+    let model = *table.labels.models.get(model).ok_or(Error::BadArg)?;
     if places.iter().any(|place| *place >= table.dimensions) {
         return Err(Error::BadArg);
     }
@@ -150,8 +150,8 @@ impl Report {
             }
             None => pairs.push((atoms::overflow(), yes)),
         }
-        let kind = group.kind.map(|kind| self.table.kinds[usize::from(kind)]);
-        let action = group.action.map(|action| self.table.actions[usize::from(action)]);
+        let kind = group.kind.map(|kind| self.table.labels.kinds[usize::from(kind)]);
+        let action = group.action.map(|action| self.table.labels.actions[usize::from(action)]);
         pairs.extend(kind.map(|kind| (atoms::kind(), kind.encode(env))));
         pairs.extend(action.map(|action| (atoms::action(), action.encode(env))));
         let of_all = i128::from(PARTS);

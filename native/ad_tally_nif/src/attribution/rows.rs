@@ -7,7 +7,7 @@ use ad_tally_core::attribution::{Credit, Credits, Model, Posting, Spend};
 use rustler::types::tuple::make_tuple;
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
-use super::{ModelTerm, Period, Table};
+use super::{Labels, ModelTerm, Period};
 use crate::atoms;
 use crate::encode;
 use crate::resource::{self, Kept};
@@ -33,7 +33,7 @@ fn attribution_window_credits<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<T
             let postings = period.window.postings(next, AT_ONCE);
             for posting in &postings {
                 next += 1;
-                if period.table.put_credits(page, posting, &mut room).is_break() {
+                if period.labels.put_credits(page, posting, &mut room).is_break() {
                     return true;
                 }
             }
@@ -47,8 +47,8 @@ fn attribution_window_credits<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<T
 /// A walk over the spend of a window, for `walk_rows`, and what had no row.
 #[rustler::nif]
 fn attribution_window_touches<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Term<'a>> {
-    let Period { window, table } = resource::expect(period)?;
-    let kinds = table.kinds.clone();
+    let Period { window, labels } = resource::expect(period)?;
+    let kinds = labels.kinds.clone();
     let mut rows = window.spend_rows();
     let walk = steps::walk(env, move |page| {
         let env = page.env();
@@ -63,7 +63,7 @@ fn attribution_window_touches<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<T
             flow
         })
     });
-    let overflow: Vec<_> = by_kind(env, &table.kinds, &window.spend_overflow()).collect();
+    let overflow: Vec<_> = by_kind(env, &labels.kinds, &window.spend_overflow()).collect();
     Ok((walk, overflow).encode(env))
 }
 
@@ -105,13 +105,13 @@ fn attribution_window_totals<'a>(env: Env<'a>, period: Term<'a>) -> NifResult<Te
     Ok((window.rows(), value, conversions, touches, cost, window.bytes()).encode(env))
 }
 
-impl Table {
+impl Labels {
     /// Puts the credits of a booking on a page, by all models.
     fn put_credits(&self, page: &mut Page<'_>, posting: &Posting, room: &mut Credits) -> ControlFlow<()> {
         let env = page.env();
         let order = encode::key(env, KeyRef::new(&posting.order));
         let mut flow = ControlFlow::Continue(());
-        for model in &self.attribution.config().models {
+        for model in &*self.models {
             posting.credits(*model, room, |credit| {
                 let row = self.credit_row(env, *model, order, posting, &credit);
                 if page.push(row, 2).is_break() {
@@ -153,7 +153,7 @@ impl Table {
 
     /// The tuple of dimensions of a number, or nil where there were too many.
     pub(super) fn dimensions_of<'a>(&self, env: Env<'a>, number: u32) -> Term<'a> {
-        let words = self.attribution.dimensions(number);
+        let words = self.dimensions.words(number);
         words.map_or_else(|| atoms::nil().to_term(env), |words| encode::key(env, KeyRef::new(words.as_ref())))
     }
 }
