@@ -1,7 +1,7 @@
 defmodule AdTally.Attribution do
   @moduledoc """
-  Which touches a conversion is credited to: decided for each conversion, in the service, to the
-  micro, and whatever the order in which touches and conversions arrive.
+  Credits each conversion to the touches of its user that came before it. Credits are exact to the
+  micro, and do not depend on the order in which touches and conversions arrive.
 
       children = [
         {AdTally.Attribution,
@@ -13,8 +13,8 @@ defmodule AdTally.Attribution do
          sinks: [{AdTally.Sink.Files, dir: "credits"}]}
       ]
 
-  Then any process says what happened. Both run in the caller. No message is sent to another
-  process:
+  Then any process records touches and conversions. Both calls run in the caller, and send no
+  message to another process:
 
       AdTally.Attribution.touch(MyApp.Attribution, %AdTally.Touch{
         id: "c-7",
@@ -35,65 +35,67 @@ defmodule AdTally.Attribution do
       })
       #=> :ok
 
-  The guide [Attribution](attribution.html) is about choosing kinds, lookbacks and models, and
-  about what it costs.
+  The guide [Attribution](attribution.html) helps to choose kinds, lookbacks and models, and says
+  how much memory they take.
 
   ## Which touches are credited
 
-  The *path* of a conversion is made of the newest `:touches_per_user` touches of its user at or
-  before it, ordered by time and, where times are equal, by id. Those are *eligible* whose age is
-  at most the lookback of their kind. An age is exact, in milliseconds, and both ends count: a
-  touch of the same millisecond is eligible, and so is one that is exactly a lookback old. There
-  are no calendar days.
+  The *path* of a conversion is the newest `:touches_per_user` touches of its user at or before
+  it, ordered by time and, where times are equal, by id. A touch is *eligible* if its age is at most
+  the lookback of its kind. Ages are exact, in milliseconds, and both bounds are inclusive: a touch
+  of the same millisecond is eligible, and so is one that is exactly a lookback old. There are no
+  calendar days.
 
-  With `prevail: true`, the default, only those of the strongest kind of which any is eligible are
-  credited: where a click is eligible, no view is.
+  With `prevail: true`, the default, an eligible touch excludes those of weaker kinds: if a click is
+  eligible, no view is credited.
 
   A conversion without an eligible touch is *unattributed*. It is in every report and file, as a
   row of its own.
 
   ## Models
 
-  A model divides a conversion among the eligible touches of its path, from the first to the last:
+  A model divides a conversion among the eligible touches of its path:
 
     * `:last_touch` - all to the last one
     * `:first_touch` - all to the first one
     * `:linear` - the same to each
     * `:position_based` - 40 % to the first one, 40 % to the last one, and 20 % to those between,
-      in equal parts. Half each where there are two
-    * `{:time_decay, half_life}` - half as much for every `half_life` milliseconds that a touch is
-      older, in steps of a 256th of it
+      in equal parts. Half each if there are two
+    * `{:time_decay, half_life}` - the weight of a touch halves with every `half_life` milliseconds
+      of its age, which is rounded down to a 256th of the half-life
 
-  All of `:models` are computed, beside each other. Credits are integers that sum up exactly:
-  those of a conversion's value to the value in micros, and those of the conversion itself to
-  1,000,000 parts. What does not divide evenly goes to the touches with the largest remainders,
-  one micro each, and among equal ones to the later touch.
+  All of `:models` are computed, side by side. Credits are integers, and their sums are exact:
+  `:credit_micros` add up to the value of the conversion, and `:share_ppm` to 1,000,000. Where a
+  number does not divide evenly, the touches with the largest remainders get one more each, and of
+  equal remainders the later touches.
 
   ## Provisional and final
 
-  A conversion is *provisional* until its window of event time is closed: the clock is `:lateness`
-  past its end, as in `AdTally.Meter`. Until then a touch that comes late changes its credits, and
-  raises their `:revision`. Then it is *final*, and its credits go to the sinks.
+  A conversion is *provisional* until its window of event time is closed: when the clock is
+  `:lateness` past its end, as in `AdTally.Meter`. Until then a touch that arrives out of order,
+  after the conversion but with an earlier time, changes its credits and raises their `:revision`.
+  Then the conversion is *final*, and its credits go to the sinks.
 
-    * A touch whose window is closed is `:late`. It changes no final conversion, is in no row of
-      spend, and is kept for conversions to come.
+    * A touch whose window is closed is `:late`. It changes no final conversion and is in no row of
+      spend. It is kept, for conversions that are provisional or still to come.
     * A conversion whose window is closed is `:late`. It is attributed to the touches that are
       kept at that moment, and is final at once. Its credits go to the sinks with the first window
       that is open.
 
-  Within `:lateness` the result is a function of the set of touches and conversions: every order
-  of arrival gives the same credits, as long as no budget is used up.
+  Within `:lateness` the result depends on the set of touches and conversions only: every order of
+  arrival gives the same credits, as long as no budget is exceeded.
 
   ## What is kept
 
   Users, touches, orders and dimensions have budgets, and `info/2` counts what has exceeded one. A
-  conversion that may have had more eligible touches than were kept says so: `truncated: true`.
-  Of more than 255 conversions of a user that are provisional the oldest one becomes final before
-  its time. Nothing is on disk: what is kept is lost with the node, unless `export/1` takes it out
-  and `import/2` puts it back. The sinks have what was final.
+  conversion that may have had more eligible touches than were kept says `truncated: true`. A user
+  has at most 255 provisional conversions: of more, the oldest one becomes final early. Nothing is
+  on disk: what is kept is lost with the node, unless `export/1` takes it out and `import/2` puts it
+  back. Credits of final conversions are with the sinks.
 
-  Users and orders are kept as hashes under the `:seed`. Two users of one hash would be one: with
-  ten million users the probability that there are any two is less than one in fifty thousand.
+  Users and orders are kept as hashes under the `:seed`. Two users with the same hash would be taken
+  for one. With ten million users, the probability that any two have the same hash is less than one
+  in fifty thousand.
 
   ## When it is down
 
@@ -101,9 +103,9 @@ defmodule AdTally.Attribution do
   `AdTally.Meter`. When it is stopped in order, all conversions become final and all windows are
   delivered, flagged as partial where their time has not passed.
 
-  A list that is taken while it is stopped in order raises too, unless some of it was taken: then
-  the rest counts as `:late`, and is not taken. So before a planned stop let those that have long
-  lists finish.
+  `touch_many/3` and `convert_many/3` raise too if it is stopped meanwhile, unless a part of the list
+  was taken already: then the rest counts as `:late`, and is not taken. So before a planned stop, let
+  calls with long lists return.
   """
 
   alias AdTally.Attribution.{Conversions, Paths, Report, Source, Touches}
@@ -134,16 +136,17 @@ defmodule AdTally.Attribution do
   @typedoc """
   What a touch is credited with by one model.
 
-    * `:touch` - its id. One that was a binary is given back as its hash
-    * `:kind`, `:dimensions`, `:at` - as it was. `:dimensions` are `nil` where it was one of more
-      than `:max_keys` different ones
+    * `:touch` - the id of the touch. An id that was a binary is given back as its hash
+    * `:kind`, `:dimensions`, `:at` - those of the touch. `:dimensions` is `nil` if there were more
+      different ones than `:max_keys`
     * `:credit_micros` - its part of the value
     * `:share_ppm` - its part of the conversion, in millionths
 
-  With `collapse: :consecutive` it may stand for several, of which it is the last, and there are
+  With `collapse: :consecutive` a credit may stand for several touches, of which this is the last.
+  Then it also has
 
-    * `:first_at` - when the first of them was
-    * `:repeats` - how many of them came before it, at most 8,191
+    * `:first_at` - the time of the first of them
+    * `:repeats` - how many of them came before the last one, at most 8,191
   """
   @type credit :: %{
           required(:touch) => integer(),
@@ -157,15 +160,15 @@ defmodule AdTally.Attribution do
         }
 
   @typedoc """
-  What became of a conversion: a list of credits by model, in the order of touches, empty where it
-  is unattributed, and
+  What a conversion is credited to. For each model it has a list of credits, in the order of touches,
+  which is empty if the conversion is unattributed. And it has
 
     * `:value_micros` - what it is worth now, after `adjust/4`
-    * `:counted` - whether it counts. One that does not, as it is not the first one of its user or
-      touch, has no credits
+    * `:counted` - whether it counts. A conversion that does not, because it is not the first one of
+      its user or touch, has no credits
     * `:retracted` - whether it was retracted
-    * `:final` - whether touches may still change it
-    * `:revision` - 1, and one more for each touch that came late and has changed it
+    * `:final` - whether its credits are final. Touches may still change those of a provisional one
+    * `:revision` - 1, and one more each time that touches have changed its credits since
     * `:truncated` - whether more touches than were kept may have been eligible
   """
   @type credits :: %{
@@ -199,8 +202,8 @@ defmodule AdTally.Attribution do
 
     * `:name` - an atom by which it is called: the name of its process, and its key in
       `:persistent_term`. Required.
-    * `:dimensions` - names of one to eight dimensions of touches, atoms that differ in more than
-      case. Required. These are reserved, because they are fields in lines of sinks or rows of
+    * `:dimensions` - the names of one to eight dimensions of touches, atoms that differ not only in
+      case. Required. These names are reserved, because they are fields in lines of sinks or rows of
       reports, or columns that engines add: `kind`, `meter`, `node`, `epoch`, `sequence`,
       `partial`, `starts_at`, `ends_at`, `date`, `misfits`, `model`, `order_id`, `action`,
       `touch_id`, `touched_at`, `converted_at`, `adjusted_at`, `conversions_ppm`, `value_micros`,
@@ -212,33 +215,33 @@ defmodule AdTally.Attribution do
       in milliseconds: `[click: :timer.hours(24 * 7), view: :timer.hours(24)]`. Required.
     * `:conversions` - the actions, one to 64, each with which of its conversions count:
       `[purchase: :every, signup: :once_per_user, install: :once_per_touch]`. Required.
-      * `:every` - each one
-      * `:once_per_user` - the first one of a user, by time
-      * `:once_per_touch` - the first one, by time, of those whose last eligible touch is the
-        same. Those without an eligible touch all count
+      * `:every` - all of them
+      * `:once_per_user` - for each user the first one, by time
+      * `:once_per_touch` - for each touch the first one, by time, of those that have it as their
+        last eligible touch. Conversions without an eligible touch all count
     * `:prevail` - whether eligible touches of a stronger kind exclude those of weaker ones.
       Default: `true`.
-    * `:models` - one to eight different ones, all of which are computed. Default:
+    * `:models` - one to eight different models, all of which are computed. Default:
       `[:last_touch]`.
-    * `:collapse` - `nil`, or `:consecutive`: neighbours in a path that have kind and dimensions
-      in common are one touch, the last of them. So a user who sees the same ad all day takes the
+    * `:collapse` - `nil`, or `:consecutive`: consecutive touches of the same kind and dimensions
+      are one touch in a path, the last of them. So a user who sees the same ad all day takes the
       room of two touches. Default: `nil`.
 
   Budgets:
 
     * `:touches_per_user` - how many touches of a user are kept, the newest ones, 1 to 255.
       Default: 16.
-    * `:users` - how many users are kept, with three touches on average. Of more the least
-      recently touched goes. Default: 1,000,000.
-    * `:orders` - how many conversions are known: those that are provisional, and final ones that
-      may still be adjusted, or come again. Of more the least recently used goes. Default:
+    * `:users` - how many users are kept, with three touches on average. Beyond that the least
+      recently touched ones are evicted. Default: 1,000,000.
+    * `:orders` - how many conversions are known: provisional ones, and final ones that may still be
+      adjusted or delivered again. Beyond that the least recently used ones are evicted. Default:
       1,000,000.
     * `:adjustable_for` - for how many milliseconds after its time a conversion is known. Later it
-      cannot be adjusted, and a copy is another conversion. Default: 30 days.
-    * `:max_keys` - how many different dimensions touches may have, at most 16,777,214. Those of
-      others are credited without dimensions. Default: 100,000.
+      cannot be adjusted, and a copy of it counts as another conversion. Default: 30 days.
+    * `:max_keys` - how many different tuples of dimensions touches may have, at most 16,777,214.
+      Beyond that touches are credited without dimensions. Default: 100,000.
 
-  Time, windows and sinks, as a meter has them, see `AdTally.Meter.start_link/1`:
+  Time, windows and sinks, as for a meter, see `AdTally.Meter.start_link/1`:
 
     * `:window` - milliseconds of a window of event time. Default: a minute.
     * `:lateness` - milliseconds that a window stays open past its end. Default: 5 minutes.
@@ -296,7 +299,7 @@ defmodule AdTally.Attribution do
   def touch(other, _touch), do: Named.raise_not_running(__MODULE__, other)
 
   @doc """
-  Takes a list of touches: how many had each outcome of `touch/2`.
+  Takes a list of touches, and returns how many had each outcome of `touch/2`.
 
       iex> options = [name: TouchingMany, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -353,7 +356,7 @@ defmodule AdTally.Attribution do
   def convert(other, _conversion), do: Named.raise_not_running(__MODULE__, other)
 
   @doc """
-  Takes a list of conversions: how many had each outcome of `convert/2`.
+  Takes a list of conversions, and returns how many had each outcome of `convert/2`.
 
       iex> options = [name: ConvertingMany, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -374,6 +377,8 @@ defmodule AdTally.Attribution do
   @doc """
   What a conversion is credited to, by every model, or `nil` if its order is not known (any more).
 
+  Here a touch arrives after the conversion and changes its credits, because it is provisional:
+
       iex> options = [name: Crediting, dimensions: [:campaign], clock: :events, conversions: [purchase: :every]]
       iex> options = options ++ [touches: [click: 604_800_000], models: [:last_touch, :linear]]
       iex> {:ok, _attribution} = AdTally.Attribution.start_link(options)
@@ -387,19 +392,8 @@ defmodule AdTally.Attribution do
       [%{touch: 7, kind: :click, dimensions: {42}, at: 1_780_272_000_000, credit_micros: 5, share_ppm: 1_000_000}]
       iex> {credits.final, credits.revision}
       {false, 1}
-
-  A touch that comes late changes it while it is provisional:
-
-      iex> options = [name: Revising, dimensions: [:campaign], clock: :events, conversions: [purchase: :every]]
-      iex> options = options ++ [touches: [click: 604_800_000], models: [:last_touch, :linear]]
-      iex> {:ok, _attribution} = AdTally.Attribution.start_link(options)
-      iex> at = 1_780_272_000_000
-      iex> click = %AdTally.Touch{id: 7, user: "ann", at: at, kind: :click, dimensions: {42}}
-      iex> order = %AdTally.Conversion{order: "o-9", user: "ann", at: at + 60, action: :purchase, value_micros: 5}
-      iex> :ok = AdTally.Attribution.touch(Revising, click)
-      iex> :ok = AdTally.Attribution.convert(Revising, order)
-      iex> :ok = AdTally.Attribution.touch(Revising, %{click | id: 8, at: at + 30, dimensions: {43}})
-      iex> credits = AdTally.Attribution.credits(Revising, "o-9")
+      iex> :ok = AdTally.Attribution.touch(Crediting, %{click | id: 8, at: at + 30, dimensions: {43}})
+      iex> credits = AdTally.Attribution.credits(Crediting, "o-9")
       iex> for credit <- credits.linear, do: {credit.dimensions, credit.credit_micros, credit.share_ppm}
       [{{42}, 2, 500_000}, {{43}, 3, 500_000}]
       iex> {credits.final, credits.revision}
@@ -411,21 +405,20 @@ defmodule AdTally.Attribution do
   @doc """
   Changes what a conversion is worth: a refund, in part or in whole.
 
-    * `{:restate, value_micros}` - it is worth this instead of what it was worth before, -(2^62 -
-      1) to 2^62 - 1
-    * `:retract` - it did not happen. This is final
+    * `{:restate, value_micros}` - its value is this one from now on, and not the one before:
+      -(2^62 - 1) to 2^62 - 1
+    * `:retract` - the conversion did not happen. This cannot be changed any more
 
-  The touches and their shares stay as they are: each one's credit becomes its part of the new
-  value. What goes to the sinks is the difference to what was credited before, in rows of their
-  own with `adjusted_at`. So no row that was delivered is changed, and the sum of all is what the
-  conversion is worth. While the conversion is provisional its adjustments are kept, and follow
-  its credits.
+  Touches and shares stay as they are: each touch is credited with its share of the new value. The
+  sinks get the difference to the credits before, in rows of their own with `adjusted_at`. So no row
+  that was delivered is changed, and all rows of a conversion add up to what it is worth. While a
+  conversion is provisional, its adjustments are kept. They are delivered after its credits.
 
-  `at` is when it was changed, in Unix milliseconds. Restatements apply in the order of these
-  times: one that is older than the newest one changes nothing and is `:ok`. Of two of the same
-  time the greater value stays.
+  `at` is the time of the change, in Unix milliseconds. Restatements apply in the order of these
+  times: one that is older than the newest one changes nothing, and is `:ok`. Of two with the same
+  time, the one with the greater value counts.
 
-    * `:ok` - it is changed, or something newer was known already
+    * `:ok` - it is changed, or a newer change was known already
     * `{:error, :unknown}` - no such order is known (any more), see `:orders` and
       `:adjustable_for`
     * `{:error, :retracted}` - it was retracted before
@@ -494,11 +487,11 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  Forgets a user: the touches, aliases and marks are gone from memory when it returns, and its
-  conversions do not know any more whose they are. They stay, with their credits, and may be
-  adjusted by their order.
+  Forgets a user: when it returns, memory has no touches and aliases of the user any more, nor which
+  conversions have counted. The user's orders stay, with their credits and without the user, and can
+  still be adjusted.
 
-  Closed windows and what sinks have has no user in it.
+  Closed windows, and what sinks have, contain no users.
 
       iex> options = [name: Forgetting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -528,37 +521,39 @@ defmodule AdTally.Attribution do
           | {:timeout, timeout()}
 
   @doc """
-  Conversions, their value and what was spent, by dimensions of touches: a map for each group, of
-  what is open, provisional conversions included, and of windows that were closed less than
+  Conversions, their value and the spend, grouped by dimensions of touches: a map for each group.
+
+  It covers open windows, with their provisional conversions, and windows that were closed less than
   `:retain` ago.
 
     * `:by` - dimensions, `:kind` and `:action`, in any order. Default: all dimensions.
     * `:model` - one of `:models`. Default: the first of them.
-    * `:dated_by` - when credit is given: at the time of the `:conversion`, or of the `:touch`.
-      Default: `:conversion`. What an adjustment changes is dated by the adjustment itself, or by
-      the touch.
+    * `:dated_by` - which date credits have: that of the `:conversion`, or that of the `:touch`.
+      Default: `:conversion`. Adjustments have a date of their own with `:conversion`, and that of the
+      touch with `:touch`.
     * `:from`, `:to` - only what is dated in windows that begin at `:from` or later and before
       `:to`, in Unix milliseconds or as a `DateTime`. Default: all.
-    * `:timeout` - for how many milliseconds it may take, or `:infinity`. Then it exits, as
+    * `:timeout` - how many milliseconds it may take, or `:infinity`. Beyond that it exits, as
       `GenServer.call/3` does. Default: 60,000.
 
   A row has the values of `:by`, and
 
-    * `:conversions` - how many, a float: a touch may have a part of one. `:conversions_ppm` is
-      the same in millionths, exact
+    * `:conversions` - how many, a float, because a touch may have a part of a conversion.
+      `:conversions_ppm` is the same in millionths, exact
     * `:value_micros` - what they are worth
-    * `:touches`, `:spend_micros` - how many touches there were, and what they have cost. Not
-      those that were duplicates or late
-    * `:roas` - value divided by spend, `nil` without any spend
-    * `:cpa_micros` - spend divided by conversions, rounded, `nil` without any conversions
+    * `:touches`, `:spend_micros` - how many touches there were, without duplicates and late ones,
+      and what they have cost
+    * `:roas` - return on ad spend: value divided by spend, `nil` without any spend
+    * `:cpa_micros` - cost per action: spend divided by conversions, rounded, `nil` without any
+      conversions
 
-  Spend is dated by its touches, whatever `:dated_by` is. It has no action: with `:action` in
-  `:by` `:touches`, `:spend_micros`, `:roas` and `:cpa_micros` are `nil`.
+  Spend is dated by its touches, whatever `:dated_by` is. It belongs to no action: with `:action` in
+  `:by`, the values of `:touches`, `:spend_micros`, `:roas` and `:cpa_micros` are `nil`.
 
-  Groups come in the order of the values of `:by`. Then there may be a map with
-  `unattributed: true`, for conversions without an eligible touch, which are dated by the
-  conversion, and one with `overflow: true`, for touches whose dimensions were more than
-  `:max_keys`. So the sums of a report are those of all conversions.
+  Groups are sorted by the values of `:by`. After them there may be a map with `unattributed: true`,
+  for conversions without an eligible touch, which are always dated by the conversion, and one with
+  `overflow: true`, for touches without dimensions because of `:max_keys`. So a report adds up to all
+  conversions.
 
       iex> options = [name: Spending, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -594,7 +589,7 @@ defmodule AdTally.Attribution do
           | {:to, time()}
           | {:timeout, timeout()}
 
-  @typedoc "How often users have gone a path, and what came of it."
+  @typedoc "How many conversions a path led to, and how many users had it and have not converted."
   @type path :: %{
           path: [tuple() | nil],
           conversions: non_neg_integer(),
@@ -606,18 +601,20 @@ defmodule AdTally.Attribution do
   Paths, for models that are computed elsewhere from many of them (Markov chains, Shapley values):
   a lazy enumerable of a map for each path.
 
-    * `:path` - the values of the dimensions of `:by` of each touch, from the first to the last
-    * `:conversions`, `:value_micros` - how many conversions had it, and what they are worth,
+    * `:path` - the values of the dimensions of `:by` of each touch that is credited, from the first
+      to the last
+    * `:conversions`, `:value_micros` - how many conversions had this path, and what they are worth,
       adjustments included
-    * `:non_conversions` - how many users have gone it and not converted: it is that of their touches
-      since their last conversion, however old they are
+    * `:non_conversions` - how many users had this path without a conversion: their touches since
+      their last conversion, however old these are
 
-  Conversions without an eligible touch have no path, and are not in it.
+  Conversions without an eligible touch have no path, and are not among them. Nor are those that do
+  not count, and those that were retracted.
 
-  Options are `:by` (dimensions, at least one, default: all), `:from`, `:to` and `:timeout` as in `report/2`;
-  conversions are those whose time is `:from` or later and before `:to`, of open windows and of
-  those that are retained, and users those whose last touch is. `path_lines/1` writes them as
-  packages for such models read them.
+  Options are `:by` (dimensions, at least one, default: all), `:from`, `:to` and `:timeout`, as in
+  `report/2`. Conversions are those of open and of retained windows, at `:from` or later and before
+  `:to`. Users without a conversion are those whose last touch was in that time. `path_lines/1`
+  writes paths in the format that packages for such models read.
 
       iex> options = [name: Going, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -650,17 +647,16 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  The paths of `paths/2` as lines of CSV, a header and a line for each path, as a
-  lazy enumerable of binaries: what the packages `ChannelAttribution` and others for such models
-  read.
+  The paths of `paths/2` as lines of CSV, a header and a line for each path: a lazy enumerable of
+  binaries, in the format that `ChannelAttribution` and other packages for such models read.
 
       path,total_conversions,total_conversion_value,total_null
       42/7 > 42/8,3,179.970000,41
 
-  The values of a touch's dimensions are joined by `/`, and touches by ` > `. Other characters
-  than letters, digits and `-`, `.`, `_` and `~` are percent-encoded, so a line has no quotes, and
-  each value can be told again by `URI.decode/1`. A touch whose dimensions were more than
-  `:max_keys` is `(overflow)`. Values are units of the currency, with all six digits.
+  The values of a touch's dimensions are joined by `/`, and touches by ` > `. Characters other
+  than ASCII letters, digits and `-`, `.`, `_` and `~` are percent-encoded, so a line needs no quotes.
+  `URI.decode/1` decodes a value. A touch without dimensions, because of `:max_keys`, is
+  `(overflow)`. Values of conversions are in units of the currency, with six decimals.
 
       AdTally.Attribution.paths(MyApp.Attribution, by: [:campaign])
       |> AdTally.Attribution.path_lines()
@@ -673,15 +669,17 @@ defmodule AdTally.Attribution do
   @for_memory [:user_bytes, :order_bytes, :key_bytes, :closed_bytes]
 
   @doc """
-  What is known of users and conversions, as a stream of frames: binaries of at most 1 MiB, see `AdTally.Frame`.
+  Everything that is kept of users and conversions, as a stream of frames: binaries of at most 1 MiB,
+  see `AdTally.Frame`.
 
-  These are the touches that are kept, aliases, which conversions were counted of those that are counted once, and
-  the conversions that are known, provisional and final ones. Nothing is taken out. Spend and final credits are not
-  in it: they leave with their windows, by `:sinks`.
+  An export has the touches, the aliases, the conversions that are known, provisional and final ones,
+  and which conversions have counted of those that count once. Nothing is taken out of memory. Spend
+  and final credits are not in it: they go to `:sinks` with their windows.
 
-  The export begins anew each time the stream is enumerated. Others may tell of touches and conversions meanwhile: what was
-  there when it began is in it, and of what comes later some is and some is not. It is made a frame at a time, as
-  the stream is read, in calls that hold no scheduler. If the attribution ends meanwhile, it raises `ArgumentError`.
+  The export begins anew each time the stream is enumerated. The attribution may be in use meanwhile:
+  what was there when the export began is in it, and what comes later is or is not in it. Frames are
+  made one by one, as the stream is read, in calls that hold no scheduler. If the attribution ends
+  meanwhile, it raises `ArgumentError`.
 
       iex> options = [dimensions: [:campaign], touches: [click: 604_800_000], conversions: [purchase: :every]]
       iex> {:ok, _attribution} = AdTally.Attribution.start_link([name: Leaving, clock: :events, seed: 7] ++ options)
@@ -699,32 +697,36 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  Unites what was exported with what is known.
+  Merges an export into an attribution, which may be in use.
 
-  `frames` is an enumerable of binaries: what `export/1` made, of one or several attributions, in any order, or
-  the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). It may be in use meanwhile. Two attributions
-  that were told one half of the touches each are united one that was told all of them:
+  `frames` is an enumerable of binaries: what `export/1` has made, of one or several attributions, in
+  any order, or the bytes of a file of it in pieces of any size (`AdTally.Frame.stream!/1`). Two
+  attributions that have taken one half of the touches each become one that has taken all of them:
 
-    * Touches are a set by id, of which each user's newest ones are kept. They change provisional
-      conversions as touches that come late do, and those that were exported with them.
-    * Aliases and marks of what was counted are united. Time moves to the newest of both.
-    * An order that is known stays as it is.
-    * A conversion that was *provisional* is so here, if its window is open or may begin. Otherwise touches cannot change it
-      any more: it is final at once, and its credits go to the sinks with the first window that is open, as those of one that
-      comes late do. Whoever has it when its window is closed delivers it, and a stop in order closes all windows. So for a
-      move call `close/2` before the export: what is final is delivered once.
-    * A conversion that was *final* was delivered where it became final. It is known here, for copies of it and for `adjust/4`.
+    * Touches are merged by id, and each user's newest ones are kept. They change provisional
+      conversions as touches that arrive out of order do, on both sides.
+    * Aliases are merged, and so is which conversions have counted. The clock moves to the newest time
+      of both.
+    * An order that is known already stays as it is.
+    * A conversion that was *provisional* stays so if its window is open here, or may still open.
+      Otherwise it is final at once, and its credits go to the sinks with the first window that is open,
+      as those of a late conversion. A provisional conversion is delivered by each attribution that has
+      it when its window is closed, and an orderly stop closes all windows. So for a move, call `close/2`
+      before the export: then every conversion is delivered once.
+    * A conversion that was *final* was delivered where it became final. Here it is only known: copies
+      of it are duplicates, and `adjust/4` can change it.
 
-  Returns how many `:frames` were taken, how many `:rows` they had, how many frames were
-  `:already_taken` before, which are not taken again, and how much found no room (`:overflow`): touches whose dimensions
-  are more than `:max_keys`, and provisional conversions that are too far ahead, or come once everything is closed.
-  `:complete?` tells whether all frames of every stream that was met were taken.
+  Returns how many `:frames` were taken, how many `:rows` they had, how many frames had been taken
+  before and are not taken again (`:already_taken`), and how many rows found no room (`:overflow`):
+  touches whose dimensions exceed `:max_keys`, and provisional conversions that are too far ahead or
+  come once everything is closed. `:complete?` tells whether all frames of every stream were taken.
 
   `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
-  the two differ: `:seed`, `:touches`, `:prevail`, `:collapse`, `:models`, `:conversions`, `:touches_per_user`, `:users` and the
-  number of `:dimensions` must be the same. `:orders`, `:max_keys`, `:adjustable_for` and what windows there are may
-  differ. Nothing of that frame was taken then. The frames before it were, and stay: repeat the import when the mistake is
-  mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+  the two differ. `:seed`, `:touches`, `:prevail`, `:collapse`, `:models`, `:conversions`,
+  `:touches_per_user`, `:users` and the number of `:dimensions` must be the same. `:orders`,
+  `:max_keys`, `:adjustable_for` and the options of windows may differ. Nothing of that frame was taken
+  then. The frames before it were taken: repeat the import once the mistake is corrected. Raises
+  `ArgumentError` as other functions do, and for what is no enumerable of binaries.
 
       iex> options = [dimensions: [:campaign], touches: [click: 604_800_000], conversions: [purchase: :every]]
       iex> options = options ++ [clock: :events, seed: 7]
@@ -753,35 +755,37 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  Its numbers.
+  Counts of what has come and of what is kept, and memory by part.
 
     * `:touches`, `:conversions` - how many were `received`, and of those `applied`, `duplicate`,
-      `late`, `future` and `refused`, which add up to it. Refused are those that raised, together
-      with all of their list
+      `late`, `future` and `refused`, which add up to it. Those that raised are refused, and with
+      them all others of the same list
     * `:adjustments` - how many were `applied`, `superseded` by a newer one, and not made because
       the order was `unknown` or `retracted`, the time in the `future`, or an argument wrong
       (`refused`)
-    * `:attributed`, `:unattributed`, `:repeated` - final conversions that have a touch, that have
-      none, and that do not count
-    * `:revised` - how often a touch that came late has changed the credits of a conversion
-    * `:overflow` - touches whose dimensions were more than `:max_keys`
+    * `:attributed`, `:unattributed`, `:repeated` - final conversions that have an eligible touch,
+      that have none, and that do not count
+    * `:revised` - how often the credits of a conversion were changed by touches that arrived out of
+      order, or with a link
+    * `:overflow` - touches whose dimensions exceeded `:max_keys`
     * `:excluded` - the `:cost_micros` of touches that were late or too far ahead, which are in no
       window
     * `:users`, `:kept_touches`, `:orders`, `:keys` - how many there are: users of whom anything
-      is known, their touches, orders, and different dimensions
-    * `:evicted_touches`, `:evicted_users`, `:evicted_orders` - how many had to go because
-      `:touches_per_user`, `:users` or `:orders` are reached. `:finalised_early` are conversions
-      that became final before their time, for another order or another one of their user
-    * `:linked`, `:forgotten` - how often users were
-    * `:open_windows`, `:closed_windows` - how many there are, and were
+      is known, their touches, orders, and different tuples of dimensions
+    * `:evicted_touches`, `:evicted_users`, `:evicted_orders` - how many were evicted because of
+      `:touches_per_user`, `:users` or `:orders`
+    * `:finalised_early` - conversions that became final before their window was closed, to make room
+      for another order, or for another conversion of the same user
+    * `:linked`, `:forgotten` - how often users were linked and forgotten
+    * `:open_windows`, `:closed_windows` - how many are open, and how many were closed so far
     * `:newest` - the newest time of a touch or a conversion, 0 if there was none
-    * `:memory` - what it takes, in bytes, by what it is for: `:users` with their touches, which
-      is there from the start, `:orders`, `:keys`, `:open_windows`, `:retained_windows` and
-      `:waiting_windows`, as those of `AdTally.Meter.info/2`
+    * `:memory` - bytes by part: `:users` with their touches, most of which is allocated at the start,
+      `:orders`, `:keys`, `:open_windows`, `:retained_windows` and `:waiting_windows`, as in
+      `AdTally.Meter.info/2`
     * `:memory_bytes` - their sum
-    * `:sinks` - as of `AdTally.Meter.info/2`
+    * `:sinks` - as in `AdTally.Meter.info/2`
 
-  The option `:timeout` is as of `AdTally.Meter.info/2`.
+  The option `:timeout` is that of `AdTally.Meter.info/2`.
 
       iex> options = [name: Counting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -813,7 +817,8 @@ defmodule AdTally.Attribution do
 
   @doc """
   Makes all conversions final, closes all windows that have anything in them now, and returns once
-  every sink has taken them: for tests, and before a planned move. As `AdTally.Meter.close/2`.
+  every sink has taken them: for tests, and before a planned move. It returns what
+  `AdTally.Meter.close/2` returns.
 
       iex> options = [name: Finishing, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
