@@ -43,9 +43,9 @@ defmodule AdTally.Frame do
 
     * `:module` - of which module the table was: `AdTally.Counters`, `AdTally.Reach`, `AdTally.Dedupe`,
       `AdTally.FrequencyCap` or `AdTally.Attribution`
-    * `:options` - what `new/1` of that module makes an equal table of, with the same seed. Only a
-      `:secret` is not among them. Of an attribution all that must be equal and what it has room for: its name and
-      those of its dimensions are not among them, nor are windows and sinks
+    * `:options` - with them `new/1` of that module makes an equal table, with the same seed. Only a
+      `:secret` is not among them. For an attribution they are the options that an import compares, and
+      its budgets, but not `:name`, `:dimensions`, and the options of windows and sinks
     * `:secret?` - whether the table had one
     * `:newest` - the newest time that the table had seen when the export began, in Unix milliseconds,
       or `nil` where that does not matter

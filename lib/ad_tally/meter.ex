@@ -73,21 +73,21 @@ defmodule AdTally.Meter do
 
   ## Touches
 
-  An event that is counted may be a touch as well, of which an `AdTally.Attribution` is to know. With the
-  option `attribution: [name: MyApp.Attribution, cost: :spend_micros]` that takes no second call: an event
-  whose `:touch` is a kind of that attribution's, `:click` say, is counted, and if it was (`:ok` or
-  `:overflow`, no duplicate) the attribution takes it as a touch, within the same call. The touch has the
-  event's `:id`, `:user` and `:at`, those of its dimensions that the attribution has, and as its cost the
-  amount of the metric that `:cost` names, 0 without it.
+  A counted event may also be a touch for an `AdTally.Attribution`. With the option
+  `attribution: [name: MyApp.Attribution, cost: :spend_micros]` this takes no second call. Give the event
+  a `:touch`, one of the attribution's kinds, such as `:click`. If the meter counts the event (`:ok` or
+  `:overflow`), the attribution takes it as a touch, within the same call. The touch has the event's
+  `:id`, `:user` and `:at`, the values of the attribution's dimensions, and as its cost the amount of the
+  metric that `:cost` names, or 0 without `:cost`.
 
-  Such an event needs more: an `:id` that is an integer of 64 bits or a binary, a `:user`, and a cost of 0
-  or more. What is missing is found before anything is counted, and raises. What became of the touch is in
-  `AdTally.Attribution.info/2`: it may be late there where the event is not late here, for example.
+  Such an event needs an `:id` that is an integer of 64 bits or a binary, a `:user`, and a cost of 0 or
+  more. If one of them is missing, the call raises and counts nothing. `AdTally.Attribution.info/2` has
+  what became of the touches: one may be late there although the event is not late here.
 
-  The attribution is started before the meter, and its dimensions are among the meter's. While it does not
-  run, `record/2` and `record_many/3` raise, and nothing is counted: between a crash and the restart
-  by its supervisor, for example. A long list of which some was counted before the attribution ended
-  is counted to its end. The touches of the rest are lost with all others that it knew.
+  Start the attribution before the meter. Its dimensions must be among the meter's. While it does not run,
+  for example between a crash and its restart, `record/2` and `record_many/3` raise and count nothing. If
+  it ends when a part of a long list is counted already, the rest of the list is counted too. The touches
+  of the rest are lost, as are all others that the attribution had.
   """
 
   alias AdTally.{Attribution, Batch, Event, Named, Native, Options, Windows}

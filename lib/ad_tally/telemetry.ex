@@ -34,10 +34,11 @@ defmodule AdTally.Telemetry do
       `conversions_…`; `adjustments_received`, and of those `adjustments_applied`,
       `adjustments_superseded` by a newer one, `adjustments_unknown`, `adjustments_retracted`,
       `adjustments_future` and `adjustments_refused`; final conversions that are `attributed` or
-      `unattributed`, and `repeated` ones, that do not count because another one does; how often late
-      touches have `revised` a conversion that was provisional; conversions that became final before
-      their time (`finalised_early`); `evicted_touches`, `evicted_users` and `evicted_orders`;
-      `overflow`, touches whose dimensions had no room; and how often users were `linked` and `forgotten`.
+      `unattributed`, and `repeated` ones, that do not count because another one does; how often
+      touches that arrived out of order have `revised` a provisional conversion; conversions that became
+      final before their window was closed (`finalised_early`); `evicted_touches`, `evicted_users` and
+      `evicted_orders`; `overflow`, touches whose dimensions exceeded `:max_keys`; and how often users were
+      `linked` and `forgotten`.
     * `[:window, :closed]` has the numbers of that window: its rows, `totals` by metric of all that was
       counted in it (`%{clicks: 12, spend_micros: 4_500}`), `overflow` by metric of the part of them
       that had no row, and its memory in bytes. Of windows that are closed together the first one has

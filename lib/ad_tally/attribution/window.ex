@@ -12,10 +12,42 @@ defmodule AdTally.Attribution.Window do
       `AdTally.Sink.window_id/1`
     * `:dimensions`, `:kinds`, `:actions`, `:models` - the names in its rows
 
-  A window has the credits of its conversions, which are final, and those of late conversions and of adjustments
-  that came while it was the first open window at or after their time. So nothing changes a window that
-  is closed: sums of `value_micros` over all windows are net of refunds. Beside that it has the touches
-  of its own time, and what they have cost.
+  A window has the credits of its conversions, which are final. It also has those of late conversions and of
+  adjustments that came while it was the first open window at or after their time. So a closed window never
+  changes, and sums of `value_micros` over all windows are net of refunds. And it has the touches of its own
+  time, with what they have cost.
+
+  A sink that sends each window to a process, which then reads it:
+
+      iex> defmodule SendingCredits do
+      ...>   @behaviour AdTally.Sink
+      ...>
+      ...>   @impl true
+      ...>   def deliver(window, to: pid) do
+      ...>     send(pid, {:closed, window})
+      ...>     :ok
+      ...>   end
+      ...> end
+      iex> options = [name: Earning, dimensions: [:campaign], touches: [click: 604_800_000], clock: :events]
+      iex> options = options ++ [conversions: [purchase: :every], max_keys: 1, sinks: [{SendingCredits, to: self()}]]
+      iex> {:ok, _attribution} = AdTally.Attribution.start_link(options)
+      iex> at = 1_780_272_000_000
+      iex> click = %AdTally.Touch{id: 7, user: "ann", at: at, kind: :click, dimensions: {42}, cost_micros: 3}
+      iex> order = %AdTally.Conversion{order: "o-9", user: "ann", at: at + 60, action: :purchase, value_micros: 5}
+      iex> :ok = AdTally.Attribution.touch(Earning, click)
+      iex> :ok = AdTally.Attribution.touch(Earning, %{click | id: 8, user: "ben", dimensions: {43}})
+      iex> :ok = AdTally.Attribution.convert(Earning, order)
+      iex> :ok = AdTally.Attribution.close(Earning)
+      iex> window = receive(do: ({:closed, window} -> window))
+      iex> {Earning, _node, _epoch, 1} = AdTally.Sink.window_id(window)
+      iex> AdTally.Sink.Files.kinds(window)
+      [:credits, :touches]
+      iex> for row <- AdTally.Attribution.Window.credits(window), do: {row.order, row.dimensions, row.value_micros}
+      [{"o-9", {42}, 5}]
+      iex> AdTally.Attribution.Window.touches(window)
+      [%{dimensions: {42}, kind: :click, touches: 1, cost_micros: 3}]
+      iex> AdTally.Attribution.Window.touches_overflow(window)
+      [%{kind: :click, touches: 1, cost_micros: 3}]
   """
 
   alias AdTally.Native
@@ -64,15 +96,14 @@ defmodule AdTally.Attribution.Window do
   What a touch is credited with for a conversion, by a model.
 
     * `:model`, `:order`, `:action` - by which model, for which conversion
-    * `:touch`, `:kind`, `:dimensions`, `:touched_at` - which touch. All four are `nil` where the conversion
-      has no touch that is eligible. `:dimensions` alone is `nil` where those of the touch were more than
-      `:max_keys`
-    * `:converted_at` - when the conversion was
-    * `:adjusted_at` - when the conversion was restated or retracted, in a row of such a change; else `nil`
-    * `:conversions_ppm` - millionths of the conversion: those of all its touches are 1,000,000. 0 in a
-      row of a restatement, and less than 0 in that of a retraction
+    * `:touch`, `:kind`, `:dimensions`, `:touched_at` - which touch. All four are `nil` if the conversion
+      has no eligible touch. `:dimensions` alone is `nil` if there were more different ones than `:max_keys`
+    * `:converted_at` - the time of the conversion
+    * `:adjusted_at` - the time of a restatement or retraction in a row of such a change, otherwise `nil`
+    * `:conversions_ppm` - the share of the conversion, in millionths: those of all its touches add up to
+      1,000,000. 0 in a row of a restatement, and less than 0 in that of a retraction
     * `:value_micros` - the part of its value; in a row of a change, by how much it changes
-    * `:truncated` - whether touches of its lookback had been evicted
+    * `:truncated` - whether more touches than were kept may have been eligible
     * `:revision` - which revision of the conversion's credits this is
   """
   @type credit :: %{
@@ -138,8 +169,8 @@ defmodule AdTally.Attribution.Window do
         }
 
   @doc """
-  Its touches and what they have cost, by dimensions and kind, in an order as that of `credits/1`. Copies, late
-  touches and those too far ahead are not among them.
+  Its touches and what they have cost, by dimensions and kind, in no particular order, but in the same one
+  however often the window is read. Duplicates, late touches and those too far ahead are not among them.
   """
   @spec touches(t()) :: [touches()]
   def touches(window), do: window |> stream_touches() |> Enum.to_list()
@@ -158,8 +189,8 @@ defmodule AdTally.Attribution.Window do
   end
 
   @doc """
-  Touches by kind that had no row, because `:max_keys` rows were taken, and what they have cost. A part of a cost is
-  here too, without a touch, if it makes that of a row pass 64 bits.
+  Touches by kind that have no row, because `:max_keys` rows were taken, and what they have cost. If a cost
+  would make that of a row exceed 64 bits, it is here too, without its touch.
   """
   @spec touches_overflow(t()) :: [
           %{kind: atom(), touches: non_neg_integer(), cost_micros: non_neg_integer()}

@@ -6,6 +6,8 @@ defmodule AdTally.Attribution.WindowTest do
   alias AdTally.{Attribution, Sink}
   alias AdTally.Attribution.Window
 
+  doctest Window
+
   @minute 60_000
 
   defp credits(window, model), do: for(row <- Window.credits(window), row.model == model, do: row)
