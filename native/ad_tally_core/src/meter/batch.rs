@@ -138,8 +138,9 @@ impl Outcomes {
         if outcome == Outcome::Late {
             self.late.push(self.total());
         }
-        let is_counted = matches!(outcome, Outcome::Applied | Outcome::Overflow);
-        if let Some(counted) = self.counted.as_mut().filter(|_| is_counted) {
+        if let Some(counted) = &mut self.counted
+            && matches!(outcome, Outcome::Applied | Outcome::Overflow)
+        {
             counted.push(self.counts.iter().sum());
         }
         self.counts[outcome as usize] += 1;
