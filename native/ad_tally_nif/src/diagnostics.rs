@@ -8,11 +8,12 @@ use cpu_time::ThreadTime;
 use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
 
 use crate::atoms;
+use crate::attribution;
 use crate::clock;
 use crate::counters::Table;
 use crate::decode::events::{ConversionTerm, EventTerm, TouchTerm};
 use crate::decode::interner::{self, ImportedAtoms};
-use crate::decode::{self, Raw, ids, keys};
+use crate::decode::{self, Raw, keys, with_layout};
 use crate::encode;
 use crate::hot::hot;
 
@@ -73,7 +74,7 @@ fn key_vector<'a>(env: Env<'a>, role: &str, seed: u64, key: Term<'a>) -> NifResu
         "id" => keys::hash::<keys::Id>(env, &seed, key)?,
         "user" => keys::hash::<keys::User>(env, &seed, key)?,
         "scope" => keys::hash::<keys::Scope>(env, &seed, key)?,
-        "touch" => ids::touch_id(env, key)? as u64,
+        "touch" => with_layout!(L => attribution::touch_id::<L>(env, key, &mut 0))? as u64,
         _ => keys::with_key(env, &seed, key, |key| key.hash)?,
     };
     let mut bytes = Vec::new();

@@ -2,6 +2,7 @@
 
 use ad_tally_core::attribution::{Conversion, Touch, VALUES};
 use ad_tally_core::error::TIMES;
+use ad_tally_core::key::id_hash;
 use ad_tally_core::{Error, HashedKey};
 use rustler::{Atom, Env};
 
@@ -170,7 +171,7 @@ pub fn touch_id<'a, L: Layout>(env: Env<'a>, id: Raw<'a>, long: &mut usize) -> R
             if bytes.len() > LONG {
                 *long += bytes.len();
             }
-            Ok(ids::number(bytes))
+            Ok(id_hash(bytes))
         }
         None => Err(bad_argument::plain_id("id", id.in_env(env))),
     }

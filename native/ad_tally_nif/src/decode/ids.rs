@@ -1,10 +1,9 @@
 //! Ids of touches and of orders: integers, or binaries that are not empty. No atoms and no tuples: they are given back.
 
-use ad_tally_core::key::{MAX_BYTES, id_hash};
+use ad_tally_core::key::MAX_BYTES;
 use rustler::Env;
 
-use super::bad_argument::{self, BadArgument};
-use super::layout::{Layout, Raw, with_layout};
+use super::layout::{Layout, Raw};
 use super::read;
 
 /// An id.
@@ -28,19 +27,4 @@ pub fn plain<'a, L: Layout>(env: Env<'a>, term: Raw<'a>) -> Option<PlainId<'a>> 
         },
     };
     (1..=MAX_BYTES).contains(&bytes.len()).then_some(PlainId::Bytes(bytes))
-}
-
-/// The number that stands for a touch's id that is a binary.
-#[inline(always)]
-pub fn number(bytes: &[u8]) -> i64 {
-    id_hash(bytes)
-}
-
-/// The number of a touch's id.
-pub fn touch_id<'a>(env: Env<'a>, term: Raw<'a>) -> Result<i64, BadArgument> {
-    match with_layout!(L => plain::<L>(env, term)) {
-        Some(PlainId::Integer(value)) => Ok(value),
-        Some(PlainId::Bytes(bytes)) => Ok(number(bytes)),
-        None => Err(bad_argument::plain_id("id", term.in_env(env))),
-    }
 }
