@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::atoms;
-use crate::decode::keys::{self, Place};
+use crate::decode::keys::{self, Parts, Place};
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, with_layout};
 use crate::hot::Index;
 use crate::resource::{self, resource};
@@ -69,9 +69,22 @@ pub fn push<'a, L: Layout, T: Copy>(
     key: Raw<'a>,
     item: T,
 ) -> Result<(), BadArgument> {
+    let parts = Parts::of::<L>(env, &key);
+    push_parts::<L, T>(env, batch, seed, parts, item).map_err(|fault| bad_argument::key(key.in_env(env), fault))
+}
+
+/// Appends an item for the key of these elements.
+#[inline(always)]
+pub fn push_parts<'a, L: Layout, T: Copy>(
+    env: Env<'a>,
+    batch: &mut Batch<T>,
+    seed: &Seed,
+    parts: Parts<'_, 'a>,
+    item: T,
+) -> Result<(), KeyFault> {
     let mut words = 0;
     loop {
-        match keys::write_key::<L, Place>(env, batch.room(words), seed, key) {
+        match keys::write_parts::<L, Place>(env, batch.room(words), seed, parts) {
             Ok(HashedKey { hash, words }) => {
                 let length = words.len();
                 // SAFETY: the key was written at the start of the room just now.
@@ -79,7 +92,7 @@ pub fn push<'a, L: Layout, T: Copy>(
                 return Ok(());
             }
             Err(KeyFault::Room(more)) => words = more,
-            Err(fault) => return Err(bad_argument::key(key.in_env(env), fault)),
+            Err(fault) => return Err(fault),
         }
     }
 }

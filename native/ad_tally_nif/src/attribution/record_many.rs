@@ -1,17 +1,21 @@
 //! Lists of touches and of conversions: decoded into a batch, and then taken.
 
 use std::cell::{Cell, RefCell};
+use std::thread::LocalKey;
 
 use ad_tally_core::Batch;
 use ad_tally_core::attribution::{Outcome, Outcomes};
+use ad_tally_core::key::KeyFault;
 use rustler::{Encoder, Env, Term};
 
 use super::Table;
 use super::parts::{ConversionParts, TouchParts, check_order};
+use super::refusals::Refusals;
 use crate::clock::now;
 use crate::decode::{
     BadArgument, Layout, Raw, bad_argument,
     events::{ConversionTerm, TouchTerm},
+    keys::Parts,
 };
 use crate::hot::{Index, hot};
 use crate::sketch;
@@ -45,7 +49,7 @@ hot! {
 
     /// Takes touches of a long list, of which some were taken: by an attribution that was stopped meanwhile the others are late.
     fn attribution_touch_some(env, table: &Table, touches: Term<'a>) {
-        with_parts::<TouchParts, _>(table, |load| steps::add_some(env, touches, load))
+        with_items::<TouchParts, _>(table, |load| steps::add_some(env, touches, load))
     }
 
     /// Takes a list of conversions that one call can read.
@@ -70,7 +74,7 @@ hot! {
 
     /// Takes conversions of a long list, of which some were taken.
     fn attribution_convert_some(env, table: &Table, conversions: Term<'a>) {
-        with_parts::<ConversionParts, _>(table, |load| steps::add_some(env, conversions, load))
+        with_items::<ConversionParts, _>(table, |load| steps::add_some(env, conversions, load))
     }
 }
 
@@ -85,8 +89,8 @@ impl Encoder for Taken {
     }
 }
 
-/// Touches or conversions to take, each without its key.
-struct Parts<'t, T> {
+/// Touches or conversions of a list, decoded.
+struct Items<'t, T> {
     table: &'t Table,
     batch: &'t mut Batch<T>,
     /// Bytes that were hashed of long ids and users.
@@ -95,68 +99,159 @@ struct Parts<'t, T> {
     taken: Cell<bool>,
 }
 
-/// What is read of a touch or a conversion.
-trait Part: Copy + Sized {
-    /// Does something with this thread's batch.
-    fn with_batch<R>(act: impl FnOnce(&mut Batch<Self>) -> R) -> R;
+/// What a list is of: touches or conversions, each without its key.
+trait Item: Copy + 'static {
+    /// What one is called in errors.
+    const NAME: &'static str;
+
+    /// This thread's batch.
+    fn batch() -> &'static LocalKey<RefCell<Batch<Self>>>;
+
+    /// What was refused of them.
+    fn refusals(table: &Table) -> &Refusals;
+
+    /// Reads one.
+    fn read<'a, L: Layout>(items: &mut Items<'_, Self>, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument>;
+
+    /// Takes a batch, for as long as `go_on` says so: how many of it. What became of those is added to `outcomes`.
+    fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize;
 }
 
-impl Part for TouchParts {
-    fn with_batch<R>(act: impl FnOnce(&mut Batch<Self>) -> R) -> R {
+impl Item for TouchParts {
+    const NAME: &'static str = TouchTerm::NAME;
+
+    fn batch() -> &'static LocalKey<RefCell<Batch<Self>>> {
         thread_local! {
             static BATCH: RefCell<Batch<TouchParts>> = RefCell::default();
         }
-        BATCH.with_borrow_mut(act)
+        &BATCH
+    }
+
+    fn refusals(table: &Table) -> &Refusals {
+        &table.touches
+    }
+
+    #[inline(always)]
+    fn read<'a, L: Layout>(items: &mut Items<'_, Self>, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        let table = items.table;
+        let touch = TouchTerm::read(item).or_else(|| TouchTerm::read_by_call(env, item));
+        let touch = touch.ok_or_else(|| bad_argument::item(item.in_env(env), Self::NAME))?;
+        let user = table.user::<L>(env, touch.user, &mut items.long)?;
+        let parts = table.touch_parts::<L>(env, &touch, user, &mut items.long)?;
+        let dimensions = Parts::of_tuple(table.elements::<L>(env, touch.dimensions)?);
+        items.push::<L>(env, dimensions, parts).map_err(|fault| bad_argument::key(touch.dimensions.in_env(env), fault))
+    }
+
+    #[inline(always)]
+    fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
+        table.touch_all(batch, batch.len(), |at| at, outcomes, go_on)
     }
 }
 
-impl Part for ConversionParts {
-    fn with_batch<R>(act: impl FnOnce(&mut Batch<Self>) -> R) -> R {
+impl Item for ConversionParts {
+    const NAME: &'static str = ConversionTerm::NAME;
+
+    fn batch() -> &'static LocalKey<RefCell<Batch<Self>>> {
         thread_local! {
             static BATCH: RefCell<Batch<ConversionParts>> = RefCell::default();
         }
-        BATCH.with_borrow_mut(act)
+        &BATCH
+    }
+
+    fn refusals(table: &Table) -> &Refusals {
+        &table.conversions
+    }
+
+    #[inline(always)]
+    fn read<'a, L: Layout>(items: &mut Items<'_, Self>, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        let table = items.table;
+        let conversion = ConversionTerm::read(item).or_else(|| ConversionTerm::read_by_call(env, item));
+        let conversion = conversion.ok_or_else(|| bad_argument::item(item.in_env(env), Self::NAME))?;
+        let user = table.user::<L>(env, conversion.user, &mut items.long)?;
+        let parts = table.conversion_parts::<L>(env, &conversion, user)?;
+        check_order::<L>(env, conversion.order)?;
+        let order = Parts::of_one(&conversion.order);
+        items.push::<L>(env, order, parts).map_err(|fault| bad_argument::key(conversion.order.in_env(env), fault))
+    }
+
+    #[inline(always)]
+    fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, mut go_on: impl FnMut() -> bool) -> usize {
+        let mut done = 0;
+        while done < batch.len() {
+            let (order, parts) = batch.get(done);
+            // Times were checked when it was read.
+            if let Ok(outcome) = table.attribution.convert(&parts.of(order), now) {
+                outcomes[outcome as usize] += 1;
+            }
+            done += 1;
+            if done % TURN == 0 && !go_on() {
+                break;
+            }
+        }
+        done
     }
 }
 
-fn with_parts<T: Part, R>(table: &Table, act: impl FnOnce(&mut Parts<'_, T>) -> R) -> R {
-    T::with_batch(|batch| act(&mut Parts { table, batch, long: 0, taken: Cell::new(false) }))
-}
-
-/// What is done with a list of which nothing was taken before. If nothing is, because the attribution was stopped in order, it is
-/// refused instead of late.
-fn unless_left<'a, T: Part>(
-    env: Env<'a>,
-    table: &Table,
-    act: impl FnOnce(&mut Parts<'_, T>) -> Result<Term<'a>, BadArgument>,
-) -> Result<Term<'a>, BadArgument> {
-    if table.owner.has_left() {
-        return Err(table.owner.not_running(env));
+impl<T: Item> Items<'_, T> {
+    #[inline(always)]
+    fn push<'a, L: Layout>(&mut self, env: Env<'a>, key: Parts<'_, 'a>, item: T) -> Result<(), KeyFault> {
+        steps::push_parts::<L, T>(env, self.batch, self.table.attribution.seed(), key, item)
     }
-    with_parts(table, |parts| {
-        let answer = act(parts)?;
-        // It may have been stopped since. Whoever found the windows closed sees that it was left before.
-        if table.owner.has_left() && !parts.taken.get() { Err(table.owner.not_running(env)) } else { Ok(answer) }
-    })
 }
 
-impl<T: Part> Parts<'_, T> {
-    fn clear_all(&mut self) {
+impl<T: Item> Load for Items<'_, T> {
+    const ITEM: &'static str = T::NAME;
+    type Outcome = Taken;
+
+    fn clear(&mut self) {
         self.batch.clear();
         self.long = 0;
     }
 
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
     #[inline(always)]
-    fn is_enough(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.batch.len() >= MOST || steps::is_full(self.batch) || self.long >= sketch::MOST_HASHED
     }
 
-    /// Notes what became of those that were applied.
-    fn note(&self, before: u64, Taken(outcomes): &Taken) {
+    #[inline(always)]
+    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
+        T::read::<L>(self, env, item).map_err(|error| T::refusals(self.table).note(error))
+    }
+
+    #[inline(always)]
+    fn apply(&self, Taken(outcomes): &mut Taken, go_on: impl FnMut() -> bool) -> usize {
+        let before = outcomes[Outcome::Applied as usize];
+        let done = T::take(self.table, self.batch, outcomes, go_on);
         if outcomes[Outcome::Applied as usize] > before {
             self.taken.set(true);
         }
+        done
     }
+}
+
+fn with_items<T: Item, R>(table: &Table, act: impl FnOnce(&mut Items<'_, T>) -> R) -> R {
+    T::batch().with_borrow_mut(|batch| act(&mut Items { table, batch, long: 0, taken: Cell::new(false) }))
+}
+
+/// What is done with a list of which nothing was taken before. If nothing is, because the attribution was stopped in order, it is
+/// refused instead of late.
+fn unless_left<'a, T: Item>(
+    env: Env<'a>,
+    table: &Table,
+    act: impl FnOnce(&mut Items<'_, T>) -> Result<Term<'a>, BadArgument>,
+) -> Result<Term<'a>, BadArgument> {
+    if table.owner.has_left() {
+        return Err(table.owner.not_running(env));
+    }
+    with_items(table, |items| {
+        let answer = act(items)?;
+        // It may have been stopped since. Whoever found the windows closed sees that it was left before.
+        if table.owner.has_left() && !items.taken.get() { Err(table.owner.not_running(env)) } else { Ok(answer) }
+    })
 }
 
 impl Table {
@@ -176,107 +271,5 @@ impl Table {
             parts.of(dimensions)
         };
         self.attribution.touch_all(count, touch, outcomes, now, go_on)
-    }
-}
-
-impl Load for Parts<'_, TouchParts> {
-    const ITEM: &'static str = TouchTerm::NAME;
-    type Outcome = Taken;
-
-    fn clear(&mut self) {
-        self.clear_all();
-    }
-
-    fn len(&self) -> usize {
-        self.batch.len()
-    }
-
-    #[inline(always)]
-    fn is_full(&self) -> bool {
-        self.is_enough()
-    }
-
-    #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
-        let table = self.table;
-        let touch = TouchTerm::read(item).or_else(|| TouchTerm::read_by_call(env, item));
-        let touch = touch.ok_or_else(|| table.touches.note(bad_argument::item(item.in_env(env), TouchTerm::NAME)))?;
-        self.read_touch::<L>(env, &touch).map_err(|error| table.touches.note(error))
-    }
-
-    #[inline(always)]
-    fn apply(&self, taken: &mut Taken, go_on: impl FnMut() -> bool) -> usize {
-        let before = taken.0[Outcome::Applied as usize];
-        let done = self.table.touch_all(self.batch, self.batch.len(), |at| at, &mut taken.0, go_on);
-        self.note(before, taken);
-        done
-    }
-}
-
-impl Parts<'_, TouchParts> {
-    #[inline(always)]
-    fn read_touch<'a, L: Layout>(&mut self, env: Env<'a>, touch: &TouchTerm<'a>) -> Result<(), BadArgument> {
-        let table = self.table;
-        let user = table.user::<L>(env, touch.user, &mut self.long)?;
-        let parts = table.touch_parts::<L>(env, touch, user, &mut self.long)?;
-        table.elements::<L>(env, touch.dimensions)?;
-        steps::push::<L, _>(env, self.batch, table.attribution.seed(), touch.dimensions, parts)
-    }
-}
-
-impl Load for Parts<'_, ConversionParts> {
-    const ITEM: &'static str = ConversionTerm::NAME;
-    type Outcome = Taken;
-
-    fn clear(&mut self) {
-        self.clear_all();
-    }
-
-    fn len(&self) -> usize {
-        self.batch.len()
-    }
-
-    #[inline(always)]
-    fn is_full(&self) -> bool {
-        self.is_enough()
-    }
-
-    #[inline(always)]
-    fn read<'a, L: Layout>(&mut self, env: Env<'a>, item: Raw<'a>) -> Result<(), BadArgument> {
-        let table = self.table;
-        let conversion = ConversionTerm::read(item).or_else(|| ConversionTerm::read_by_call(env, item));
-        let none = || table.conversions.note(bad_argument::item(item.in_env(env), ConversionTerm::NAME));
-        let conversion = conversion.ok_or_else(none)?;
-        self.read_conversion::<L>(env, &conversion).map_err(|error| table.conversions.note(error))
-    }
-
-    #[inline(always)]
-    fn apply(&self, taken: &mut Taken, mut go_on: impl FnMut() -> bool) -> usize {
-        let (attribution, before) = (&self.table.attribution, taken.0[Outcome::Applied as usize]);
-        let mut done = 0;
-        while done < self.batch.len() {
-            let (order, parts) = self.batch.get(done);
-            // Times were checked when it was read.
-            if let Ok(outcome) = attribution.convert(&parts.of(order), now) {
-                taken.0[outcome as usize] += 1;
-            }
-            done += 1;
-            if done % TURN == 0 && !go_on() {
-                break;
-            }
-        }
-        self.note(before, taken);
-        done
-    }
-}
-
-impl Parts<'_, ConversionParts> {
-    #[inline(always)]
-    fn read_conversion<'a, L: Layout>(&mut self, env: Env<'a>, term: &ConversionTerm<'a>) -> Result<(), BadArgument> {
-        let table = self.table;
-        let user = table.user::<L>(env, term.user, &mut self.long)?;
-        let parts = table.conversion_parts::<L>(env, term, user)?;
-        check_order::<L>(env, term.order)?;
-        steps::push::<L, _>(env, self.batch, table.attribution.seed(), term.order, parts)
     }
 }

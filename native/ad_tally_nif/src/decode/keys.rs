@@ -37,8 +37,9 @@ impl<'p, 'a> Parts<'p, 'a> {
         Self { elements: std::slice::from_ref(element), is_tuple: false }
     }
 
+    /// Of a term that is a key.
     #[inline(always)]
-    fn of<L: Layout>(env: Env<'a>, term: &'p Raw<'a>) -> Self {
+    pub fn of<L: Layout>(env: Env<'a>, term: &'p Raw<'a>) -> Self {
         read::tuple::<L>(env, *term).map_or_else(|| Self::of_one(term), Self::of_tuple)
     }
 
@@ -46,17 +47,6 @@ impl<'p, 'a> Parts<'p, 'a> {
     fn begin<'r>(self, room: &'r mut [MaybeUninit<u64>]) -> Result<KeyWriter<'r>, KeyFault> {
         if self.is_tuple { KeyWriter::tuple(room, self.elements.len()) } else { Ok(KeyWriter::bare(room)) }
     }
-}
-
-/// Writes the words of a key.
-#[inline(always)]
-pub fn write_key<'r, 'a, L: Layout, R: Role>(
-    env: Env<'a>,
-    room: &'r mut [MaybeUninit<u64>],
-    seed: &Seed,
-    term: Raw<'a>,
-) -> Result<HashedKey<'r>, KeyFault> {
-    write_parts::<L, R>(env, room, seed, Parts::of::<L>(env, &term))
 }
 
 /// Writes the words of a key of these elements.

@@ -4,16 +4,13 @@ use std::cell::RefCell;
 
 use ad_tally_core::Batch;
 use ad_tally_core::attribution::VALUES;
-use ad_tally_core::key::{KeyFault, MAX_ARITY};
+use ad_tally_core::key::MAX_ARITY;
 use rustler::Env;
 
 use super::{Refused, Table};
 use crate::attribution::{self, TouchParts};
-use crate::decode::{
-    self, BadArgument, Layout, Raw, bad_argument,
-    events::EventTerm,
-    keys::{self, Parts, Place},
-};
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, events::EventTerm, keys::Parts};
+use crate::steps;
 
 impl Table {
     /// The touch that an event is but for its dimensions. `long` is how many bytes were hashed that are not short.
@@ -126,16 +123,8 @@ impl Touches<'_> {
         let mut room = [event.dimensions; MAX_ARITY];
         let elements = table.touch_elements::<L>(env, self.attribution, event.dimensions, &mut room)?;
         let seed = self.attribution.attribution.seed();
-        let mut words = 0;
-        let (hash, length) = loop {
-            match keys::write_parts::<L, Place>(env, self.batch.room(words), seed, Parts::of_tuple(elements)) {
-                Ok(key) => break (key.hash, key.words.len()),
-                Err(KeyFault::Room(more)) => words = more,
-                Err(fault) => return Err(bad_argument::key(event.dimensions.in_env(env), fault)),
-            }
-        };
-        // SAFETY: the key was written at the start of the room just now.
-        unsafe { self.batch.push(hash, length, parts) };
+        steps::push_parts::<L, _>(env, self.batch, seed, Parts::of_tuple(elements), parts)
+            .map_err(|fault| bad_argument::key(event.dimensions.in_env(env), fault))?;
         self.events.push(number as u64);
         Ok(())
     }
