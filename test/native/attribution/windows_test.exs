@@ -279,12 +279,18 @@ defmodule AdTally.Native.Attribution.WindowsTest do
       assert Native.attribution_check_touches(attribution, touches, 5) == {[], count + 5}
       assert Native.attribution_refused_touches(attribution, touches, 0) == {[], count, []}
       rest = Native.attribution_touch_many(attribution, touches)
-      assert rest == :many or all(rest, attribution) == count
+      assert all(rest, attribution, &Native.attribution_touch_some/2) == count
 
       conversions =
         for id <- 1..count//1, do: conversion(order: id + 1_000 * count, user: {count, id})
 
-      assert {_rest, _counts} = Native.attribution_convert_many(attribution, conversions)
+      assert Native.attribution_check_conversions(attribution, conversions, 5) == {[], count + 5}
+
+      assert Native.attribution_refused_conversions(attribution, conversions, 0) ==
+               {[], count, []}
+
+      rest = Native.attribution_convert_many(attribution, conversions)
+      assert all(rest, attribution, &Native.attribution_convert_some/2) == count
     end
 
     assert Native.attribution_touch_many(attribution, List.duplicate(touch(), 257)) == :many
@@ -293,9 +299,9 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert [%ArgumentError{}, %ArgumentError{}] = [one, other]
   end
 
-  defp all({rest, {ok, _duplicate, _late, _future}}, attribution) do
-    if rest == [],
-      do: ok,
-      else: ok + all(Native.attribution_touch_some(attribution, rest), attribution)
-  end
+  # How many are taken by a call and those that take the rest.
+  defp all({[], {ok, 0, 0, 0}}, _attribution, _some), do: ok
+
+  defp all({rest, {ok, 0, 0, 0}}, attribution, some),
+    do: ok + all(some.(attribution, rest), attribution, some)
 end
