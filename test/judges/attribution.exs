@@ -14,7 +14,7 @@
 
 for file <- ~w(stream replay), do: Code.require_file("attribution/#{file}.ex", __DIR__)
 
-alias AdTally.Judges.{Replay, Stream}
+alias AdTally.Judges.Replay
 
 {directory, touches, seed} =
   case System.argv() do
@@ -26,11 +26,34 @@ IO.puts("#{touches} touches, seed #{seed}")
 :rand.seed(:exsss, seed)
 File.rm_rf!(directory)
 
-csv = fn path, header, rows ->
+line = fn row ->
+  fields =
+    for value <- row do
+      cond do
+        is_nil(value) -> ""
+        is_binary(value) -> value
+        is_integer(value) -> Integer.to_string(value)
+        is_atom(value) -> Atom.to_string(value)
+      end
+    end
+
+  [Enum.intersperse(fields, ?,), ?\n]
+end
+
+# Lines go out as they are made: those of a stream together would be collected as garbage again and again.
+create = fn path, header ->
   File.mkdir_p!(Path.dirname(path))
-  field = fn value -> if is_nil(value), do: "", else: to_string(value) end
-  lines = for row <- [header | rows], do: [row |> Enum.map(field) |> Enum.intersperse(?,), ?\n]
-  File.write!(path, lines)
+  file = File.open!(path, [:write, :raw, {:delayed_write, 1_000_000, 1_000}])
+  :ok = :file.write(file, line.(header))
+  file
+end
+
+write = fn file, rows -> :ok = :file.write(file, Enum.map(rows, line)) end
+
+csv = fn path, header, rows ->
+  file = create.(path, header)
+  rows |> Stream.chunk_every(1_000) |> Enum.each(&write.(file, &1))
+  :ok = File.close(file)
 end
 
 model = fn
@@ -78,27 +101,6 @@ write_result = fn dir, result ->
   )
 
   csv.(
-    Path.join(dir, "conversions.csv"),
-    ~w(block order_id counted retracted truncated value_micros),
-    for {block, order, credits} <- result.credits do
-      [block, order, credits.counted, credits.retracted, credits.truncated, credits.value_micros]
-    end
-  )
-
-  csv.(
-    Path.join(dir, "credits.csv"),
-    ~w(block order_id model place touch_id kind campaign creative touched_at value_micros conversions_ppm),
-    for {block, order, credits} <- result.credits,
-        of <- Replay.models(),
-        {credit, place} <- Enum.with_index(Map.fetch!(credits, of)) do
-      {campaign, creative} = credit.dimensions
-
-      [block, order, model.(of), place, credit.touch, credit.kind, campaign, creative, credit.at] ++
-        [credit.credit_micros, credit.share_ppm]
-    end
-  )
-
-  csv.(
     Path.join(dir, "reports.csv"),
     ~w(model dated_by from_at to_at campaign kind unattributed conversions_ppm value_micros touches spend_micros),
     for {of, dated_by, dates, rows} <- result.reports, row <- rows do
@@ -107,6 +109,40 @@ write_result = fn dir, result ->
         [row.touches, row.spend_micros]
     end
   )
+end
+
+replay = fn dir, stream, options ->
+  conversions =
+    create.(
+      Path.join(dir, "conversions.csv"),
+      ~w(block order_id counted retracted truncated value_micros)
+    )
+
+  credits =
+    create.(
+      Path.join(dir, "credits.csv"),
+      ~w(block order_id model place touch_id kind campaign creative touched_at value_micros conversions_ppm)
+    )
+
+  told = fn {block, order, shown} ->
+    write.(conversions, [
+      [block, order, shown.counted, shown.retracted, shown.truncated, shown.value_micros]
+    ])
+
+    write.(
+      credits,
+      for of <- Replay.models(), {credit, place} <- Enum.with_index(Map.fetch!(shown, of)) do
+        {campaign, creative} = credit.dimensions
+
+        [block, order, model.(of), place, credit.touch, credit.kind, campaign, creative] ++
+          [credit.at, credit.credit_micros, credit.share_ppm]
+      end
+    )
+  end
+
+  result = Replay.run(stream, Replay.options(Path.join(dir, "files"), options), told)
+  for file <- [conversions, credits], do: :ok = File.close(file)
+  write_result.(dir, result)
 end
 
 # Of a run the first and the last touch are kept. So that this is enough, touches come in the order of time, and no two
@@ -133,27 +169,28 @@ streams = [
    ], [touches_per_user: 16, event_order: true, collapse: :consecutive]}
 ]
 
-attributions =
+runs =
   for {name, share, of_stream, options} <- streams,
-      stream = Stream.new(round(share * touches), of_stream),
+      stream = AdTally.Judges.Stream.new(round(share * touches), of_stream),
       dir = Path.join(directory, to_string(name)),
       :ok = write_stream.(dir, stream),
-      prevail <- [true, false] do
-    attribution = if prevail, do: "prevail", else: "all"
-    dir = Path.join(dir, attribution)
-    options = [name: Module.concat(Judged, "#{name}_#{attribution}"), prevail: prevail] ++ options
-    result = dir |> Path.join("files") |> Replay.options(options) |> then(&Replay.run(stream, &1))
-    write_result.(dir, result)
+      prevail <- [true, false],
+      do: {name, prevail, dir, stream, options}
 
-    [
-      name,
-      attribution,
-      prevail,
-      options[:collapse] != nil,
-      options[:touches_per_user],
-      stream.close
-    ]
-  end
+run = fn {{name, prevail, dir, stream, options}, number} ->
+  # Each process has random numbers of its own.
+  :rand.seed(:exsss, seed + number)
+  attribution = if prevail, do: "prevail", else: "all"
+  options = [name: Module.concat(Judged, "#{name}_#{attribution}"), prevail: prevail] ++ options
+  :ok = replay.(Path.join(dir, attribution), stream, options)
+  collapse? = options[:collapse] != nil
+  [name, attribution, prevail, collapse?, options[:touches_per_user], stream.close]
+end
+
+attributions =
+  for {:ok, attribution} <-
+        Task.async_stream(Enum.with_index(runs, 1), run, max_concurrency: 2, timeout: :infinity),
+      do: attribution
 
 csv.(
   Path.join(directory, "attributions.csv"),

@@ -69,21 +69,19 @@ def load(db, stream, attribution, close):
 
     common = {"meter": "text", "node": "text", "epoch": "bigint", "sequence": "bigint", "partial": "boolean",
               "starts_at": "bigint", "ends_at": "bigint"}
-    def lines(name, kind, types):
+    def lines(name, kind, types, select="", where=""):
         columns = ", ".join(f"'{column}': '{type}'" for column, type in {**common, **types}.items())
-        db.execute(f"create or replace table {name} as from read_json('{attribution}/files/{kind}/*/*.ndjson.gz', "
-                   f"format = 'newline_delimited', columns = {{{columns}}})")
+        db.execute(f"create or replace table {name} as {select} from read_json('{attribution}/files/{kind}/*/*.ndjson.gz', "
+                   f"format = 'newline_delimited', columns = {{{columns}}}) {where}")
 
-    lines("emitted_lines", "credits", {
+    # A row of nothing, such as that of a change to the same value, says nothing.
+    lines("emitted", "credits", {
         "model": "text", "order_id": "text", "action": "text", **touch, "converted_at": "bigint", "adjusted_at": "bigint",
-        "conversions_ppm": "bigint", "value_micros": "bigint", "truncated": "boolean", "revision": "bigint"})
+        "conversions_ppm": "bigint", "value_micros": "bigint", "truncated": "boolean", "revision": "bigint"},
+        "select * replace (split_part(model, ':', 1) as model)",
+        "where value_micros <> 0 or conversions_ppm <> 0 or adjusted_at is null")
     lines("spent", "touches", {
         "kind": "text", "campaign": "bigint", "creative": "text", "touches": "bigint", "cost_micros": "bigint"})
-    # A row of nothing, such as that of a change to the same value, says nothing.
-    db.execute("""
-        create or replace table emitted as
-        select split_part(model, ':', 1) model, * exclude (model) from emitted_lines
-        where value_micros <> 0 or conversions_ppm <> 0 or adjusted_at is null""")
     db.execute("""
         create or replace table conversions as
         select *, if(block <= $1, $1, block) final_block from conversions""", [close])
@@ -100,7 +98,7 @@ def check_cases(db, title, options):
         "touch in the millisecond of its conversion": "eligible where age = 0",
         "value that does not divide": """
             splits where version_value % 3 <> 0 and (as_of, order_id) in (select as_of, order_id from eligible where n = 3)""",
-        "negative value of several touches": "splits where version_value < 0 and weight > 0 and model = 'linear' and rn > 1",
+        "negative value of several touches": "splits where version_value < 0 and model = 'linear' and rn > 1",
         "signup that does not count": "counting join conversions using (order_id) where not counted and action = 'signup'",
         "install that does not count": "counting join conversions using (order_id) where not counted and action = 'install'",
         "conversion without a touch": "asks anti join eligible using (as_of, order_id)",
@@ -145,14 +143,16 @@ compared = {}
 
 def compare(db, title, what, columns, found, expected):
     """Equal as multisets of rows."""
-    def more(one, other):
-        return db.execute(f"select {columns} from {one} except all select {columns} from {other}").fetchall()
-
-    unexpected, missing = more(found, expected), more(expected, found)
+    different = db.execute(f"""
+        select {columns}, sum(n)::bigint more from (
+          select {columns}, 1 n from {found} union all select {columns}, -1 from {expected})
+        group by all having more <> 0""").fetchall()
     count = db.execute(f"select count(*) from {found}").fetchone()[0]
     require(count > 0, f"{title}: no {what}")
-    require(not unexpected and not missing, f"{title}: of {count:,} {what} {len(unexpected):,} are not expected and "
-            f"{len(missing):,} missing.\n({columns})\nNot expected:", *unexpected[:5], "Missing:", *missing[:5], sep="\n")
+    unexpected, missing = ([row for row in different if row[-1] * sign > 0] for sign in (1, -1))
+    require(not different, f"{title}: of {count:,} {what} {len(unexpected):,} are not expected and {len(missing):,} "
+            f"missing.\n({columns}, how often more than expected)\nNot expected:", *unexpected[:5], "Missing:",
+            *missing[:5], sep="\n")
     compared[what] = compared.get(what, 0) + count
 
 
@@ -164,7 +164,7 @@ def check_sums(db, title):
         having sum(r.value_micros) <> any_value(e.value_micros)
             or sum(conversions_ppm) <> if(any_value(e.retracted), 0, 1000000)""").fetchall()
     require(not wrong, title, "does not sum up:", *wrong[:5], sep="\n")
-    partial = db.execute("select count(*) from (select distinct sequence from emitted_lines where not partial)").fetchone()[0]
+    partial = db.execute("select count(*) from (select distinct sequence from spent where not partial)").fetchone()[0]
     require(partial > 10, title, "closed by time only", partial, "windows")
 
 

@@ -29,7 +29,7 @@ class Options(NamedTuple):
 def create_constants(db):
     getcontext().prec = 60
     decay = [(2**32 * Decimal(2) ** (Decimal(-j) / 256)).to_integral_value() for j in range(256)]
-    rows = ", ".join(f"({j}, {weight:f}::hugeint)" for j, weight in enumerate(decay))
+    rows = ", ".join(f"({j}, {weight:f}::bigint)" for j, weight in enumerate(decay))
     db.execute(f"create table decay as select * from (values {rows}) v(j, weight)")
     rows = ", ".join(f"('{kind}', {place}, {back})" for place, (kind, back) in enumerate(LOOKBACKS.items()))
     db.execute(f"create table lookbacks as select * from (values {rows}) v(kind, strength, lookback)")
@@ -57,17 +57,20 @@ def attribute(db, options):
                count(*) over (partition by as_of, order_id) n
         from near where not $2 or strength = strongest""",
         [options.touches_per_user, options.prevail])
+    # A touch of weight zero has no remainder, so no unit that is left goes to it.
     db.execute("""
         create or replace table weighed as
-        select *, sum(weight) over (partition by as_of, order_id, model) weights from (
+        select as_of, order_id, model, rn, touch_id, kind, campaign, creative, touched_at, weight,
+               sum(weight) over (partition by as_of, order_id, model)::bigint weights from (
           select e.*, model, case model
-            when 'last_touch' then (rn = n)::hugeint
-            when 'first_touch' then (rn = 1)::hugeint
+            when 'last_touch' then (rn = n)::bigint
+            when 'first_touch' then (rn = 1)::bigint
             when 'linear' then 1
             when 'position_based' then case when n > 2 and rn in (1, n) then 2 * (n - 2) else 1 end
-            else case when steps // 256 >= 32 then 1 else greatest(1, d.weight // (1::hugeint << (steps // 256))) end
-          end::hugeint weight
-          from (select *, age * 256 // $1 steps from eligible) e cross join models join decay d on j = steps % 256)""",
+            else case when steps // 256 >= 32 then 1 else greatest(1, d.weight // (1::bigint << (steps // 256))) end
+          end weight
+          from (select *, age * 256 // $1 steps from eligible) e cross join models join decay d on j = steps % 256)
+        where weight > 0""",
         [HALF_LIFE])
     adjustments(db)
     counted(db, options.close)
@@ -80,20 +83,19 @@ def attribute(db, options):
         left join (select as_of, order_id, bool_or(nth > $1 and age <= $2) truncated from newest group by all)
           using (as_of, order_id)""",
         [options.touches_per_user, max(LOOKBACKS.values())])
-    # Each version of each conversion, split.
-    split(db, "values_split", "version_value")
-    split(db, "parts_split", "version_parts")
+    # The conversion is split once, its value in each version. Of a provisional one only the last version is asked for.
+    split(db, "parts", "weighed", "1000000", "parts", "as_of, order_id, model")
+    split(db, "values_split", f"parts join versions using (as_of, order_id) where is_last or as_of = {END}",
+          "version_value::hugeint", "value_micros", "as_of, order_id, model, version")
     db.execute("""
-        create or replace table splits as
-        select v.* exclude (share), v.share value_micros, p.share conversions_ppm
-        from values_split v join parts_split p using (as_of, order_id, model, touch_id, version)""")
+        create or replace view splits as
+        select * exclude (parts), if(is_retraction, 0, parts) conversions_ppm from values_split""")
     db.execute("""
         create or replace table expected_credits as
         select a.block, s.order_id, model, row_number() over (partition by as_of, s.order_id, model order by rn) - 1 place,
                touch_id, kind, campaign, creative, touched_at, s.value_micros, conversions_ppm
         from splits s join asks a using (as_of, order_id) join counting using (as_of, order_id)
-        join (select as_of, order_id, max(version) version from versions group by all) using (as_of, order_id, version)
-        where counted and weight > 0""")
+        where counted and is_last""")
     rows(db)
     spend_and_reports(db, options.close)
 
@@ -115,13 +117,14 @@ def adjustments(db):
         select number, if(is_over, 'retracted', 'ok') answer from applied""")
     db.execute("""
         create or replace table versions as
-        select as_of, order_id, 0 version, value_micros version_value, 1000000 version_parts, null::bigint adjusted_at,
-               false is_retraction
-        from asks join conversions using (order_id)
-        union all
-        select as_of, order_id, row_number() over (partition by as_of, order_id order by number),
-               coalesce(value_micros, 0), if(is_retraction, 0, 1000000), adjusted_at, is_retraction
-        from asks join applied using (order_id) where is_newer and not is_over and applied.block <= as_of""")
+        with numbered as (
+          select as_of, order_id, 0 version, value_micros version_value, null::bigint adjusted_at, false is_retraction
+          from asks join conversions using (order_id)
+          union all
+          select as_of, order_id, row_number() over (partition by as_of, order_id order by number),
+                 coalesce(value_micros, 0), adjusted_at, is_retraction
+          from asks join applied using (order_id) where is_newer and not is_over and applied.block <= as_of)
+        select *, version = max(version) over (partition by as_of, order_id) is_last from numbered""")
     db.execute("""
         create or replace table net as
         select as_of, order_id, max_by(version_value, version) value_micros, bool_or(is_retraction) retracted
@@ -147,20 +150,19 @@ def counted(db, close):
         from keyed k left join others o on o.as_of = k.as_of and o.once = k.once group by all""", [END, close])
 
 
-def split(db, name, amount):
-    """An amount by the largest remainder, in 128 bits."""
+def split(db, name, source, amount, share, each):
+    """The rows of a source, each with its share of an amount by the largest remainder."""
     db.execute(f"""
         create or replace table {name} as
         with floors as (
-          select w.*, version, version_value, adjusted_at, {amount} amount, abs({amount}::hugeint) magnitude,
-                 magnitude * weight // weights floor, magnitude * weight % weights remainder
-          from weighed w join versions v using (as_of, order_id)),
+          select *, {amount} amount, abs(amount) * weight // weights floor, abs(amount) * weight % weights remainder
+          from {source}),
         ranked as (
-          select *, magnitude - sum(floor) over (partition by as_of, order_id, model, version) units,
-                 row_number() over (partition by as_of, order_id, model, version order by remainder desc, rn desc) nth_remainder
-          from floors)
-        select as_of, order_id, model, rn, touch_id, kind, campaign, creative, touched_at, weight, version, version_value,
-               adjusted_at, (sign(amount) * (floor + (nth_remainder <= units)::int))::bigint share
+          select *, abs(amount) - sum(floor) over (every rows between unbounded preceding and unbounded following) units,
+                 row_number() over every nth_remainder
+          from floors window every as (partition by {each} order by remainder desc, rn desc))
+        select * exclude (amount, floor, remainder, units, nth_remainder),
+               (sign(amount) * (floor + (nth_remainder <= units)::int))::bigint {share}
         from ranked""")
 
 
@@ -169,9 +171,10 @@ def rows(db):
     db.execute("""
         create or replace table expected_rows as
         with all_splits as (
-          select * from splits where as_of = $1 and weight > 0
+          select * from splits where as_of = $1
           union all by name
-          select as_of, order_id, model, version, adjusted_at, version_value value_micros, version_parts conversions_ppm
+          select as_of, order_id, model, version, adjusted_at, version_value value_micros,
+                 if(is_retraction, 0, 1000000) conversions_ppm
           from versions cross join models
           where as_of = $1 and order_id not in (select order_id from eligible where as_of = $1)),
         differences as (

@@ -13,37 +13,42 @@ defmodule AdTally.Judges.Replay do
     do: [:last_touch, :first_touch, :linear, :position_based, {:time_decay, @half_life}]
 
   @doc """
-  Sends the stream, block by block, and gives `%{answers: _, credits: _, reports: _}`:
+  Sends the stream, block by block, and gives `%{answers: _, reports: _}`:
 
     * `:answers` - what each adjustment was answered
-    * `:credits` - `{block or nil, order, credits}`: of some conversions when everything of `block` had arrived, among
-      them such as had come in it, which are not final, and in the end of all
     * `:reports` - `{model, dated_by, dates, rows}`
+
+  Meanwhile `told` is called with `{block or nil, order, credits}`: of some conversions when everything of `block`
+  had arrived, among them such as had come in it, which are not final, and in the end of all.
 
   `options` are those of the attribution, and `event_order: true` where each user's touches and conversions are
   to be sent by one process, in their order of time.
   """
-  def run(stream, options) do
+  def run(stream, options, told) do
     {event_order?, options} = Keyword.pop(options, :event_order, false)
     name = options[:name]
     {:ok, supervisor} = Supervisor.start_link([{Attribution, options}], strategy: :one_for_one)
+    ask = fn block, conversion -> ask(name, block, conversion, told) end
 
     {in_time, late} = stream |> by_block() |> Enum.split_with(&(elem(&1, 0) <= stream.close))
 
     take = fn {block, of_block} ->
-      take(name, block, of_block, event_order?, block > stream.close)
+      take(name, block, of_block, event_order?, block > stream.close, ask)
     end
 
     in_time = Enum.map(in_time, take)
     :ok = Attribution.close(name, 60_000)
-    {answers, credits} = Enum.unzip(in_time ++ Enum.map(late, take))
+    answers = Enum.concat(in_time ++ Enum.map(late, take))
     :ok = Attribution.close(name, 60_000)
     check_counts(name, stream)
-    final = for {_block, conversion} <- stream.conversions, do: ask(name, nil, conversion)
-    true = Enum.all?(final, fn {_block, _order, credits} -> credits.final end)
+
+    for {_block, conversion} <- stream.conversions, not ask.(nil, conversion) do
+      raise "expected to be final: #{inspect(conversion)}"
+    end
+
     reports = reports(name)
     Supervisor.stop(supervisor)
-    %{answers: Enum.concat(answers), credits: Enum.concat(credits) ++ final, reports: reports}
+    %{answers: answers, reports: reports}
   end
 
   @doc "The options of an attribution for such a stream, with files in that directory."
@@ -78,8 +83,8 @@ defmodule AdTally.Judges.Replay do
         do: {block, {Map.get(sent, block, []), Map.get(adjusted, block, [])}}
   end
 
-  # All of a block is sent before it is adjusted and asked for.
-  defp take(name, block, {sent, adjustments}, event_order?, late?) do
+  # All of a block is sent before it is adjusted and asked for. Returns what adjustments were answered.
+  defp take(name, block, {sent, adjustments}, event_order?, late?, ask) do
     outcomes = if late?, do: [:late], else: [:ok, :duplicate]
 
     sent
@@ -99,19 +104,12 @@ defmodule AdTally.Judges.Replay do
     adjusted = for {_block, conversion, _change, _at} <- adjustments, do: conversion
 
     # Which install counts for a touch depends on others, which would have to be asked for as well.
-    asked =
-      for one <- Enum.uniq_by(new ++ adjusted, & &1.order),
-          one.action != :install,
-          do: ask(name, block, one)
+    for one <- Enum.uniq_by(new ++ adjusted, & &1.order), one.action != :install do
+      if ask.(block, one) != late? and one in new,
+        do: raise("expected final: #{late?} of a new conversion: #{inspect(one)}")
+    end
 
-    orders = for one <- new, do: one.order
-
-    for {_block, order, credits} <- asked,
-        order in orders,
-        credits.final != late?,
-        do: raise("expected final: #{late?} of a new conversion, got: #{inspect(credits)}")
-
-    {answers, asked}
+    answers
   end
 
   # Two processes send lists, two send one at a time.
@@ -153,10 +151,12 @@ defmodule AdTally.Judges.Replay do
 
   defp conversion?(one), do: is_struct(one, Conversion)
 
-  defp ask(name, block, conversion) do
+  # Returns whether it is final.
+  defp ask(name, block, conversion, told) do
     credits = Attribution.credits(name, conversion.order)
     if credits == nil, do: raise("nothing is known of #{inspect(conversion)}")
-    {block, conversion.order, credits}
+    told.({block, conversion.order, credits})
+    credits.final
   end
 
   # What was sent was taken, and each copy was recognised.
