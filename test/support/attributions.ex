@@ -55,6 +55,13 @@ defmodule AdTally.Test.Attributions do
     start_supervised!({Attribution, Keyword.merge(defaults, options)}, id: name)
   end
 
+  @doc "Starts one with a name of its own, which it returns."
+  def start_another(options) do
+    name = Module.concat(__MODULE__, "Attribution#{System.unique_integer([:positive])}")
+    start(name, options)
+    name
+  end
+
   @doc "A click of a user at so many seconds from the begin, with other fields where they are given."
   def touch(id, user, seconds, fields \\ []) do
     struct!(

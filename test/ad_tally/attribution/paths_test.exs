@@ -1,46 +1,24 @@
 defmodule AdTally.Attribution.PathsTest do
   use ExUnit.Case, async: true
 
-  alias AdTally.{Attribution, Conversion, Touch}
+  alias AdTally.Attribution
+  alias AdTally.Test.Attributions
 
-  @minute 60_000
-  @hour 60 * @minute
-  @begin 1_780_272_000_000
+  defp start(options \\ []),
+    do: Attributions.start_another([dimensions: [:campaign, :country]] ++ options)
 
-  defp start(options \\ []) do
-    name = Module.concat(__MODULE__, "Attribution#{System.unique_integer([:positive])}")
-
-    defaults = [
-      name: name,
-      dimensions: [:campaign, :country],
-      touches: [click: 24 * @hour, view: @hour],
-      conversions: [purchase: :every],
-      clock: :events,
-      lateness: 24 * @hour
-    ]
-
-    start_supervised!({Attribution, Keyword.merge(defaults, options)}, id: name)
-    name
-  end
+  defp at(minute), do: Attributions.at(60 * minute)
 
   # The minutes of the touches are their ids.
   defp go(name, user, touches) do
     for {minute, dimensions} <- touches do
-      at = @begin + minute * @minute
-      touch = %Touch{id: minute, user: user, at: at, kind: :click, dimensions: dimensions}
+      touch = Attributions.touch(minute, user, 60 * minute, dimensions: dimensions)
       assert Attribution.touch(name, touch) == :ok
     end
   end
 
   defp buy(name, order, user, minute, value) do
-    conversion = %Conversion{
-      order: order,
-      user: user,
-      at: @begin + minute * @minute,
-      action: :purchase,
-      value_micros: value
-    }
-
+    conversion = Attributions.conversion(order, user, 60 * minute, value_micros: value)
     assert Attribution.convert(name, conversion) == :ok
   end
 
@@ -96,8 +74,8 @@ defmodule AdTally.Attribution.PathsTest do
     go(name, "ben", [{1, {43, "us"}}])
     buy(name, 1, "ann", 10, 5)
     buy(name, 2, "ben", 10, 5)
-    assert Attribution.adjust(name, 1, {:restate, 3}, @begin + @hour) == :ok
-    assert Attribution.adjust(name, 2, :retract, @begin + @hour) == :ok
+    assert Attribution.adjust(name, 1, {:restate, 3}, at(60)) == :ok
+    assert Attribution.adjust(name, 2, :retract, at(60)) == :ok
     assert paths(name, by: [:campaign]) == %{[{42}] => {1, 3, 0}}
   end
 
@@ -112,11 +90,10 @@ defmodule AdTally.Attribution.PathsTest do
     go(name, "ann", [{1, {42, "us"}}])
     buy(name, 1, "ann", 10, 5)
     buy(name, 2, "ann", 20, 7)
-    at = &(@begin + &1 * @minute)
     assert paths(name, by: [:campaign]) == %{[{42}] => {2, 12, 0}}
-    assert paths(name, by: [:campaign], to: at.(20)) == %{[{42}] => {1, 5, 0}}
-    assert paths(name, by: [:campaign], from: at.(20)) == %{[{42}] => {1, 7, 0}}
-    assert paths(name, from: at.(21)) == %{}
+    assert paths(name, by: [:campaign], to: at(20)) == %{[{42}] => {1, 5, 0}}
+    assert paths(name, by: [:campaign], from: at(20)) == %{[{42}] => {1, 7, 0}}
+    assert paths(name, from: at(21)) == %{}
   end
 
   test "have nil for a touch whose dimensions were one too many" do

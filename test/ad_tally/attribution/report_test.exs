@@ -4,41 +4,23 @@ defmodule AdTally.Attribution.ReportTest do
 
   import AdTally.Test.Polling
 
-  alias AdTally.{Attribution, Conversion, Touch}
+  alias AdTally.Attribution
+  alias AdTally.Test.Attributions
 
   @minute 60_000
   @hour 60 * @minute
-  # Monday, 1 June 2026.
-  @begin 1_780_272_000_000
+  @begin Attributions.at(0)
 
-  defp start(options \\ []) do
-    name = Module.concat(__MODULE__, "Attribution#{System.unique_integer([:positive])}")
-
-    defaults = [
-      name: name,
-      dimensions: [:campaign, :creative],
-      touches: [click: 24 * @hour, view: @hour],
-      models: [:last_touch, :linear],
-      conversions: [purchase: :every, signup: :once_per_user],
-      clock: :events,
-      lateness: 24 * @hour
-    ]
-
-    start_supervised!({Attribution, Keyword.merge(defaults, options)}, id: name)
-    name
-  end
+  defp start(options \\ []),
+    do: Attributions.start_another([dimensions: [:campaign, :creative]] ++ options)
 
   defp touch(name, id, user, minute, fields \\ []) do
-    at = @begin + minute * @minute
-    touch = %Touch{id: id, user: user, at: at, kind: :click, dimensions: {42, 7}}
-    Attribution.touch(name, struct!(touch, fields))
+    touch = Attributions.touch(id, user, 60 * minute, [{:dimensions, {42, 7}} | fields])
+    Attribution.touch(name, touch)
   end
 
-  defp convert(name, order, user, minute, fields) do
-    at = @begin + minute * @minute
-    conversion = %Conversion{order: order, user: user, at: at, action: :purchase}
-    Attribution.convert(name, struct!(conversion, fields))
-  end
+  defp convert(name, order, user, minute, fields),
+    do: Attribution.convert(name, Attributions.conversion(order, user, 60 * minute, fields))
 
   # Ann clicks campaign 42 and then 43, and buys for 10. Ben clicks 42 and buys nothing. Eve buys for 5.
   defp example(options \\ []) do
