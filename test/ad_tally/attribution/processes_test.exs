@@ -129,14 +129,16 @@ defmodule AdTally.Attribution.ProcessesTest do
 
     touches = for id <- 1..2_000, do: touch(id, user: id, dimensions: {id, 7})
     assert %{ok: 2_000} = Attribution.touch_many(name, touches)
+    touched = Attribution.info(name).memory
+    for part <- [:keys, :open_windows], do: assert(touched[part] > empty.memory[part] + 50_000)
+    assert touched.orders == empty.memory.orders
+
     conversions = for order <- 1..2_000, do: conversion(order, user: order, value_micros: 1)
     assert %{ok: 2_000} = Attribution.convert_many(name, conversions)
-
     %{memory: filled} = info = Attribution.info(name)
     assert info.memory_bytes == filled |> Map.values() |> Enum.sum()
-
-    for part <- [:orders, :keys, :open_windows],
-        do: assert(filled[part] > empty.memory[part] + 50_000)
+    assert filled.orders > touched.orders + 50_000
+    assert filled.keys == touched.keys
 
     assert Attribution.close(name) == :ok
     assert_received {:window, window}
@@ -146,6 +148,20 @@ defmodule AdTally.Attribution.ProcessesTest do
     # It is referred to here.
     assert closed.memory.retained_windows + closed.memory.waiting_windows > 50_000
     assert length(Window.touches(window)) == 2_000
+  end
+
+  test "memory of open windows is that of all of them, however many there are", %{name: name} do
+    start(name, lateness: 365 * 24 * 60 * @minute)
+
+    [{500, some}, {1_000, twice_as_many}] =
+      for ids <- [1..500, 501..1_000] do
+        for id <- ids, do: assert(Attribution.touch(name, touch(id, after: id * @minute)) == :ok)
+        info = Attribution.info(name)
+        {info.open_windows, info.memory.open_windows}
+      end
+
+    # Each has one touch.
+    assert some > 0 and twice_as_many == 2 * some
   end
 
   describe "telemetry" do
