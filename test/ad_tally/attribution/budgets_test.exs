@@ -50,23 +50,24 @@ defmodule AdTally.Attribution.BudgetsTest do
 
   test "of more users than there may be some go, whose touches are not credited any more, and that is counted",
        %{name: name} do
-    start(name, users: 1_000, touches_per_user: 4)
+    # Which users share a bucket depends on the seed.
+    start(name, users: 1_000, touches_per_user: 4, seed: 7)
 
     for user <- 1..100_000,
         do: assert(Attribution.touch(name, touch(user, user, div(user, 100))) == :ok)
 
     info = Attribution.info(name)
-    assert info.users + info.evicted_users == 100_000
-    assert info.evicted_users > 0 and info.users >= 1_000
+    assert {info.users, info.evicted_users} == {1_000, 99_000}
 
-    # Nearly all of those who came last are there: one goes whose bucket has others as new.
+    # Most of those who came last are there: one goes whose bucket has others as new. Of 80 seeds 177 of 200 were known
+    # on average, with a standard deviation of 8.
     known =
       Enum.count(99_801..100_000, fn user ->
         assert Attribution.convert(name, conversion(user, user, 1_001)) == :ok
         Map.keys(credited(name, user)) == [user]
       end)
 
-    assert known >= 150
+    assert known >= 161
 
     # And the first ones are not.
     assert Attribution.convert(name, conversion("first", 1, 1_001)) == :ok
