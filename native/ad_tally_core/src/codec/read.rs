@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::FrameError;
+use crate::key::{AtomNames, decode_key};
 
 /// Reads fields from a part of a frame.
 #[derive(Debug, Clone)]
@@ -75,6 +76,30 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, FrameError> {
         self.array(field).map(u8::from_le_bytes)
+    }
+
+    /// One byte that is 0 or 1.
+    ///
+    /// # Errors
+    /// If there is none, or another one.
+    #[inline]
+    pub fn flag(&mut self, field: &'static str) -> Result<bool, FrameError> {
+        let at = self.at;
+        match self.u8(field)? {
+            flag @ 0..=1 => Ok(flag == 1),
+            other => Err(FrameError::new(field, at, other, "0 or 1")),
+        }
+    }
+
+    /// A key's bytes, see `key::bytes`, into `words`, in place of what was there.
+    ///
+    /// # Errors
+    /// What is wrong with the key.
+    pub fn key(&mut self, atoms: &mut impl AtomNames, words: &mut Vec<u64>) -> Result<(), FrameError> {
+        let length = decode_key(self.rest(), atoms, words)
+            .map_err(|error| FrameError::because("key", self.at + error.at, error.fault))?;
+        self.at += length;
+        Ok(())
     }
 
     /// Two bytes.

@@ -132,10 +132,7 @@ impl Value {
             | Name::Dimensions
             | Name::Orders
             | Name::AdjustableFor => reader.u64(field).map(Value::Number),
-            Name::Lifetime | Name::Prevail | Name::Collapse => match reader.u8(field)? {
-                flag @ 0..=1 => Ok(Value::Flag(flag == 1)),
-                other => Err(FrameError::new(field, at, other, "0 or 1")),
-            },
+            Name::Lifetime | Name::Prevail | Name::Collapse => reader.flag(field).map(Value::Flag),
             Name::SecretCheck => match reader.u8(field)? {
                 0 => Ok(Value::Check(None)),
                 1 => reader.u64(field).map(|check| Value::Check(Some(check))),

@@ -13,7 +13,7 @@ use super::drainable::Drainable;
 use super::generation::Value;
 use super::rows::Rows;
 use crate::codec::{Claim, Frame, FrameError, FrameWriter, Imported, Kind, Reader, Settings, StreamId, Writer};
-use crate::key::{AtomNames, decode_key, encode_key};
+use crate::key::{AtomNames, encode_key};
 
 const OF_A_KEY: u8 = 0;
 const OVERFLOW: u8 = 1;
@@ -155,10 +155,7 @@ impl<V: Portable> Drainable<V> {
         let at = reader.at();
         match reader.u8("row")? {
             OF_A_KEY => {
-                let at = reader.at();
-                let length = decode_key(reader.rest(), atoms, key)
-                    .map_err(|error| FrameError::because("key", at + error.at, error.fault))?;
-                reader.bytes("key", length)?;
+                reader.key(atoms, key)?;
                 V::decode(self.config(), reader).map(Row::OfAKey)
             }
             OVERFLOW => {

@@ -11,7 +11,7 @@ use super::row::{
 };
 use crate::codec::{FrameError, Reader};
 use crate::error::TIMES;
-use crate::key::{AtomNames, Element, KeyRef, decode_key};
+use crate::key::{AtomNames, Element, KeyRef};
 
 /// A row that was read. The dimensions of steps are places in it.
 pub(super) struct Row {
@@ -68,7 +68,7 @@ impl RowReader<'_> {
             return Err(FrameError::new("fingerprint", begin, key.fingerprint, "one of the bucket"));
         }
         let evicted = read_time(reader, "evicted")?;
-        let converted = if read_flag(reader, "converted")? { Some(read_time(reader, "converted")?) } else { None };
+        let converted = if reader.flag("converted")? { Some(read_time(reader, "converted")?) } else { None };
         let mut touches = Vec::new();
         let begin = reader.at();
         for _ in 0..reader.number("touches", 0..=MAX_TOUCHES as u64)? {
@@ -117,7 +117,7 @@ impl RowReader<'_> {
         let user = read_optional(reader, "user")?;
         let at = read_time(reader, "at")?;
         let action = self.read_action(reader)?;
-        let truncated = read_flag(reader, "truncated")?;
+        let truncated = reader.flag("truncated")?;
         let revision = reader.number("revision", 1..=u64::from(u32::MAX))? as u32;
         let value = read_value(reader)?;
         let mut adjustments = Vec::new();
@@ -126,7 +126,7 @@ impl RowReader<'_> {
             adjustments.push(Adjustment { at: read_time(reader, "at")?, net: read_net(reader)? });
         }
         let net = read_net(reader)?;
-        let adjusted_at = if read_flag(reader, "adjusted")? { Some(read_time(reader, "at")?) } else { None };
+        let adjusted_at = if reader.flag("adjusted")? { Some(read_time(reader, "at")?) } else { None };
         let most = self.of.config.touches_per_user as u64;
         let mut steps: Vec<Step> = Vec::new();
         let begin_of_steps = reader.at();
@@ -170,10 +170,8 @@ fn read_place(reader: &mut Reader<'_>, field: &'static str, count: usize) -> Res
 }
 
 fn read_key(reader: &mut Reader<'_>, atoms: &mut impl AtomNames) -> Result<Vec<u64>, FrameError> {
-    let (at, mut words) = (reader.at(), Vec::new());
-    let length = decode_key(reader.rest(), atoms, &mut words)
-        .map_err(|error| FrameError::because("key", at + error.at, error.fault))?;
-    reader.bytes("key", length)?;
+    let mut words = Vec::new();
+    reader.key(atoms, &mut words)?;
     Ok(words)
 }
 
@@ -181,16 +179,8 @@ fn read_time(reader: &mut Reader<'_>, field: &'static str) -> Result<u64, FrameE
     reader.number(field, 0..=TIMES - 1)
 }
 
-fn read_flag(reader: &mut Reader<'_>, field: &'static str) -> Result<bool, FrameError> {
-    let at = reader.at();
-    match reader.u8(field)? {
-        flag @ 0..=1 => Ok(flag == 1),
-        other => Err(FrameError::new(field, at, other, "0 or 1")),
-    }
-}
-
 fn read_optional(reader: &mut Reader<'_>, field: &'static str) -> Result<Option<u64>, FrameError> {
-    if read_flag(reader, field)? { reader.u64(field).map(Some) } else { Ok(None) }
+    if reader.flag(field)? { reader.u64(field).map(Some) } else { Ok(None) }
 }
 
 fn read_value(reader: &mut Reader<'_>) -> Result<i64, FrameError> {
@@ -203,7 +193,7 @@ fn read_value(reader: &mut Reader<'_>) -> Result<i64, FrameError> {
 }
 
 fn read_net(reader: &mut Reader<'_>) -> Result<Net, FrameError> {
-    if read_flag(reader, "counts")? { Ok(Net { value: read_value(reader)?, counts: true }) } else { Ok(Net::default()) }
+    if reader.flag("counts")? { Ok(Net { value: read_value(reader)?, counts: true }) } else { Ok(Net::default()) }
 }
 
 /// Refuses touches of which two have one id, which no table has.
