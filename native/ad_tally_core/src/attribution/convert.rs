@@ -107,8 +107,7 @@ impl Attribution {
     /// there are too many.
     fn begin(&self, conversion: &Conversion<'_>, is_late: bool) -> (Record, Option<u64>) {
         let Conversion { order, user, at, action, value } = *conversion;
-        let mut steps = Vec::new();
-        let Begun { evicted, forgotten, .. } = self.ring.begin(user, order.hash, at, is_late, &mut steps);
+        let Begun { path: steps, evicted, forgotten } = self.ring.begin(user, order.hash, at, is_late);
         // One that is late may have had a touch that was too old for all that come in time.
         let gone = evicted.max(self.ring.newest_dropped());
         let record = Record {

@@ -18,12 +18,12 @@ fn a_user_too_many_has_the_least_recently_touched_one_go() {
 #[test]
 fn a_user_with_a_provisional_conversion_stays_if_another_can_go() {
     let ring = Ring::new(2, 4, false).unwrap();
-    ring.begin(1, 77, 1, false, &mut Vec::new());
+    ring.begin(1, 77, 1, false);
     ring.insert(2, &touch(2, 30), 0);
     ring.insert(3, &touch(4, 5), 0);
     assert_eq!(ring.pending(1), [(77, 1)]);
     assert_eq!((ring.info().users, ring.info().evicted_users), (2, 1));
-    ring.begin(3, 78, 1, false, &mut Vec::new());
+    ring.begin(3, 78, 1, false);
     ring.insert(2, &touch(2, 30), 0);
     assert_eq!(ring.info().users, 2);
     assert_eq!(ring.info().evicted_users, 2);
@@ -53,7 +53,7 @@ fn touches_too_old_for_any_conversion_give_way_and_are_not_counted_as_evicted() 
     assert_eq!((ring.info().touches, ring.info().evicted_touches), (2, 0));
     ring.insert(9, &touch(6, 6), 0);
     assert_eq!((ring.info().touches, ring.info().evicted_touches), (2, 1));
-    assert_eq!(ring.begin(9, 1, 9, true, &mut Vec::new()).evicted, 4);
+    assert_eq!(ring.begin(9, 1, 9, true).evicted, 4);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_full_ring_of_many_touches_keeps_the_newest_in_whatever_order_they_come() {
         all.sort_by_key(|step| step.order());
         assert_eq!(path(&ring, 0), all[600 - most..], "{most}");
         assert_eq!(ring.info().evicted_touches, 600 - most as u64);
-        assert_eq!(ring.begin(0, 1, LATEST, true, &mut Vec::new()).evicted, all[600 - most - 1].at);
+        assert_eq!(ring.begin(0, 1, LATEST, true).evicted, all[600 - most - 1].at);
     }
 }
 
@@ -93,7 +93,7 @@ fn a_bucket_without_another_overflow_bucket_has_users_go() {
     let ring = Ring::new(2_000, 1, false).unwrap();
     let bytes = ring.info().bytes;
     for order in 0..40_000_u64 {
-        ring.begin((order % 200) << 20, order, order, false, &mut Vec::new());
+        ring.begin((order % 200) << 20, order, order, false);
     }
     let info = ring.info();
     assert!(info.evicted_users > 0, "{info:?}");
@@ -107,10 +107,10 @@ fn a_bucket_without_another_overflow_bucket_has_users_go() {
 fn of_more_provisional_conversions_than_are_kept_the_oldest_is_forgotten_and_named() {
     let ring = Ring::new(1, 1, false).unwrap();
     for order in 0..255_u64 {
-        assert_eq!(ring.begin(5, order, 1_000 - order, false, &mut Vec::new()).forgotten, None);
+        assert_eq!(ring.begin(5, order, 1_000 - order, false).forgotten, None);
     }
-    assert_eq!(ring.begin(5, 255, 2_000, false, &mut Vec::new()).forgotten, Some(254));
-    assert_eq!(ring.begin(5, 255, 2_000, false, &mut Vec::new()).forgotten, None);
+    assert_eq!(ring.begin(5, 255, 2_000, false).forgotten, Some(254));
+    assert_eq!(ring.begin(5, 255, 2_000, false).forgotten, None);
     assert_eq!(ring.pending(5).len(), 255);
     assert_eq!(ring.info().users, 1);
     (0..256).for_each(|order| ring.end(5, order));

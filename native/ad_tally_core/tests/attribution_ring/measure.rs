@@ -150,13 +150,12 @@ fn locks_held_for_users_with_many_touches() {
         for at in 0..touches {
             (0..users).for_each(|user| drop(ring.insert(mix(user), &touch((at << 32 | user) as i64, at), 0)));
         }
-        let mut path_of = Vec::with_capacity(255);
         let each = |what: &str, run: &mut dyn FnMut(u64)| {
             let begin = Instant::now();
             (0..users).for_each(&mut *run);
             println!("{touches} touches: {what} {:.2} us", begin.elapsed().as_secs_f64() * 1e6 / users as f64);
         };
-        each("begin", &mut |user| drop(ring.begin(mix(user), user, touches, false, &mut path_of)));
+        each("begin", &mut |user| drop(ring.begin(mix(user), user, touches, false)));
         each("insert", &mut |user| drop(ring.insert(mix(user), &touch(-1 - user as i64, 9), 0)));
         each("end", &mut |user| ring.end(mix(user), user));
         each("link", &mut |user| drop(ring.link(mix(user), mix(user ^ 1))));

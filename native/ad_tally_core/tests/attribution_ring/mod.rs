@@ -17,9 +17,7 @@ fn touch(id: i64, at: u64) -> Step {
 /// All touches of a user.
 fn path(ring: &Ring, user: u64) -> Vec<Step> {
     // A late conversion is not pending: it leaves no trace but that the user has converted.
-    let mut path = Vec::new();
-    ring.begin(user, u64::MAX, LATEST, true, &mut path);
-    path
+    ring.begin(user, u64::MAX, LATEST, true).path
 }
 
 /// The last millisecond that there is.

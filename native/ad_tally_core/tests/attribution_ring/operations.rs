@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::{Key, Mark, Owned, Ring};
+use super::super::{Begun, Key, Mark, Owned, Ring};
 use super::LATEST;
 use super::naive::{Naive, User};
 use crate::attribution::Step;
@@ -63,16 +63,16 @@ fn apply(ring: &Ring, naive: &mut Naive, operation: &Operation) {
         Operation::Insert(user, step) => {
             let inserted = ring.insert(user, &step, 0);
             let (is_duplicate, pending) = naive.insert(user, step);
-            assert_eq!((inserted.user, inserted.is_duplicate), (naive.user_of(user), is_duplicate));
+            assert_eq!((ring.user_of(user), inserted.is_duplicate), (naive.user_of(user), is_duplicate));
             assert_eq!(sorted(inserted.pending), pending);
         }
         Operation::Begin(user, order, at, is_late) => {
-            let mut path = Vec::new();
-            let begun = ring.begin(user, order, at, is_late, &mut path);
-            let others = naive.users.get(&naive.user_of(user)).map(|own| own.pending.clone()).unwrap_or_default();
-            let others: Vec<(u64, u64)> = others.into_iter().filter(|(other, _)| *other != order).collect();
-            assert_eq!((path, begun.evicted), naive.begin(user, order, at, is_late));
-            assert_eq!((begun.user, sorted(begun.others), begun.forgotten), (naive.user_of(user), others, None));
+            let Begun { path, evicted, forgotten } = ring.begin(user, order, at, is_late);
+            assert_eq!((path, evicted), naive.begin(user, order, at, is_late));
+            let own = naive.user_of(user);
+            let pending: Vec<(u64, u64)> = naive.users[&own].pending.clone().into_iter().collect();
+            assert_eq!((ring.user_of(user), sorted(ring.pending(user))), (own, pending));
+            assert_eq!(forgotten, None);
         }
         Operation::End(user, order) => {
             ring.end(user, order);

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::super::Ring;
-use super::{LATEST, path, touch};
+use super::{path, touch};
 
 const THREADS: u64 = 4;
 
@@ -89,9 +89,8 @@ fn every_conversion_is_told_of_every_touch_before_it_by_its_path_or_the_touch_or
                         }
                     }
                     1..4 => {
-                        let mut path = Vec::new();
-                        ring.begin(user(one), number, at, false, &mut path);
-                        told.extend(path.iter().map(|step| (number, step.id)));
+                        let begun = ring.begin(user(one), number, at, false);
+                        told.extend(begun.path.iter().map(|step| (number, step.id)));
                         conversions.push((number, one, at));
                     }
                     _ => {
@@ -127,7 +126,7 @@ fn what_is_forgotten_beside_others_leaves_nothing_and_counts_are_true_at_rest() 
                 match random.below(10) {
                     0 => drop(ring.link(user(one), user(other))),
                     1 => drop(ring.forget(user(one))),
-                    2 => drop(ring.begin(user(one), order, number, false, &mut Vec::new())),
+                    2 => drop(ring.begin(user(one), order, number, false)),
                     3 => ring.end(user(one), order.saturating_sub(THREADS)),
                     4 => drop(ring.mark(user(one), 1, Some(number as i64 % 4), order, number)),
                     _ => drop(ring.insert(user(one), &touch(order as i64, number), number.saturating_sub(150))),
@@ -160,8 +159,7 @@ fn an_alias_of_an_alias_leads_to_the_user_however_many_there_are() {
         assert!(ring.insert(user(one), &touch(one as i64, one), 0).is_duplicate);
         assert_eq!(ring.link(user(100), user(one)), None);
     }
-    assert_eq!(path(&ring, user(50)).len(), 100);
-    assert_eq!(ring.begin(user(3), 1, LATEST, true, &mut Vec::new()).user, user(100));
+    assert_eq!([3, 50].map(|one| path(&ring, user(one)).len()), [100, 100]);
     assert_eq!((ring.info().users, ring.info().touches), (1, 100));
     ring.forget(user(50));
     assert!((0..ring.buckets()).all(|bucket| ring.is_empty(bucket as usize)));

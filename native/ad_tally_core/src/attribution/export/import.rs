@@ -147,9 +147,8 @@ impl Attribution {
     /// forgotten for it, if there are too many.
     fn begin_again(&self, order: u64, mut record: Record, is_late: bool) -> (Record, Option<u64>) {
         let Some(user) = record.user else { return (record, None) };
-        let mut steps = Vec::new();
-        let Begun { evicted, forgotten, .. } = self.ring.begin(user, order, record.at, is_late, &mut steps);
-        self.merge(&mut record, &steps);
+        let Begun { path, evicted, forgotten } = self.ring.begin(user, order, record.at, is_late);
+        self.merge(&mut record, &path);
         record.truncated |= self.is_missing(&record, evicted);
         (record, forgotten)
     }

@@ -12,45 +12,46 @@ pub(super) const MOST_PENDING: usize = 255;
 /// What a conversion finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Begun {
-    /// Whose it is: the user, or the one that it is an alias of.
-    pub(crate) user: u64,
+    /// The user's touches up to its time, in their order.
+    pub(crate) path: Vec<Step>,
     /// The time of the newest touch that was evicted, 0 if none was.
     pub(crate) evicted: u64,
-    /// The user's other provisional conversions, each an order and its time.
-    pub(crate) others: Vec<(u64, u64)>,
     /// A provisional conversion of the user that was forgotten for this one: it is told of no further touches.
     pub(crate) forgotten: Option<u64>,
 }
 
 #[derive(Default)]
 struct Seen<'t> {
+    path: Vec<Step>,
     evicted: u64,
     own: Option<Place<'t>>,
+    /// Other provisional conversions.
+    others: usize,
+    /// The time and the order of the oldest of them.
+    oldest: Option<(u64, u64)>,
     converted: Option<(Place<'t>, Entry)>,
 }
 
 impl Ring {
-    /// Begins a conversion: `path` becomes the user's touches up to its time, in their order. Unless it is late the order is
-    /// pending from then on, until [`Ring::end`].
-    pub(crate) fn begin(&self, user: u64, order: u64, at: u64, is_late: bool, path: &mut Vec<Step>) -> Begun {
+    /// Begins a conversion. Unless it is late the order is pending from then on, until [`Ring::end`].
+    pub(crate) fn begin(&self, user: u64, order: u64, at: u64, is_late: bool) -> Begun {
         let mut locked = self.locked(user, at, |seen: &mut Seen<'_>, place, entry| match entry.kind() {
+            1..=kind::LAST_TOUCH if entry.at() <= at => seen.path.push(entry.step()),
             kind::EVICTED => seen.evicted = entry.at(),
             kind::PENDING if entry.id() == order => seen.own = Some(place),
+            kind::PENDING => {
+                let other = (entry.at(), entry.id());
+                seen.others += 1;
+                seen.oldest = Some(seen.oldest.map_or(other, |oldest| oldest.min(other)));
+            }
             kind::CONVERTED => seen.converted = Some((place, entry)),
             _ => {}
         });
-        path.clear();
-        let mut others = Vec::new();
-        locked.visit(|_, entry| match entry.kind() {
-            1..=kind::LAST_TOUCH if entry.at() <= at => path.push(entry.step()),
-            kind::PENDING if entry.id() != order => others.push((entry.id(), entry.at())),
-            _ => {}
-        });
-        let evicted = locked.seen.evicted;
-        let forgotten = locked.note(order, at, is_late, &others);
-        let user = locked.unlock();
+        let forgotten = locked.note(order, at, is_late);
+        let Seen { mut path, evicted, .. } = std::mem::take(&mut locked.seen);
+        locked.unlock();
         path.sort_unstable_by_key(Step::order);
-        Begun { user, evicted, others, forgotten }
+        Begun { path, evicted, forgotten }
     }
 
     /// Ends what an order's conversion was pending for, if it was.
@@ -87,7 +88,7 @@ impl<S> Locked<'_, S> {
 
 impl<'t> Locked<'t, Seen<'t>> {
     /// Notes that the user has converted, and for which order it is pending. The order that is forgotten for it.
-    fn note(&mut self, order: u64, at: u64, is_late: bool, others: &[(u64, u64)]) -> Option<u64> {
+    fn note(&mut self, order: u64, at: u64, is_late: bool) -> Option<u64> {
         let is_new = !is_late && self.seen.own.is_none();
         let pending = Entry::new(self.fingerprint, kind::PENDING, order, at);
         let (own, converted) = (self.seen.own, self.seen.converted);
@@ -105,8 +106,8 @@ impl<'t> Locked<'t, Seen<'t>> {
         }
         let mut forgotten = None;
         if is_new {
-            if others.len() >= MOST_PENDING {
-                forgotten = others.iter().min_by_key(|(order, at)| (at, order)).map(|(order, _)| *order);
+            if self.seen.others >= MOST_PENDING {
+                forgotten = self.seen.oldest.map(|(_at, order)| order);
                 self.remove(|entry| entry.kind() == kind::PENDING && Some(entry.id()) == forgotten);
             }
             self.put(pending, 0);

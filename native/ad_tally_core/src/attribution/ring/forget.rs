@@ -13,7 +13,8 @@ impl Ring {
         let mut locked = self.locked(user, 0, |owned: &mut Owned, _, entry| owned.push(entry));
         let Owned { pending, mut aliases, .. } = std::mem::take(&mut locked.seen);
         locked.remove(|_| true);
-        let found = locked.unlock();
+        let found = locked.user;
+        locked.unlock();
         if found != user {
             aliases.push(user);
         }

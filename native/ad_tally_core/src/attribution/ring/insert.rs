@@ -10,8 +10,6 @@ use crate::bucket::Content;
 /// What became of a touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inserted {
-    /// Whose it is: the user, or the one that it is an alias of.
-    pub(crate) user: u64,
     /// Whether the user has a touch of that id. Then nothing has changed.
     pub(crate) is_duplicate: bool,
     /// The user's provisional conversions at or after it, each an order and its time.
@@ -60,13 +58,15 @@ impl Ring {
     pub(crate) fn insert(&self, user: u64, step: &Step, oldest: u64) -> Inserted {
         let mut locked = self.locked(user, step.at, |seen: &mut Seen<'_>, place, entry| seen.see(place, entry, step));
         if locked.seen.is_duplicate {
-            return Inserted { user: locked.unlock(), is_duplicate: true, pending: Vec::new() };
+            locked.unlock();
+            return Inserted { is_duplicate: true, pending: Vec::new() };
         }
         let pending = if locked.seen.has_pending { locked.pending(step.at) } else { Vec::new() };
         if !(self.collapse && locked.seen.touches > 1 && locked.collapse(step)) {
             locked.add(step, oldest);
         }
-        Inserted { user: locked.unlock(), is_duplicate: false, pending }
+        locked.unlock();
+        Inserted { is_duplicate: false, pending }
     }
 }
 

@@ -151,13 +151,12 @@ impl<'t, S> Locked<'t, S> {
         entry.of_user() == self.fingerprint && !matches!(entry.kind(), kind::EMPTY | kind::ALIAS)
     }
 
-    /// Lets go of the lock, and does what is left to be done elsewhere. Who the user was.
+    /// Lets go of the lock, and does what is left to be done elsewhere.
     #[inline(always)]
-    pub(super) fn unlock(self) -> u64 {
-        let (ring, user) = (self.ring, self.user);
+    pub(super) fn unlock(self) {
+        let ring = self.ring;
         let (at, later) = self.release();
         ring.settle(at, later);
-        user
     }
 
     /// Lets go of the lock. What is left to be done elsewhere, and the number of the bucket.

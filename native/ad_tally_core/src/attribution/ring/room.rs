@@ -103,10 +103,7 @@ impl<'t, S> Locked<'t, S> {
         if users(&entries) == before {
             self.later.is_over |= !self.evict_user(&mut entries, true);
         }
-        let after = users(&entries);
-        if after < before {
-            self.count_gone(before - after);
-        }
+        self.count_gone(before - users(&entries));
         self.chain.rewrite(&entries);
         self.empty = None;
     }
@@ -197,8 +194,7 @@ impl Ring {
     /// Removes an entry that names somebody who is gone. Who has come back meanwhile, and is named by it again, has to be united
     /// anew.
     pub(super) fn untie(&self, loose: &Loose) {
-        let names = |entry: Entry| (self.place(entry.id()), Fingerprint::of(entry.id()));
-        self.lock::<()>(loose.of).remove(|entry| entry.kind() == loose.kind && names(entry) == loose.gone);
+        self.lock::<()>(loose.of).remove(|entry| entry.kind() == loose.kind && self.key(entry.id()) == loose.gone);
     }
 
     /// Drops the entries of the least recently touched one of those that can go. Whether there was any.

@@ -37,7 +37,7 @@ pub(super) enum Kind {
     EvictedUsers,
 }
 
-const KINDS: usize = 4;
+const KINDS: usize = Kind::EvictedUsers as usize + 1;
 
 /// The touches of users.
 pub(crate) struct Ring {
