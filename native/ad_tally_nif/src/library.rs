@@ -131,7 +131,7 @@ fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void)
 #[rustler::nif]
 fn table_own<'a>(env: Env<'a>, table: Term<'a>, name: Atom) -> NifResult<Atom> {
     let (owner, object) = owner(env, table)?;
-    owner.begin(name);
+    owner.begin(name, env.pid());
     // SAFETY: it is where the table lies, which the term keeps alive.
     if !unsafe { resource::monitor_caller(env, object) } {
         owner.end();

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
-use rustler::{Atom, Encoder, Env};
+use rustler::{Atom, Encoder, Env, LocalPid};
 
 use crate::decode::{BadArgument, bad_argument};
 
@@ -17,8 +17,8 @@ use crate::decode::{BadArgument, bad_argument};
 pub struct Owner {
     /// The module that the table is of, for errors.
     module: &'static str,
-    /// What the process and the table are named, once they are.
-    name: Mutex<Option<Atom>>,
+    /// What the process and the table are named, and the process, once there is one.
+    process: Mutex<Option<(Atom, LocalPid)>>,
     state: AtomicU8,
 }
 
@@ -31,7 +31,7 @@ const LEFT: u8 = 3;
 impl Owner {
     /// That of a table that belongs to no process.
     pub const fn nobody(module: &'static str) -> Self {
-        Self { module, name: Mutex::new(None), state: AtomicU8::new(NOBODY) }
+        Self { module, process: Mutex::new(None), state: AtomicU8::new(NOBODY) }
     }
 
     /// Whether the table had an owner that has ended.
@@ -40,9 +40,10 @@ impl Owner {
         self.state.load(Relaxed) == ENDED
     }
 
-    /// A process begins to own the table, under that name.
-    pub fn begin(&self, name: Atom) {
-        *self.name.lock() = Some(name);
+    /// A process begins to own the table, under that name. It may be the next one, where a store has kept the table.
+    pub fn begin(&self, name: Atom, pid: LocalPid) {
+        let mut process = self.process.lock();
+        *process = Some((name, pid));
         self.state.store(RUNS, Relaxed);
     }
 
@@ -57,10 +58,14 @@ impl Owner {
         self.state.load(Relaxed) == LEFT
     }
 
-    /// What the VM calls when the owner ends.
-    pub fn down(&self) {
-        // It may have left the table before.
-        let _ = self.state.compare_exchange(RUNS, ENDED, Relaxed, Relaxed);
+    /// What the VM calls when a process ends that owns the table, or did.
+    pub fn down(&self, pid: &LocalPid) {
+        let process = self.process.lock();
+        // The name is free a moment before this is called: the next owner may have the table already.
+        if process.as_ref().is_some_and(|(_name, owner)| owner == pid) {
+            // It may have left the table before.
+            let _ = self.state.compare_exchange(RUNS, ENDED, Relaxed, Relaxed);
+        }
     }
 
     /// The owner has ended before the VM could be asked to watch it.
@@ -71,6 +76,7 @@ impl Owner {
     /// What is raised once the owner has ended or left.
     #[cold]
     pub fn not_running(&self, env: Env<'_>) -> BadArgument {
-        bad_argument::not_running(self.module, self.name.lock().encode(env))
+        let name = self.process.lock().map(|(name, _pid)| name);
+        bad_argument::not_running(self.module, name.encode(env))
     }
 }

@@ -6,7 +6,6 @@
 //! would save 1 to 3 ns.
 
 use std::ffi::CStr;
-use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -17,9 +16,8 @@ use rustler::sys::{
     ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags,
     ErlNifResourceType, ErlNifResourceTypeInit, c_void, enif_alloc_resource, enif_get_resource,
     enif_init_resource_type, enif_keep_resource, enif_make_resource, enif_monitor_process, enif_release_resource,
-    enif_self,
 };
-use rustler::{Env, Term};
+use rustler::{Env, LocalPid, Term};
 
 use crate::decode::{BadArgument, Raw, bad_argument};
 use crate::owner::Owner;
@@ -102,13 +100,14 @@ unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_v
 unsafe extern "C" fn down<T: Resource>(
     _env: *mut ErlNifEnv,
     object: *mut c_void,
-    _process: *const ErlNifPid,
+    process: *const ErlNifPid,
     _monitor: *const ErlNifMonitor,
 ) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `make` wrote a `T` there.
-        let value = unsafe { &*object.cast::<T>() };
-        T::OWNER.map(|owner| owner(value).down())
+        // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `make` wrote a `T` there. It passes
+        // which process ends.
+        let (value, process) = unsafe { (&*object.cast::<T>(), LocalPid::from_c_arg(*process)) };
+        T::OWNER.map(|owner| owner(value).down(&process))
     }));
 }
 
@@ -117,27 +116,16 @@ unsafe extern "C" fn down<T: Resource>(
 /// # Safety
 /// A value of a type that has an owner lies there, in a resource that is alive.
 pub unsafe fn monitor_caller(env: Env<'_>, object: *const c_void) -> bool {
-    let mut caller = MaybeUninit::<ErlNifPid>::uninit();
+    let caller = env.pid();
     // SAFETY: the environment is that of a process' call, and the rest is this function's contract. A null pointer for the
     // monitor says that nobody takes it back.
-    unsafe {
-        !enif_self(env.as_c_arg(), caller.as_mut_ptr()).is_null()
-            && enif_monitor_process(env.as_c_arg(), object.cast_mut(), caller.as_ptr(), ptr::null_mut()) == 0
-    }
+    unsafe { enif_monitor_process(env.as_c_arg(), object.cast_mut(), caller.as_c_arg(), ptr::null_mut()) == 0 }
 }
 
 /// A reference to a new resource that holds `value`.
 pub fn make<T: Resource>(env: Env<'_>, value: T) -> Term<'_> {
-    // SAFETY: the kind was opened when the library was loaded (or no function of it could be called), the memory is
-    // large enough and aligned for a `T`, which is written before anyone sees the reference. Releasing our own claim
-    // leaves the term as the only one.
-    unsafe {
-        let object = enif_alloc_resource(T::KIND.load(Acquire), size_of::<T>());
-        object.cast::<T>().write(value);
-        let term = enif_make_resource(env.as_c_arg(), object);
-        enif_release_resource(object);
-        Term::new(env, term)
-    }
+    // Its own share ends here, and leaves the term as the only one.
+    Kept::new(value).term(env)
 }
 
 /// A share in a resource that lasts longer than a call.
@@ -149,12 +137,38 @@ unsafe impl<T: Resource> Send for Kept<T> {}
 unsafe impl<T: Resource> Sync for Kept<T> {}
 
 impl<T: Resource> Kept<T> {
+    /// In a new resource that holds `value`, which nobody else refers to yet.
+    pub fn new(value: T) -> Self {
+        // SAFETY: the kind was opened when the library was loaded (or no function of it could be called), the memory is large
+        // enough and aligned for a `T`, which is written before anyone sees a reference. The VM ends where it has no memory.
+        // The share of whoever allocates it is this one.
+        unsafe {
+            let object = enif_alloc_resource(T::KIND.load(Acquire), size_of::<T>()).cast::<T>();
+            object.write(value);
+            Self(NonNull::new_unchecked(object))
+        }
+    }
+
+    /// A reference to the resource.
+    pub fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
+        // SAFETY: it is a resource that is alive. The term has a share of its own.
+        unsafe { Term::new(env, enif_make_resource(env.as_c_arg(), self.0.as_ptr().cast())) }
+    }
+
     /// In the resource that a term refers to.
     pub fn of(term: Term<'_>) -> Result<Self, BadArgument> {
         let value = NonNull::from(expect::<T>(term)?);
         // SAFETY: it lies in the resource, which the term keeps alive until this one does as well.
         unsafe { enif_keep_resource(value.as_ptr().cast()) };
         Ok(Self(value))
+    }
+}
+
+impl<T: Resource> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: it is kept alive by this share, and then by both.
+        unsafe { enif_keep_resource(self.0.as_ptr().cast()) };
+        Self(self.0)
     }
 }
 
