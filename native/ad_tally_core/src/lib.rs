@@ -7,6 +7,7 @@
 //! * [`key`]: what is counted, as canonical words and their hash
 //! * [`codec`]: how what a table holds leaves it and comes in again, as frames
 //! * [`sketch`]: one sketch of users as a value, and its bytes
+//! * [`journal`]: what events do, written down by the threads that do it, in intervals that no event is split by
 //! * [`table`]: rows by key, and many lookups at once; `bucket`: what buckets of 64 bytes have in common
 //! * [`counters`]: keyed 64-bit counters; [`reach`]: keyed sketches; [`frequency_cap`]: how often a user may be shown
 //!   something; [`dedupe`]: whether an id is seen for the first time
@@ -27,6 +28,7 @@ mod bucket;
 pub mod codec;
 pub mod counters;
 pub mod frequency_cap;
+pub mod journal;
 mod memory;
 pub mod sync;
 

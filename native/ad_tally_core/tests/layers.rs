@@ -23,6 +23,7 @@ const CORE: Crate = Crate {
         &["key"],
         &["codec"],
         &["sketch"],
+        &["journal"],
         &["table", "bucket"],
         &["counters", "reach", "frequency_cap", "dedupe"],
         &["windows"],

@@ -7,10 +7,16 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 pub use self::of_threads::{REGISTRY, thread_number};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, fence, wait};
 
-/// A thread's hazard pointer. Two cache lines, because the prefetcher fetches lines in pairs.
+/// A thread's hazard pointers: one to a structure, and one to an epoch, which it may be in at the same time. Two cache lines,
+/// because the prefetcher fetches lines in pairs.
 #[repr(align(128))]
 pub struct HazardSlot {
     pub(super) hazard: AtomicPtr<()>,
+    pub(super) epoch: AtomicPtr<()>,
+    /// Which epochs that is one of. No other thread reads it.
+    pub(super) epochs: AtomicUsize,
+    /// How often the thread has entered that epoch and not left it, beyond the first time. No other thread reads it.
+    pub(super) entered_again: AtomicUsize,
     claimed: AtomicBool,
     id: usize,
     next: *const HazardSlot,
@@ -69,6 +75,9 @@ impl Registry {
 
         let slot = Box::into_raw(Box::new(HazardSlot {
             hazard: AtomicPtr::new(ptr::null_mut()),
+            epoch: AtomicPtr::new(ptr::null_mut()),
+            epochs: AtomicUsize::new(0),
+            entered_again: AtomicUsize::new(0),
             claimed: AtomicBool::new(true),
             id: self.count.fetch_add(1, Relaxed),
             next: ptr::null(),
@@ -85,14 +94,23 @@ impl Registry {
         }
     }
 
-    /// Returns once no hazard pointer names `pointer`, which must no longer be anyone's current one.
+    /// Returns once no hazard pointer to a structure names `pointer`, which must no longer be anyone's current one.
     pub(super) fn wait_until_unprotected(&self, pointer: *mut ()) {
+        self.wait_for_each(|slot| slot.hazard.load(Acquire) != pointer);
+    }
+
+    /// Returns once nobody is in that epoch, which must no longer be the current one.
+    pub(super) fn wait_until_left(&self, epoch: *mut ()) {
+        self.wait_for_each(|slot| slot.epoch.load(Acquire) != epoch);
+    }
+
+    fn wait_for_each(&self, is_done: impl Fn(&HazardSlot) -> bool) {
         fence(SeqCst);
         let mut next = self.head.load(Acquire).cast_const();
         // SAFETY: as in `claim`.
         while let Some(slot) = unsafe { next.as_ref() } {
             let mut spins = 0;
-            while slot.hazard.load(Acquire) == pointer {
+            while !is_done(slot) {
                 wait(&mut spins);
             }
             next = slot.next;
@@ -136,7 +154,13 @@ pub(in crate::sync) mod of_threads {
     /// The slot of this thread, if that is not ending and the slot protects nothing.
     #[inline]
     pub(in crate::sync) fn free() -> Option<&'static HazardSlot> {
-        SLOT.try_with(|own| own.0).ok().filter(|slot| slot.hazard.load(Relaxed).is_null())
+        own().filter(|slot| slot.hazard.load(Relaxed).is_null())
+    }
+
+    /// The slot of this thread, if that is not ending.
+    #[inline]
+    pub(in crate::sync) fn own() -> Option<&'static HazardSlot> {
+        SLOT.try_with(|own| own.0).ok()
     }
 
     /// A small number that no other thread has meanwhile. None of a thread that is ending.
@@ -148,6 +172,11 @@ pub(in crate::sync) mod of_threads {
     /// Whether this thread protects it by its own slot, if it has one.
     pub(in crate::sync) fn is_protected(pointer: *mut ()) -> bool {
         OWN.get().is_some_and(|slot| slot.hazard.load(Relaxed) == pointer)
+    }
+
+    /// Whether this thread is in that epoch by its own slot, if it has one.
+    pub(in crate::sync) fn is_in(epoch: *mut ()) -> bool {
+        OWN.get().is_some_and(|slot| slot.epoch.load(Relaxed) == epoch)
     }
 
     #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The atomics that the concurrent parts are built on: the standard ones, or loom's when a model is checked.
 
+pub mod epochs;
 pub mod hazard;
 mod hazard_slot;
 #[cfg(not(loom))]
@@ -16,6 +17,30 @@ pub(crate) use std::{
 
 #[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;
+
+/// A cell that is told of every access, for loom to see those that race.
+#[cfg(not(loom))]
+pub(crate) struct Watched<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> Watched<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Hands out the pointer to what it holds, to be changed.
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, act: impl FnOnce(*mut T) -> R) -> R {
+        act(self.0.get())
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use loom::cell::UnsafeCell as Watched;
 
 #[cfg(loom)]
 pub(crate) use loom::{

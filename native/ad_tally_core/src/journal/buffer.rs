@@ -1,0 +1,78 @@
+//! What one thread has written in an epoch.
+
+use std::ptr::NonNull;
+
+use super::pool::{Chunk, Pool};
+use super::record::{self, Record, Records, begun};
+
+/// Records of one thread after the other, in chunks. Each chunk has whole records only.
+#[derive(Default)]
+pub(super) struct Buffer {
+    /// Where the next record goes.
+    last: Chunk,
+    /// Those before it, from old to new.
+    full: Vec<Chunk>,
+    records: usize,
+}
+
+impl Buffer {
+    /// Takes room for a record of so many words, which is not whole yet: the address of its header, in a chunk that is neither moved
+    /// nor freed while this buffer is there.
+    #[inline(always)]
+    pub(super) fn take_room(&mut self, words: usize, pool: &Pool) -> NonNull<u64> {
+        let length = self.last.len();
+        if self.last.capacity() - length <= words {
+            return self.take_room_in_another(words, pool);
+        }
+        let room = self.last.spare_capacity_mut();
+        room[0].write(std::mem::MaybeUninit::new(begun(words)));
+        let header = NonNull::from(&mut room[0]).cast();
+        // SAFETY: there is capacity for it, and these may be without a value.
+        unsafe { self.last.set_len(length + 1 + words) };
+        header
+    }
+
+    #[cold]
+    fn take_room_in_another(&mut self, words: usize, pool: &Pool) -> NonNull<u64> {
+        let full = std::mem::replace(&mut self.last, pool.take(1 + words));
+        if full.capacity() > 0 {
+            self.full.push(full);
+        }
+        self.take_room(words, pool)
+    }
+
+    /// Notes that the words of a record are written.
+    #[inline(always)]
+    pub(super) fn note_whole(&mut self) {
+        self.records += 1;
+    }
+
+    /// How many records are whole.
+    pub(super) fn len(&self) -> usize {
+        self.records
+    }
+
+    /// The whole records, in the order in which room was taken for them.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.full.iter().chain([&self.last]).flat_map(|chunk| Records(chunk))
+    }
+
+    /// Bytes that were written to.
+    pub(super) fn bytes(&self) -> usize {
+        self.full.iter().chain([&self.last]).map(|chunk| size_of::<u64>() * chunk.len()).sum()
+    }
+
+    pub(super) fn into_chunks(self) -> impl Iterator<Item = Chunk> {
+        self.full.into_iter().chain([self.last]).filter(|chunk| chunk.capacity() > 0)
+    }
+}
+
+/// Writes that a record is whole.
+///
+/// # Safety
+/// Room for it was taken at that address, all its words are written, and its buffer is still there.
+#[inline(always)]
+pub(super) unsafe fn write_whole(header: NonNull<u64>, part: u16, kind: u8, words: usize) {
+    // SAFETY: this function's contract.
+    unsafe { header.write(record::whole(part, kind, words)) };
+}
