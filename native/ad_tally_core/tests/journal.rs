@@ -154,3 +154,20 @@ fn a_thread_that_writes_cannot_cut() {
     drop(scribe);
     assert_eq!(records(&journal.cut()), [(1, 2, vec![1])]);
 }
+
+#[test]
+fn a_closed_journal_has_what_it_took_and_takes_no_more() {
+    let journal = Journal::new(Config { buffer_bytes: 64 << 10, wake_bytes: 8 << 10 }, 1);
+    let scribe = begin(&journal);
+    journal.close();
+    write(&scribe, 1);
+    drop(scribe);
+    assert_eq!(journal.begin().err(), Some(Busy));
+    let interval = journal.cut();
+    assert_eq!(records(&interval), [(1, 2, vec![1])]);
+    drop(interval);
+    assert_eq!(journal.begin().err(), Some(Busy));
+    (0..100_000).for_each(|number| write(&journal.begin_anyway(), number));
+    assert_eq!(journal.stats().waiting_bytes, 0);
+    assert!(journal.cut().is_empty());
+}

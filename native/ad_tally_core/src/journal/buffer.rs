@@ -17,9 +17,9 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Takes room for a record of so many words, which is not whole yet: the address of its header, in a chunk that is neither moved
-    /// nor freed while this buffer is there.
+    /// nor freed while this buffer is there. `None` where the pool has no chunk.
     #[inline(always)]
-    pub(super) fn take_room(&mut self, words: usize, pool: &Pool) -> NonNull<u64> {
+    pub(super) fn take_room(&mut self, words: usize, pool: &Pool) -> Option<NonNull<u64>> {
         let length = self.last.len();
         if self.last.capacity() - length <= words {
             return self.take_room_in_another(words, pool);
@@ -29,12 +29,12 @@ impl Buffer {
         let header = NonNull::from(&mut room[0]).cast();
         // SAFETY: there is capacity for it, and these may be without a value.
         unsafe { self.last.set_len(length + 1 + words) };
-        header
+        Some(header)
     }
 
     #[cold]
-    fn take_room_in_another(&mut self, words: usize, pool: &Pool) -> NonNull<u64> {
-        let full = std::mem::replace(&mut self.last, pool.take(1 + words));
+    fn take_room_in_another(&mut self, words: usize, pool: &Pool) -> Option<NonNull<u64>> {
+        let full = std::mem::replace(&mut self.last, pool.take(1 + words)?);
         if full.capacity() > 0 {
             self.full.push(full);
         }

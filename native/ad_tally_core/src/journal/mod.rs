@@ -37,14 +37,14 @@ pub use self::record::Record;
 pub use self::scribe::Scribe;
 pub use self::words::{Words, split_bytes, words_of_bytes};
 use crate::sync::AtomicU64;
-use crate::sync::epochs::Epochs;
+use crate::sync::epochs::{Entered, Epochs};
 #[cfg(not(loom))]
 use crate::sync::hazard::REGISTRY;
 use crate::sync::hazard::{HazardSlot, Registry};
 
-/// The buffers are full, because what was written is not durable yet. Nothing was done.
+/// The buffers are full, because what was written is not durable yet, or closed. Nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store's buffers are full, because what was recorded is not on disk yet")]
+#[error("the store's buffers are full, because what was recorded is not on disk yet, or it has been stopped")]
 pub struct Busy;
 
 /// A journal in numbers.
@@ -74,6 +74,7 @@ struct Counts {
 }
 
 /// Buffers of an epoch beyond the slots there are when it begins.
+#[cfg(not(loom))]
 const SPARE_BUFFERS: usize = 32;
 
 impl Journal {
@@ -119,17 +120,34 @@ impl Journal {
     /// # Safety
     /// The calling thread claimed `slot`, and writes to no other journal by it.
     pub unsafe fn begin_by<'a>(&'a self, slot: &'a HazardSlot) -> Result<Scribe<'a>, Busy> {
-        // SAFETY: the slot is this thread's, and names none of this journal's epochs.
-        let enter = || (!self.pool.is_full()).then(|| unsafe { self.epochs.enter_by(slot) });
         // SAFETY: the slot is this thread's.
-        let epoch = unsafe { self.epochs.enter_again(slot) }.or_else(enter);
-        epoch.map(|epoch| Scribe::new(epoch, &self.pool)).ok_or_else(|| self.refuse())
+        let again = unsafe { self.epochs.enter_again(slot) };
+        // SAFETY: the slot is this thread's, and names no epoch, neither of this journal nor of another one.
+        self.admit(again.unwrap_or_else(|| unsafe { self.epochs.enter_by(slot) }))
+    }
+
+    /// Whoever enters sees that the buffers are full, or closed, if the current epoch began after that.
+    #[inline(always)]
+    fn admit<'a>(&'a self, epoch: Entered<'a, Epoch>) -> Result<Scribe<'a>, Busy> {
+        if self.pool.is_full() && !epoch.is_again() {
+            return Err(self.refuse());
+        }
+        Ok(Scribe::new(epoch, &self.pool))
+    }
+
+    /// Refuses writers from now on. What they were let in for before that is in the next cut; what is begun anyway after that cut
+    /// is thrown away.
+    pub fn close(&self) {
+        self.pool.close();
     }
 
     /// [`Self::cut`] for slots of `registry`, with buffers for so many of them in the next epoch.
     pub fn cut_in(&self, registry: &Registry, slots: usize) -> Interval {
-        self.pool.begin_epoch();
+        let was_closed = self.pool.begin_epoch();
         let buffers = self.epochs.end(Epoch::new(slots), registry).into_buffers();
+        if was_closed {
+            self.pool.end();
+        }
         let interval = Interval::new(buffers, self.pool.clone());
         self.counts.cut_records.fetch_add(interval.len() as u64, Relaxed);
         interval
@@ -153,17 +171,15 @@ impl Journal {
     /// Begins to write down what an event does. Within what is being written to this journal by the same thread, that goes on.
     ///
     /// # Errors
-    /// [`Busy`] where the buffers are full: then nothing may be done.
+    /// [`Busy`] where the buffers are full, or closed: then nothing may be done.
     #[inline]
     pub fn begin(&self) -> Result<Scribe<'_>, Busy> {
-        let epoch = self.epochs.enter(|| !self.pool.is_full());
-        epoch.map(|epoch| Scribe::new(epoch, &self.pool)).ok_or_else(|| self.refuse())
+        self.admit(self.epochs.enter())
     }
 
     /// The same even where the buffers are full, for what is rare and must not fail.
     pub fn begin_anyway(&self) -> Scribe<'_> {
-        let epoch = self.epochs.enter(|| true).unwrap_or_else(|| unreachable!("nobody refuses"));
-        Scribe::new(epoch, &self.pool)
+        Scribe::new(self.epochs.enter(), &self.pool)
     }
 
     /// Ends the interval: all that was written since the last cut, once nobody writes to it any more.

@@ -37,7 +37,7 @@ const LEAST_BYTES: usize = 1 << 10;
 const CHUNKS: usize = 64;
 
 pub(super) struct Pool {
-    /// Whether the bound is reached. Beside what never changes: everybody reads it for every event.
+    /// Whether the bound is reached, or it is closed. Beside what never changes: everybody reads it for every event.
     is_full: AtomicBool,
     chunk_words: usize,
     bound: usize,
@@ -56,6 +56,9 @@ struct Chunks {
     taken: usize,
     /// Bytes of those that the current epoch has.
     taken_in_epoch: usize,
+    is_closed: bool,
+    /// Whether what was let in before it was closed has been cut.
+    is_over: bool,
     waker: Option<Waker>,
 }
 
@@ -72,7 +75,7 @@ impl Pool {
         }
     }
 
-    /// Whether the bound is reached.
+    /// Whether the bound is reached, or it is closed.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
         self.is_full.load(Relaxed)
@@ -82,27 +85,48 @@ impl Pool {
         self.state.0.lock().waker = Some(waker);
     }
 
-    /// A chunk with room for so many words.
-    pub(super) fn take(&self, words: usize) -> Chunk {
+    /// Is full from now on, whatever comes back.
+    pub(super) fn close(&self) {
         let mut chunks = self.state.0.lock();
+        chunks.is_closed = true;
+        self.note_full(&chunks);
+    }
+
+    fn note_full(&self, chunks: &Chunks) {
+        self.is_full.store(chunks.is_closed || chunks.taken >= self.bound, Relaxed);
+    }
+
+    /// A chunk with room for so many words. `None` where nobody would give it back: what it is for came after the last cut.
+    pub(super) fn take(&self, words: usize) -> Option<Chunk> {
+        let mut chunks = self.state.0.lock();
+        if chunks.is_over {
+            return None;
+        }
         let free = if words <= self.chunk_words { chunks.free.pop() } else { None };
         let words = words.max(self.chunk_words);
         let bytes = size_of::<u64>() * words;
         let was_due = chunks.taken_in_epoch >= self.wake;
         chunks.taken += bytes;
         chunks.taken_in_epoch += bytes;
-        self.is_full.store(chunks.taken >= self.bound, Relaxed);
+        self.note_full(&chunks);
         let waker = chunks.waker.clone().filter(|_| !was_due && chunks.taken_in_epoch >= self.wake);
         drop(chunks);
         if let Some(wake) = waker {
             wake();
         }
-        free.unwrap_or_else(|| Vec::with_capacity(words))
+        Some(free.unwrap_or_else(|| Vec::with_capacity(words)))
     }
 
-    /// Notes that another epoch begins, which has none yet.
-    pub(super) fn begin_epoch(&self) {
-        self.state.0.lock().taken_in_epoch = 0;
+    /// Notes that another epoch begins, which has none yet: whether it is closed before that.
+    pub(super) fn begin_epoch(&self) -> bool {
+        let mut chunks = self.state.0.lock();
+        chunks.taken_in_epoch = 0;
+        chunks.is_closed
+    }
+
+    /// Notes that nobody who was let in before it was closed is still at work.
+    pub(super) fn end(&self) {
+        self.state.0.lock().is_over = true;
     }
 
     /// Takes chunks back. Only as many are kept as two intervals need: what a burst took is given back to the system.
@@ -120,7 +144,7 @@ impl Pool {
         let room = most.saturating_sub(chunks.free.len());
         chunks.free.extend(kept.drain(..room.min(kept.len())));
         chunks.taken -= bytes;
-        self.is_full.store(chunks.taken >= self.bound, Relaxed);
+        self.note_full(&chunks);
     }
 
     /// Bytes of all chunks that are taken.

@@ -27,7 +27,9 @@ impl<'j> Scribe<'j> {
     /// If `write` does not push exactly `words`. There is no record then.
     #[inline(always)]
     pub fn record(&self, part: u16, kind: u8, words: usize, write: impl FnOnce(&mut Words<'_>)) {
-        let header = self.with_buffer(|buffer| buffer.take_room(words, self.pool));
+        let Some(header) = self.with_buffer(|buffer| buffer.take_room(words, self.pool)) else {
+            return throw_away(words, write);
+        };
         // SAFETY: room was taken for that many words behind the header, for this record alone. The chunk it lies in is freed only
         // with the epoch, which this thread is in.
         let room = unsafe { std::slice::from_raw_parts_mut(header.add(1).cast::<MaybeUninit<u64>>().as_ptr(), words) };
@@ -45,4 +47,13 @@ impl<'j> Scribe<'j> {
         // SAFETY: this thread has claimed the slot by which it entered the epoch.
         unsafe { self.epoch.with_buffer(slot, act) }
     }
+}
+
+/// Nobody reads what is written to a journal that is closed.
+#[cold]
+fn throw_away(words: usize, write: impl FnOnce(&mut Words<'_>)) {
+    let mut room = vec![MaybeUninit::uninit(); words];
+    let mut pushed = Words::new(&mut room);
+    write(&mut pushed);
+    pushed.finish();
 }

@@ -48,7 +48,7 @@ impl<T: Send + Sync> Epochs<T> {
             fence(SeqCst);
             let now = self.current.load(Acquire);
             if now == epoch {
-                return Entered { epoch, slot, temporary: false };
+                return Entered { epoch, slot, temporary: false, again: false };
             }
             epoch = now;
         }
@@ -64,7 +64,7 @@ impl<T: Send + Sync> Epochs<T> {
             return None;
         }
         slot.entered_again.store(slot.entered_again.load(Relaxed) + 1, Relaxed);
-        Some(Entered { epoch: epoch.cast(), slot, temporary: false })
+        Some(Entered { epoch: epoch.cast(), slot, temporary: false, again: true })
     }
 
     /// Ends the current epoch and begins another one, which holds `fresh`: returns what the old one holds, once nobody is in it.
@@ -97,9 +97,16 @@ pub struct Entered<'a, T> {
     epoch: *const T,
     slot: &'a HazardSlot,
     temporary: bool,
+    again: bool,
 }
 
 impl<'a, T> Entered<'a, T> {
+    /// Whether the thread was in the epoch before.
+    #[inline]
+    pub fn is_again(&self) -> bool {
+        self.again
+    }
+
     /// The slot by which it was entered.
     #[inline]
     pub fn slot(&self) -> &'a HazardSlot {
@@ -137,37 +144,29 @@ impl<T> Drop for Entered<'_, T> {
 
 #[cfg(not(loom))]
 impl<T: Send + Sync> Epochs<T> {
-    /// Enters the current epoch until the guard is dropped, or once more the one that the thread is in. `None` where it is in none
-    /// of these and `may_enter` says no.
+    /// Enters the current epoch until the guard is dropped, or once more the one that the thread is in.
     ///
     /// Within an epoch of others, and at the end of a thread, each guard has a slot of its own: those are in one epoch only
     /// by chance.
     #[inline]
-    pub fn enter(&self, may_enter: impl FnOnce() -> bool) -> Option<Entered<'_, T>> {
+    pub fn enter(&self) -> Entered<'_, T> {
         let own = of_threads::own();
         match own.filter(|slot| slot.epoch.load(Relaxed).is_null()) {
             // SAFETY: the slot is this thread's, and names no epoch.
-            Some(slot) => may_enter().then(|| unsafe { self.enter_by(slot) }),
-            None => self.enter_within(own, may_enter),
+            Some(slot) => unsafe { self.enter_by(slot) },
+            None => self.enter_within(own),
         }
     }
 
     #[cold]
-    fn enter_within<'a>(
-        &'a self,
-        own: Option<&'a HazardSlot>,
-        may_enter: impl FnOnce() -> bool,
-    ) -> Option<Entered<'a, T>> {
+    fn enter_within<'a>(&'a self, own: Option<&'a HazardSlot>) -> Entered<'a, T> {
         // SAFETY: the slot is this thread's.
-        let again = own.and_then(|slot| unsafe { self.enter_again(slot) });
-        again.or_else(|| may_enter().then(|| self.enter_by_another()))
-    }
-
-    fn enter_by_another(&self) -> Entered<'_, T> {
-        // SAFETY: claimed here, for this guard alone.
-        let mut entered = unsafe { self.enter_by(super::hazard::REGISTRY.claim()) };
-        entered.temporary = true;
-        entered
+        own.and_then(|slot| unsafe { self.enter_again(slot) }).unwrap_or_else(|| {
+            // SAFETY: claimed here, for this guard alone.
+            let mut entered = unsafe { self.enter_by(super::hazard::REGISTRY.claim()) };
+            entered.temporary = true;
+            entered
+        })
     }
 }
 
@@ -179,14 +178,15 @@ mod tests {
     use crate::sync::hazard::{Current, REGISTRY};
 
     fn enter(epochs: &Epochs<u32>) -> Entered<'_, u32> {
-        epochs.enter(|| true).expect("allowed")
+        epochs.enter()
     }
 
     #[test]
     fn what_is_entered_within_an_epoch_is_in_it_and_left_by_the_last() {
         let epochs = Epochs::new(1);
         let outer = enter(&epochs);
-        let inner = epochs.enter(|| unreachable!("whoever is in it may go on")).expect("the same");
+        let inner = enter(&epochs);
+        assert!(!outer.is_again() && inner.is_again());
         assert!(ptr::eq(outer.slot, inner.slot) && (*outer, *inner) == (1, 1));
         drop(outer);
         assert!(catch_unwind(AssertUnwindSafe(|| epochs.end(2, &REGISTRY))).is_err(), "the inner one is in it");
@@ -202,7 +202,7 @@ mod tests {
         let second = enter(&twos);
         assert!(second.temporary && !ptr::eq(first.slot, second.slot));
         assert_eq!((*first, *second), (1, 2));
-        assert!(twos.enter(|| false).is_none());
+        assert!(!second.is_again());
     }
 
     #[test]
