@@ -34,8 +34,8 @@ defmodule AdTally.Batch do
   @doc "Counts that so many are refused, and notes why where native code does not know."
   @callback refuse(into(), count :: non_neg_integer(), reason :: String.t() | nil) :: term()
 
-  @doc "The result of a call that took none."
-  @callback nothing() :: result()
+  @doc "Whether it is the result of a call that took none."
+  @callback nothing?(result()) :: boolean()
 
   @doc "No counts yet."
   @callback no_counts() :: counts()
@@ -124,22 +124,23 @@ defmodule AdTally.Batch do
   defp take_first(kind, into, list) do
     with :many <- kind.take_all(into, list) do
       Steps.each(list, &kind.check_some(into, &1, &2))
-      take_begin(kind, into, list, kind.nothing())
+      take_begin(kind, into, list)
     end
   end
 
   # Until some are taken: a call that was interrupted may have had no time for any.
-  defp take_begin(kind, into, list, nothing) do
-    with {_all, ^nothing} <- kind.take_first(into, list),
-         do: take_begin(kind, into, list, nothing)
+  defp take_begin(kind, into, list) do
+    {rest, result} = kind.take_first(into, list)
+    if kind.nothing?(result), do: take_begin(kind, into, list), else: {rest, result}
   end
 
-  # Those before `rest` were taken, with that result.
+  # Those before `rest` were taken, with that result. Once a store has no room, it gets none of the others: so
+  # it is the end of a list that has to be brought again.
   defp take_rest(kind, into, list, {rest, result}, counts) do
-    counts = kind.add(into, list, result, counts)
-
-    if rest == [],
-      do: counts,
-      else: take_rest(kind, into, rest, kind.take_some(into, rest), counts)
+    case {rest, kind.add(into, list, result, counts)} do
+      {[], counts} -> counts
+      {rest, %{busy: busy} = counts} when busy > 0 -> %{counts | busy: busy + length(rest)}
+      {rest, counts} -> take_rest(kind, into, rest, kind.take_some(into, rest), counts)
+    end
   end
 end

@@ -31,7 +31,7 @@ defmodule AdTally.Attribution.Conversions do
 
   # Outcomes are those of touches.
   @impl true
-  defdelegate nothing(), to: Touches
+  defdelegate nothing?(result), to: Touches
 
   @impl true
   defdelegate no_counts(), to: Touches

@@ -25,7 +25,7 @@ defmodule AdTally.Attribution.Touches do
   defdelegate refuse(native, count, reason), to: Native, as: :attribution_refuse_touches
 
   @impl true
-  def nothing, do: {0, 0, 0, 0}
+  def nothing?(counts), do: counts |> Tuple.to_list() |> Enum.all?(&(&1 == 0))
 
   @impl true
   def no_counts, do: %{ok: 0, duplicate: 0, late: 0, future: 0}
@@ -38,6 +38,13 @@ defmodule AdTally.Attribution.Touches do
       late: counts.late + late,
       future: counts.future + future
     }
+  end
+
+  # Those of an attribution in a store.
+  def add(native, touches, {ok, duplicate, late, future, busy}, counts) do
+    native
+    |> add(touches, {ok, duplicate, late, future}, counts)
+    |> Map.put(:busy, Map.get(counts, :busy, 0) + busy)
   end
 
   @impl true

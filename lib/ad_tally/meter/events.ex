@@ -45,7 +45,8 @@ defmodule AdTally.Meter.Events do
   def refuse({native, _late, _to}, count, reason), do: Native.meter_refuse(native, count, reason)
 
   @impl true
-  def nothing, do: {{0, 0, 0, 0, 0, 0}, []}
+  def nothing?({counts, []}), do: counts |> Tuple.to_list() |> Enum.all?(&(&1 == 0))
+  def nothing?(_some), do: false
 
   @impl true
   def no_counts, do: %{ok: 0, duplicate: 0, late: 0, future: 0, no_window: 0, overflow: 0}
@@ -54,8 +55,10 @@ defmodule AdTally.Meter.Events do
   @impl true
   def add({_native, late, _to}, events, {counts, late_at}, counted) do
     if late != nil, do: Late.take(late, at(events, late_at, 0))
-    {ok, duplicate, late, future, no_window, overflow} = counts
+    add(counts, counted)
+  end
 
+  defp add({ok, duplicate, late, future, no_window, overflow}, counted) do
     %{
       ok: counted.ok + ok,
       duplicate: counted.duplicate + duplicate,
@@ -64,6 +67,13 @@ defmodule AdTally.Meter.Events do
       no_window: counted.no_window + no_window,
       overflow: counted.overflow + overflow
     }
+  end
+
+  # Those of a meter in a store.
+  defp add({ok, duplicate, late, future, no_window, overflow, busy}, counted) do
+    {ok, duplicate, late, future, no_window, overflow}
+    |> add(counted)
+    |> Map.put(:busy, Map.get(counted, :busy, 0) + busy)
   end
 
   @impl true
