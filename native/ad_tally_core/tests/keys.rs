@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use ad_tally_core::key::{
     AtomFault, AtomNames, Domain, KeyBytesError, KeyBytesFault, MAX_BYTES, atom_hash, decode_key, encode_key, id_hash,
+    is_key,
 };
 use ad_tally_core::{KeyRef, Seed};
 use proptest::prelude::*;
@@ -80,6 +81,22 @@ fn keys() -> impl Strategy<Value = (Key, Vec<String>)> {
 }
 
 proptest! {
+    #[test]
+    fn words_are_those_of_a_key_or_refused((key, _texts) in keys(), flip in any::<(prop::sample::Index, u8)>(), cut in any::<prop::sample::Index>()) {
+        let right = words(&key);
+        prop_assert!(is_key(&right));
+        // No key's words are the beginning of another's.
+        prop_assert!(!is_key(&right[..cut.index(right.len())]));
+        prop_assert!(!is_key(&[&right[..], &[0]].concat()));
+        for at in [flip.0.index(right.len()), 0] {
+            let mut other = right.clone();
+            other[at] ^= 1 << (flip.1 % 64);
+            if is_key(&other) {
+                prop_assert_eq!(words(&Key::read(KeyRef::new(&other))), other);
+            }
+        }
+    }
+
     #[test]
     fn bytes_of_a_key_are_read_as_that_key((key, texts) in keys(), behind in prop::collection::vec(any::<u8>(), 0..9)) {
         let mut atoms = Atoms::default();

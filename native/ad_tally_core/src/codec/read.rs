@@ -36,6 +36,12 @@ impl<'a> Reader<'a> {
         self.at == self.bytes.len()
     }
 
+    /// All that can be read, from the first byte of the frame on.
+    #[must_use]
+    pub fn all(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// All that is left, which stays to be read.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {

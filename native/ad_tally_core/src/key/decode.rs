@@ -2,7 +2,7 @@
 
 use super::{
     ARITY_BITS, ARITY_MASK, DESCRIPTOR_BITS, DESCRIPTOR_MASK, KIND_ATOM, KIND_BYTES, KIND_INTEGER, KIND_MASK,
-    LENGTH_SHIFT, LONG,
+    LENGTH_SHIFT, LONG, MAX_ARITY, MAX_BYTES,
 };
 
 /// One element of a key.
@@ -87,6 +87,39 @@ pub(super) fn element_words(descriptor: u64, first: impl FnOnce() -> u64) -> usi
         (KIND_BYTES, short) => short.div_ceil(8),
         _ => 1,
     }
+}
+
+/// Whether words from outside are the words of a key: those that a [`KeyWriter`](super::KeyWriter) writes, to the bit.
+#[must_use]
+pub fn is_key(words: &[u64]) -> bool {
+    let Some((header, mut rest)) = words.split_first() else { return false };
+    let elements = (header & ARITY_MASK).max(1) as usize;
+    if elements > MAX_ARITY || header >> (ARITY_BITS + elements as u32 * DESCRIPTOR_BITS) != 0 {
+        return false;
+    }
+    for descriptor in descriptors(*header) {
+        let length = (descriptor >> LENGTH_SHIFT) as usize;
+        let bytes = match (descriptor & KIND_MASK, length) {
+            (KIND_INTEGER | KIND_ATOM, 0) => size_of::<u64>(),
+            (KIND_BYTES, LONG) => {
+                let Some((length, behind)) = rest.split_first() else { return false };
+                rest = behind;
+                match usize::try_from(*length) {
+                    Ok(length @ LONG..=MAX_BYTES) => length,
+                    _ => return false,
+                }
+            }
+            (KIND_BYTES, length) => length,
+            _ => return false,
+        };
+        let Some((own, behind)) = rest.split_at_checked(bytes.div_ceil(size_of::<u64>())) else { return false };
+        let filled_up = own.last().filter(|_| bytes % 8 > 0).is_some_and(|last| last >> (8 * (bytes % 8)) != 0);
+        if filled_up {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_empty()
 }
 
 /// How many words the key has whose word `i` is `word(i)`: it reads the header and the lengths only.

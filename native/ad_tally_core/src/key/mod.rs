@@ -30,7 +30,7 @@ mod project;
 
 pub use self::bytes::{AtomFault, AtomNames, KeyBytesError, KeyBytesFault, decode_key, encode_key};
 pub(crate) use self::decode::length_in_words;
-pub use self::decode::{Element, KeyRef};
+pub use self::decode::{Element, KeyRef, is_key};
 pub use self::encode::{KeyWriter, integer_words};
 pub(crate) use self::hash::bits;
 pub use self::hash::{Domain, HashedKey, Seed, atom_hash, id_hash};
@@ -44,6 +44,8 @@ pub const MAX_BYTES: usize = 65_536;
 pub const SHORT_BYTES: usize = 64;
 /// Words that any key without long binaries fits in: the header and eight elements of that many bytes, and their lengths.
 pub const SHORT_KEY_WORDS: usize = 1 + MAX_ARITY * (1 + SHORT_BYTES / size_of::<u64>());
+/// Words that any key fits in.
+pub const MAX_KEY_WORDS: usize = 1 + MAX_ARITY * (1 + MAX_BYTES / size_of::<u64>());
 
 const ARITY_BITS: u32 = 4;
 const ARITY_MASK: u64 = (1 << ARITY_BITS) - 1;

@@ -1,0 +1,108 @@
+//! Numbers for keys of windows, as they come: an open-addressed index of their hashes, and their words one after the other.
+
+use crate::key::HashedKey;
+
+/// Slots of the smallest index.
+const FIRST: usize = 64;
+
+/// A key of a window.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    instance: u64,
+    hash: u64,
+    begin: usize,
+    length: usize,
+}
+
+/// Keys by number, and numbers by key.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// 0 where empty, else the high half of a hash and the number plus one. At most half of them are taken.
+    slots: Vec<u64>,
+    keys: Vec<Key>,
+    words: Vec<u64>,
+}
+
+impl Keys {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The number of a key, and whether it is new.
+    #[inline(always)]
+    pub(super) fn number(&mut self, instance: u64, key: HashedKey<'_>) -> (usize, bool) {
+        if 2 * self.keys.len() >= self.slots.len() {
+            self.grow();
+        }
+        let hash = hash_of(instance, key.hash);
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                break;
+            }
+            if slot >> 32 == hash >> 32 {
+                let number = slot as u32 as usize - 1;
+                let known = self.keys[number];
+                if known.instance == instance && self.words[known.begin..][..known.length] == *key.words {
+                    return (number, false);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+        let number = self.keys.len();
+        self.slots[at] = slot(hash, number);
+        self.keys.push(Key { instance, hash, begin: self.words.len(), length: key.words.len() });
+        self.words.extend_from_slice(key.words);
+        (number, true)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = (2 * self.slots.len()).max(FIRST);
+        assert!(slots <= 1 << 32, "an interval has so many keys");
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        for (number, key) in self.keys.iter().enumerate() {
+            let hash = hash_of(key.instance, key.hash);
+            let mut at = hash as usize & (slots - 1);
+            while self.slots[at] != 0 {
+                at = (at + 1) & (slots - 1);
+            }
+            self.slots[at] = slot(hash, number);
+        }
+    }
+
+    /// The window and the words of a key.
+    pub(super) fn key(&self, number: usize) -> (u64, &[u64]) {
+        let key = &self.keys[number];
+        (key.instance, &self.words[key.begin..][..key.length])
+    }
+
+    /// The numbers in the order of their keys.
+    pub(super) fn sorted(&self) -> Vec<u32> {
+        let mut numbers: Vec<u32> = (0..self.keys.len() as u32).collect();
+        numbers.sort_unstable_by(|one, other| self.key(*one as usize).cmp(&self.key(*other as usize)));
+        numbers
+    }
+
+    /// Forgets all keys, and keeps their room.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(0);
+        self.keys.clear();
+        self.words.clear();
+    }
+}
+
+/// The hash of a key in one window. The multiplier is the golden ratio's, so that windows with small numbers differ in all bits.
+#[inline(always)]
+fn hash_of(instance: u64, hash: u64) -> u64 {
+    hash ^ (instance.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(32)
+}
+
+#[inline(always)]
+fn slot(hash: u64, number: usize) -> u64 {
+    hash >> 32 << 32 | (number as u64 + 1)
+}

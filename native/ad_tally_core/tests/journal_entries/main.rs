@@ -1,0 +1,6 @@
+//! Entries: what is written is read, and every byte that is changed or missing is found.
+
+mod any;
+mod interval;
+mod owned;
+mod runs;
