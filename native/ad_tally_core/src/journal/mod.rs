@@ -14,9 +14,11 @@
 //! other one had done it. Of two that were at work at the same time while the epoch ended, one may see what the other does
 //! in a later interval than its own; where that matters, it begins under the lock that both do their work under.
 //!
-//! A part knows its journal ([`Part`]). What its records mean only the part knows.
+//! A part knows its journal ([`Part`]). What its records mean only the part knows: it folds them into [`entries`].
 
 mod buffer;
+#[cfg(not(loom))]
+mod entries;
 mod epoch;
 mod interval;
 mod part;
@@ -28,6 +30,8 @@ mod words;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+#[cfg(not(loom))]
+pub use self::entries::*;
 use self::epoch::Epoch;
 pub use self::interval::Interval;
 pub use self::part::Part;

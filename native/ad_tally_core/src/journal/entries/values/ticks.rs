@@ -8,7 +8,11 @@
 use crate::journal::{MOST_TICKS, TickChange};
 
 /// The changes of one interval, in which releases and their ticks come in any order. Both lists are emptied.
-pub(in crate::journal::entries) fn of_interval(added: &mut Vec<u64>, released: &mut Vec<u64>, changes: &mut Vec<TickChange>) {
+pub(in crate::journal::entries) fn of_interval(
+    added: &mut Vec<u64>,
+    released: &mut Vec<u64>,
+    changes: &mut Vec<TickChange>,
+) {
     added.sort_unstable();
     released.sort_unstable();
     changes.clear();
