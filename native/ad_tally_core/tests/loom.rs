@@ -5,6 +5,9 @@
 //! keeps to itself, are unit tests of it: see `loom/`.
 #![cfg(loom)]
 
+#[path = "loom/journal.rs"]
+mod journal;
+
 use std::sync::Arc;
 
 use ad_tally_core::counters::row::Row;

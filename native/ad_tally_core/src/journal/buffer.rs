@@ -4,6 +4,8 @@ use std::ptr::NonNull;
 
 use super::pool::{Chunk, Pool};
 use super::record::{self, Record, Records, begun};
+#[cfg(not(loom))]
+use crate::sync::prefetch::fetch_to_write;
 
 /// Records of one thread after the other, in chunks. Each chunk has whole records only.
 #[derive(Default)]
@@ -26,7 +28,9 @@ impl Buffer {
         }
         let room = self.last.spare_capacity_mut();
         room[0].write(std::mem::MaybeUninit::new(begun(words)));
-        let header = NonNull::from(&mut room[0]).cast();
+        let header: NonNull<u64> = NonNull::from(room).cast();
+        #[cfg(not(loom))]
+        fetch_ahead(header);
         // SAFETY: there is capacity for it, and these may be without a value.
         unsafe { self.last.set_len(length + 1 + words) };
         Some(header)
@@ -65,6 +69,18 @@ impl Buffer {
     pub(super) fn into_chunks(self) -> impl Iterator<Item = Chunk> {
         self.full.into_iter().chain([self.last]).filter(|chunk| chunk.capacity() > 0)
     }
+}
+
+/// Asks for the lines that records some events from now are written to: the fence of whichever comes next would wait for them.
+#[cfg(not(loom))]
+#[inline(always)]
+fn fetch_ahead(header: NonNull<u64>) {
+    /// Words of some four records.
+    const AHEAD: usize = 64;
+    const LINE: usize = 64 / size_of::<u64>();
+    let ahead = header.as_ptr().wrapping_add(AHEAD);
+    fetch_to_write(ahead);
+    fetch_to_write(ahead.wrapping_add(LINE));
 }
 
 /// Writes that a record is whole.
