@@ -1,6 +1,8 @@
 //! Runs: entries become frames, and entries again.
 
-use ad_tally_core::journal::{Chain, Entry, FRAME_HEADER_BYTES, RunWriter};
+use ad_tally_core::journal::{
+    Chain, Entry, FRAME_HEADER_BYTES, FrameHeader, RunFrame, RunWriter, frame_magic_at, rechain,
+};
 use proptest::prelude::*;
 
 use crate::any::{self, Element};
@@ -60,4 +62,50 @@ fn frames_that_are_whole_can_be_taken_before_the_run_ends() {
     assert!(taken == all);
     assert_eq!(end, other_end);
     assert!(end.number > 4, "{end:?}");
+}
+
+#[test]
+fn a_frame_is_of_one_part_and_of_the_interval_that_the_run_is() {
+    let mut writer = RunWriter::of_interval(Chain { number: 3, checksum: 9 }, 17);
+    for part in 1..4 {
+        writer.push(part, &Entry::Id { hash: 1, generation: 1 });
+        writer.push(part, &Entry::Id { hash: 2, generation: 1 });
+    }
+    let (bytes, end) = writer.finish();
+    assert_eq!(end.number, 6);
+    let (mut rest, mut parts) = (&bytes[..], Vec::new());
+    while !rest.is_empty() {
+        let header = FrameHeader::read(rest).unwrap();
+        assert_eq!((header.interval, header.entries), (17, 2));
+        parts.push((header.part, header.is_last));
+        rest = &rest[header.bytes..];
+    }
+    assert_eq!(parts, [(1, false), (2, false), (3, true)]);
+}
+
+#[test]
+fn frames_get_their_places_in_another_file_and_are_refused_in_the_one_before() {
+    let mut writer = RunWriter::new(Chain::default());
+    (1..4).for_each(|part| writer.push(part, &Entry::Id { hash: 1, generation: 1 }));
+    let (bytes, end) = writer.finish();
+    let other = Chain { number: 7, checksum: 0xdead_beef };
+    let mut moved = bytes.clone();
+    let mut moved_end = other;
+    rechain(&mut moved, &mut moved_end);
+    assert_eq!(moved_end.number, 10);
+    let read = |mut bytes: &[u8], mut chain: Chain| {
+        while !bytes.is_empty() {
+            let (frame, rest) = bytes.split_at(FrameHeader::read(bytes)?.bytes);
+            RunFrame::read(frame, &mut chain)?;
+            bytes = rest;
+        }
+        Ok::<_, ad_tally_core::codec::FrameError>(chain)
+    };
+    assert_eq!(read(&moved, other), Ok(moved_end));
+    assert_eq!(read(&moved, Chain::default()).unwrap_err().field, "number");
+    assert_eq!(read(&bytes, Chain::default()), Ok(end));
+    let mut back = moved.clone();
+    rechain(&mut back, &mut Chain::default());
+    assert!(back == bytes);
+    assert_eq!(frame_magic_at(&[&[0; 5], &bytes[..]].concat()), Some(5));
 }

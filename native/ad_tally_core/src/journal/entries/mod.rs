@@ -17,6 +17,6 @@ pub use self::entry::{
 pub use self::fold::{Fold, Restore};
 pub use self::interval::{Atoms, Entries, NO_KEY};
 pub use self::run::{
-    Chain, FRAME_HEADER_BYTES, FULL_FRAME_BYTES, FrameEntries, MAX_RUN_FRAME_BYTES, RunFrame, RunWriter,
-    run_frame_bytes,
+    Chain, FRAME_HEADER_BYTES, FULL_FRAME_BYTES, FrameEntries, FrameHeader, MAX_RUN_FRAME_BYTES, RunFrame, RunWriter,
+    frame_magic_at, rechain, run_frame_bytes,
 };

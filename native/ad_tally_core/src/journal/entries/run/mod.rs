@@ -8,6 +8,9 @@ mod pair;
 mod read;
 mod write;
 
-pub use self::frame::{Chain, FRAME_HEADER_BYTES, FULL_FRAME_BYTES, MAX_RUN_FRAME_BYTES, RunFrame, run_frame_bytes};
+pub use self::frame::{
+    Chain, FRAME_HEADER_BYTES, FULL_FRAME_BYTES, FrameHeader, MAX_RUN_FRAME_BYTES, RunFrame, frame_magic_at, rechain,
+    run_frame_bytes,
+};
 pub use self::read::FrameEntries;
 pub use self::write::RunWriter;

@@ -36,6 +36,8 @@ impl Group {
 #[derive(Debug)]
 pub struct RunWriter {
     chain: Chain,
+    /// The interval that the run is, or 0.
+    interval: u64,
     /// Frames, of which the last one is being written.
     out: Writer,
     /// Where that begins.
@@ -57,8 +59,15 @@ impl RunWriter {
     /// Begins a run whose first frame follows those of a chain.
     #[must_use]
     pub fn new(chain: Chain) -> Self {
+        Self::of_interval(chain, 0)
+    }
+
+    /// Begins the run that an interval is.
+    #[must_use]
+    pub fn of_interval(chain: Chain, interval: u64) -> Self {
         let mut this = Self {
             chain,
+            interval,
             out: Writer::default(),
             begin: 0,
             entries: 0,
@@ -101,11 +110,13 @@ impl RunWriter {
 
     /// Writes an entry, which comes after the one before it.
     pub fn push(&mut self, part: u16, entry: &Entry<'_>) {
-        if self.out.len() - self.begin >= FULL_FRAME_BYTES {
+        let group = Group::of(part, entry);
+        // A frame is of one part, so that who reads another one passes over it.
+        let is_other = self.group.is_some_and(|last| last.part != part);
+        if is_other || self.out.len() - self.begin >= FULL_FRAME_BYTES {
             self.end_frame(false);
             self.begin_frame();
         }
-        let group = Group::of(part, entry);
         if self.group != Some(group) {
             debug_assert!(self.group.is_none_or(|last| last < group), "{:?} before {group:?}", self.group);
             self.begin_group(group);
@@ -175,8 +186,9 @@ impl RunWriter {
 
     fn end_frame(&mut self, is_last: bool) {
         self.end_group();
-        let Self { chain, begin, entries, .. } = self;
-        self.out.with(|bytes| seal(&mut bytes[*begin..], *entries, is_last, chain));
+        let part = self.group.map_or(0, |group| group.part);
+        let Self { chain, interval, begin, entries, .. } = self;
+        self.out.with(|bytes| seal(&mut bytes[*begin..], *entries, part, is_last, *interval, chain));
         self.begin = self.out.len();
     }
 
