@@ -8,6 +8,7 @@
 //! * [`codec`]: how what a table holds leaves it and comes in again, as frames
 //! * [`sketch`]: one sketch of users as a value, and its bytes
 //! * [`journal`]: what events do, written down by the threads that do it, in intervals that no event is split by
+//! * [`store`]: durable state, as the files of a directory; the threads that write and merge them
 //! * [`table`]: rows by key, and many lookups at once; `bucket`: what buckets of 64 bytes have in common
 //! * [`counters`]: keyed 64-bit counters; [`reach`]: keyed sketches; [`frequency_cap`]: how often a user may be shown
 //!   something; [`dedupe`]: whether an id is seen for the first time
@@ -44,6 +45,8 @@ pub mod meter;
 pub mod reach;
 #[cfg(not(loom))]
 pub mod sketch;
+#[cfg(not(loom))]
+pub mod store;
 #[cfg(not(loom))]
 pub mod table;
 #[cfg(not(loom))]

@@ -43,7 +43,7 @@ fn both_ends_of_a_lookback_are_eligible() {
     let ids = |at| find(&path, at, &[1_000, 1], false, false).iter().map(|step| step.id).collect::<Vec<_>>();
     assert_eq!(ids(2_000), [2, 4, 5]);
     assert_eq!(ids(1_999), [1, 2, 3, 4]);
-    assert_eq!(ids(998), []);
+    assert_eq!(ids(998), [0_i64; 0]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_strongest_eligible_kind_prevails() {
     assert_eq!(ids(&[100, 100, 100]), [1]);
     assert_eq!(ids(&[99, 100, 100]), [2, 4]);
     assert_eq!(ids(&[99, 0, 100]), [3]);
-    assert_eq!(ids(&[0, 0, 0]), []);
+    assert_eq!(ids(&[0, 0, 0]), [0_i64; 0]);
 }
 
 #[test]

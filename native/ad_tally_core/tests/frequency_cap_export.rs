@@ -264,7 +264,7 @@ fn a_table_that_is_full_takes_what_it_has_room_for_and_tells_how_many_pairs_it_h
                     Imported::AlreadyTaken => panic!("it was not"),
                 })
                 .sum();
-            assert_eq!(overflowed, without_room.iter().sum());
+            assert_eq!(overflowed, without_room.iter().sum::<usize>());
         }
     }
 }

@@ -24,7 +24,7 @@ const CORE: Crate = Crate {
         &["codec"],
         &["sketch"],
         &["journal"],
-        &["table", "bucket"],
+        &["table", "bucket", "store"],
         &["counters", "reach", "frequency_cap", "dedupe"],
         &["windows"],
         &["meter", "attribution"],
