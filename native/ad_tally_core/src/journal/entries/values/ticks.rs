@@ -4,6 +4,10 @@
 //! only add come to one. A step that takes back stays one of its own: a tick that it takes had its place when those before it were
 //! trimmed, so an older tick that had to go for it does not come back. So it makes no difference in which order neighbouring
 //! intervals are merged. At the base, where nothing older is left, the steps are gone through, and what stays are ticks.
+//!
+//! A pair with [`MOST_TICKS`] is full: it may have had any number of ticks that are no newer than its oldest one. It stays so when
+//! one is taken back, by its oldest one in the place of that, as it does in the table of caps: else it would say that it knows all
+//! its ticks, and let through what those that it lost do not allow.
 
 use crate::journal::{MOST_TICKS, TickChange};
 
@@ -66,7 +70,11 @@ pub(in crate::journal::entries) fn resolve(changes: &mut Vec<TickChange>) {
             }
             TickChange::Released(tick) => {
                 if let Ok(at) = ticks.binary_search(&tick) {
+                    let (oldest, is_full) = (ticks[0], ticks.len() == MOST_TICKS);
                     ticks.remove(at);
+                    if is_full {
+                        ticks.insert(0, oldest);
+                    }
                 }
             }
         }
@@ -141,19 +149,34 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_that_may_have_lost_ticks_stays_so_when_some_are_taken_back() {
+        let full: Vec<TickChange> = (1..=29).map(Added).collect();
+        for (released, expected) in [(29, [1, 1, 2, 28]), (1, [1, 2, 3, 29]), (7, [1, 1, 2, 29]), (30, [1, 2, 3, 29])] {
+            let mut changes = merged(&[full.clone(), vec![Released(released)]]);
+            resolve(&mut changes);
+            assert_eq!(changes.len(), 29);
+            assert_eq!([changes[0], changes[1], changes[2], changes[28]], expected.map(Added), "{released}");
+        }
+        let mut changes = merged(&[full[1..].to_vec(), vec![Released(29)]]);
+        resolve(&mut changes);
+        assert_eq!(changes, full[1..28]);
+    }
+
+    #[test]
     fn a_tick_that_was_taken_back_had_its_place() {
         let full: Vec<TickChange> = (1..=29).map(Added).collect();
         let steps = merged(&[full.clone(), vec![Added(30)], vec![Released(30)]]);
         let mut resolved = steps;
         resolve(&mut resolved);
-        assert_eq!(resolved, full[1..]);
+        let without: Vec<TickChange> = [Added(2)].into_iter().chain(full[1..].iter().copied()).collect();
+        assert_eq!(resolved, without);
         // Merged before the others are known it is so, too.
         let mut later = merged(&[vec![Added(30)], vec![Released(30)]]);
         assert_eq!(later, [Added(30), Released(30)]);
         let mut all = full.clone();
         append(&mut all, &later);
         resolve(&mut all);
-        assert_eq!(all, full[1..]);
+        assert_eq!(all, without);
         resolve(&mut later);
         assert_eq!(later, []);
     }
