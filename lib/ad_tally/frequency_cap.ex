@@ -632,7 +632,7 @@ defmodule AdTally.FrequencyCap do
     * `:denied` - denials since the table was made: by a `:rule` for sure, or by `:rounding`,
       where the oldest event that counted may lie before the window
     * `:refused` - events in the `:future` (more than `:max_ahead` past the system's time),
-      `:too_old`, or of a pair too many (`:full`)
+      `:too_old`, of a pair too many (`:full`), or that its store had no room for (`:busy`)
     * `:tiers` - the numbers of each tier
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
@@ -652,7 +652,8 @@ defmodule AdTally.FrequencyCap do
           refused: %{
             future: non_neg_integer(),
             too_old: non_neg_integer(),
-            full: non_neg_integer()
+            full: non_neg_integer(),
+            busy: non_neg_integer()
           },
           tiers: [map(), ...]
         }

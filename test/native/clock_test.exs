@@ -35,7 +35,7 @@ defmodule AdTally.Native.ClockTest do
         capped = {:capped, {1, 3_600_000}}
         assert events.caps == [:ok, capped, capped, capped, capped]
         assert events.first == [true, false]
-        assert events.refused == %{future: 0, too_old: 0, full: 0}
+        assert events.refused == %{future: 0, too_old: 0, full: 0, busy: 0}
         assert events.future == 0
         assert events.native in -1..1_000
       end

@@ -555,7 +555,7 @@ fn times_that_cannot_be_decided_are_refused_and_count_nothing() {
     // An idle week.
     assert_eq!(at(BEGIN + 8 * DAY, BEGIN + 8 * DAY), Decision::Admitted);
     assert_eq!(at(BEGIN + 8 * DAY - 14 * DAY - 1, BEGIN + 8 * DAY), Decision::Refused(Reason::TooOld));
-    assert_eq!(caps.info().refused, [5, 1, 0]);
+    assert_eq!(caps.info().refused, [5, 1, 0, 0]);
     assert_eq!(caps.count(pair(1, 1), Window::Rolling(14 * DAY), BEGIN + 8 * DAY), Ok(3));
     assert_eq!(caps.admit(pair(1, 1), &set, u64::MAX, || 0), Err(Error::Time(u64::MAX)));
 }

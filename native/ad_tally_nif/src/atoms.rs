@@ -26,6 +26,7 @@ rustler::atoms! {
     no_window,
     too_old,
     full,
+    busy,
     not_found,
     compile,
     never,

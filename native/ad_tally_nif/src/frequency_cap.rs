@@ -247,6 +247,7 @@ fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
         Reason::Future => atoms::future(),
         Reason::TooOld => atoms::too_old(),
         Reason::Full => atoms::full(),
+        Reason::Busy => atoms::busy(),
     };
     (atoms::error(), reason).encode(env)
 }
@@ -287,9 +288,10 @@ fn caps_new<'a>(
 fn caps_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let Info { tiers, denied_by_rule, denied_by_rounding, refused, memory_bytes } = table.0.info();
-    let [future, too_old, full] = refused;
+    let [future, too_old, full, busy] = refused;
     let denied = [(atoms::rule(), denied_by_rule), (atoms::rounding(), denied_by_rounding)];
-    let refused = [(atoms::future(), future), (atoms::too_old(), too_old), (atoms::full(), full)];
+    let refused =
+        [(atoms::future(), future), (atoms::too_old(), too_old), (atoms::full(), full), (atoms::busy(), busy)];
     let sum = |of: fn(&TierInfo) -> usize| tiers.iter().map(of).sum::<usize>();
     let huge_bytes = tiers.iter().map(|tier| tier.huge_bytes).sum::<Option<usize>>();
     let tier_terms: Vec<Term<'a>> = tiers.iter().map(|tier| tier_term(env, tier)).collect::<NifResult<_>>()?;

@@ -58,7 +58,7 @@ impl Taken {
     /// If the stream has ended before the frame, or there are too many ranges.
     pub fn claim(&self, frame: &Frame<'_>) -> Result<Claim, FrameError> {
         let mut streams = self.0.lock();
-        let Streams { by_id, ranges, frames } = &mut *streams;
+        let Streams { by_id, ranges, .. } = &*streams;
         let known = by_id.get(&frame.stream);
         if known.is_some_and(|stream| stream.has(frame.number)) {
             return Ok(Claim::AlreadyTaken);
@@ -68,15 +68,16 @@ impl Taken {
             let found = "one of too many that the table has parts of";
             return Err(frame.stream_error(found, format_args!("at most {MAX_RANGES} parts of streams in all")));
         }
-        let stream = by_id.entry(frame.stream).or_default();
-        *ranges -= stream.ranges.len();
-        stream.add(frame.number);
-        *ranges += stream.ranges.len();
-        *frames += 1;
-        if frame.is_last {
-            stream.last = Some(frame.number);
-        }
+        streams.add(frame.stream, frame.number, frame.is_last);
         Ok(Claim::New)
+    }
+
+    /// Takes a frame for taken that was so before, in whatever order. Between them there may be more ranges than in the end.
+    pub fn restore(&self, stream: StreamId, number: u32, is_last: bool) {
+        let mut streams = self.0.lock();
+        if streams.by_id.get(&stream).is_none_or(|stream| !stream.has(number)) {
+            streams.add(stream, number, is_last);
+        }
     }
 
     /// Whether all frames of a stream were taken.
@@ -93,6 +94,19 @@ impl Taken {
         let memory_bytes = streams.by_id.capacity() * size_of::<(StreamId, Stream)>()
             + streams.by_id.values().map(|stream| stream.ranges.capacity() * size_of::<(u32, u32)>()).sum::<usize>();
         TakenInfo { streams: streams.by_id.len(), frames: streams.frames, memory_bytes }
+    }
+}
+
+impl Streams {
+    fn add(&mut self, id: StreamId, number: u32, is_last: bool) {
+        let stream = self.by_id.entry(id).or_default();
+        self.ranges -= stream.ranges.len();
+        stream.add(number);
+        self.ranges += stream.ranges.len();
+        self.frames += 1;
+        if is_last {
+            stream.last = Some(number);
+        }
     }
 }
 
@@ -186,6 +200,20 @@ mod tests {
             }
             prop_assert_eq!(taken.info().frames, twin.len() as u64);
         }
+    }
+
+    #[test]
+    fn frames_that_were_taken_before_a_restart_are_not_taken_again() {
+        let frames = stream(4);
+        let id = Frame::read(&frames[0]).expect("a frame").stream;
+        let taken = Taken::default();
+        for (number, is_last) in [(3, true), (0, false), (1, false), (0, false)] {
+            taken.restore(id, number, is_last);
+        }
+        assert_eq!(taken.info().frames, 3);
+        let claims: Vec<_> = frames.iter().map(|frame| claim(&taken, frame)).collect();
+        assert_eq!(claims, [Claim::AlreadyTaken, Claim::AlreadyTaken, Claim::New, Claim::AlreadyTaken].map(Ok));
+        assert!(taken.is_complete(id));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::table::Table;
 use super::times::Times;
 use crate::codec::Taken;
 use crate::error::Error;
+use crate::journal;
 use crate::key::Seed;
 use crate::sync::sharded_counter::ShardedCounter;
 
@@ -20,8 +21,10 @@ pub struct FrequencyCap {
     pub(super) tables: Vec<Table>,
     pub(super) times: Times,
     /// Events that were not admitted: by a rule for sure, by rounding, and for each reason.
-    pub(super) not_admitted: ShardedCounter<5>,
+    pub(super) not_admitted: ShardedCounter<6>,
     taken: Taken,
+    /// Where what is counted and taken back is written, if it is to survive.
+    pub(super) journal: Option<journal::Part>,
 }
 
 impl FrequencyCap {
@@ -38,6 +41,14 @@ impl FrequencyCap {
     /// # Errors
     /// As [`FrequencyCap::new`].
     pub fn with_seed(config: &Config, seed: Seed) -> Result<Self, Error> {
+        Self::with_journal(config, seed, None)
+    }
+
+    /// The same, of which all that is counted and taken back is written to a journal.
+    ///
+    /// # Errors
+    /// As [`FrequencyCap::new`].
+    pub fn with_journal(config: &Config, seed: Seed, journal: Option<journal::Part>) -> Result<Self, Error> {
         config.check()?;
         Ok(Self {
             seed,
@@ -48,6 +59,7 @@ impl FrequencyCap {
             times: Times::new(config.horizon(), config.max_ahead()),
             not_admitted: ShardedCounter::new(),
             taken: Taken::default(),
+            journal,
         })
     }
 

@@ -67,7 +67,7 @@ pub enum Decision {
         /// Which of its rules.
         rule: usize,
     },
-    /// It cannot be decided; nothing is counted.
+    /// It cannot be decided, or not be kept; nothing is counted.
     Refused(Reason),
 }
 
@@ -80,6 +80,8 @@ pub enum Reason {
     TooOld,
     /// There is no room for another pair.
     Full,
+    /// The store has no room for what it would have to keep of the event: see [`crate::journal`].
+    Busy,
 }
 
 impl Compiled {

@@ -25,6 +25,7 @@ use super::caps::FrequencyCap;
 use super::entry::{self, Format, MOST_COUNT, TICKS};
 use super::seen::MOST_KEPT;
 use super::table::{self, Table};
+use super::written::Writing;
 use crate::bucket::Full;
 
 /// The places of a tier.
@@ -165,7 +166,7 @@ impl FrequencyCap {
     /// What is wrong with it.
     pub fn import_part(&self, tier: usize, parts: Parts, part: &Part, now: u64) -> Result<usize, NotTaken> {
         self.check_part(tier, parts, part, now)?;
-        Ok(self.merge_part(tier, parts, part))
+        Ok(self.merge_part(tier, parts, part, self.write().as_ref()))
     }
 
     /// Whether the tier takes parts of so many places: of no less than a 256th of its own.
@@ -183,13 +184,20 @@ impl FrequencyCap {
         table.check(parts, part, self.times.latest(now) / table.granularity)
     }
 
-    /// Merges a part that was checked. How many of its pairs found no room.
-    pub(super) fn merge_part(&self, tier: usize, parts: Parts, part: &Part) -> usize {
+    /// Merges a part that was checked, and writes what it puts where. How many of its pairs found no room: they are written
+    /// too, since where they are restored there may be some.
+    pub(super) fn merge_part(&self, tier: usize, parts: Parts, part: &Part, writing: Option<&Writing<'_>>) -> usize {
         let table = &self.tables[tier];
         if !part.pairs.is_empty() {
             table.buckets.grow_to(parts.count());
         }
         table.reach_in_place(parts, part);
+        if let Some(writing) = writing.filter(|_| part.end > 0) {
+            let (from, to) = parts.hashes(part.number);
+            table
+                .places(from, to)
+                .for_each(|place| writing.reached(tier, interval(place, table.buckets.first).0 as u64, part.end));
+        }
         let (mut ticks, mut without_room) = (&part.ticks[..], 0);
         for (fingerprint, events) in &part.pairs {
             let own = if table.format() == Format::Count { 0 } else { *events as usize };
@@ -204,6 +212,10 @@ impl FrequencyCap {
                     _ => of_pair.iter().try_for_each(|tick| bucket.add(hash, *tick).map(drop)),
                 };
                 has_room &= merged != Err(Full);
+                if let Some(writing) = writing {
+                    let events = [u64::from(*events)];
+                    writing.imported(tier, hash, if table.format() == Format::Count { &events } else { of_pair });
+                }
             }
             without_room += usize::from(!has_room);
         }
@@ -230,9 +242,17 @@ impl FrequencyCap {
     pub fn import_newest(&self, newest: u64, now: u64) -> bool {
         let is_believed = newest <= self.times.latest(now);
         if is_believed {
-            self.times.note_exactly(newest);
+            self.merge_newest(newest, self.write().as_ref());
         }
         is_believed
+    }
+
+    /// The same of a time that is believed.
+    pub(super) fn merge_newest(&self, newest: u64, writing: Option<&Writing<'_>>) {
+        self.times.note_exactly(newest);
+        if let Some(writing) = writing {
+            writing.newest(newest);
+        }
     }
 }
 
@@ -281,18 +301,23 @@ impl Table {
     }
 
     /// A hash of each of the first buckets that share hashes with an interval, with these lowest bits.
-    fn hashes(&self, (from, to): (u128, u128), low_bits: u64, bits: u32) -> impl Iterator<Item = u64> {
-        let first = self.buckets.first;
-        let place = |hash: u128| ((hash * u128::from(first)) >> 64) as u64;
-        (place(from)..=place(to - 1)).filter_map(move |place| {
-            let (own_from, own_to) = interval(place, first);
+    pub(super) fn hashes(&self, (from, to): (u128, u128), low_bits: u64, bits: u32) -> impl Iterator<Item = u64> {
+        self.places(from, to).filter_map(move |place| {
+            let (own_from, own_to) = interval(place, self.buckets.first);
             lowest_hash((from.max(own_from), to.min(own_to)), low_bits, bits)
         })
+    }
+
+    /// The first buckets that share hashes with an interval.
+    fn places(&self, from: u128, to: u128) -> impl Iterator<Item = u64> + use<> {
+        let first = u128::from(self.buckets.first);
+        let place = move |hash: u128| ((hash * first) >> 64) as u64;
+        place(from)..=place(to - 1)
     }
 }
 
 /// The hashes that belong to a place among so many: from the first one to one past the last one.
-fn interval(place: u64, of: u64) -> (u128, u128) {
+pub(super) fn interval(place: u64, of: u64) -> (u128, u128) {
     let begin = |place: u64| (u128::from(place) << 64).div_ceil(u128::from(of));
     (begin(place), begin(place + 1))
 }

@@ -115,17 +115,21 @@ impl FrequencyCap {
             let checked = self.check_part(row.tier, parts[row.tier], &row.part, now);
             checked.map_err(|not_taken| row.error(not_taken))
         })?;
+        let writing = self.write();
         if self.taken().claim(frame)? == Claim::AlreadyTaken {
             return Ok(Imported::AlreadyTaken);
         }
-        self.import_newest(newest, now);
+        self.merge_newest(newest, writing.as_ref());
         let (mut rows, mut overflow) = (0, 0);
         frame.check_rows(|reader| {
             self.read_row(reader, &mut row)?;
             rows += row.part.pairs.len() as u32;
-            overflow += self.merge_part(row.tier, parts[row.tier], &row.part) as u32;
+            overflow += self.merge_part(row.tier, parts[row.tier], &row.part, writing.as_ref()) as u32;
             Ok(())
         })?;
+        if let Some(writing) = writing {
+            writing.taken(frame);
+        }
         Ok(Imported::Rows { rows, overflow })
     }
 

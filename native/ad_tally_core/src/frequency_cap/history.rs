@@ -28,8 +28,12 @@ impl FrequencyCap {
         if known[0] != Known::Kept || known.contains(&Known::Absent) {
             return Ok(false);
         }
+        let writing = self.write();
         let kept = buckets.iter_mut().flatten().enumerate().filter(|(tier, _)| known[*tier] == Known::Kept);
         kept.for_each(|(tier, bucket)| bucket.take_back(pair, moments[tier].tick));
+        if let Some(writing) = writing {
+            writing.released(pair, at, known.iter().map(|known| *known == Known::Kept));
+        }
         Ok(true)
     }
 

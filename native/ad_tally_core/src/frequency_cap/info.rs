@@ -39,8 +39,8 @@ pub struct Info {
     pub denied_by_rule: u64,
     /// Events denied because the oldest tick that counted may lie before the window or in it.
     pub denied_by_rounding: u64,
-    /// Events refused because they were too far ahead, too old, or had no room.
-    pub refused: [u64; 3],
+    /// Events refused because they were too far ahead, too old, had no room, or because the store was busy.
+    pub refused: [u64; 4],
     /// All memory.
     pub memory_bytes: usize,
 }
@@ -86,7 +86,7 @@ impl FrequencyCap {
             tiers,
             denied_by_rule: self.not_admitted.get(Block::Rule as usize),
             denied_by_rounding: self.not_admitted.get(Block::Rounding as usize),
-            refused: [Reason::Future, Reason::TooOld, Reason::Full]
+            refused: [Reason::Future, Reason::TooOld, Reason::Full, Reason::Busy]
                 .map(|reason| self.not_admitted.get(reason as usize)),
         }
     }

@@ -147,6 +147,21 @@ impl<'t> LockedBucket<'t> {
         Ok(())
     }
 
+    /// Adds so many events to a pair's count, or takes as many back, as far as it has them.
+    pub(super) fn change_count(&mut self, hash: u64, change: i64) -> Result<(), Full> {
+        let Ok(less) = u64::try_from(-change) else { return self.add_count(hash, change as u64) };
+        let fingerprint = self.table.format().fingerprint(hash);
+        if let Some((place, value)) = self.place_with(hash, 0) {
+            // One less, unless it has come to its end.
+            let left = if value == MOST_COUNT { value } else { (value + 1).saturating_sub(less) };
+            self.chain.set(place, Entry { fingerprint, value: left });
+            if left == 0 {
+                self.forget(vec![fingerprint]);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts an entry of a pair, its first one or one more, into an empty place or one more overflow bucket.
     #[inline(never)]
     fn add_entry(&mut self, is_first: bool, empty: Option<Place<'t>>, entry: Entry) -> Result<(), Full> {

@@ -19,6 +19,7 @@
 //! * [`table`], [`locked`], [`snapshot`]: the pairs of one tier
 //! * [`config`], [`times`], [`caps`]: the table of all tiers
 //! * [`tiers`], [`fast`], [`admit`], [`history`], [`info`], [`export`], [`export_frames`]: what is done with it
+//! * [`written`], [`fold`], [`restore`]: what is kept of it in files, and how it comes back
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model asks for a part of it"))]
 
@@ -46,15 +47,21 @@ mod export_frames;
 #[cfg(not(loom))]
 mod fast;
 #[cfg(not(loom))]
+mod fold;
+#[cfg(not(loom))]
 mod history;
 #[cfg(not(loom))]
 mod info;
+#[cfg(not(loom))]
+mod restore;
 #[cfg(not(loom))]
 mod rules;
 #[cfg(not(loom))]
 mod tiers;
 #[cfg(not(loom))]
 mod times;
+#[cfg(not(loom))]
+mod written;
 
 #[cfg(not(loom))]
 pub use {
@@ -64,6 +71,8 @@ pub use {
     export::{NotTaken, Part, Parts},
     export_frames::Export,
     fast::{At, BucketRef},
+    fold::Fold,
     info::{Info, TierInfo},
+    restore::Restoring,
     rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules, Window},
 };

@@ -55,6 +55,23 @@ impl FrequencyCap {
                 return Decision::Capped { scope, rule };
             }
         }
+        match &self.journal {
+            None => self.add(pairs, buckets, places, added, moments),
+            Some(part) => self.add_and_write(part, pairs, buckets, places, added, moments),
+        }
+    }
+
+    /// Counts an event of each pair in all tiers, or in none if one has no room.
+    #[inline(always)]
+    pub(super) fn add(
+        &self,
+        pairs: &[(u64, &[Compiled])],
+        buckets: &mut [Option<LockedBucket<'_>>],
+        places: &[usize],
+        added: &mut [Added],
+        moments: &Moments,
+    ) -> Decision {
+        let tiers = self.tables.len();
         for at in 0..pairs.len() * tiers {
             let Some(bucket) = &mut buckets[places[at]] else { continue };
             match bucket.add(pairs[at / tiers].0, moments[at % tiers].tick) {
