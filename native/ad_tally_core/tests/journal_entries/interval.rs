@@ -57,6 +57,22 @@ fn amounts_of_a_key_are_added_and_ids_have_their_newest_generation() {
 }
 
 #[test]
+fn keys_are_told_apart_and_found_again_however_many_there_are() {
+    let seed = Seed::new(7);
+    let words: Vec<Vec<u64>> = (0..300).map(|number| any::words(&[Element::Integer(number)])).collect();
+    let mut entries = Entries::new();
+    for instance in [7, 8, 7] {
+        words.iter().for_each(|words| entries.row(3, instance, seed.key(words), 1, [(0, 1)]));
+    }
+    let mut sums: Vec<(u64, i128)> = Vec::new();
+    for (_, key, value) in written(&mut entries, &mut no_atoms()) {
+        let (Key::Row(instance, _), Value::Sums(sum)) = (key, value) else { panic!("rows alone") };
+        sums.push((instance, sum[0]));
+    }
+    assert_eq!(sums, [[(7, 2)].repeat(300), [(8, 1)].repeat(300)].concat());
+}
+
+#[test]
 fn users_are_coupons_and_become_registers_once_they_are_many() {
     let seed = Seed::new(7);
     let key = any::words(&[Element::Bytes(b"campaign".to_vec())]);

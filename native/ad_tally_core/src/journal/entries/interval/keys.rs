@@ -9,6 +9,7 @@ const FIRST: usize = 64;
 #[derive(Debug, Clone, Copy)]
 struct Key {
     instance: u64,
+    /// That of both, see [`hash_of`].
     hash: u64,
     begin: usize,
     length: usize,
@@ -66,12 +67,11 @@ impl Keys {
         self.slots.clear();
         self.slots.resize(slots, 0);
         for (number, key) in self.keys.iter().enumerate() {
-            let hash = hash_of(key.instance, key.hash);
-            let mut at = hash as usize & (slots - 1);
+            let mut at = key.hash as usize & (slots - 1);
             while self.slots[at] != 0 {
                 at = (at + 1) & (slots - 1);
             }
-            self.slots[at] = slot(hash, number);
+            self.slots[at] = slot(key.hash, number);
         }
     }
 
