@@ -2,5 +2,7 @@
 
 mod any;
 mod interval;
+mod merges;
+mod naive;
 mod owned;
 mod runs;

@@ -151,7 +151,7 @@ pub fn read(mut bytes: &[u8]) -> Result<Vec<Owned>, String> {
             entries.push((part, key, value));
         }
         bytes = rest;
-        match (frame.is_last, bytes.is_empty()) {
+        match (frame.header.is_last, bytes.is_empty()) {
             (true, true) => return Ok(entries),
             (true, false) => return Err("more after the last frame".to_owned()),
             _ => {}

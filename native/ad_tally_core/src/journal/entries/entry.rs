@@ -228,6 +228,16 @@ impl Entry<'_> {
         }
     }
 
+    /// Whether it is there to have something of older runs go: at the base there is nothing older, and it goes as well.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Forgotten { .. } | Self::Window { state: WindowState::Gone, .. } => true,
+            Self::Latest { words, .. } => words.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The window that it goes with, where it goes with one.
     #[must_use]
     pub fn instance(&self) -> Option<u64> {

@@ -9,7 +9,8 @@ mod part;
 mod write;
 
 pub use self::atoms::Atoms;
-use self::part::{Item, Latest, OfPart, OwnState, OwnWindow};
+use self::part::{Item, Latest, OfPart};
+use super::values::window::OwnWindow;
 use super::{TouchEntry, WindowState};
 use crate::key::HashedKey;
 use crate::sketch::{Coupon, SketchCow};
@@ -51,7 +52,7 @@ impl Entries {
 
     /// How far a window is.
     pub fn window(&mut self, part: u16, instance: u64, number: u64, config: u32, state: WindowState<'_>) {
-        self.part(part).windows.push(OwnWindow { instance, number, config, state: OwnState::of(state) });
+        self.part(part).windows.push(OwnWindow::new(instance, number, config, state));
     }
 
     /// A window is gone, and all that goes with it.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::keys::Keys;
-use crate::journal::{TouchEntry, WindowState};
+use crate::journal::TouchEntry;
+use crate::journal::entries::values::window::OwnWindow;
 use crate::key::HashedKey;
 use crate::sketch::{Coupon, SketchCow};
 
@@ -27,45 +28,6 @@ pub(super) struct OfPart {
     pub(super) latest: Vec<Latest>,
     pub(super) items: Vec<Item>,
     pub(super) numbers: BTreeMap<u32, Box<[u64]>>,
-}
-
-/// A window's state, in the order of which the furthest one stays.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OwnWindow {
-    pub(super) instance: u64,
-    pub(super) state: OwnState,
-    pub(super) number: u64,
-    pub(super) config: u32,
-}
-
-/// A [`WindowState`] with a text of its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum OwnState {
-    Open,
-    Closed { sequence: u64, partial: bool, node: Box<str>, closed_at: u64 },
-    Gone,
-}
-
-impl OwnState {
-    pub(super) fn of(state: WindowState<'_>) -> Self {
-        match state {
-            WindowState::Open => Self::Open,
-            WindowState::Closed { sequence, partial, node, closed_at } => {
-                Self::Closed { sequence, partial, node: node.into(), closed_at }
-            }
-            WindowState::Gone => Self::Gone,
-        }
-    }
-
-    pub(super) fn state(&self) -> WindowState<'_> {
-        match self {
-            Self::Open => WindowState::Open,
-            Self::Closed { sequence, partial, node, closed_at } => {
-                WindowState::Closed { sequence: *sequence, partial: *partial, node, closed_at: *closed_at }
-            }
-            Self::Gone => WindowState::Gone,
-        }
-    }
 }
 
 /// A version of a record.

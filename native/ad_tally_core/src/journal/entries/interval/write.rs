@@ -118,6 +118,7 @@ fn write_sketches(part: u16, own: &mut Sketches, is_gone: impl Fn(u64) -> bool, 
             let precision = registers.len().trailing_zeros() as u8;
             union.add(SketchRef { precision, users: Users::Registers(registers) });
         });
+        union.settle();
         run.push(part, &Entry::Sketch { instance, key, sketch: union.users() });
     }
 }

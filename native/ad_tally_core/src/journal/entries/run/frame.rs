@@ -140,12 +140,8 @@ impl FrameHeader {
 /// A frame that was read: it is whole, and the one that follows its chain.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFrame<'a> {
-    /// How many entries it has.
-    pub entries: u32,
-    /// Whether it is the last one of its run.
-    pub is_last: bool,
-    /// Whose entries they are.
-    pub part: u16,
+    /// What it says of itself.
+    pub header: FrameHeader,
     /// All of it.
     pub(super) bytes: &'a [u8],
 }
@@ -178,7 +174,7 @@ impl<'a> RunFrame<'a> {
         header.check(bytes)?;
         header.check_chain(*chain)?;
         *chain = chain.after(header.checksum);
-        Ok(Self { entries: header.entries, is_last: header.is_last, part: header.part, bytes })
+        Ok(Self { header, bytes })
     }
 }
 

@@ -12,5 +12,6 @@ pub use self::frame::{
     Chain, FRAME_HEADER_BYTES, FULL_FRAME_BYTES, FrameHeader, MAX_RUN_FRAME_BYTES, RunFrame, frame_magic_at, rechain,
     run_frame_bytes,
 };
+pub(super) use self::read::Decoder;
 pub use self::read::FrameEntries;
 pub use self::write::RunWriter;

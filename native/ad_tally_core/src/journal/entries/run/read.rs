@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{FRAME_HEADER_BYTES, RunFrame};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RunFrame};
 use super::pair;
 use super::write::Group;
 use crate::codec::{FrameError, Reader};
@@ -27,7 +27,7 @@ impl<'a> RunFrame<'a> {
     #[must_use]
     pub fn read_entries(&self) -> FrameEntries<'a> {
         let mut decoder = Decoder::default();
-        decoder.begin(self.entries);
+        decoder.begin(&self.header);
         FrameEntries { frame: self.bytes, decoder }
     }
 }
@@ -53,6 +53,8 @@ pub(crate) struct Decoder {
     /// Entries that are still to come in the frame, and in the group.
     left: u32,
     left_in_group: u32,
+    /// Whose entries the frame says that it has.
+    part: u16,
     pub(crate) group: Group,
     /// Whether the entry is the first one of its group in this frame, and of the frame.
     is_first: bool,
@@ -99,6 +101,7 @@ impl Default for Decoder {
             at: FRAME_HEADER_BYTES,
             left: 0,
             left_in_group: 0,
+            part: 0,
             group: Group { part: 0, kind: EntryKind::Meta, table: 0 },
             is_first: true,
             lead: 0,
@@ -112,9 +115,10 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Begins a frame of so many entries.
-    pub(crate) fn begin(&mut self, entries: u32) {
-        (self.at, self.left, self.left_in_group, self.is_first) = (FRAME_HEADER_BYTES, entries, 0, true);
+    /// Begins a frame.
+    pub(crate) fn begin(&mut self, header: &FrameHeader) {
+        (self.at, self.left, self.left_in_group, self.is_first) = (FRAME_HEADER_BYTES, header.entries, 0, true);
+        self.part = header.part;
     }
 
     /// Reads the next entry of a frame: whether there is one.
@@ -160,18 +164,17 @@ impl Decoder {
     #[inline(never)]
     fn read_group(&mut self, reader: &mut Reader<'_>) -> Result<(), FrameError> {
         let at = reader.at();
-        let part = reader.u16("part")?;
         let kind = reader.u8("kind")?;
         let Some(kind) = EntryKind::ALL.get(usize::from(kind)).copied() else {
-            return Err(FrameError::new("kind", at + 2, kind, "0 to 12"));
+            return Err(FrameError::new("kind", at, kind, "0 to 12"));
         };
         let table = reader.u8("table")?;
         let has_tables =
             matches!(kind, EntryKind::Ticks | EntryKind::Count | EntryKind::Latest | EntryKind::Item) || table == 0;
         if !has_tables {
-            return Err(FrameError::new("table", at + 3, table, "0"));
+            return Err(FrameError::new("table", at + 1, table, "0"));
         }
-        let group = Group { part, kind, table };
+        let group = Group { part: self.part, kind, table };
         if !self.is_first && group <= self.group {
             return Err(FrameError::new(
                 "kind",
@@ -183,7 +186,7 @@ impl Decoder {
         let entries = reader.u32("entries")?;
         if entries == 0 || entries > self.left {
             let expected = format!("1 to {}, as many as the frame still has", self.left);
-            return Err(FrameError::new("entries", at + 4, entries, expected));
+            return Err(FrameError::new("entries", at + 2, entries, expected));
         }
         (self.group, self.left_in_group, self.is_first) = (group, entries, false);
         Ok(())
@@ -375,9 +378,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// The bytes of an item's key.
-    pub(crate) fn key_bytes<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
-        &frame[self.key.clone()]
+    /// What the key has behind its first number: words, or the bytes of an item's key.
+    #[inline(always)]
+    pub(crate) fn rest<'a>(&'a self, frame: &'a [u8]) -> (&'a [u64], &'a [u8]) {
+        match self.group.kind {
+            EntryKind::Row | EntryKind::Sketch => (&self.words, &[]),
+            EntryKind::Item => (&[], &frame[self.key.clone()]),
+            _ => (&[], &[]),
+        }
     }
 
     /// The entry that was read last, of the frame that it was read from.
@@ -412,7 +420,7 @@ impl Decoder {
             EntryKind::Count => Entry::Count { tier: table, pair: lead, change: unzigzag(number) },
             EntryKind::Touches => Entry::Touches { user: lead, touches: &value.touches, evicted: number },
             EntryKind::Latest => Entry::Latest { table, hash: lead, version: number, words: &value.words },
-            EntryKind::Item => Entry::Item { table, owner: lead, key: self.key_bytes(frame), bytes: &frame[bytes] },
+            EntryKind::Item => Entry::Item { table, owner: lead, key: &frame[self.key.clone()], bytes: &frame[bytes] },
             EntryKind::Number => Entry::Number { number: lead as u32, key: words },
         }
     }

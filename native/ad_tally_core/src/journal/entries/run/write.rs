@@ -8,7 +8,7 @@ use crate::codec::Writer;
 use crate::journal::{Entry, EntryKind, SketchRef, TickChange, TouchEntry, Users, WindowState};
 
 /// Where the beginning of a group says how many entries it has.
-const GROUP_ENTRIES_AT: usize = 4;
+const GROUP_ENTRIES_AT: usize = 2;
 
 /// What entries of a group have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// By what groups are ordered.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u32 {
+        u32::from(self.part) << 16 | u32::from(self.kind as u8) << 8 | u32::from(self.table)
+    }
+
     pub(crate) fn of(part: u16, entry: &Entry<'_>) -> Self {
         let table = match entry {
             Entry::Ticks { tier: table, .. }
@@ -195,7 +201,6 @@ impl RunWriter {
     fn begin_group(&mut self, group: Group) {
         self.end_group();
         (self.group, self.group_at, self.group_entries, self.lead) = (Some(group), self.out.len(), 0, 0);
-        self.out.u16(group.part);
         self.out.u8(group.kind as u8);
         self.out.u8(group.table);
         self.out.u32(0);

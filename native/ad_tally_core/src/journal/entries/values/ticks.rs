@@ -37,7 +37,6 @@ pub(in crate::journal::entries) fn of_interval(
 }
 
 /// Changes, and then newer ones.
-#[cfg(test)]
 pub(in crate::journal::entries) fn append(changes: &mut Vec<TickChange>, newer: &[TickChange]) {
     let is_added = |change: &TickChange| matches!(change, TickChange::Added(_));
     let Some(kind) = newer.first().map(is_added) else { return };
@@ -55,7 +54,6 @@ pub(in crate::journal::entries) fn append(changes: &mut Vec<TickChange>, newer: 
 }
 
 /// What is left where there is nothing older.
-#[cfg(test)]
 pub(in crate::journal::entries) fn resolve(changes: &mut Vec<TickChange>) {
     if changes.iter().all(|change| matches!(change, TickChange::Added(_))) {
         return;
@@ -86,7 +84,6 @@ fn newest(ticks: &[u64]) -> &[u64] {
     &ticks[ticks.len().saturating_sub(MOST_TICKS)..]
 }
 
-#[cfg(test)]
 fn tick(change: TickChange) -> u64 {
     match change {
         TickChange::Added(tick) | TickChange::Released(tick) => tick,

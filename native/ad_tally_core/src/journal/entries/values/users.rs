@@ -18,6 +18,11 @@ impl UserUnion {
         Self { sketch, coupons: Vec::new() }
     }
 
+    /// Has it be one of nobody.
+    pub(in crate::journal::entries) fn clear(&mut self, precision: u8) {
+        self.sketch = Sketch::of_coupons(precision, None, Coupons::default());
+    }
+
     /// Adds a user.
     pub(in crate::journal::entries) fn insert(&mut self, coupon: Coupon) {
         self.sketch.insert(coupon);
@@ -32,19 +37,18 @@ impl UserUnion {
         }
     }
 
-    /// All of them.
-    pub(in crate::journal::entries) fn users(&mut self) -> SketchRef<'_> {
+    /// Puts its coupons in order, once all users are there.
+    pub(in crate::journal::entries) fn settle(&mut self) {
         let Self { sketch, coupons } = self;
-        let users = match sketch.registers() {
-            Some(registers) => Users::Registers(registers),
-            None => {
-                coupons.clear();
-                coupons.extend(sketch.coupons().into_iter().flat_map(|own| own.iter()));
-                coupons.sort_unstable();
-                Users::Coupons(coupons)
-            }
-        };
-        SketchRef { precision: sketch.precision(), users }
+        coupons.clear();
+        coupons.extend(sketch.coupons().into_iter().flat_map(|own| own.iter()));
+        coupons.sort_unstable();
+    }
+
+    /// All users that were there when it was settled.
+    pub(in crate::journal::entries) fn users(&self) -> SketchRef<'_> {
+        let users = self.sketch.registers().map_or(Users::Coupons(&self.coupons), Users::Registers);
+        SketchRef { precision: self.sketch.precision(), users }
     }
 }
 
@@ -70,6 +74,7 @@ mod tests {
         let mut all: Option<UserUnion> = None;
         for sketch in sketches {
             let mut alone = UserUnion { sketch: sketch.clone(), coupons: Vec::new() };
+            alone.settle();
             match &mut all {
                 None => all = Some(alone),
                 Some(all) => all.add(alone.users()),
