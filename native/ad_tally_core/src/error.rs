@@ -140,6 +140,9 @@ pub enum Error {
     /// A budget of dimensions that is zero or beyond what a touch can tell.
     #[error("max_keys is 1 to 16777215, not {0}")]
     MaxDimensions(usize),
+    /// The journal has no room until more of it is on disk.
+    #[error("what was recorded is not on disk yet, and there is no room for more until it is: try again")]
+    Busy,
     /// The system has no room for the table.
     #[error("the system has no room for a table of {0} bytes")]
     Memory(usize),

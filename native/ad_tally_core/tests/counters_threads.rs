@@ -162,7 +162,7 @@ fn batches_count_as_single_adds_do() {
     }
     // Keys 100 to 149 come first at at = 100 to 149, when the budget is used up.
     let overflowed = (0..1_000).filter(|at| at % 150 >= 100).count();
-    assert_eq!(counters.add_batch(&batch, || true), (1_000, overflowed));
+    assert_eq!(counters.add_batch(&batch, || true), Ok((1_000, overflowed)));
     let expected: i128 = (0..1_000).filter(|at| at % 150 == 7).sum();
     let row = Key::Bare(Part::Integer(7)).with(counters.seed(), |key| counters.get(key)).expect("key 7 was added");
     assert_eq!(row.iter().sum::<i128>(), expected);
@@ -182,10 +182,12 @@ fn a_batch_that_is_stopped_says_how_far_it_came() {
         unsafe { batch.push(hash, length, Add { metric: 0, amount: 1 }) };
     }
     let mut asked = 0;
-    let (applied, overflowed) = counters.add_batch(&batch, || {
-        asked += 1;
-        asked < 2
-    });
+    let (applied, overflowed) = counters
+        .add_batch(&batch, || {
+            asked += 1;
+            asked < 2
+        })
+        .expect("no journal");
     assert_eq!((applied, overflowed), (128, 0));
     assert_eq!(counters.info().keys, 128);
 }

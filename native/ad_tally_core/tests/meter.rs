@@ -212,7 +212,7 @@ proptest! {
         let meter = meter(&Config { max_ahead, max_open_windows, dedupe, ..config() });
         let mut expected: BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)> = BTreeMap::new();
         let (mut ids, mut first, mut newest, mut now) = (HashSet::new(), 0, 0_u64, BEGIN);
-        let mut counts = [0; 6];
+        let mut counts = [0; 7];
         let mut left_out = [[0_i128; 2]; 4];
         let check = |closed: Vec<WindowRef>, expected: &mut BTreeMap<u64, (Rows, HashMap<i64, HashSet<u64>>)>| {
             for window in closed {
@@ -273,8 +273,8 @@ proptest! {
         check(stop(&meter), &mut expected);
         prop_assert!(expected.is_empty());
         let info = meter.info();
-        let [applied, duplicate, late, future, no_window, overflow] = counts;
-        prop_assert_eq!(info.events, Counts { applied, duplicate, late, future, no_window, overflow, refused: 0 });
+        let [applied, duplicate, late, future, no_window, overflow, busy] = counts;
+        prop_assert_eq!(info.events, Counts { applied, duplicate, late, future, no_window, overflow, busy, refused: 0 });
         prop_assert_eq!(info.left_out, left_out.map(|amounts| amounts.to_vec()));
         prop_assert_eq!((info.open_windows, info.newest), (0, newest));
     }
@@ -774,7 +774,7 @@ fn no_more_windows_are_open_than_may_be() {
     let mut outcomes = Outcomes::default();
     assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 6);
     // The copy is one all the same, and what had no window is not remembered.
-    assert_eq!(outcomes, Outcomes { counts: [2, 1, 0, 0, 3, 0], ..Outcomes::default() });
+    assert_eq!(outcomes, Outcomes { counts: [2, 1, 0, 0, 3, 0, 0], ..Outcomes::default() });
     assert_eq!(record(&meter, &sent(14, 30)), Outcome::NoWindow);
     assert_eq!(record(&meter, &sent(14, 4)), Outcome::Applied);
     let info = meter.info();
@@ -814,7 +814,7 @@ fn events_of_all_times_begin_no_windows_that_have_passed() {
     push(&mut batch, &meter, &sent, false);
     let mut outcomes = Outcomes::default();
     assert_eq!(meter.record_batch(&batch, &mut outcomes, || u64::MAX, || true), 195);
-    assert_eq!(outcomes.counts, [1, 0, 194, 0, 0, 0]);
+    assert_eq!(outcomes.counts, [1, 0, 194, 0, 0, 0, 0]);
     assert_eq!(outcomes.late, (0..194).collect::<Vec<u64>>());
     let info = meter.info();
     assert_eq!(info.open_windows, 2);

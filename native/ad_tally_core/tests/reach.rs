@@ -151,7 +151,7 @@ fn a_batch_adds_as_single_adds_do() {
         // SAFETY: the key's words were written at the start of the room just now.
         unsafe { batch.push(words.0, words.1.len(), coupon) };
     }
-    assert_eq!(many.add_batch(&batch, || true), (5_000, 0));
+    assert_eq!(many.add_batch(&batch, || true), Ok((5_000, 0)));
     assert_eq!(drain(&many), drain(&single));
 }
 

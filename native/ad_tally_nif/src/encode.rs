@@ -70,5 +70,6 @@ pub fn added(env: Env<'_>, added: Added) -> Term<'_> {
     match added {
         Added::Row => atoms::ok().to_term(env),
         Added::Overflow => atoms::overflow().to_term(env),
+        Added::Busy => atoms::busy().to_term(env),
     }
 }

@@ -159,7 +159,7 @@ impl Load for Pairs<'_> {
 
     #[inline(always)]
     fn apply(&self, overflowed: &mut usize, go_on: impl FnMut() -> bool) -> usize {
-        let (applied, more) = self.reach.add_batch(self.batch, go_on);
+        let (applied, more) = self.reach.add_batch(self.batch, go_on).expect("a table without a journal is never busy");
         *overflowed += more;
         applied
     }
@@ -176,6 +176,7 @@ fn with_users<'a, R>(
         let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
             Added::Row => 0,
             Added::Overflow => coupons.len(),
+            Added::Busy => unreachable!("a table without a journal is never busy"),
         };
         sketch::with_users(table.0.secret(), &give, act)
     })?

@@ -89,14 +89,14 @@ impl Window {
         let amounts = [Add { metric, amount: 1 }, Add { metric: metric + 1, amount: touch.cost }];
         if row.is_none() && number == NO_DIMENSIONS {
             // SAFETY: this function's contract.
-            return unsafe { self.spend.add_to_overflow(&amounts, slot) };
+            return unsafe { self.spend.add_to_overflow(&amounts, slot) }.into();
         }
         // SAFETY: this function's contract.
-        let added = unsafe { self.spend.add(row, touch.dimensions, &amounts, slot) };
+        let spilled = unsafe { self.spend.add(row, touch.dimensions, &amounts, slot) };
         if row.is_none() {
             self.link(touch.dimensions, number);
         }
-        added
+        spilled.into()
     }
 
     /// Notes the number of some dimensions in their row.

@@ -13,7 +13,7 @@ use super::stripes::Stripes;
 use crate::key::HashedKey;
 use crate::sync::AtomicU64;
 use crate::sync::hazard::{Protected, REGISTRY};
-use crate::table::{Added, Generation, RowRef, Value};
+use crate::table::{Generation, RowRef, Spilled, Value};
 
 /// Rows that may be striped. Contention is for the few hottest keys; 1,024 of them at 64 threads take 8 MiB.
 const MAX_STRIPED: usize = 1_024;
@@ -113,21 +113,23 @@ impl Value for Cells {
         (0..table.value.config.metrics).map(|metric| row.total(metric)).collect()
     }
 
-    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, totals: &Vec<i128>) -> Added {
+    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, totals: &Vec<i128>) -> Spilled {
         let row = table.keyed.find(key).or_else(|| table.keyed.insert(key));
-        let mut merged = row.map_or(Added::Overflow, |_row| Added::Row);
+        let mut merged = if row.is_some() { Spilled::NOTHING } else { Spilled::ALL };
         for (metric, total) in totals.iter().enumerate() {
-            let added = match (row, i64::try_from(*total)) {
+            let spilled = match (row, i64::try_from(*total)) {
                 // SAFETY: the row is of this table, and the slot the one that this thread protects it in.
                 (Some(row), Ok(amount)) => unsafe {
                     table.add_to_row(row, &[Add { metric: metric as u32, amount }], table.slot().id())
                 },
                 _ => {
                     table.value.overflow.carry.lock()[metric] += total;
-                    Added::Overflow
+                    Spilled::ALL
                 }
             };
-            merged = merged.and(added);
+            if spilled != Spilled::NOTHING {
+                merged = merged.with(metric);
+            }
         }
         merged
     }
@@ -144,6 +146,13 @@ impl Value for Cells {
     fn merge_overflow(table: &Protected<'_, Generation<Self>>, totals: &Vec<i128>, _overflowed: &Vec<i128>) {
         let mut carry = table.value.overflow.carry.lock();
         carry.iter_mut().zip(totals).for_each(|(sum, total)| *sum += total);
+    }
+}
+
+impl Cells {
+    /// How many metrics a key has.
+    pub(super) fn metrics(&self) -> usize {
+        self.config.metrics
     }
 }
 
@@ -165,12 +174,12 @@ impl Generation<Cells> {
         self.keyed.cells(row).last().unwrap_or_else(|| unreachable!("a row has a head"))
     }
 
-    /// Adds amounts to a key whose row was looked for just now. Into the row unless one of them went into the overflow.
+    /// Adds amounts to a key whose row was looked for just now.
     ///
     /// # Safety
     /// The row is of this table, and `slot` is the id of a hazard slot that the calling thread has claimed.
     #[inline(always)]
-    pub(crate) unsafe fn add(&self, row: Option<RowRef<'_>>, key: HashedKey<'_>, adds: &[Add], slot: usize) -> Added {
+    pub(crate) unsafe fn add(&self, row: Option<RowRef<'_>>, key: HashedKey<'_>, adds: &[Add], slot: usize) -> Spilled {
         match row {
             // SAFETY: this function's contract.
             Some(row) => unsafe { self.add_to_row(row, adds, slot) },
@@ -184,18 +193,18 @@ impl Generation<Cells> {
     /// # Safety
     /// As of [`Generation::add`].
     #[inline(always)]
-    pub(crate) unsafe fn add_to_row(&self, row: RowRef<'_>, adds: &[Add], slot: usize) -> Added {
+    pub(crate) unsafe fn add_to_row(&self, row: RowRef<'_>, adds: &[Add], slot: usize) -> Spilled {
         let row = self.row(row);
-        let mut added = Added::Row;
-        for add in adds {
+        let mut spilled = Spilled::NOTHING;
+        for (place, add) in adds.iter().enumerate() {
             // SAFETY: this function's contract, and the stripes live as long as the rows.
             if unsafe { row.add(add.metric as usize, add.amount, slot, &self.value.stripes) }.is_err() {
                 // SAFETY: this function's contract.
                 unsafe { self.value.overflow.add(*add, slot) };
-                added = Added::Overflow;
+                spilled = spilled.with(place);
             }
         }
-        added
+        spilled
     }
 
     /// Adds amounts to a key that had no row.
@@ -203,7 +212,7 @@ impl Generation<Cells> {
     /// # Safety
     /// As of [`Generation::add`].
     #[cold]
-    unsafe fn add_to_new(&self, key: HashedKey<'_>, adds: &[Add], slot: usize) -> Added {
+    unsafe fn add_to_new(&self, key: HashedKey<'_>, adds: &[Add], slot: usize) -> Spilled {
         match self.keyed.insert(key) {
             // SAFETY: this function's contract, and the row is of this table.
             Some(row) => unsafe { self.add_to_row(row, adds, slot) },
@@ -217,12 +226,12 @@ impl Generation<Cells> {
     /// # Safety
     /// As of [`Generation::add`].
     #[cold]
-    pub(crate) unsafe fn add_to_overflow(&self, adds: &[Add], slot: usize) -> Added {
+    pub(crate) unsafe fn add_to_overflow(&self, adds: &[Add], slot: usize) -> Spilled {
         for add in adds {
             // SAFETY: this function's contract.
             unsafe { self.value.overflow.add(*add, slot) };
         }
-        Added::Overflow
+        Spilled::ALL
     }
 }
 

@@ -9,12 +9,18 @@ pub mod row;
 pub mod stripes;
 
 #[cfg(not(loom))]
+mod amounts;
+#[cfg(not(loom))]
 mod cells;
+#[cfg(not(loom))]
+mod durable;
 #[cfg(not(loom))]
 mod export;
 #[cfg(not(loom))]
 mod table;
 
+#[cfg(not(loom))]
+pub(crate) use self::amounts::{amounts, are_wide, count_words, fold_amounts, push_amounts};
 #[cfg(not(loom))]
 pub use self::cells::{Add, Cells, Config};
 pub use self::stripes::MAX_METRICS;

@@ -9,7 +9,7 @@
 //! the oldest ones are forgotten early, which is counted. That an id is told apart by 28 bits of as many entries as before holds
 //! as well. Of a wide id all of the hash is known that its bucket depends on: it has one entry in any table.
 
-use super::entry::Format;
+use super::entry::{Format, NARROW_END};
 use super::generations::{REMEMBERED, age, entry, newer};
 use super::table::Table;
 use crate::bucket::Content;
@@ -58,7 +58,8 @@ impl<const WIDE: bool> Table<WIDE> {
             && self.generations.is_time(generation)
     }
 
-    pub(super) fn import(&self, id: &ExportedId, buckets: u64, now: &impl Fn() -> u64) {
+    /// `note` is told of a hash that stands for the id in each bucket that it is put into, and its generation.
+    pub(super) fn import(&self, id: &ExportedId, buckets: u64, now: &impl Fn() -> u64, mut note: impl FnMut(u64, u64)) {
         self.generations.reach(self.generations.begin(id.generation), now);
         let own = self.buckets.in_use() as u64;
         let (first, last) = match Format::<WIDE>::hash(id.fingerprint) {
@@ -66,25 +67,40 @@ impl<const WIDE: bool> Table<WIDE> {
             None => meeting(id.bucket, buckets, own),
         };
         for bucket in first..=last {
-            self.import_into(bucket as usize, id);
+            if let Some(generation) = self.put(bucket as usize, id.fingerprint, id.generation) {
+                note(hash_of::<WIDE>(bucket, own, id.fingerprint), generation);
+            }
         }
     }
 
-    fn import_into(&self, bucket: usize, id: &ExportedId) {
+    /// Remembers an id that was seen in a generation, or as far as that is ahead in the newest one: which. `None`, and it is not
+    /// put there, if it is too old.
+    pub(super) fn put(&self, bucket: usize, fingerprint: u64, generation: u64) -> Option<u64> {
         let (mut chain, newest) = self.lock(bucket);
-        let generation = id.generation.min(newest);
+        let generation = generation.min(newest);
         if newest - generation >= REMEMBERED {
-            return;
+            return None;
         }
-        let own = entry(id.fingerprint, generation);
-        match self.find(&chain, id.fingerprint) {
+        let own = entry(fingerprint, generation);
+        match self.find(&chain, fingerprint) {
             Some((bucket, place)) => {
                 let there = self.buckets.content.get(bucket, place);
                 self.buckets.content.set(bucket, place, newer(there, own, newest));
             }
             None => self.append(&mut chain, own, newest),
         }
+        Some(generation)
     }
+}
+
+/// A hash of one of so many buckets that has a fingerprint.
+fn hash_of<const WIDE: bool>(bucket: u64, buckets: u64, fingerprint: u64) -> u64 {
+    Format::<WIDE>::hash(fingerprint).unwrap_or_else(|| {
+        // The bits of a fingerprint are below those that name a bucket, so the first hash from there on that has them is in it.
+        let begin = (u128::from(bucket) << 64).div_ceil(u128::from(buckets)) as u64;
+        let bits = fingerprint & ((1 << NARROW_END) - 1);
+        (begin.div_ceil(1 << NARROW_END) << NARROW_END) | bits
+    })
 }
 
 /// Which of so many buckets a hash belongs to.

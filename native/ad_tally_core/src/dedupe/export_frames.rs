@@ -11,6 +11,7 @@
 //! A row has all ids of a bucket that are remembered, as of one moment.
 
 use super::Dedupe;
+use super::durable;
 use super::export::ExportedId;
 use crate::codec::{
     Claim, Frame, FrameError, FrameWriter, Imported, Kind, Name, Reader, Settings, StreamId, Value, Writer,
@@ -80,6 +81,11 @@ impl Dedupe {
         frame.check_rows(|reader| self.read_row(reader, buckets, |_id| {}))?;
         if self.taken().claim(frame)? == Claim::AlreadyTaken {
             return Ok(Imported::AlreadyTaken);
+        }
+        // One event, however many ids it has: a frame is taken as a whole.
+        let scribe = self.journal.as_ref().map(|part| (part, part.journal.begin_anyway()));
+        if let Some((part, scribe)) = &scribe {
+            durable::record_taken(part, scribe, frame);
         }
         let forgotten = self.forgotten();
         self.reach(newest, &now);

@@ -24,7 +24,7 @@ pub(super) struct Generations {
 
 impl Generations {
     pub(super) fn new(window: u64) -> Self {
-        Self { window, length: window.div_ceil(OF_A_WINDOW), newest: AtomicU64::new(0) }
+        Self { window, length: Self::length_of(window), newest: AtomicU64::new(0) }
     }
 
     /// The newest one. To be read with a bucket's lock held: it is not older than that of any of its entries.
@@ -38,9 +38,24 @@ impl Generations {
         generation <= (TIMES - 1) / self.length
     }
 
+    /// Milliseconds of a generation.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The begin of a generation.
     pub(super) fn begin(&self, generation: u64) -> u64 {
         generation * self.length
+    }
+
+    /// The milliseconds of a generation in a window of so many.
+    pub(super) const fn length_of(window: u64) -> u64 {
+        window.div_ceil(OF_A_WINDOW)
+    }
+
+    /// Moves on to a generation that was believed before.
+    pub(super) fn resume(&self, generation: u64) {
+        self.newest.fetch_max(generation, Relaxed);
     }
 
     /// Moves on to the generation of a time, unless that is more than a window past the system's: one time that is wrong must

@@ -13,20 +13,36 @@
 //! bucket is next locked in a later generation (`generations`). When there is no room, the oldest entry of the bucket is
 //! forgotten early, which is counted: then a copy of it may pass.
 
+/// Does the same with a table of either format.
+macro_rules! with_table {
+    ($dedupe:expr, $table:ident => $do:expr) => {
+        match &$dedupe.table {
+            Tables::Narrow($table) => $do,
+            Tables::Wide($table) => $do,
+        }
+    };
+}
+
+mod durable;
 mod entry;
 mod export;
 mod export_frames;
 mod generations;
+mod restore;
 mod table;
 
+use std::sync::Arc;
+
+pub(crate) use self::durable::Folding;
 use self::entry::NARROW_END;
 pub use self::export::ExportedId;
 pub use self::export_frames::Export;
 pub use self::table::Config;
-pub(crate) use self::table::Id;
+pub(crate) use self::table::{Id, Seen};
 use self::table::{Kind, Table, bucket_count};
 use crate::codec::Taken;
 use crate::error::{Error, TIMES, check_time};
+use crate::journal::{Busy, Fold, Part};
 use crate::key::{Seed, bits};
 
 /// The most ids.
@@ -62,21 +78,13 @@ pub struct Dedupe {
     config: Config,
     table: Tables,
     taken: Taken,
+    /// Its journal, if it has one. Not where it is a part of something that has.
+    journal: Option<Part>,
 }
 
 enum Tables {
     Narrow(Table<false>),
     Wide(Table<true>),
-}
-
-/// Does the same with a table of either format.
-macro_rules! with_table {
-    ($dedupe:expr, $table:ident => $do:expr) => {
-        match &$dedupe.table {
-            Tables::Narrow($table) => $do,
-            Tables::Wide($table) => $do,
-        }
-    };
 }
 
 impl Dedupe {
@@ -101,7 +109,21 @@ impl Dedupe {
             return Err(Error::DedupeWindow(window));
         }
         let table = if wide { Table::new(config).map(Tables::Wide) } else { Table::new(config).map(Tables::Narrow) };
-        Ok(Self { seed, config: *config, table: table.map_err(Error::Memory)?, taken: Taken::default() })
+        Ok(Self { seed, config: *config, table: table.map_err(Error::Memory)?, taken: Taken::default(), journal: None })
+    }
+
+    /// The same with a journal.
+    ///
+    /// # Errors
+    /// As [`Dedupe::new`].
+    pub fn stored(config: &Config, seed: Seed, part: Part) -> Result<Self, Error> {
+        Ok(Self { journal: Some(part), ..Self::with_seed(config, seed)? })
+    }
+
+    /// How its records become entries.
+    #[must_use]
+    pub fn fold(&self) -> Arc<dyn Fold> {
+        Arc::new(Folding::new(&self.config))
     }
 
     /// The seed that ids are hashed under.
@@ -115,16 +137,31 @@ impl Dedupe {
     /// for where it matters.
     ///
     /// # Errors
-    /// [`Error::Time`].
+    /// [`Error::Time`], or [`Error::Busy`], and nothing has changed.
     #[inline(always)]
     pub fn first(&self, hash: u64, at: u64, now: impl Fn() -> u64) -> Result<bool, Error> {
         check_time(at)?;
-        Ok(self.first_at(self.fetch_id(hash), at, &now))
+        let id = self.fetch_id(hash);
+        match &self.journal {
+            None => Ok(self.see(id, at, &now).is_first()),
+            Some(part) => self.first_stored(part, id, at, &now),
+        }
+    }
+
+    /// The same of a table with a journal.
+    #[inline(never)]
+    fn first_stored(&self, part: &Part, id: Id, at: u64, now: &impl Fn() -> u64) -> Result<bool, Error> {
+        let scribe = part.journal.begin().map_err(|Busy| Error::Busy)?;
+        let seen = self.see(id, at, now);
+        if let Some(generation) = seen.generation() {
+            durable::record(part, &scribe, id.hash(), generation);
+        }
+        Ok(seen.is_first())
     }
 
     /// The same of an id of this table, at a time that was checked.
     #[inline(always)]
-    pub(crate) fn first_at(&self, id: Id, at: u64, now: &impl Fn() -> u64) -> bool {
+    pub(crate) fn see(&self, id: Id, at: u64, now: &impl Fn() -> u64) -> Seen {
         with_table!(self, table => {
             if !table.generations.reach(at, now) {
                 table.tally.add(Kind::Future as usize);
@@ -133,10 +170,10 @@ impl Dedupe {
         })
     }
 
-    /// Whether an id of this table is remembered. If so it is from now on, as if it were seen for the first time; if not it is not
-    /// put there. Time does not move.
+    /// What becomes of an id of this table if it is remembered: it is from now on, as if it were seen for the first time. If not it
+    /// is not put there. Time does not move.
     #[cold]
-    pub(crate) fn is_known(&self, id: Id) -> bool {
+    pub(crate) fn see_again(&self, id: Id) -> Option<Seen> {
         with_table!(self, table => table.renew(id))
     }
 
@@ -220,7 +257,12 @@ impl Dedupe {
     pub fn import(&self, id: &ExportedId, buckets: u64, now: impl Fn() -> u64) -> bool {
         let is_accepted = self.accepts(id, buckets);
         if is_accepted {
-            with_table!(self, table => table.import(id, buckets, &now));
+            let scribe = self.journal.as_ref().map(|part| (part, part.journal.begin_anyway()));
+            with_table!(self, table => table.import(id, buckets, &now, |hash, generation| {
+                if let Some((part, scribe)) = &scribe {
+                    durable::record(part, scribe, hash, generation);
+                }
+            }));
         }
         is_accepted
     }

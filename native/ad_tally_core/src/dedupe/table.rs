@@ -34,6 +34,42 @@ pub(crate) struct Id {
     pub(super) at: usize,
 }
 
+impl Id {
+    /// Its hash.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u64 {
+        self.hash
+    }
+}
+
+/// What became of an id that was inserted or renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It was not remembered. It is from now on, in that generation.
+    First(u64),
+    /// It was remembered in an earlier generation, and is in that one from now on.
+    Renewed(u64),
+    /// It was remembered in the newest generation.
+    Again,
+}
+
+impl Seen {
+    /// Whether it was not remembered.
+    #[inline(always)]
+    pub(crate) fn is_first(self) -> bool {
+        matches!(self, Self::First(_))
+    }
+
+    /// The generation that it is remembered in from now on, if it was not before.
+    #[inline(always)]
+    pub(crate) fn generation(self) -> Option<u64> {
+        match self {
+            Self::First(generation) | Self::Renewed(generation) => Some(generation),
+            Self::Again => None,
+        }
+    }
+}
+
 /// Buckets of one format.
 pub(super) struct Table<const WIDE: bool> {
     pub(super) generations: Generations,
@@ -98,9 +134,9 @@ impl<const WIDE: bool> Table<WIDE> {
         (chain, generation)
     }
 
-    /// Inserts an id, or renews it. Whether it was not remembered.
+    /// Inserts an id, or renews it.
     #[inline(always)]
-    pub(super) fn insert(&self, Id { hash, at }: Id) -> bool {
+    pub(super) fn insert(&self, Id { hash, at }: Id) -> Seen {
         let (mut chain, generation) = self.lock(at);
         let fingerprint = Format::<WIDE>::fingerprint(hash);
         let (bucket, now) = (chain.bucket, chain.header);
@@ -112,31 +148,33 @@ impl<const WIDE: bool> Table<WIDE> {
         }
         self.buckets.content.set(bucket, count, entry(fingerprint, generation));
         chain.header = header(now, count + 1, generation);
-        true
+        Seen::First(generation)
     }
 
     /// The same of an id that may be there, or for which there is no room in the bucket.
     #[inline(never)]
-    fn insert_slowly(&self, mut chain: Held<'_, WIDE>, fingerprint: u64, generation: u64) -> bool {
-        let is_new = !self.renew_in(&mut chain, fingerprint, generation);
-        if is_new {
+    fn insert_slowly(&self, mut chain: Held<'_, WIDE>, fingerprint: u64, generation: u64) -> Seen {
+        self.renew_in(&mut chain, fingerprint, generation).unwrap_or_else(|| {
             self.append(&mut chain, entry(fingerprint, generation), generation);
-        }
-        is_new
+            Seen::First(generation)
+        })
     }
 
-    /// Renews an id that is remembered. Whether it was.
-    pub(super) fn renew(&self, Id { hash, at }: Id) -> bool {
+    /// Renews an id, if it is remembered.
+    pub(super) fn renew(&self, Id { hash, at }: Id) -> Option<Seen> {
         let (mut chain, generation) = self.lock(at);
         self.renew_in(&mut chain, Format::<WIDE>::fingerprint(hash), generation)
     }
 
     /// It may be the entry of another id that looks alike, and then this one's copies must not pass when that one is forgotten.
-    fn renew_in(&self, chain: &mut Held<'_, WIDE>, fingerprint: u64, generation: u64) -> bool {
-        let Some((bucket, place)) = self.find(chain, fingerprint) else { return false };
-        self.buckets.content.set(bucket, place, entry(fingerprint, generation));
+    fn renew_in(&self, chain: &mut Held<'_, WIDE>, fingerprint: u64, generation: u64) -> Option<Seen> {
+        let (bucket, place) = self.find(chain, fingerprint)?;
+        let content = self.buckets.content;
+        let seen =
+            if age(content.get(bucket, place), generation) == 0 { Seen::Again } else { Seen::Renewed(generation) };
+        content.set(bucket, place, entry(fingerprint, generation));
         self.tally.add(Kind::Duplicate as usize);
-        true
+        Some(seen)
     }
 
     /// The bucket and the place of a fingerprint, and the first empty one for 0.

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::Meter;
 use super::event::{Event, OUTCOMES, Outcome};
+use super::journal::Writer;
 use super::lookup::{Lookup, Recording};
 use crate::counters::{Add, MAX_METRICS};
 use crate::error::{Error, check_time};
@@ -151,6 +152,9 @@ impl Meter {
     /// Records the events of a batch in turn, for as long as `go_on` says so, which is asked after each group. How many were
     /// recorded; what became of those is added to `outcomes`. It may be none when a window had to begin first.
     ///
+    /// Where the journal has no room for an event, all those after it are busy as well, also in the batches that follow with the same
+    /// outcomes: it is the end of a list that is to be sent again.
+    ///
     /// # Panics
     /// If a metric is not below [`Meter::metrics`].
     pub fn record_batch(
@@ -163,8 +167,20 @@ impl Meter {
         let (mut done, mut groups) = (0, 0);
         while done < batch.len() {
             let recording = self.protect();
+            let stored = self.stored.as_deref();
+            let scribe = match stored.map(|stored| stored.part.journal.begin()).transpose() {
+                Ok(scribe) if outcomes.counts[Outcome::Busy as usize] == 0 => scribe,
+                _ => {
+                    let left = batch.len() - done;
+                    recording.count_busy(left as u64);
+                    outcomes.counts[Outcome::Busy as usize] += left as u64;
+                    return batch.len();
+                }
+            };
+            let writer = stored.zip(scribe.as_ref()).map(|(stored, scribe)| stored.writer(scribe));
             let group = (batch.len() - done).min(GROUP);
-            let recorded = recording.record_group(batch, done, group, outcomes, &now);
+            let recorded = recording.record_group(batch, done, group, outcomes, &now, writer);
+            drop(scribe);
             drop(recording);
             done += recorded;
             groups += 1;
@@ -192,6 +208,7 @@ impl Recording<'_> {
         count: usize,
         outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
+        writer: Option<Writer<'_>>,
     ) -> usize {
         let mut group: [Option<(Event<'_>, Lookup<'_>)>; GROUP] = [const { None }; GROUP];
         let group = &mut group[..count];
@@ -209,7 +226,7 @@ impl Recording<'_> {
         }
         let mut recorded = 0;
         for (event, lookup) in group.iter().flatten() {
-            let Some(outcome) = lookup.finish(event, now) else { break };
+            let Some(outcome) = lookup.settle(event, now, writer) else { break };
             outcomes.add(outcome);
             recorded += 1;
         }

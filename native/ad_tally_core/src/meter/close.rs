@@ -1,6 +1,7 @@
 //! Closing a meter's windows, by time or all of them, and reading those that are open.
 
 use super::Meter;
+use super::undelivered::Undelivered;
 use super::window::{Window, WindowRef};
 use crate::windows;
 
@@ -10,17 +11,17 @@ pub type Closed = windows::Closed<Window>;
 impl Meter {
     /// Closes the windows whose time has passed, see [`windows::Windows::close`].
     pub fn close(&self, now: u64) -> Closed {
-        with_events(self.windows.close(now))
+        self.keep(self.windows.close(now))
     }
 
     /// Closes the window of a time and those before, whether or not their time has passed.
     pub fn close_through(&self, at: u64) -> Closed {
-        with_events(self.windows.close_through(at))
+        self.keep(self.windows.close_through(at))
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
     pub fn stop(&self) -> Closed {
-        with_events(self.windows.stop())
+        self.keep(self.windows.stop())
     }
 
     /// Windows that are open and have events, from the one of a number on: the first ones of them from old to new, as they are
@@ -54,11 +55,26 @@ impl Meter {
     pub fn bounds(&self, number: u64) -> (u64, u64) {
         self.windows.bounds(number)
     }
-}
 
-/// One may have begun for an event that turned out to be a copy.
-fn with_events(mut closed: Closed) -> Closed {
-    closed.windows.retain(|window| !window.is_empty());
-    closed.windows.iter().for_each(|window| window.note_closed());
-    closed
+    /// Those that have events, which with a journal are kept until they are delivered. One may have begun for an event that turned
+    /// out to be a copy.
+    fn keep(&self, mut closed: Closed) -> Closed {
+        closed.windows.retain(|window| {
+            if window.is_empty()
+                && let Some(stored) = &self.stored
+            {
+                stored.drop_window(window);
+            }
+            !window.is_empty()
+        });
+        for window in &closed.windows {
+            window.note_closed();
+            if let Some(stored) = &self.stored {
+                let (begin, end) = self.windows.bounds(window.number);
+                let (window, config) = (window.clone(), stored.config);
+                stored.keep(Undelivered { window, config, begin, end, numbered: None });
+            }
+        }
+        closed
+    }
 }

@@ -24,6 +24,26 @@ pub struct Config {
     pub dedupe: Option<dedupe::Config>,
 }
 
+/// What windows of a configuration are.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Milliseconds of a window.
+    pub window: u64,
+    /// How many metrics a key has.
+    pub metrics: usize,
+    /// The most keys of a window.
+    pub max_keys: usize,
+    /// Sketches of users, if any.
+    pub reach: Option<ReachConfig>,
+}
+
+impl From<&Config> for Shape {
+    fn from(config: &Config) -> Self {
+        let Config { window, metrics, max_keys, .. } = *config;
+        Self { window, metrics, max_keys, reach: config.reach.clone() }
+    }
+}
+
 /// What a meter's sketches are to be.
 #[derive(Debug, Clone)]
 pub struct ReachConfig {

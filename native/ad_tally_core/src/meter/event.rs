@@ -3,7 +3,7 @@
 use crate::counters::Add;
 use crate::key::HashedKey;
 use crate::sketch::Coupon;
-use crate::table::Added;
+use crate::table::Spilled;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
@@ -35,16 +35,15 @@ pub enum Outcome {
     NoWindow,
     /// Its key, or the key of its sketch, is new and there is no room for it: it is counted in the window's overflow instead.
     Overflow,
+    /// The journal has no room until more of it is on disk. Nothing was counted, and it is to be sent again.
+    Busy,
 }
 
-impl From<Added> for Outcome {
+impl From<Spilled> for Outcome {
     #[inline(always)]
-    fn from(added: Added) -> Self {
-        match added {
-            Added::Row => Self::Applied,
-            Added::Overflow => Self::Overflow,
-        }
+    fn from(spilled: Spilled) -> Self {
+        if spilled == Spilled::NOTHING { Self::Applied } else { Self::Overflow }
     }
 }
 
-pub(super) const OUTCOMES: usize = 6;
+pub(super) const OUTCOMES: usize = 7;

@@ -15,16 +15,21 @@
 //! * `lookup`: where an event's id and rows are, looked up in stages
 //! * `record`, `batch`: an event, and a list of them
 //! * `close`, `stats`: closed windows, and what is known of all events
+//! * `journal`, `stored`, `undelivered`, `restore`: what survives a restart
 //! * `report`: rows of windows, grouped
 
 mod batch;
 mod close;
 mod config;
 mod event;
+mod journal;
 mod lookup;
 mod record;
 pub mod report;
+mod restore;
 mod stats;
+mod stored;
+mod undelivered;
 mod window;
 
 use std::sync::Arc;
@@ -32,20 +37,26 @@ use std::sync::atomic::Ordering::Relaxed;
 
 pub use self::batch::{Batch, Outcomes};
 pub use self::close::Closed;
-pub use self::config::{Config, ReachConfig};
+pub use self::config::{Config, ReachConfig, Shape};
 pub use self::event::{Event, Outcome};
+use self::journal::Folding;
 pub use self::lookup::{Lookup, Recording};
+pub use self::restore::Restoring;
 pub use self::stats::Counts;
 use self::stats::{LEFT_OUT, Stats};
+use self::stored::Stored;
+pub use self::undelivered::Undelivered;
 pub use self::window::{Window, WindowRef};
 use crate::counters::MAX_METRICS;
 use crate::dedupe::{self, Dedupe};
 use crate::error::Error;
 pub use crate::error::TIMES;
+use crate::journal::{Fold, Journal, Part};
 use crate::key::{MAX_ARITY, Seed};
 use crate::sketch::Sketch;
 use crate::sync::AtomicUsize;
 use crate::table::check_max_keys;
+pub use crate::windows::Numbered;
 use crate::windows::{self, Windows};
 
 /// A meter's numbers.
@@ -68,14 +79,14 @@ pub struct Info {
 /// Events by window.
 pub struct Meter {
     windows: Windows<Window>,
-    metrics: usize,
-    max_keys: usize,
-    reach: Option<ReachConfig>,
+    shape: Shape,
     seed: Seed,
     dedupe: Option<Dedupe>,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
     stats: Stats,
+    /// What it has with a journal.
+    stored: Option<Box<Stored>>,
 }
 
 impl Meter {
@@ -107,14 +118,37 @@ impl Meter {
         }
         Ok(Self {
             windows,
-            metrics,
-            max_keys,
-            reach: config.reach.clone(),
+            shape: config.into(),
             dedupe: config.dedupe.as_ref().map(|ids| Dedupe::with_seed(ids, seed.clone())).transpose()?,
             seed,
             closed_bytes: Arc::default(),
             stats: Stats::new(metrics),
+            stored: None,
         })
+    }
+
+    /// The same with a journal, in which its configuration has that number.
+    ///
+    /// # Errors
+    /// As [`Meter::new`].
+    pub fn stored(config: &Config, seed: Seed, part: Part, number: u32) -> Result<Self, Error> {
+        let stored = Some(Box::new(Stored::new(part, number, Folding::new(config, number, seed.clone()))));
+        Ok(Self { stored, ..Self::with_seed(config, seed)? })
+    }
+
+    /// Its journal, if it has one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.stored.as_ref().map(|stored| &stored.part.journal)
+    }
+
+    /// How its records become entries.
+    ///
+    /// # Panics
+    /// If the meter has no journal.
+    #[must_use]
+    pub fn fold(&self) -> Arc<dyn Fold> {
+        self.stored.as_ref().unwrap_or_else(|| panic!("a meter without a journal has no records")).folding.clone()
     }
 
     /// The seed that keys and ids are hashed under.
@@ -132,13 +166,13 @@ impl Meter {
     /// What its sketches are, if it has any.
     #[inline(always)]
     pub fn reach(&self) -> Option<&ReachConfig> {
-        self.reach.as_ref()
+        self.shape.reach.as_ref()
     }
 
     /// How many metrics a key has.
     #[inline(always)]
     pub fn metrics(&self) -> usize {
-        self.metrics
+        self.shape.metrics
     }
 
     /// The meter's numbers now.

@@ -2,10 +2,13 @@
 
 use super::Meter;
 use super::event::{Event, Outcome};
+use super::journal::Writer;
 use super::lookup::{Lookup, Recording};
+use super::stored::Stored;
 use super::window::Window;
-use crate::dedupe::Id;
+use crate::dedupe::{Id, Seen};
 use crate::error::{Error, check_time};
+use crate::journal::Busy;
 use crate::windows::{NotBegun, OpenWindows};
 
 impl<'r> Lookup<'r> {
@@ -22,13 +25,45 @@ impl<'r> Lookup<'r> {
 
     /// The last stage.
     #[inline(always)]
-    pub(super) fn finish(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
+    fn finish(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
+        match &self.recording.meter.stored {
+            None => self.settle(event, now, None),
+            Some(stored) => self.finish_stored(stored, event, now),
+        }
+    }
+
+    /// The same of a meter with a journal.
+    #[inline(never)]
+    fn finish_stored(&self, stored: &Stored, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
+        match stored.part.journal.begin() {
+            Ok(scribe) => self.settle(event, now, Some(stored.writer(&scribe))),
+            Err(Busy) => {
+                self.recording.count_busy(1);
+                Some(Outcome::Busy)
+            }
+        }
+    }
+
+    /// Counts the event, or what becomes of it instead, and writes it down.
+    #[inline(always)]
+    pub(super) fn settle(
+        &self,
+        event: &Event<'_>,
+        now: &impl Fn() -> u64,
+        writer: Option<Writer<'_>>,
+    ) -> Option<Outcome> {
         assert_eq!(event.at, self.at, "the time that the lookup has begun with");
         let Recording { meter, open } = self.recording;
         let slot = open.slot().id();
-        let outcome = match self.check(now)? {
-            // SAFETY: the rows were found in that window, and this thread has protected the windows in that slot.
-            Ok(window) => unsafe { window.add(self.rows, event, slot) }.into(),
+        let outcome = match self.check(now, writer)? {
+            Ok((window, seen)) => {
+                // SAFETY: the rows were found in that window, and this thread has protected the windows in that slot.
+                let spilled = unsafe { window.add(self.rows, event, slot) };
+                if let Some(writer) = writer {
+                    writer.event(window, event, seen, spilled);
+                }
+                spilled.into()
+            }
             Err(outcome) => {
                 meter.stats.leave_out(event, outcome);
                 outcome
@@ -38,27 +73,44 @@ impl<'r> Lookup<'r> {
         Some(outcome)
     }
 
-    /// The window that the event is counted in, and its id is known from now on; or what becomes of it instead; or `None` if its
-    /// window has not begun.
+    /// The window that the event is counted in, and what became of its id, which is known from now on; or what becomes of the event
+    /// instead; or `None` if its window has not begun.
     #[inline(always)]
-    fn check(&self, now: &impl Fn() -> u64) -> Option<Result<&'r Window, Outcome>> {
+    fn check(&self, now: &impl Fn() -> u64, writer: Option<Writer<'_>>) -> Option<Result<Counted<'r>, Outcome>> {
         let Recording { meter, open } = self.recording;
         let is_newest = meter.windows.is_newest(self.at);
         if is_newest && meter.windows.is_future(self.at, now) {
-            return Some(Err(meter.unless_known(self.id, Outcome::Future)));
+            return Some(Err(meter.unless_known(self.id, writer, Outcome::Future)));
         }
         let Some(window) = self.window else {
-            return meter.check_without_window(open, self.at, self.id, now).map(Err);
+            return meter.check_without_window(open, self.at, self.id, writer, now).map(Err);
         };
-        if let (Some(id), Some(dedupe)) = (self.id, &meter.dedupe)
-            && !dedupe.first_at(id, self.at, now)
-        {
-            return Some(Err(Outcome::Duplicate));
+        let mut seen = None;
+        if let (Some(id), Some(dedupe)) = (self.id, &meter.dedupe) {
+            let id_seen = dedupe.see(id, self.at, now);
+            if !id_seen.is_first() {
+                if let Some(writer) = writer {
+                    writer.seen_again(id.hash(), id_seen);
+                }
+                return Some(Err(Outcome::Duplicate));
+            }
+            seen = Some((id.hash(), id_seen));
         }
         if is_newest {
             meter.windows.note_newest(self.at);
         }
-        Some(Ok(window))
+        Some(Ok((window, seen)))
+    }
+}
+
+/// Where an event is counted, and the hash of its id and what became of that.
+type Counted<'r> = (&'r Window, Option<(u64, Seen)>);
+
+impl Recording<'_> {
+    /// Counts events that there was no room for in the journal.
+    #[cold]
+    pub(super) fn count_busy(&self, events: u64) {
+        self.meter.stats.count_busy(self.open.slot().id(), events);
     }
 }
 
@@ -97,9 +149,10 @@ impl Meter {
         open: &OpenWindows<Window>,
         at: u64,
         id: Option<Id>,
+        writer: Option<Writer<'_>>,
         now: &impl Fn() -> u64,
     ) -> Option<Outcome> {
-        if self.is_known(id) {
+        if self.is_known(id, writer) {
             Some(Outcome::Duplicate)
         } else if self.windows.is_late(open, at, now) {
             Some(Outcome::Late)
@@ -110,20 +163,25 @@ impl Meter {
 
     /// That outcome, which an event has unless its id is known.
     #[cold]
-    fn unless_known(&self, id: Option<Id>, outcome: Outcome) -> Outcome {
-        if self.is_known(id) { Outcome::Duplicate } else { outcome }
+    fn unless_known(&self, id: Option<Id>, writer: Option<Writer<'_>>, outcome: Outcome) -> Outcome {
+        if self.is_known(id, writer) { Outcome::Duplicate } else { outcome }
     }
 
-    fn is_known(&self, id: Option<Id>) -> bool {
-        matches!((id, &self.dedupe), (Some(id), Some(dedupe)) if dedupe.is_known(id))
+    fn is_known(&self, id: Option<Id>, writer: Option<Writer<'_>>) -> bool {
+        let (Some(id), Some(dedupe)) = (id, &self.dedupe) else { return false };
+        let seen = dedupe.see_again(id);
+        if let (Some(seen), Some(writer)) = (seen, writer) {
+            writer.seen_again(id.hash(), seen);
+        }
+        seen.is_some()
     }
 
     /// Makes the window of an event that has none yet. Where there is to be none the event is counted as left out.
     #[cold]
     pub(super) fn begin_window_of(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Result<(), Outcome> {
         let make = |number| {
-            let closed = self.closed_bytes.clone();
-            Window::new(number, self.metrics, self.max_keys, self.reach.as_ref(), &self.seed, closed)
+            let instance = self.stored.as_ref().map_or(0, |stored| stored.part.journal.instance());
+            Window::new(number, instance, &self.shape, &self.seed, self.closed_bytes.clone())
         };
         self.windows.begin(self.windows.number_of(event.at), now, make).map_err(|why| {
             let outcome = match why {

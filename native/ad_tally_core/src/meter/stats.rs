@@ -29,6 +29,8 @@ pub struct Counts {
     pub no_window: u64,
     /// [`Outcome::Overflow`].
     pub overflow: u64,
+    /// [`Outcome::Busy`].
+    pub busy: u64,
     /// What [`super::Meter::refuse`] was told of.
     pub refused: u64,
 }
@@ -54,6 +56,12 @@ impl Stats {
     #[inline(always)]
     pub(super) fn count(&self, slot: usize, outcome: Outcome) {
         self.events.add_in(slot, outcome as usize, 1);
+    }
+
+    /// Counts events that a thread with that hazard slot did not record, because the journal has no room.
+    #[cold]
+    pub(super) fn count_busy(&self, slot: usize, events: u64) {
+        self.events.add_in(slot, Outcome::Busy as usize, events);
     }
 
     /// Counts events that were none.
@@ -84,6 +92,7 @@ impl Stats {
             future: count(Outcome::Future),
             no_window: count(Outcome::NoWindow),
             overflow: count(Outcome::Overflow),
+            busy: count(Outcome::Busy),
             refused: self.events.get(REFUSED),
         }
     }

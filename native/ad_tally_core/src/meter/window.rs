@@ -4,20 +4,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::config::ReachConfig;
+use super::config::Shape;
 use super::event::Event;
 use crate::counters::{self, Cells};
 use crate::key::{self, HashedKey, Seed};
 use crate::reach::{self, SketchRef, Sketches};
 use crate::sketch::{Coupon, Sketch};
 use crate::sync::AtomicUsize;
-use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
+use crate::sync::hazard::Current;
+use crate::table::{Generation, Line, RowRef, Rows, Spilled, Value};
 use crate::windows::{self, ClosedBytes};
 
 /// What was recorded in a window.
 pub struct Window {
     /// Which one: it begins at this many times its length.
     pub number: u64,
+    /// What tells it from all others, also of its number, in a journal. 0 without one.
+    pub instance: u64,
     counters: Arc<Generation<Cells>>,
     reach: Option<Reach>,
     closed_bytes: ClosedBytes,
@@ -33,6 +36,12 @@ struct Reach {
     by: Vec<usize>,
 }
 
+/// Shares in the tables of a window.
+pub(super) struct Shares {
+    pub(super) counters: Current<Generation<Cells>>,
+    pub(super) reach: Option<Current<Generation<Sketches>>>,
+}
+
 /// Where the rows of an event are, if there are any.
 #[derive(Clone, Copy, Default)]
 pub(super) struct RowRefs<'w> {
@@ -42,22 +51,23 @@ pub(super) struct RowRefs<'w> {
 
 impl Window {
     /// One without events. What it takes once it is closed is counted in `closed_bytes`.
-    pub(super) fn new(
-        number: u64,
-        metrics: usize,
-        max_keys: usize,
-        reach: Option<&ReachConfig>,
-        seed: &Seed,
-        closed_bytes: Arc<AtomicUsize>,
-    ) -> Self {
-        let reach = reach.map(|reach| {
+    pub(super) fn new(number: u64, instance: u64, shape: &Shape, seed: &Seed, closed_bytes: Arc<AtomicUsize>) -> Self {
+        let reach = shape.reach.as_ref().map(|reach| {
             let config = reach::Config { precision: reach.precision, secret: reach.secret.clone() };
             let table = Arc::new(Generation::undivided(&config, reach.max_keys, seed.clone()));
             Reach { table, by: reach.by.clone() }
         });
-        let config = counters::Config { metrics, linked: reach.is_some() };
-        let counters = Generation::undivided(&config, max_keys, seed.clone());
-        Self { number, counters: Arc::new(counters), reach, closed_bytes: ClosedBytes::none(closed_bytes) }
+        let config = counters::Config { metrics: shape.metrics, linked: reach.is_some() };
+        let counters = Arc::new(Generation::undivided(&config, shape.max_keys, seed.clone()));
+        Self { number, instance, counters, reach, closed_bytes: ClosedBytes::none(closed_bytes) }
+    }
+
+    /// Shares in its tables, to merge rows into.
+    pub(super) fn shares(&self) -> Shares {
+        Shares {
+            counters: Current::new(self.counters.clone()),
+            reach: self.reach.as_ref().map(|reach| Current::new(reach.table.clone())),
+        }
     }
 
     /// Asks for the line of the index where a key of counters belongs, to be looked at soon.
@@ -103,20 +113,20 @@ impl Window {
     /// # Safety
     /// `rows` are of this window, and `slot` is the id of a slot that the calling thread has claimed.
     #[inline(always)]
-    pub(super) unsafe fn add(&self, rows: RowRefs<'_>, event: &Event<'_>, slot: usize) -> Added {
+    pub(super) unsafe fn add(&self, rows: RowRefs<'_>, event: &Event<'_>, slot: usize) -> Spilled {
         let Some(row) = rows.counters else {
             // SAFETY: the slot as in this function.
             return unsafe { self.add_to_new(event, slot) };
         };
         // SAFETY: as in this function.
-        let added = unsafe { self.counters.add_to_row(row, event.amounts, slot) };
+        let spilled = unsafe { self.counters.add_to_row(row, event.amounts, slot) };
         match (event.user, rows.sketch, &self.reach) {
             (Some(user), Some(sketch), _) => {
                 sketch.insert(user);
-                added
+                spilled
             }
-            (Some(user), None, Some(reach)) => added.and(self.insert_by_key(reach, Some(row), event.key, user)),
-            _ => added,
+            (Some(user), None, Some(reach)) => spilled.and(self.insert_by_key(reach, Some(row), event.key, user)),
+            _ => spilled,
         }
     }
 
@@ -125,27 +135,27 @@ impl Window {
     /// # Safety
     /// `slot` is the id of a slot that the calling thread has claimed.
     #[inline(never)]
-    unsafe fn add_to_new(&self, event: &Event<'_>, slot: usize) -> Added {
+    unsafe fn add_to_new(&self, event: &Event<'_>, slot: usize) -> Spilled {
         // SAFETY: this function's contract.
-        let added = unsafe { self.counters.add(None, event.key, event.amounts, slot) };
+        let spilled = unsafe { self.counters.add(None, event.key, event.amounts, slot) };
         match (event.user, &self.reach) {
             (Some(user), Some(reach)) => {
-                added.and(self.insert_by_key(reach, self.counters.keyed.find(event.key), event.key, user))
+                spilled.and(self.insert_by_key(reach, self.counters.keyed.find(event.key), event.key, user))
             }
-            _ => added,
+            _ => spilled,
         }
     }
 
     /// Inserts a user into the sketch of a key, which is looked up, and links the key's row to it, if that has one.
     #[inline(never)]
-    fn insert_by_key(&self, reach: &Reach, row: Option<RowRef<'_>>, key: HashedKey<'_>, user: Coupon) -> Added {
+    fn insert_by_key(&self, reach: &Reach, row: Option<RowRef<'_>>, key: HashedKey<'_>, user: Coupon) -> Spilled {
         let part = key::projection(key.words, &reach.by);
         let part = reach.table.keyed.seed().key(&part);
         let sketch = reach.table.add(reach.table.keyed.find(part), part, &[user]);
         if let (Some(row), Some(sketch)) = (row, sketch) {
             self.counters.link(row).store(sketch.word(), Release);
         }
-        Added::of(sketch)
+        if sketch.is_some() { Spilled::NOTHING } else { Spilled::MORE }
     }
 
     /// The rows of its counters.
@@ -222,6 +232,7 @@ mod tests {
     use super::*;
     use crate::counters::Add;
     use crate::key::{KeyWriter, SHORT_KEY_WORDS};
+    use crate::meter::ReachConfig;
     use crate::sync::hazard::REGISTRY;
 
     #[test]
@@ -229,8 +240,9 @@ mod tests {
         const KEYS: u64 = 500;
         const THREADS: u64 = 4;
         let seed = Seed::random();
-        let config = ReachConfig { by: vec![0], precision: 6, max_keys: 10, secret: None };
-        let window = Window::new(0, 1, 10_000, Some(&config), &seed, Arc::default());
+        let reach = ReachConfig { by: vec![0], precision: 6, max_keys: 10, secret: None };
+        let shape = Shape { window: 1, metrics: 1, max_keys: 10_000, reach: Some(reach) };
+        let window = Window::new(0, 0, &shape, &seed, Arc::default());
         let show = |user: u64, slot: usize| {
             let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
             let mut writer = KeyWriter::tuple(&mut room, 2).expect("an arity");
@@ -245,8 +257,8 @@ mod tests {
             };
             let rows = window.find(event.key, event.user, None);
             // SAFETY: the rows are of this window, and the calling thread has claimed the slot.
-            let added = unsafe { window.add(rows, &event, slot) };
-            assert_eq!(added, Added::Row);
+            let spilled = unsafe { window.add(rows, &event, slot) };
+            assert_eq!(spilled, Spilled::NOTHING);
         };
         std::thread::scope(|scope| {
             for thread in 0..THREADS {

@@ -9,6 +9,7 @@
 //! unless the user is new to a set. `drain` puts a fresh table in place as in `counters`, so every user is in the sketches of the
 //! drain that its add belongs to.
 
+mod durable;
 mod export;
 mod lines;
 mod list;
@@ -24,10 +25,13 @@ pub use registers::{Registers, View};
 pub(crate) use row::SketchRef;
 pub use value::{Config, Sketches};
 
+use self::durable::words_of_coupons;
 use crate::error::Error;
+use crate::journal::{Busy, Part};
 use crate::key::{HashedKey, Seed};
 use crate::sketch::{Coupon, MergeError, Secret, Sketch};
-use crate::table::{Added, Batch, Drainable, Generation, Value};
+use crate::sync::hazard::Protected;
+use crate::table::{Added, Batch, Drainable, Generation, Spilled, Stored, Value, Writer};
 
 /// Keyed sketches.
 pub type Reach = Drainable<Sketches>;
@@ -47,9 +51,33 @@ impl Reach {
     /// # Errors
     /// As [`Reach::new`].
     pub fn with_seed(precision: u8, max_keys: usize, secret: Option<Secret>, seed: Seed) -> Result<Self, Error> {
+        Self::with_journal(precision, max_keys, secret, seed, None)
+    }
+
+    /// The same with a journal.
+    ///
+    /// # Errors
+    /// As [`Reach::new`].
+    pub fn stored(
+        precision: u8,
+        max_keys: usize,
+        secret: Option<Secret>,
+        seed: Seed,
+        part: Part,
+    ) -> Result<Self, Error> {
+        Self::with_journal(precision, max_keys, secret, seed, Some(part))
+    }
+
+    fn with_journal(
+        precision: u8,
+        max_keys: usize,
+        secret: Option<Secret>,
+        seed: Seed,
+        journal: Option<Part>,
+    ) -> Result<Self, Error> {
         let config = Config { precision, secret };
         config.empty_sketch()?;
-        Self::with_config(config, max_keys, seed)
+        Self::with_config(config, max_keys, seed, journal)
     }
 
     /// The secret its users are to be hidden under.
@@ -68,27 +96,43 @@ impl Reach {
     #[inline(always)]
     pub fn add(&self, key: HashedKey<'_>, user: Coupon) -> Added {
         let table = self.protect();
-        Added::of(table.add(table.keyed.find(key), key, &[user]))
+        match self.journal() {
+            None => Added::of(table.add(table.keyed.find(key), key, &[user])),
+            Some(stored) => add_stored(stored, &table, key, &[user]),
+        }
     }
 
     /// Adds users to a key. A key gets no row by no users.
     #[inline]
     pub fn add_users(&self, key: HashedKey<'_>, users: &[Coupon]) -> Added {
         let table = self.protect();
-        if users.is_empty() { Added::Row } else { Added::of(table.add(table.keyed.find(key), key, users)) }
+        match self.journal() {
+            _ if users.is_empty() => Added::Row,
+            None => Added::of(table.add(table.keyed.find(key), key, users)),
+            Some(stored) => add_stored(stored, &table, key, users),
+        }
     }
 
     /// Adds the users of a batch to their keys in turn, for as long as `go_on` says so, which is asked every 64 users and
     /// whenever registers were made. How many were added, and how many of those had no row.
-    pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> (usize, usize) {
+    ///
+    /// # Errors
+    /// [`Busy`] where the journal has no room: then none were.
+    pub fn add_batch(&self, batch: &Batch<Coupon>, go_on: impl FnMut() -> bool) -> Result<(usize, usize), Busy> {
         let table = self.protect();
+        let scribe = self.journal().map(|stored| Ok((stored, stored.begin()?))).transpose()?;
+        let writer = scribe.as_ref().map(|(stored, scribe)| stored.writer(scribe));
         let mut overflowed = 0;
         let applied = table.keyed.for_each(batch, go_on, |row, key, user| {
             let dense = table.value.grown_rows();
-            overflowed += usize::from(table.add(row, key, &[user]).is_none());
+            let row = table.add(row, key, &[user]);
+            overflowed += usize::from(row.is_none());
+            if let Some(writer) = writer {
+                write(writer, table.instance, key, &[user], row.is_none());
+            }
             table.value.grown_rows() != dense
         });
-        (applied, overflowed)
+        Ok((applied, overflowed))
     }
 
     /// The number of different users a key has seen, 0 for a key that was never seen.
@@ -133,6 +177,29 @@ impl Reach {
     fn secret_check(&self) -> Option<u64> {
         self.secret().map(Secret::check)
     }
+}
+
+/// Adds users to a key of a table with a journal.
+#[inline(never)]
+fn add_stored(
+    stored: &Stored,
+    table: &Protected<'_, Generation<Sketches>>,
+    key: HashedKey<'_>,
+    users: &[Coupon],
+) -> Added {
+    let Ok(scribe) = stored.begin() else { return Added::Busy };
+    let row = table.add(table.keyed.find(key), key, users);
+    write(stored.writer(&scribe), table.instance, key, users, row.is_none());
+    Added::of(row)
+}
+
+/// Writes down that users were added to a key, or to the overflow.
+#[inline(always)]
+fn write(writer: Writer<'_>, instance: u64, key: HashedKey<'_>, users: &[Coupon], are_spilled: bool) {
+    let spilled = if are_spilled { Spilled::ALL } else { Spilled::NOTHING };
+    writer.added(instance, key, (spilled, 0), users.len().div_ceil(2), |words| {
+        words_of_coupons(users).for_each(|word| words.push(word));
+    });
 }
 
 /// One generation of a table, to read from.

@@ -11,7 +11,7 @@ use crate::key::HashedKey;
 use crate::sketch::{Coupon, Coupons, Secret, Sketch};
 use crate::sync::AtomicUsize;
 use crate::sync::hazard::Protected;
-use crate::table::{Added, Generation, RowRef, Value};
+use crate::table::{Generation, RowRef, Spilled, Value};
 
 /// What the sketches of a table are to be.
 #[derive(Debug, Clone)]
@@ -72,18 +72,18 @@ impl Value for Sketches {
     }
 
     /// Registers have the table's precision.
-    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, sketch: &Sketch) -> Added {
+    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, sketch: &Sketch) -> Spilled {
         with_users(sketch, |users| {
             let Some(row) = table.keyed.find(key).or_else(|| table.keyed.insert(key)) else {
                 table.value.overflow.insert(1, users);
-                return Added::Overflow;
+                return Spilled::ALL;
             };
             let own = table.sketch(row);
             match users {
                 Users::Coupons(coupons) => coupons.iter().for_each(|coupon| own.insert(*coupon)),
                 Users::Registers(values) => own.raise_all(values),
             }
-            Added::Row
+            Spilled::NOTHING
         })
     }
 

@@ -7,6 +7,8 @@ pub enum Added {
     Row,
     /// Into the overflow: the key is new and the budget is used up, or the row has no room for so large a total.
     Overflow,
+    /// Nowhere: the journal has no room until more of it is on disk.
+    Busy,
 }
 
 impl Added {
@@ -14,10 +16,5 @@ impl Added {
     #[inline(always)]
     pub(crate) fn of<R>(row: Option<R>) -> Self {
         if row.is_some() { Self::Row } else { Self::Overflow }
-    }
-
-    /// Into rows only if both were.
-    pub(crate) fn and(self, other: Self) -> Self {
-        if self == Self::Row { other } else { self }
     }
 }

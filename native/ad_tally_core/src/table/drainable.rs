@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::added::Added;
 use super::generation::{Generation, Value};
 use super::rows::Rows;
+use super::stored::Stored;
 use crate::codec::Taken;
 use crate::error::Error;
+use crate::journal::Part;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::{Current, Protected, REGISTRY};
 
@@ -37,6 +38,8 @@ pub struct Drainable<V: Value> {
     /// What overflowed in the generations that were drained.
     drained: Mutex<V::Overflowed>,
     taken: Taken,
+    /// What it has with a journal.
+    stored: Option<Box<Stored>>,
 }
 
 /// What a drain took out.
@@ -67,9 +70,16 @@ impl<V: Value> Drainable<V> {
     ///
     /// # Errors
     /// [`Error::MaxKeys`] unless that is 1 to [`MAX_KEYS`].
-    pub(crate) fn with_config(config: V::Config, max_keys: usize, seed: Seed) -> Result<Self, Error> {
+    pub(crate) fn with_config(
+        config: V::Config,
+        max_keys: usize,
+        seed: Seed,
+        journal: Option<Part>,
+    ) -> Result<Self, Error> {
         check_max_keys(max_keys)?;
-        let first = Generation::new(&config, max_keys, seed.clone());
+        let stored = journal.map(|part| Box::new(Stored::new(part)));
+        let instance = stored.as_ref().map_or(0, |stored| stored.instance());
+        let first = Generation::new(&config, max_keys, seed.clone()).with_instance(instance);
         Ok(Self {
             current: Current::new(Arc::new(first)),
             config,
@@ -77,7 +87,24 @@ impl<V: Value> Drainable<V> {
             max_keys,
             drained: Mutex::default(),
             taken: Taken::default(),
+            stored,
         })
+    }
+
+    /// What it has with a journal.
+    #[inline(always)]
+    pub(crate) fn journal(&self) -> Option<&Stored> {
+        self.stored.as_deref()
+    }
+
+    /// An empty generation under an instance.
+    pub(super) fn fresh(&self, instance: u64) -> Generation<V> {
+        Generation::new(&self.config, self.max_keys, self.seed.clone()).with_instance(instance)
+    }
+
+    /// Has another generation be the current one. The one before, as it is for good.
+    pub(super) fn replace(&self, fresh: Arc<Generation<V>>) -> Arc<Generation<V>> {
+        self.current.replace(fresh, &REGISTRY)
     }
 
     /// What its generations are made from.
@@ -117,16 +144,6 @@ impl<V: Value> Drainable<V> {
         table.keyed.find(key).map(|row| V::read(&table, row))
     }
 
-    /// Merges a value into that of a key.
-    pub fn merge_row(&self, key: HashedKey<'_>, value: &V::Snapshot) -> Added {
-        V::merge(&self.protect(), key, value)
-    }
-
-    /// Merges what had no row in another table, which counts as so much.
-    pub fn merge_overflow(&self, value: &V::Snapshot, overflowed: &V::Overflowed) {
-        V::merge_overflow(&self.protect(), value, overflowed);
-    }
-
     /// The rows there are now. Adds go on meanwhile: a row shows its value at the time it is reached, and a key that is new since
     /// the call may be missing. A drain takes nothing out of them.
     #[must_use]
@@ -137,12 +154,17 @@ impl<V: Value> Drainable<V> {
     /// Takes every row out and begins again with an empty table. Each add is in exactly one drain.
     #[must_use]
     pub fn drain(&self) -> Drained<V> {
-        let fresh = Arc::new(Generation::new(&self.config, self.max_keys, self.seed.clone()));
+        let instance = self.journal().map_or(0, Stored::instance);
+        let fresh = Arc::new(self.fresh(instance));
         // Held across the exchange, so that nobody sees the old generation's overflow missing from both places.
         let mut drained = self.drained.lock();
-        let old = self.current.replace(fresh, &REGISTRY);
+        let old = self.replace(fresh);
         old.value.add_overflowed(&mut drained);
         drop(drained);
+        // Nobody writes to it any more, so that no interval after this one has anything of it.
+        if let Some(stored) = self.journal() {
+            stored.drained(old.instance);
+        }
         let overflow = old.value.overflow();
         Drained { rows: Rows::new(old), overflow }
     }

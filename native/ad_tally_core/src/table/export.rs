@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 
 use super::added::Added;
 use super::drainable::Drainable;
-use super::generation::Value;
+use super::durable::Durable;
 use super::rows::Rows;
+use super::stored::{TAKEN, record_taken};
 use crate::codec::{Claim, Frame, FrameError, FrameWriter, Imported, Kind, Reader, Settings, StreamId, Writer};
 use crate::key::{AtomNames, encode_key};
 
@@ -19,7 +20,7 @@ const OF_A_KEY: u8 = 0;
 const OVERFLOW: u8 = 1;
 
 /// A value kind whose tables can be exported.
-pub trait Portable: Value {
+pub trait Portable: Durable {
     /// What its frames are called.
     const KIND: Kind;
 
@@ -130,6 +131,11 @@ impl<V: Portable> Drainable<V> {
         if self.taken().claim(frame)? == Claim::AlreadyTaken {
             return Ok(Imported::AlreadyTaken);
         }
+        // One event, however many rows it has: a frame is taken as a whole.
+        let scribe = self.journal().map(|stored| (stored, stored.begin_anyway()));
+        if let Some((stored, scribe)) = &scribe {
+            record_taken(&stored.part, TAKEN, scribe, frame);
+        }
         let (mut rows, mut overflow) = (0, 0);
         frame.check_rows(|reader| {
             match self.read_row(reader, atoms, &mut key)? {
@@ -139,7 +145,10 @@ impl<V: Portable> Drainable<V> {
                     let added = self.merge_row(self.seed().key(&key), &value);
                     overflow += u32::from(added == Added::Overflow);
                 }
-                Row::Overflow(value, overflowed) => self.merge_overflow(&value, &overflowed),
+                Row::Overflow(value, overflowed) => {
+                    let merged = self.merge_overflow(&value, &overflowed);
+                    debug_assert!(merged.is_ok(), "what is within an event is not refused");
+                }
             }
             Ok(())
         })?;

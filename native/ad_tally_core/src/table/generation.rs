@@ -1,9 +1,9 @@
 //! One generation of a keyed table, from empty to drained or closed: its rows and what had no row, of one value kind. It is what a
 //! drain takes out, and what a window holds.
 
-use super::added::Added;
 use super::keyed::Keyed;
 use super::row_ref::RowRef;
+use super::spilled::Spilled;
 use crate::key::{HashedKey, Seed};
 use crate::sync::hazard::Protected;
 
@@ -33,7 +33,7 @@ pub trait Value: Send + Sync + Sized + 'static {
     fn read(table: &Generation<Self>, row: RowRef<'_>) -> Self::Snapshot;
 
     /// Merges a value into that of a key, or into the overflow if the key can have no row.
-    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, value: &Self::Snapshot) -> Added;
+    fn merge(table: &Protected<'_, Generation<Self>>, key: HashedKey<'_>, value: &Self::Snapshot) -> Spilled;
 
     /// What had no row.
     fn overflow(&self) -> Self::Snapshot;
@@ -47,6 +47,8 @@ pub trait Value: Send + Sync + Sized + 'static {
 
 /// Rows of one value kind, from empty to drained or closed.
 pub struct Generation<V: Value> {
+    /// What tells it from all others of a table with a journal. 0 without one.
+    pub(crate) instance: u64,
     pub(crate) keyed: Keyed,
     pub(crate) value: V,
 }
@@ -55,13 +57,18 @@ impl<V: Value> Generation<V> {
     /// An empty one.
     pub(crate) fn new(config: &V::Config, max_keys: usize, seed: Seed) -> Self {
         let value = V::new(config);
-        Self { keyed: Keyed::new(value.words(), max_keys, seed), value }
+        Self { instance: 0, keyed: Keyed::new(value.words(), max_keys, seed), value }
+    }
+
+    /// The same under an instance.
+    pub(crate) fn with_instance(self, instance: u64) -> Self {
+        Self { instance, ..self }
     }
 
     /// The same for one that most likely gets few keys.
     pub(crate) fn undivided(config: &V::Config, max_keys: usize, seed: Seed) -> Self {
         let value = V::new(config);
-        Self { keyed: Keyed::undivided(value.words(), max_keys, seed), value }
+        Self { instance: 0, keyed: Keyed::undivided(value.words(), max_keys, seed), value }
     }
 
     /// Memory that it takes.

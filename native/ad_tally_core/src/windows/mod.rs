@@ -13,12 +13,17 @@
 //!
 //! * `open_windows`, `by_number`: those that can be written to; those that are not handed over yet
 //! * `begin`: whether a time is too late or too early for a window, and windows that begin
+//! * `undelivered`: windows that are closed and not delivered; `resume`, `standing`: those that were open before a restart, and the clock
+//!   after it
 //! * `close`, `window_ref`: windows that are closed, and those that are open, handed out as shares
 
 mod begin;
 mod by_number;
 mod close;
 mod open_windows;
+mod resume;
+mod standing;
+mod undelivered;
 mod window_ref;
 
 use std::sync::Arc;
@@ -30,6 +35,9 @@ pub use self::begin::NotBegun;
 use self::by_number::ByNumber;
 pub use self::close::Closed;
 pub use self::open_windows::OpenWindows;
+use self::standing::Standing;
+pub(crate) use self::undelivered::Kept;
+pub use self::undelivered::{Numbered, Undelivered};
 pub(crate) use self::window_ref::ClosedBytes;
 pub use self::window_ref::WindowRef;
 use crate::error::{Error, TIMES};
@@ -59,6 +67,8 @@ pub struct Windows<W: Send + Sync + 'static> {
     newest: AtomicU64,
     /// The system's time when windows were last closed by it.
     clock: AtomicU64,
+    /// The system's time after a restart.
+    standing: Standing,
     /// Those that are open, and those that are closed and still to be handed over. Locked by whoever opens or closes some.
     by_number: Mutex<ByNumber<Arc<W>>>,
     max_open_windows: usize,
@@ -93,6 +103,7 @@ impl<W: Send + Sync> Windows<W> {
             max_ahead,
             newest: AtomicU64::new(0),
             clock: AtomicU64::new(0),
+            standing: Standing::default(),
             by_number: Mutex::default(),
             max_open_windows,
         })
@@ -115,6 +126,12 @@ impl<W: Send + Sync> Windows<W> {
     #[must_use]
     pub fn bounds(&self, number: u64) -> (u64, u64) {
         (number * self.length, (number + 1) * self.length)
+    }
+
+    /// Milliseconds that a window stays open past its end.
+    #[must_use]
+    pub fn lateness(&self) -> u64 {
+        self.lateness
     }
 
     /// The newest time that was noted.
@@ -147,8 +164,9 @@ impl<W: Send + Sync> Windows<W> {
         self.time(now).saturating_sub(self.lateness) / self.length
     }
 
-    /// The time that windows are closed by: the system's or, where that is not asked for, the newest event's.
+    /// The time that windows are closed by: the system's, which may stand still after a restart, or, where that is not asked for, the
+    /// newest event's.
     pub fn time(&self, now: impl Fn() -> u64) -> u64 {
-        if self.max_ahead.is_some() { now() } else { self.newest() }
+        if self.max_ahead.is_some() { self.standing.time(now()) } else { self.newest() }
     }
 }

@@ -12,8 +12,14 @@ use crate::sync::AtomicUsize;
 pub struct WindowRef<W: Send + Sync + 'static>(Option<Arc<W>>);
 
 impl<W: Send + Sync> WindowRef<W> {
-    pub(super) fn new(window: Arc<W>) -> Self {
+    pub(crate) fn new(window: Arc<W>) -> Self {
         Self(Some(window))
+    }
+}
+
+impl<W: Send + Sync> Clone for WindowRef<W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

@@ -51,6 +51,7 @@ fn encode(env: Env<'_>, outcome: Outcome) -> Term<'_> {
         Outcome::Future => atoms::future(),
         Outcome::NoWindow => atoms::no_window(),
         Outcome::Overflow => atoms::overflow(),
+        Outcome::Busy => atoms::busy(),
     };
     atom.to_term(env)
 }

@@ -76,7 +76,8 @@ struct Recorded(Outcomes);
 
 impl Encoder for Recorded {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future, no_window, overflow] = self.0.counts;
+        // None is busy without a journal.
+        let [applied, duplicate, late, future, no_window, overflow, _busy] = self.0.counts;
         ((applied, duplicate, late, future, no_window, overflow), &self.0.late).encode(env)
     }
 }

@@ -106,3 +106,22 @@ fn hash_of(instance: u64, hash: u64) -> u64 {
 fn slot(hash: u64, number: usize) -> u64 {
     hash >> 32 << 32 | (number as u64 + 1)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_same_numbers_whatever_came_since() {
+        let mut keys = Keys::default();
+        let number = |keys: &mut Keys, at: u64| {
+            let words = [at / 3];
+            keys.number(at % 3, HashedKey { hash: (at / 3).wrapping_mul(0x2545_f491_4f6c_dd1d), words: &words })
+        };
+        for at in 0..3_000 {
+            assert_eq!(number(&mut keys, at), (at as usize, true));
+            assert_eq!(number(&mut keys, at / 2), (at as usize / 2, false));
+        }
+        assert!((0..3_000).all(|at| number(&mut keys, at) == (at as usize, false)));
+    }
+}

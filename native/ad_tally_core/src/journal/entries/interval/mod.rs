@@ -18,6 +18,9 @@ use crate::sketch::{Coupon, SketchCow};
 /// The key of what has no row.
 pub const NO_KEY: HashedKey<'static> = HashedKey { hash: 0, words: &[] };
 
+/// Windows that events of one moment are in, mostly.
+const LAST_WINDOWS: usize = 4;
+
 /// The entries of an interval. In whatever order they are added, they come to the same.
 #[derive(Debug, Default)]
 pub struct Entries {
@@ -50,9 +53,13 @@ impl Entries {
         *own = value.max(*own);
     }
 
-    /// How far a window is.
+    /// How far a window is. It may be said for each event: what was said of the last few windows is not kept again.
     pub fn window(&mut self, part: u16, instance: u64, number: u64, config: u32, state: WindowState<'_>) {
-        self.part(part).windows.push(OwnWindow::new(instance, number, config, state));
+        let window = OwnWindow::new(instance, number, config, state);
+        let windows = &mut self.part(part).windows;
+        if !windows.iter().rev().take(LAST_WINDOWS).any(|last| *last == window) {
+            windows.push(window);
+        }
     }
 
     /// A window is gone, and all that goes with it.

@@ -1,0 +1,9 @@
+//! What a meter and tables write into a journal, taken back by fresh ones: any prefix of the intervals is exactly what was recorded in
+//! them. There are no files here: an interval is written as a run and read again.
+#![cfg(not(loom))]
+
+mod journal;
+mod meter;
+mod seen;
+mod tables;
+mod threads;

@@ -1,0 +1,323 @@
+//! A meter against itself: what it was when an interval ended is what comes back of the intervals up to it.
+
+use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use ad_tally_core::journal::{Fold, Part};
+use ad_tally_core::key::SHORT_KEY_WORDS;
+use ad_tally_core::meter::{Batch, Config, Event, Numbered, Outcome, Outcomes, ReachConfig};
+use ad_tally_core::sketch::Coupon;
+use ad_tally_core::{Add, KeyWriter, Meter, Seed, dedupe};
+use proptest::prelude::*;
+
+use crate::journal::{cut, part, part_within, take_back};
+use crate::seen::Seen;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+/// Monday, 1 June 2026.
+const BEGIN: u64 = 1_780_272_000_000;
+
+fn config() -> Config {
+    Config {
+        window: MINUTE,
+        lateness: 2 * MINUTE,
+        max_ahead: Some(5 * MINUTE),
+        metrics: 2,
+        max_keys: 4,
+        max_open_windows: 1_000,
+        reach: Some(ReachConfig { by: vec![1], precision: 4, max_keys: 2, secret: None }),
+        dedupe: Some(dedupe::Config { window: 1_000 * MINUTE, capacity: 10_000, wide: true }),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    id: Option<u64>,
+    /// Before or after the system's time.
+    at: i64,
+    key: (i64, i64),
+    amounts: [i64; 2],
+    user: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Record(Sent),
+    RecordMany(Vec<Sent>),
+    Pass(u64),
+    SetBack(u64),
+    Close,
+    CloseAll,
+    Number,
+    Deliver(usize),
+    Cut,
+    /// All that was not cut is lost.
+    Crash,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let amount = prop_oneof![-9..9_i64, Just(i64::MAX), Just(i64::MIN), Just(1 << 60)];
+    let minutes = MINUTE as i64;
+    let at = prop_oneof![4 => -minutes..minutes, 1 => -5 * minutes..7 * minutes];
+    let user = prop_oneof![Just(None), (0..40_u64).prop_map(Some)];
+    (prop::option::of(0..80_u64), at, (0..3_i64, 0..3_i64), [amount.clone(), amount], user)
+        .prop_map(|(id, at, key, amounts, user)| Sent { id, at, key, amounts, user })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        16 => sent().prop_map(Step::Record),
+        4 => prop::collection::vec(sent(), 0..20).prop_map(Step::RecordMany),
+        4 => (0..2 * MINUTE).prop_map(Step::Pass),
+        1 => (0..3 * MINUTE).prop_map(Step::SetBack),
+        2 => Just(Step::Close),
+        1 => Just(Step::CloseAll),
+        3 => Just(Step::Number),
+        2 => (0..3_usize).prop_map(Step::Deliver),
+        4 => Just(Step::Cut),
+        1 => Just(Step::Crash),
+    ]
+}
+
+/// A meter with a journal, and what its intervals were.
+struct Service {
+    config: Config,
+    part: Part,
+    fold: Arc<dyn Fold>,
+    meter: Meter,
+    opened: u32,
+    now: u64,
+    /// What of it is on disk: an interval, and what the meter was then.
+    intervals: Vec<(Vec<u8>, State)>,
+    state: State,
+}
+
+/// What there is beside the windows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct State {
+    seen: Seen,
+    ids: BTreeSet<u64>,
+    newest: u64,
+    now: u64,
+}
+
+fn stored(config: &Config, part: &Part) -> Meter {
+    Meter::stored(config, Seed::new(7), part.clone(), 1).expect("a configuration that is right")
+}
+
+fn hash(meter: &Meter, id: u64) -> u64 {
+    meter.seed().hash(ad_tally_core::key::Domain::Id, &ad_tally_core::key::integer_words(id as i64))
+}
+
+fn record(meter: &Meter, sent: &Sent, now: u64) -> Outcome {
+    let mut room = [MaybeUninit::uninit(); SHORT_KEY_WORDS];
+    let mut key = KeyWriter::tuple(&mut room, 2).expect("an arity");
+    key.integer(sent.key.0);
+    key.integer(sent.key.1);
+    let amounts = [0, 1].map(|metric| Add { metric, amount: sent.amounts[metric as usize] });
+    let event = Event {
+        at: now.saturating_add_signed(sent.at),
+        id: sent.id.map(|id| hash(meter, id)),
+        key: meter.seed().key(key.finish()),
+        amounts: &amounts,
+        user: sent.user.map(|user| Coupon::of_integer(user, None)),
+    };
+    meter.record(&event, || now).expect("a time")
+}
+
+fn record_many(meter: &Meter, all: &[Sent], now: u64) -> Outcomes {
+    let (mut batch, mut outcomes) = (Batch::default(), Outcomes { counted: Some(Vec::new()), ..Outcomes::default() });
+    for sent in all {
+        let room = batch.room_for_amounts();
+        for (metric, amount) in sent.amounts.into_iter().enumerate() {
+            room[metric].write(Add { metric: metric as u32, amount });
+        }
+        // SAFETY: they were written just now.
+        unsafe { batch.keep_amounts(2) };
+        let mut writer = KeyWriter::tuple(batch.room(0), 2).expect("an arity");
+        writer.integer(sent.key.0);
+        writer.integer(sent.key.1);
+        let key = meter.seed().key(writer.finish());
+        let key = (key.hash, key.words.len());
+        let at = now.saturating_add_signed(sent.at);
+        let user = sent.user.map(|user| Coupon::of_integer(user, None));
+        // SAFETY: the key was written into the room just now.
+        unsafe { batch.push(at, sent.id.map(|id| hash(meter, id)), key, user) }.expect("a time");
+    }
+    assert_eq!(meter.record_batch(&batch, &mut outcomes, || now, || true), all.len());
+    outcomes
+}
+
+impl Service {
+    fn new(config: Config) -> Self {
+        let part = part(1);
+        let meter = stored(&config, &part);
+        let (fold, state) = (meter.fold(), State { now: BEGIN, ..State::default() });
+        Self { config, part, fold, meter, opened: 1, now: BEGIN, intervals: Vec::new(), state }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let (meter, now) = (&self.meter, self.now);
+        match step {
+            Step::Record(sent) => {
+                let outcome = record(meter, sent, now);
+                self.note(sent, matches!(outcome, Outcome::Applied | Outcome::Overflow));
+            }
+            Step::RecordMany(all) => {
+                let counted = record_many(meter, all, now).counted.expect("asked for");
+                for (at, sent) in all.iter().enumerate() {
+                    self.note(sent, counted.contains(&(at as u64)));
+                }
+            }
+            Step::Pass(time) => self.now += time,
+            Step::SetBack(time) => self.now -= time,
+            Step::Close => while !meter.close(now).is_all {},
+            Step::CloseAll => {
+                if let Some(last) = meter.last_open() {
+                    meter.close_through(meter.bounds(last).0);
+                }
+            }
+            Step::Number => {
+                for undelivered in meter.undelivered().iter().filter(|it| it.numbered.is_none()).take(2) {
+                    let numbered = Numbered {
+                        sequence: meter.sequence() + 1,
+                        partial: now < undelivered.end + 2 * MINUTE,
+                        node: format!("node{}@nowhere", now % 3).into(),
+                        closed_at: now,
+                    };
+                    assert!(meter.closed(&undelivered.window, numbered.clone()));
+                    assert!(!meter.closed(&undelivered.window, Numbered { sequence: 1 << 40, ..numbered }));
+                }
+            }
+            Step::Deliver(which) => {
+                let mut numbered = meter.undelivered().into_iter().filter(|it| it.numbered.is_some());
+                if let Some(undelivered) = numbered.nth(*which) {
+                    meter.delivered(&undelivered.window);
+                }
+            }
+            Step::Cut => self.cut(),
+            Step::Crash => self.crash(),
+        }
+    }
+
+    fn note(&mut self, sent: &Sent, is_counted: bool) {
+        if is_counted {
+            self.state.ids.extend(sent.id);
+            self.state.newest = self.state.newest.max(self.now.saturating_add_signed(sent.at));
+        }
+    }
+
+    fn cut(&mut self) {
+        self.state.seen = Seen::of(&self.meter);
+        self.state.now = self.now;
+        self.intervals.push((cut(&self.part, &self.fold), self.state.clone()));
+    }
+
+    fn crash(&mut self) {
+        self.opened += 1;
+        let part = part(self.opened);
+        self.state = self.intervals.last().map_or_else(State::default, |(_, state)| state.clone());
+        self.meter = restored(&self.config, &part, self.intervals.iter().map(|(run, _)| &run[..]), self.now);
+        (self.fold, self.part) = (self.meter.fold(), part);
+    }
+}
+
+fn restored<'r>(config: &Config, part: &Part, runs: impl Iterator<Item = &'r [u8]>, now: u64) -> Meter {
+    let meter = stored(config, part);
+    let restoring = meter.restoring([]);
+    runs.for_each(|run| take_back(run, &restoring));
+    restoring.finish(now);
+    meter
+}
+
+/// That a meter is what another one was.
+fn assert_is(meter: &Meter, state: &State) {
+    let seen = Seen::of(meter);
+    assert_eq!(seen, state.seen);
+    assert_eq!(meter.info().newest, state.newest);
+    // Of each window that has no number the newest one is open.
+    let open: BTreeSet<u64> = meter.open_windows(0, usize::MAX).iter().map(|window| window.instance).collect();
+    for (instance, (contents, numbered)) in &seen.windows {
+        let is_newest = || {
+            let same = seen
+                .windows
+                .iter()
+                .filter(|(_, (other, numbered))| other.number == contents.number && numbered.is_none());
+            same.map(|(other, _)| other).max() == Some(instance)
+        };
+        assert_eq!(open.contains(instance), numbered.is_none() && is_newest(), "{instance}");
+    }
+    // An event of long ago is late, unless its id is known.
+    for id in 0..80 {
+        let sent = Sent { id: Some(id), at: -10_000_000, key: (0, 0), amounts: [0, 0], user: None };
+        let expected = if state.ids.contains(&id) { Outcome::Duplicate } else { Outcome::Late };
+        assert_eq!(record(meter, &sent, state.now.max(BEGIN)), expected, "{id}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_prefix_of_the_intervals_is_the_meter_as_it_was_when_the_last_of_them_ended(
+        steps in prop::collection::vec(step(), 1..150),
+        wide in any::<bool>(),
+    ) {
+        let mut service = Service::new(Config {
+            dedupe: Some(dedupe::Config { wide, ..config().dedupe.expect("ids") }),
+            ..config()
+        });
+        steps.iter().for_each(|step| service.step(step));
+        service.cut();
+        for prefix in 0..=service.intervals.len() {
+            let runs = service.intervals[..prefix].iter().map(|(run, _)| &run[..]);
+            let state = prefix.checked_sub(1).map_or_else(State::default, |last| service.intervals[last].1.clone());
+            assert_is(&restored(&service.config, &part(100), runs, state.now), &state);
+        }
+    }
+}
+
+#[test]
+fn a_busy_journal_counts_nothing_and_the_end_of_a_list_is_busy() {
+    let part = part_within(1, 64 << 10);
+    let meter = stored(&config(), &part);
+    let sent = |id| Sent { id: Some(id), at: 0, key: (0, 0), amounts: [1, 1], user: Some(id) };
+    let mut counted = 0;
+    let busy = loop {
+        match record(&meter, &sent(counted), BEGIN) {
+            Outcome::Applied => counted += 1,
+            other => break other,
+        }
+    };
+    assert_eq!(busy, Outcome::Busy);
+    let all: Vec<Sent> = (counted..counted + 50).map(sent).collect();
+    let mut outcomes = record_many(&meter, &all, BEGIN);
+    assert_eq!(outcomes.counts, [0, 0, 0, 0, 0, 0, 50]);
+    // Neither are copies known, nor is anything late, without a look at the meter.
+    let late = Sent { at: -100_000_000, ..sent(0) };
+    assert_eq!(record(&meter, &late, BEGIN), Outcome::Busy);
+    let info = meter.info();
+    assert_eq!((info.events.applied, info.events.busy, info.events.late), (counted, 52, 0));
+    assert!(info.left_out.iter().flatten().all(|amount| *amount == 0));
+    let windows = meter.open_windows(0, usize::MAX);
+    assert_eq!(windows[0].totals(), [i128::from(counted); 2]);
+    // Once it is on disk there is room, and what was busy is counted when it comes again.
+    drop(cut(&part, &meter.fold()));
+    outcomes = record_many(&meter, &all, BEGIN);
+    assert_eq!(outcomes.counts[Outcome::Applied as usize], 50);
+    // Windows are numbered and delivered whether or not there is room.
+    while record(&meter, &sent(counted + 100 + meter.info().events.applied), BEGIN) != Outcome::Busy {}
+    while !meter.close_through(BEGIN).is_all {}
+    let undelivered = meter.undelivered();
+    let numbered = Numbered { sequence: 1, partial: true, node: "n@h".into(), closed_at: BEGIN };
+    assert!(meter.closed(&undelivered[0].window, numbered));
+    let before = cut(&part, &meter.fold());
+    meter.delivered(&undelivered[0].window);
+    let after = cut(&part, &meter.fold());
+    let again = restored(&config(), &crate::journal::part(2), [&before[..]].into_iter(), BEGIN);
+    assert_eq!((again.undelivered().len(), again.sequence()), (1, 1));
+    let again = restored(&config(), &crate::journal::part(3), [&before[..], &after[..]].into_iter(), BEGIN);
+    assert_eq!((again.undelivered().len(), again.sequence()), (0, 1));
+}
