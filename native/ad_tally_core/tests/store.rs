@@ -2,13 +2,16 @@
 
 mod store_support;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ad_tally_core::store::{Event, OpenError, Options, RealDisk, SyncError};
+use ad_tally_core::store::{Event, OpenError, Options, RealDisk, SyncError, backup, inspect};
 use store_support::disk::{Call, FakeDisk};
 use store_support::part::{COUNT, Held, ID, record};
-use store_support::{Opened, held, quiet};
+use store_support::{DIR, Opened, held, quiet};
 
 #[test]
 fn what_was_synced_is_there_after_a_kill_and_what_was_not_is_not() {
@@ -160,4 +163,75 @@ fn a_barrier_is_answered_once_the_interval_is_ended() {
     open.store.barrier(Box::new(move |result| drop(sender.send(result))));
     receiver.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
     assert_eq!(part.journal.stats().cut_records, 1);
+}
+
+#[test]
+fn a_report_tells_all_that_a_store_holds_while_it_is_open() {
+    let disk = FakeDisk::default();
+    let open = Opened::open(disk.clone(), quiet()).unwrap();
+    let (ads, caps) = (open.part("ads"), open.part("caps"));
+    (0..100).for_each(|number| record(&ads, &[(COUNT, vec![number, 1]), (ID, vec![number % 10, 1])]));
+    open.compact().unwrap();
+    record(&ads, &[(COUNT, vec![1, 1])]);
+    record(&caps, &[(COUNT, vec![1, 1])]);
+    open.sync().unwrap();
+    let report = inspect(&disk, Path::new(DIR)).unwrap();
+    let entries: Vec<_> = report.parts.iter().map(|part| (&*part.name, part.entries.clone())).collect();
+    let expected = [
+        ("", BTreeMap::new()),
+        ("ads", BTreeMap::from([("lifetime counts", 101), ("ids", 10)])),
+        ("caps", BTreeMap::from([("lifetime counts", 1)])),
+    ];
+    assert_eq!(entries, expected);
+    let files: Vec<_> = report.files.iter().map(|file| (file.part.as_deref(), file.is_base, file.intervals)).collect();
+    assert_eq!(files, [(Some("ads"), true, (1, 1)), (None, false, (2, 2))]);
+    assert_eq!((report.opened, report.torn_bytes, report.damages.len()), (1, 0, 0));
+
+    let base = store_support::files(&disk, "run-").remove(0);
+    let mut bytes = disk.read(&base);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    disk.put(&base, Some(bytes));
+    let damages = inspect(&disk, Path::new(DIR)).unwrap().damages;
+    assert!(damages.len() == 1 && damages[0].file.ends_with(base), "{damages:?}");
+    assert!(inspect(&FakeDisk::default(), Path::new(DIR)).unwrap_err().to_string().contains("there is no store"));
+}
+
+#[test]
+fn a_backup_that_is_taken_while_everything_goes_on_is_a_store_of_one_moment() {
+    let disk = FakeDisk::default();
+    let options = Options { segment_bytes: 2_000, interval: Duration::from_millis(1), ..Options::default() };
+    let open = Opened::open(disk.clone(), options).unwrap();
+    let part = open.part("ads");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut number = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                record(&part, &[(COUNT, vec![number % 8, 1]), (ID, vec![number, 1])]);
+                number += 1;
+                if number % 64 == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            number
+        });
+        let mut before = 0;
+        for number in 0..30 {
+            let to = PathBuf::from(format!("/backup_{number}"));
+            backup(&disk, Path::new(DIR), &to).unwrap();
+            let copy = Opened::open_in(disk.clone(), &to, quiet()).unwrap();
+            let held = copy.load(&copy.part("ads")).normal();
+            copy.store.stop().unwrap();
+            let ids = held.ids.len() as u64;
+            assert_eq!(held.ids.keys().next_back().copied(), ids.checked_sub(1));
+            assert_eq!(held.counts.values().sum::<i64>() as u64, ids);
+            assert!(ids >= before, "{ids} after {before}");
+            before = ids;
+        }
+        let refused = backup(&disk, Path::new(DIR), Path::new("/backup_3")).unwrap_err().to_string();
+        assert!(refused.contains("give an empty directory"), "{refused}");
+        is_over.store(true, Ordering::Relaxed);
+        assert!(writer.join().unwrap() >= before && before > 0);
+    });
 }

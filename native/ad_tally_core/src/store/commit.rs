@@ -187,4 +187,5 @@ pub(super) fn run(committer: Committer) {
         shared.tell(Event::Failed { reason, lag: Duration::ZERO });
     }
     shared.signal.end();
+    shared.compaction.stop();
 }

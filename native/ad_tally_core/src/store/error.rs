@@ -15,6 +15,20 @@ pub struct Damage {
     pub what: String,
 }
 
+const MISSING: &str = "missing";
+
+impl Damage {
+    /// A file that is not there.
+    pub(super) fn missing(file: &Path, why: &str) -> Self {
+        Self { file: file.to_owned(), at: 0, what: format!("{MISSING}{why}") }
+    }
+
+    /// Whether the file is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        self.what.starts_with(MISSING)
+    }
+}
+
 /// Why a store, or something of it, could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

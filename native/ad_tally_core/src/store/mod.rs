@@ -14,16 +14,24 @@
 //! * [`disk`]: what is wanted of a disk; `frame`, `segment`, `manifest`: the files
 //! * `recover`: what counts when a store is opened; `load`: what a part gets back
 //! * `signal`, `commit`, `writer`: the thread that makes intervals durable, and tells who waits
+//! * `compact`, `merge`: the thread that merges segments into runs, and runs into bases
+//! * [`inspect`](fn@inspect), [`backup`](fn@backup): for people
 //!
-//! A thread belongs to a store. Nobody else waits for the disk, but for who opens, loads or stops it, or makes a part.
+//! Two threads belong to a store. Nobody else waits for the disk, but for who opens, loads or stops it, or makes a part.
 
+mod backup;
 mod commit;
+mod compact;
+mod compaction_signal;
 pub mod disk;
 mod error;
 mod frame;
 mod info;
+mod inspect;
 mod load;
 mod manifest;
+mod merge;
+mod new_run;
 mod options;
 mod parts;
 mod recover;
@@ -39,9 +47,11 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+pub use self::backup::{Backup, backup};
 pub use self::disk::{Disk, DiskFile, Lock, RealDisk};
 pub use self::error::{Damage, Error, OpenError, SyncError};
 pub use self::info::{Event, Info, PartInfo};
+pub use self::inspect::{FileReport, PartReport, Report, inspect};
 pub use self::load::Loaded;
 use self::load::{Load, Place};
 pub use self::manifest::{ConfigMeta, PartMeta};
@@ -107,6 +117,19 @@ impl Store {
         self.shared.signal.ask(|wanted| wanted.barriers.push(done));
     }
 
+    /// Merges everything that was recorded before this call into the bases of the parts, and calls `done` then: what was forgotten or
+    /// is gone is in no file any more. Never waits.
+    pub fn compact(&self, done: Box<dyn FnOnce(Result<(), SyncError>) + Send>) {
+        let shared = self.shared.clone();
+        self.shared.signal.ask(|wanted| {
+            wanted.ends_segment = true;
+            wanted.syncs.push(Box::new(move |result| match result {
+                Ok(()) => shared.compaction.all(done),
+                error => done(error),
+            }));
+        });
+    }
+
     /// Its figures. Never waits for the disk.
     #[must_use]
     pub fn info(&self) -> Info {
@@ -149,6 +172,7 @@ impl Shared {
 
     fn ask_to_stop(&self, done: signal::Done) {
         self.journal.close();
+        self.compaction.stop();
         self.signal.ask(|wanted| {
             wanted.stops = true;
             wanted.syncs.push(done);

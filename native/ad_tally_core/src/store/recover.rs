@@ -99,8 +99,7 @@ fn read_manifest(disk: &dyn Disk, dir: &Path) -> Result<Option<Manifest>, OpenEr
 }
 
 fn no_manifest(dir: &Path) -> OpenError {
-    let what = "missing, and there are journals or runs beside it".to_owned();
-    let damage = Damage { file: dir.join(manifest::NAME), at: 0, what };
+    let damage = Damage::missing(&dir.join(manifest::NAME), ", and there are journals or runs beside it");
     OpenError::Corrupt { damage, repair: "It says which files count: go on with a backup.".to_owned() }
 }
 
@@ -124,7 +123,7 @@ fn check_run(disk: &dyn Disk, dir: &Path, manifest: &Manifest, run: &RunMeta) ->
 /// Opens a file that has to be there.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskFile>, Error> {
     disk.open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::damaged(path, 0, "missing"),
+        std::io::ErrorKind::NotFound => Damage::missing(path, "").into(),
         _ => Error::disk("open", path)(error),
     })
 }
@@ -179,8 +178,7 @@ impl Found<'_> {
         while let Some(number) = next.filter(|number| *number > self.folded.segment) {
             let Some(header) = headers.get(&number) else {
                 let path = self.path(number);
-                let what = "missing, or its header is damaged";
-                return Err(Error::damaged(&path, 0, what));
+                return Err(Damage::missing(&path, ", or its header is damaged").into());
             };
             chain.push((*header, limit));
             (next, limit) = (Some(header.previous), Some(header.previous_length));
@@ -189,11 +187,8 @@ impl Found<'_> {
             .iter()
             .find(|number| **number > self.folded.segment && !chain.iter().any(|(header, _)| header.number == **number))
         {
-            return Err(Error::damaged(
-                &self.path(*missing),
-                0,
-                "missing, and the manifest says that it has intervals",
-            ));
+            let why = ", and the manifest says that it has intervals";
+            return Err(Damage::missing(&self.path(*missing), why).into());
         }
         let (mut segments, mut torn) = (Vec::new(), None);
         let mut expected = self.folded.interval + 1;

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::compaction_signal::CompactionSignal;
 use super::disk::{Disk, Lock};
 use super::error::Error;
 use super::info::Event;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     /// Held while the manifest is replaced.
     changing: Mutex<()>,
     pub signal: Signal,
+    pub compaction: CompactionSignal,
     pub progress: Mutex<Progress>,
     /// Dropped when the last thread ends.
     pub lock: Mutex<Option<Lock>>,
@@ -116,6 +118,7 @@ impl Shared {
             files: Mutex::new(files),
             changing: Mutex::new(()),
             signal: Signal::default(),
+            compaction: CompactionSignal::default(),
             progress: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         }
@@ -147,6 +150,26 @@ impl Shared {
         files.manifest = Arc::new(manifest);
         and(&mut files);
         Ok(result)
+    }
+
+    /// Removes the files that do not count any more, unless somebody may read one: whether there is none left. For the thread that
+    /// writes runs: one that is being written does not count yet.
+    pub(super) fn sweep(&self) -> bool {
+        let _changing = self.changing.lock();
+        let manifest = {
+            let files = self.files.lock();
+            if files.readers > 0 || !files.is_certain {
+                return false;
+            }
+            files.manifest.clone()
+        };
+        // A reader that begins now has this manifest, so what is removed is none of its files.
+        sweep(&*self.disk, &self.dir, &manifest, |_| false)
+    }
+
+    /// Whether somebody reads files.
+    pub(super) fn is_read(&self) -> bool {
+        self.files.lock().readers > 0
     }
 
     /// Keeps the files that there are now, for as long as it is not dropped.
@@ -182,6 +205,7 @@ pub(super) struct Reading<'s> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.shared.files.lock().readers -= 1;
+        self.shared.compaction.wake();
     }
 }
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::Store;
 use super::commit::{self, Committer};
+use super::compact::{self, Compactor};
 use super::disk::{Disk, Lock};
 use super::error::{Error, OpenError};
 use super::info::Event;
@@ -129,5 +130,7 @@ fn start(shared: Arc<Shared>, writer: Writer, atoms: Atoms) -> Result<Arc<Store>
     };
     let committer = Committer::new(shared.clone(), writer, atoms);
     spawn("store", Box::new(move || commit::run(committer)))?;
+    let compactor = Compactor::new(shared.clone());
+    spawn("compact", Box::new(move || compact::run(compactor)))?;
     Ok(store)
 }

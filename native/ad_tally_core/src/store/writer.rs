@@ -136,5 +136,6 @@ impl Writer {
     pub(super) fn end(&mut self) {
         self.open = None;
         self.shared.files.lock().is_open = false;
+        self.shared.compaction.wake();
     }
 }

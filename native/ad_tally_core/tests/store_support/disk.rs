@@ -50,8 +50,8 @@ struct State {
     failed: u64,
     /// Bytes that all files may have.
     room: Option<usize>,
-    /// It has died: nothing works, and nothing changes.
-    is_dead: bool,
+    /// From which call on it is dead: nothing works, and nothing changes.
+    dies_at: Option<u64>,
 }
 
 #[derive(Default, Clone)]
@@ -142,9 +142,10 @@ impl FakeDisk {
         Self(Arc::new(Mutex::new(State { files, names, durable, changes, ..State::default() })))
     }
 
-    /// From now on no call works, as after a kill: the threads that still use it do no more harm.
-    pub fn die(&self) {
-        self.state().is_dead = true;
+    /// After so many calls none works, as after a kill: the threads that still use it do no more harm.
+    pub fn die_after(&self, calls: u64) {
+        let mut state = self.state();
+        state.dies_at = Some(state.calls + calls);
     }
 
     /// The names of the files.
@@ -181,11 +182,11 @@ fn name(path: &Path) -> String {
 impl State {
     /// Counts a call, and lets it fail where it is to.
     fn call(&mut self, takes_room: bool) -> io::Result<Option<Fault>> {
-        if self.is_dead {
-            return Err(Error::other("the process was killed"));
-        }
         let at = self.calls;
         self.calls += 1;
+        if self.dies_at.is_some_and(|dies_at| at >= dies_at) {
+            return Err(Error::other("the process was killed"));
+        }
         let Some((fault, from, count)) = self.fault else { return Ok(None) };
         if at < from || at >= from.saturating_add(count) || fault == Fault::Full && !takes_room {
             return Ok(None);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ad_tally_core::journal;
 use ad_tally_core::store::{Disk, Event, OpenError, Options, Store, SyncError};
 
+use self::disk::FakeDisk;
 use self::part::{Folding, Held, Restored};
 
 pub const DIR: &str = "/store";
@@ -58,6 +59,13 @@ impl Opened {
         self.store.sync(Box::new(move |result| drop(sender.send(result))));
         receiver.recv_timeout(Duration::from_secs(30)).expect("an answer")
     }
+
+    /// Merges everything into bases.
+    pub fn compact(&self) -> Result<(), SyncError> {
+        let (sender, receiver) = mpsc::channel();
+        self.store.compact(Box::new(move |result| drop(sender.send(result))));
+        receiver.recv_timeout(Duration::from_secs(30)).expect("an answer")
+    }
 }
 
 /// Opens a store, loads a part, and closes it again.
@@ -87,4 +95,14 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+}
+
+/// Whether all of something that takes long is to be tried, and not only a sample.
+pub fn tries_all() -> bool {
+    std::env::var_os("AD_TALLY_STORE_ALL").is_some()
+}
+
+/// The files of a store whose names begin so.
+pub fn files(disk: &FakeDisk, begin: &str) -> Vec<String> {
+    disk.names().into_iter().filter(|name| name.starts_with(begin)).collect()
 }
