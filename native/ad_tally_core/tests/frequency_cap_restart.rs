@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -10,7 +11,8 @@ use std::thread;
 use ad_tally_core::codec::{Frame, Imported};
 use ad_tally_core::frequency_cap::{Config, Decision, Reason};
 use ad_tally_core::journal::{
-    self, Atoms, Chain, Entries, Entry, Fold, Journal, Part, Restore, RunFrame, RunWriter, TickChange, run_frame_bytes,
+    self, Atoms, Chain, Entries, Entry, Fold, Frames, Journal, Merge, Part, Restore, RunFrame, RunWriter, TickChange,
+    run_frame_bytes,
 };
 use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
 use proptest::prelude::*;
@@ -85,6 +87,23 @@ impl Durable {
         cut(&mut self.runs, &self.journal, &self.caps);
     }
 
+    /// Merges some of what was kept, as a store does in time.
+    fn merge(&mut self, merging: Merging) {
+        let (from, to, is_base) = match merging {
+            Merging::Nothing => return,
+            Merging::Newest(count) => (self.runs.len().saturating_sub(count), self.runs.len(), false),
+            Merging::Oldest(count) => (0, count.min(self.runs.len()), true),
+        };
+        let fold = self.caps.fold();
+        let runs: Vec<InMemory> = self.runs.drain(from..to).map(InMemory::new).collect();
+        let mut merge = Merge::new(runs, Some(&fold), is_base).expect("runs");
+        let mut run = RunWriter::new(Chain::default());
+        while let Some((part, entry)) = merge.next().expect("runs") {
+            run.push(part, &entry);
+        }
+        self.runs.insert(from, run.finish().0);
+    }
+
     /// A table like it, or of another capacity, that is filled from the first intervals.
     fn restored(&self, intervals: usize, capacity: usize) -> FrequencyCap {
         let config = Config { capacity, max_capacity: 16 * capacity, ..self.config.clone() };
@@ -93,6 +112,33 @@ impl Durable {
         self.runs[..intervals].iter().for_each(|run| each_entry(run, |entry| restoring.restore(entry)));
         assert_eq!(restoring.finish(), 0, "{:?}", caps.info());
         caps
+    }
+}
+
+/// The frames of a run in memory.
+struct InMemory {
+    run: Vec<u8>,
+    at: usize,
+}
+
+impl InMemory {
+    fn new(run: Vec<u8>) -> Self {
+        Self { run, at: 0 }
+    }
+}
+
+impl Frames for InMemory {
+    type Error = Infallible;
+
+    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
+        let rest = &self.run[self.at..];
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        let bytes = run_frame_bytes(rest).expect("a frame");
+        rest[..bytes].clone_into(frame);
+        self.at += bytes;
+        Ok(true)
     }
 }
 
@@ -156,20 +202,35 @@ enum Operation {
     Record { pair: u64, times: u64 },
     Release { which: prop::sample::Index },
     Pass { seconds: u64 },
-    Cut,
+    Cut { merge: Merging },
+}
+
+/// Which of the runs are merged into one.
+#[derive(Debug, Clone, Copy)]
+enum Merging {
+    Nothing,
+    /// The newest ones, so many.
+    Newest(usize),
+    /// The oldest ones, so many: a base.
+    Oldest(usize),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let pairs = || (0..12_u64).prop_map(pair);
+    // One of them has more events than are kept.
+    let pairs = || prop_oneof![Just(0), 0..12_u64].prop_map(pair);
     prop_oneof![
         6 => (pairs(), 0..16_usize).prop_map(|(pair, rules)| Operation::Admit { pair, rules }),
         2 => (prop::sample::subsequence((0..12).map(pair).collect::<Vec<_>>(), 1..5), 0..16_usize)
             .prop_map(|(pairs, rules)| Operation::AdmitAll { pairs, rules }),
         3 => (pairs(), 1..4_u64).prop_map(|(pair, times)| Operation::Record { pair, times }),
-        1 => pairs().prop_map(|pair| Operation::Record { pair, times: 40 }),
+        1 => (Just(pair(0)), 15..40_u64).prop_map(|(pair, times)| Operation::Record { pair, times }),
         4 => any::<prop::sample::Index>().prop_map(|which| Operation::Release { which }),
         4 => prop_oneof![1..20_u64, 60..4_000_u64, 10_000..200_000_u64].prop_map(|seconds| Operation::Pass { seconds }),
-        3 => Just(Operation::Cut),
+        3 => prop_oneof![
+            Just(Merging::Nothing),
+            (2..4_usize).prop_map(Merging::Newest),
+            (1..9_usize).prop_map(Merging::Oldest),
+        ].prop_map(|merge| Operation::Cut { merge }),
     ]
 }
 
@@ -236,7 +297,7 @@ impl Both {
             }
             Operation::Release { .. } => {}
             Operation::Pass { seconds } => self.now += seconds * SECOND,
-            Operation::Cut => {}
+            Operation::Cut { .. } => {}
         }
     }
 
@@ -262,9 +323,10 @@ impl Both {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Whatever was done, and wherever it was cut, each prefix of intervals is the table that saw what they saw.
+    /// Whatever was done, wherever it was cut, and however runs were merged since, all runs together are the table that saw what
+    /// they saw.
     #[test]
     fn a_table_decides_as_one_that_saw_the_intervals_that_were_kept(
         kind in 0..4_usize,
@@ -273,10 +335,11 @@ proptest! {
     ) {
         let config = &configs(3)[kind];
         let mut both = Both::new(config);
-        for operation in operations.iter().chain([&Operation::Cut]) {
+        for operation in operations.iter().chain([&Operation::Cut { merge: Merging::Nothing }]) {
             both.operate(operation);
-            if matches!(operation, Operation::Cut) {
+            if let Operation::Cut { merge } = operation {
                 both.durable.cut();
+                both.durable.merge(*merge);
                 let restored = both.durable.restored(both.durable.runs.len(), capacity);
                 let known = (0..13).map(pair).filter(|pair| !both.crowded.contains(pair));
                 assert_alike(&restored, &both.twin, config, known, both.now);
@@ -560,4 +623,29 @@ fn old_ticks_are_not_kept_for_ever() {
     assert!(!fold.keeps(&entry, BEGIN + 2 * horizon + 15 * MINUTE));
     assert!(fold.keeps(&Entry::Count { tier: 1, pair: 7, change: 1 }, u64::MAX));
     assert!(!fold.keeps(&Entry::Count { tier: 1, pair: 7, change: 0 }, 0));
+}
+
+/// A pair that had more events than are kept stays one that may have lost some, when some are taken back in a later interval and
+/// both are merged.
+#[test]
+fn a_crowded_pair_of_which_events_are_taken_back_passes_nothing_after_files_were_merged() {
+    for config in &configs(64)[..3] {
+        let mut durable = Durable::new(config);
+        let (pair, later) = (pair(1), BEGIN + 10 * MINUTE);
+        for at in [BEGIN, later] {
+            (0..20).for_each(|_| assert_eq!(durable.caps.record(pair, at, || at), Ok(Decision::Admitted)));
+        }
+        durable.cut();
+        (0..5).for_each(|_| assert_eq!(durable.caps.release(pair, later), Ok(true)));
+        durable.cut();
+        for merging in [Merging::Nothing, Merging::Newest(2), Merging::Oldest(2)] {
+            durable.merge(merging);
+            let restored = durable.restored(durable.runs.len(), 64);
+            for max in [25, 28] {
+                let rules = Rules::new(vec![Rule { max, window: Window::Rolling(config.tiers[0].1) }]).expect("rules");
+                let decision = restored.check(pair, &rules, later, || later);
+                assert_eq!(decision, Ok(Decision::Capped { scope: 0, rule: 0 }), "{max} of 35 after {merging:?}");
+            }
+        }
+    }
 }
