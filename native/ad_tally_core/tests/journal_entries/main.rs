@@ -1,8 +1,17 @@
-//! Entries: what is written is read, and every byte that is changed or missing is found.
+//! Entries: what is written is read, every byte that is changed or missing is found, and runs come to what a plain map says.
 
+#[path = "../support/allocations.rs"]
+mod allocations;
 mod any;
+#[path = "../support/change.rs"]
+mod change;
+#[path = "../support/entries.rs"]
+mod entries;
+mod golden;
+mod hostile;
 mod interval;
 mod merges;
 mod naive;
 mod owned;
+mod page;
 mod runs;
