@@ -15,7 +15,8 @@ defmodule AdTally.Native.SchedulerGapsTest do
     Responsiveness.Meter,
     Responsiveness.ManyWindows,
     Responsiveness.Report,
-    Responsiveness.Attribution
+    Responsiveness.Attribution,
+    Responsiveness.Store
   ]
 
   describe "a process that ticks every millisecond sees no gap over 10 ms beside" do

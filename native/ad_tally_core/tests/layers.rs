@@ -39,12 +39,13 @@ const NIF: Crate = Crate {
         &["encode"],
         &["owner"],
         &["resource"],
-        &["hot"],
+        &["messages"],
+        &["store", "hot"],
         &["steps"],
         &["counters", "sketch"],
         &["reach", "frequency_cap", "dedupe", "attribution"],
         &["meter", "export"],
-        &["library", "diagnostics"],
+        &["library", "diagnostics", "parts"],
     ],
 };
 

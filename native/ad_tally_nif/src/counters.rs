@@ -1,24 +1,29 @@
 //! The functions of `AdTally.Counters`.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use ad_tally_core::counters::Cells;
+use ad_tally_core::journal::Fold;
 use ad_tally_core::{Add, Batch, Counters, HashedKey, Rows};
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys};
-use crate::encode;
+use crate::encode::{self, Overflowed};
 use crate::hot::{Amount, Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
-use crate::steps::{self, Load};
+use crate::steps;
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
 /// A table of counters, with the names of its metrics.
 pub struct Table {
     pub(crate) counters: Counters,
     pub(crate) metrics: Vec<Atom>,
     owner: Owner,
+    /// Where it is kept, if it is.
+    stored: Option<Box<Stored>>,
 }
 
 resource!(Table, c"counters", "an AdTally.Counters table", owner: owner);
@@ -94,9 +99,9 @@ fn with_adds<R>(table: &Table, act: impl FnOnce(&mut Adds<'_>) -> R) -> R {
     BATCH.with_borrow_mut(|batch| act(&mut Adds { table, batch }))
 }
 
-impl Load for Adds<'_> {
+impl steps::Load for Adds<'_> {
     const ITEM: &'static str = "{key, metric, amount} tuple";
-    type Outcome = usize;
+    type Outcome = Overflowed;
 
     fn clear(&mut self) {
         self.batch.clear();
@@ -122,18 +127,54 @@ impl Load for Adds<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, overflowed: &mut usize, go_on: impl FnMut() -> bool) -> usize {
-        let (applied, more) =
-            self.table.counters.add_batch(self.batch, go_on).expect("a table without a journal is never busy");
-        *overflowed += more;
-        applied
+    fn apply(&self, overflowed: &mut Overflowed, go_on: impl FnMut() -> bool) -> usize {
+        overflowed.note(self.table.counters.add_batch(self.batch, go_on))
     }
 }
 
 #[rustler::nif]
 fn counters_new<'a>(env: Env<'a>, metrics: Vec<Atom>, max_keys: usize, seed: Option<u64>) -> NifResult<Term<'a>> {
     let counters = Counters::with_seed(metrics.len(), max_keys, keys::seed(seed)).map_err(BadArgument::from)?;
-    Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters") }))
+    Ok(resource::make(env, Table { counters, metrics, owner: Owner::nobody("AdTally.Counters"), stored: None }))
+}
+
+/// The table that is a part of a store: that of a process which has crashed, or one that is made.
+#[rustler::nif(schedule = "DirtyIo")]
+fn counters_new_in<'a>(
+    env: Env<'a>,
+    place: PlaceTerm<'a>,
+    metrics: Vec<Atom>,
+    max_keys: usize,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    Place::read(place)?.table(env, seed, |Given { seed, stored, .. }| {
+        let counters =
+            Counters::stored(metrics.len(), max_keys, seed, stored.part.clone()).map_err(BadArgument::from)?;
+        Ok(Table { counters, metrics, owner: Owner::nobody("AdTally.Counters"), stored: Some(Box::new(stored)) })
+    })
+}
+
+impl Durable for Table {
+    const PART: &'static str = "counters";
+
+    fn stored(&self) -> Option<&Stored> {
+        self.stored.as_deref()
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    fn fold(&self) -> Arc<dyn Fold> {
+        self.counters.fold()
+    }
+
+    fn load(&self, load: &Load<'_>) -> Result<(), Refusal> {
+        let restoring = self.counters.restoring();
+        load.take(&restoring)?;
+        restoring.finish();
+        Ok(())
+    }
 }
 
 /// The metrics in the order of the table.

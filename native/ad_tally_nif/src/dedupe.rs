@@ -1,7 +1,10 @@
 //! The functions of `AdTally.Dedupe`.
 
-use ad_tally_core::Dedupe;
+use std::sync::Arc;
+
 use ad_tally_core::dedupe::{Config, Info};
+use ad_tally_core::journal::Fold;
+use ad_tally_core::{Dedupe, Error};
 use rustler::{Encoder, Env, NifResult, Term};
 
 use crate::atoms;
@@ -13,16 +16,20 @@ use crate::decode::{
 use crate::hot::{At, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
 /// A table of ids.
-pub struct Table(pub(crate) Dedupe, Owner);
+pub struct Table(pub(crate) Dedupe, Owner, Option<Box<Stored>>);
 
 resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, BadArgument> {
     let id = keys::hash::<Id>(env, table.0.seed(), id)?;
-    Ok(table.0.first(id, at, now)?.encode(env))
+    Ok(match table.0.first(id, at, now) {
+        Err(Error::Busy) => atoms::busy().to_term(env),
+        first => first?.encode(env),
+    })
 }
 
 hot! {
@@ -41,7 +48,44 @@ hot! {
 fn dedupe_new<'a>(env: Env<'a>, window: u64, capacity: usize, wide: bool, seed: Option<u64>) -> NifResult<Term<'a>> {
     let config = Config { window, capacity, wide };
     let dedupe = Dedupe::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
-    Ok(resource::make(env, Table(dedupe, Owner::nobody("AdTally.Dedupe"))))
+    Ok(resource::make(env, Table(dedupe, Owner::nobody("AdTally.Dedupe"), None)))
+}
+
+/// The table that is a part of a store: that of a process which has crashed, or one that is made.
+#[rustler::nif(schedule = "DirtyIo")]
+fn dedupe_new_in<'a>(
+    env: Env<'a>,
+    place: PlaceTerm<'a>,
+    window: u64,
+    capacity: usize,
+    wide: bool,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    Place::read(place)?.table(env, seed, |Given { seed, stored, .. }| {
+        let config = Config { window, capacity, wide };
+        let dedupe = Dedupe::stored(&config, seed, stored.part.clone()).map_err(BadArgument::from)?;
+        Ok(Table(dedupe, Owner::nobody("AdTally.Dedupe"), Some(Box::new(stored))))
+    })
+}
+
+impl Durable for Table {
+    const PART: &'static str = "dedupe";
+
+    fn stored(&self) -> Option<&Stored> {
+        self.2.as_deref()
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.1
+    }
+
+    fn fold(&self) -> Arc<dyn Fold> {
+        self.0.fold()
+    }
+
+    fn load(&self, load: &Load<'_>) -> Result<(), Refusal> {
+        load.take(&self.0)
+    }
 }
 
 /// The table's numbers. It looks at every line.

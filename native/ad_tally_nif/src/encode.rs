@@ -1,5 +1,6 @@
 //! Rust values to terms.
 
+use ad_tally_core::journal::Busy;
 use ad_tally_core::{Added, Element, KeyRef};
 use rustler::sys::{ErlNifTerm, enif_make_list_from_array, enif_make_map_from_arrays};
 use rustler::types::tuple::make_tuple;
@@ -71,5 +72,30 @@ pub fn added(env: Env<'_>, added: Added) -> Term<'_> {
         Added::Row => atoms::ok().to_term(env),
         Added::Overflow => atoms::overflow().to_term(env),
         Added::Busy => atoms::busy().to_term(env),
+    }
+}
+
+/// What became of a list of items that were added: how many overflowed, `{:busy, overflowed}` where the store had no room for the next
+/// one.
+#[derive(Default)]
+pub struct Overflowed {
+    count: usize,
+    is_busy: bool,
+}
+
+impl Overflowed {
+    /// Notes what became of more items: how many were added and how many of those overflowed, or that none was. How many were added.
+    #[inline(always)]
+    pub fn note(&mut self, added: Result<(usize, usize), Busy>) -> usize {
+        self.is_busy = added.is_err();
+        let (added, overflowed) = added.unwrap_or_default();
+        self.count += overflowed;
+        added
+    }
+}
+
+impl Encoder for Overflowed {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        if self.is_busy { (atoms::busy(), self.count).encode(env) } else { self.count.encode(env) }
     }
 }

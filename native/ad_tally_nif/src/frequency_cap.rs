@@ -1,8 +1,10 @@
 //! The functions of `AdTally.FrequencyCap`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ad_tally_core::frequency_cap::{Config, Decision, Info, Reason, TierInfo};
+use ad_tally_core::journal::Fold;
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
 use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, NifResult, Term};
@@ -19,9 +21,10 @@ use crate::hot::{At, Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::steps;
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
 /// A table of caps.
-pub struct Table(pub(crate) FrequencyCap, Owner);
+pub struct Table(pub(crate) FrequencyCap, Owner, Option<Box<Stored>>);
 
 /// Rules that were looked at.
 pub struct RuleSet(Rules);
@@ -268,11 +271,15 @@ fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<
     Ok(resource::make(env, RuleSet(rules)))
 }
 
+/// The least capacity and the most, and the tiers.
+type Sizes = (usize, usize);
+type Tiers = Vec<(u64, u64)>;
+
 #[rustler::nif(schedule = "DirtyCpu")]
 fn caps_new<'a>(
     env: Env<'a>,
-    (capacity, max_capacity): (usize, usize),
-    tiers: Vec<(u64, u64)>,
+    (capacity, max_capacity): Sizes,
+    tiers: Tiers,
     lifetime: bool,
     strict: bool,
     max_ahead: Option<u64>,
@@ -280,7 +287,51 @@ fn caps_new<'a>(
 ) -> NifResult<Term<'a>> {
     let config = Config { capacity, max_capacity, tiers, lifetime, strict, max_ahead };
     let caps = FrequencyCap::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
-    Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"))))
+    Ok(resource::make(env, Table(caps, Owner::nobody("AdTally.FrequencyCap"), None)))
+}
+
+/// The table that is a part of a store: that of a process which has crashed, or one that is made.
+#[rustler::nif(schedule = "DirtyIo")]
+#[expect(clippy::too_many_arguments, reason = "those of `caps_new`, and which part it is")]
+fn caps_new_in<'a>(
+    env: Env<'a>,
+    place: PlaceTerm<'a>,
+    (capacity, max_capacity): Sizes,
+    tiers: Tiers,
+    lifetime: bool,
+    strict: bool,
+    max_ahead: Option<u64>,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    Place::read(place)?.table(env, seed, |Given { seed, stored, .. }| {
+        let config = Config { capacity, max_capacity, tiers, lifetime, strict, max_ahead };
+        let part = Some(stored.part.clone());
+        let caps = FrequencyCap::with_journal(&config, seed, part).map_err(BadArgument::from)?;
+        Ok(Table(caps, Owner::nobody("AdTally.FrequencyCap"), Some(Box::new(stored))))
+    })
+}
+
+impl Durable for Table {
+    const PART: &'static str = "frequency_cap";
+
+    fn stored(&self) -> Option<&Stored> {
+        self.2.as_deref()
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.1
+    }
+
+    fn fold(&self) -> Arc<dyn Fold> {
+        Arc::new(self.0.fold())
+    }
+
+    fn load(&self, load: &Load<'_>) -> Result<(), Refusal> {
+        let restoring = self.0.restoring();
+        load.take(&restoring)?;
+        load.tell_without_room(restoring.finish());
+        Ok(())
+    }
 }
 
 /// The table's numbers, and those of its tiers.

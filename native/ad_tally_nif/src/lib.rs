@@ -6,8 +6,10 @@
 //! * `decode`: terms to Rust values, and what is raised where they are none
 //! * `encode`: Rust values to terms
 //! * `owner`: the process that a table with a name belongs to
+//! * `messages`: messages to processes, from any thread
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `hot`: the one way a per-event function is declared
+//! * `store`: stores, and what a table needs that is a part of one; `parts`: those tables, whatever they are
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `attribution`, `meter`: the functions of the modules of these names
 //! * `export`: tables as frames, and frames into tables
@@ -26,9 +28,12 @@ mod export;
 mod frequency_cap;
 mod hot;
 mod library;
+mod messages;
 mod meter;
 mod owner;
+mod parts;
 mod reach;
 mod resource;
 mod sketch;
 mod steps;
+mod store;

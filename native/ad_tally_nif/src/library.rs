@@ -23,7 +23,7 @@ use crate::decode::{BadArgument, bad_argument};
 use crate::owner::Owner;
 use crate::resource::{self, Resource, resource};
 use crate::{
-    allocator, atoms, attribution, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps,
+    allocator, atoms, attribution, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps, store,
 };
 
 /// Its address is that of this image.
@@ -41,6 +41,8 @@ resource!(Anchor, c"anchor", "what keeps the library mapped");
 fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
     resource::open::<Anchor>(env, how)
         && resource::open::<export::Export>(env, how)
+        && resource::open::<store::Store>(env, how)
+        && resource::open::<store::Waiting>(env, how)
         && resource::open::<counters::Table>(env, how)
         && resource::open::<reach::Table>(env, how)
         && resource::open::<steps::Walk>(env, how)
@@ -120,6 +122,7 @@ fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void)
         Ok((owner(value), ptr::from_ref(value).cast()))
     }
     of::<meter::Table>(env, table)
+        .or_else(|_| of::<store::Store>(env, table))
         .or_else(|_| of::<attribution::Table>(env, table))
         .or_else(|_| of::<counters::Table>(env, table))
         .or_else(|_| of::<reach::Table>(env, table))

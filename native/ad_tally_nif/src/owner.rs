@@ -52,6 +52,12 @@ impl Owner {
         self.state.store(LEFT, Relaxed);
     }
 
+    /// Whether the table has an owner that runs, even if the VM has not told of its end yet.
+    pub fn runs(&self, env: Env<'_>) -> bool {
+        let process = self.process.lock();
+        self.state.load(Relaxed) == RUNS && process.as_ref().is_some_and(|(_name, pid)| pid.is_alive(env))
+    }
+
     /// Whether the owner has left it in order.
     #[inline(always)]
     pub fn has_left(&self) -> bool {

@@ -1,8 +1,10 @@
 //! The functions of `AdTally.Reach`.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ad_tally_core::journal::{Busy, Fold};
 use ad_tally_core::reach::{Look, Sketches};
 use ad_tally_core::{Added, Batch, Coupon, HashedKey, Reach, Rows, Sketch};
 use parking_lot::Mutex;
@@ -10,15 +12,16 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_layout};
-use crate::encode;
+use crate::encode::{self, Overflowed};
 use crate::hot::{Index, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
-use crate::steps::{self, Load};
+use crate::steps;
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
 /// A table of sketches.
-pub struct Table(pub(crate) Reach, Owner);
+pub struct Table(pub(crate) Reach, Owner, Option<Box<Stored>>);
 
 /// Keys of a table that are being united.
 pub struct Union {
@@ -129,9 +132,9 @@ fn with_pairs<R>(reach: &Reach, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
     BATCH.with_borrow_mut(|batch| act(&mut Pairs { reach, batch, hashed: 0 }))
 }
 
-impl Load for Pairs<'_> {
+impl steps::Load for Pairs<'_> {
     const ITEM: &'static str = "{key, user} tuple";
-    type Outcome = usize;
+    type Outcome = Overflowed;
 
     fn clear(&mut self) {
         self.batch.clear();
@@ -158,10 +161,8 @@ impl Load for Pairs<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, overflowed: &mut usize, go_on: impl FnMut() -> bool) -> usize {
-        let (applied, more) = self.reach.add_batch(self.batch, go_on).expect("a table without a journal is never busy");
-        *overflowed += more;
-        applied
+    fn apply(&self, overflowed: &mut Overflowed, go_on: impl FnMut() -> bool) -> usize {
+        overflowed.note(self.reach.add_batch(self.batch, go_on))
     }
 }
 
@@ -174,9 +175,9 @@ fn with_users<'a, R>(
 ) -> Result<R, BadArgument> {
     table.with_key(env, key, |key| {
         let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
-            Added::Row => 0,
-            Added::Overflow => coupons.len(),
-            Added::Busy => unreachable!("a table without a journal is never busy"),
+            Added::Row => Ok((coupons.len(), 0)),
+            Added::Overflow => Ok((coupons.len(), coupons.len())),
+            Added::Busy => Err(Busy),
         };
         sketch::with_users(table.0.secret(), &give, act)
     })?
@@ -192,7 +193,48 @@ fn reach_new<'a>(
 ) -> NifResult<Term<'a>> {
     let reach =
         Reach::with_seed(precision, max_keys, sketch::secret(secret), keys::seed(seed)).map_err(BadArgument::from)?;
-    Ok(resource::make(env, Table(reach, Owner::nobody("AdTally.Reach"))))
+    Ok(resource::make(env, Table(reach, Owner::nobody("AdTally.Reach"), None)))
+}
+
+/// The table that is a part of a store: that of a process which has crashed, or one that is made.
+#[rustler::nif(schedule = "DirtyIo")]
+fn reach_new_in<'a>(
+    env: Env<'a>,
+    place: PlaceTerm<'a>,
+    precision: u8,
+    max_keys: usize,
+    secret: Option<Binary<'a>>,
+    seed: Option<u64>,
+) -> NifResult<Term<'a>> {
+    Place::read(place)?.table(env, seed, |Given { seed, stored, .. }| {
+        let part = stored.part.clone();
+        let reach =
+            Reach::stored(precision, max_keys, sketch::secret(secret), seed, part).map_err(BadArgument::from)?;
+        Ok(Table(reach, Owner::nobody("AdTally.Reach"), Some(Box::new(stored))))
+    })
+}
+
+impl Durable for Table {
+    const PART: &'static str = "reach";
+
+    fn stored(&self) -> Option<&Stored> {
+        self.2.as_deref()
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.1
+    }
+
+    fn fold(&self) -> Arc<dyn Fold> {
+        self.0.fold()
+    }
+
+    fn load(&self, load: &Load<'_>) -> Result<(), Refusal> {
+        let restoring = self.0.restoring();
+        load.take(&restoring)?;
+        restoring.finish();
+        Ok(())
+    }
 }
 
 #[rustler::nif]

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
+use ad_tally_core::journal::Busy;
 use ad_tally_core::sketch::{MergeError, SketchCow, Union};
 use ad_tally_core::{Coupon, Secret, Sketch};
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument};
-use crate::encode;
+use crate::encode::{self, Overflowed};
 use crate::hot::Index;
 use crate::resource::{self, resource};
 use crate::steps::{self, Load};
@@ -113,22 +114,20 @@ pub fn merge_error<'a>(env: Env<'a>, error: &MergeError) -> Term<'a> {
     (atoms::error(), reason).encode(env)
 }
 
+/// Gives users to something: how many were taken and how many of those overflowed, or that none was.
+type Give<'t> = dyn Fn(&[Coupon]) -> Result<(usize, usize), Busy> + 't;
+
 /// Users of a list, for whatever they are given to.
 pub struct Users<'t> {
     coupons: &'t mut Vec<Coupon>,
     secret: Option<&'t Secret>,
     /// Bytes that were hashed for them.
     hashed: usize,
-    /// Gives them to it: how many overflowed.
-    give: &'t dyn Fn(&[Coupon]) -> usize,
+    give: &'t Give<'t>,
 }
 
 /// Does something with users that are still to be read, and then given to `give`.
-pub fn with_users<R>(
-    secret: Option<&Secret>,
-    give: &dyn Fn(&[Coupon]) -> usize,
-    act: impl FnOnce(&mut Users<'_>) -> R,
-) -> R {
+pub fn with_users<R>(secret: Option<&Secret>, give: &Give<'_>, act: impl FnOnce(&mut Users<'_>) -> R) -> R {
     thread_local! {
         static COUPONS: RefCell<Vec<Coupon>> = const { RefCell::new(Vec::new()) };
     }
@@ -137,7 +136,7 @@ pub fn with_users<R>(
 
 impl Load for Users<'_> {
     const ITEM: &'static str = "user";
-    type Outcome = usize;
+    type Outcome = Overflowed;
 
     fn clear(&mut self) {
         self.coupons.clear();
@@ -162,9 +161,8 @@ impl Load for Users<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, overflowed: &mut usize, _go_on: impl FnMut() -> bool) -> usize {
-        *overflowed += (self.give)(self.coupons);
-        self.coupons.len()
+    fn apply(&self, overflowed: &mut Overflowed, _go_on: impl FnMut() -> bool) -> usize {
+        overflowed.note((self.give)(self.coupons))
     }
 }
 
@@ -183,7 +181,7 @@ fn sketch_insert_some<'a>(env: Env<'a>, builder: Term<'a>, users: Term<'a>, from
     let give = |coupons: &[Coupon]| {
         let mut sketch = builder.sketch.lock();
         coupons.iter().for_each(|coupon| sketch.insert(*coupon));
-        0
+        Ok((coupons.len(), 0))
     };
     let (rest, next, _overflowed) =
         with_users(builder.secret.as_ref(), &give, |load| steps::add_from(env, users, from, load))?;

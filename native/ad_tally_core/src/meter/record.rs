@@ -115,6 +115,12 @@ impl Recording<'_> {
 }
 
 impl Meter {
+    /// Counts events that there was no room for in the journal, as their caller has found.
+    #[cold]
+    pub fn count_busy(&self, events: u64) {
+        self.protect().count_busy(events);
+    }
+
     /// Counts an event in its window, which begins if it has to, unless the event is a copy, late or too far ahead. The system's
     /// time is asked for where it matters.
     ///

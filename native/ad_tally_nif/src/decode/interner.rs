@@ -102,8 +102,12 @@ pub fn word(hash: u64) -> u64 {
 
 /// The text of an atom that a key has, of its hash.
 pub fn text_of_hash(hash: u64) -> String {
-    let interned = INTERNED.read();
-    interned.get(&hash).unwrap_or_else(|| unreachable!("keys have atoms that were interned")).text.clone().into()
+    find_text(hash).unwrap_or_else(|| unreachable!("keys have atoms that were interned"))
+}
+
+/// The text of an atom of that hash, if a key had one. Any thread may ask.
+pub fn find_text(hash: u64) -> Option<String> {
+    INTERNED.read().get(&hash).map(|atom| String::from(&*atom.text))
 }
 
 /// An atom's text. The functions that read atoms know Latin-1 only before NIF 2.17, the external format knows all.
@@ -116,11 +120,12 @@ pub fn text(atom: Term<'_>) -> String {
     }
 }
 
-/// Atoms of keys that an import brings. The VM never frees an atom and ends when its table of a million is full, so one frame makes
-/// few new ones.
+/// Atoms of keys that an import brings, or a store. The VM never frees an atom and ends when its table of a million is full, so one
+/// frame makes few new ones, and a store as many as the caller says.
 pub struct ImportedAtoms<'a> {
     env: Env<'a>,
     created: usize,
+    most: usize,
 }
 
 /// New atoms that one frame makes at most.
@@ -131,7 +136,20 @@ const MOST_CHARACTERS: usize = 255;
 impl<'a> ImportedAtoms<'a> {
     /// Of one frame.
     pub fn new(env: Env<'a>) -> Self {
-        Self { env, created: 0 }
+        Self::with_room(env, MOST_CREATED)
+    }
+
+    /// Those of which at most so many are new to the VM.
+    pub fn with_room(env: Env<'a>, most: usize) -> Self {
+        Self { env, created: 0, most }
+    }
+
+    /// Has the atom of a text be one that keys have, by its hash as a store has it.
+    pub fn claim(&mut self, hash: u64, text: &str) -> Result<(), String> {
+        if atom_hash(text) != hash {
+            return Err(format!("the atom {text:?} has another hash than the one that is kept with it"));
+        }
+        self.atom(text).map(drop).map_err(|fault| format!("the atom {text:?}: {fault}"))
     }
 
     /// The atom of a text, if the VM has one or may make one.
@@ -142,8 +160,8 @@ impl<'a> ImportedAtoms<'a> {
         if let Some((atom, _read)) = self.env.binary_to_term(&external) {
             return Ok(atom);
         }
-        if self.created == MOST_CREATED {
-            return Err(AtomFault::TooMany(MOST_CREATED));
+        if self.created == self.most {
+            return Err(AtomFault::TooMany(self.most));
         }
         self.created += 1;
         // SAFETY: what may not be trusted is an atom that is not there yet, and that is what is wanted.
@@ -154,7 +172,7 @@ impl<'a> ImportedAtoms<'a> {
 
 impl AtomNames for ImportedAtoms<'_> {
     fn text(&self, hash: u64) -> Option<Cow<'_, str>> {
-        INTERNED.read().get(&hash).map(|atom| Cow::from(String::from(&*atom.text)))
+        find_text(hash).map(Cow::from)
     }
 
     fn atom(&mut self, text: &str) -> Result<u64, AtomFault> {

@@ -2,16 +2,19 @@
 //!
 //! * `event`: an event's parts, decoded
 //! * `record`, `record_many`: an event, and a list of them; `touch`: what an attribution is told of them
-//! * `close`: windows that are closed or read
+//! * `close`: windows that are closed or read; `in_store`, `stored`: a meter that a store has, and its closed windows that
+//!   nobody has yet
 //! * `report`: rows of windows, grouped
 //! * `info`: the meter's numbers
 
 mod close;
 mod event;
+mod in_store;
 mod info;
 mod record;
 mod record_many;
 mod report;
+mod stored;
 mod touch;
 
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use ad_tally_core::{Meter, Secret, dedupe};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
+use self::in_store::InStore;
 pub use self::report::Report;
 use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
@@ -30,6 +34,8 @@ use crate::resource::{self, resource};
 pub struct Table {
     meter: Meter,
     metrics: Arc<[Atom]>,
+    /// Where it is kept, if it is.
+    in_store: Option<Box<InStore>>,
     /// How many dimensions an event has.
     dimensions: usize,
     /// What of events is their touches'.
@@ -74,24 +80,43 @@ type Touches = Option<(Vec<usize>, Option<usize>)>;
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_new<'a>(
     env: Env<'a>,
-    (window, lateness, max_ahead, max_open_windows): Times,
-    (metrics, dimensions, max_keys): Names,
+    times: Times,
+    names: Names,
     sketches: Sketches<'a>,
     ids: Ids,
     touches: Touches,
     seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
-    let reach = sketches.map(|(by, precision, max_keys, secret)| {
-        let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
-        ReachConfig { by, precision, max_keys, secret }
-    });
-    let dedupe = ids.map(|(window, capacity, wide)| dedupe::Config { window, capacity, wide });
-    let metrics_count = metrics.len();
-    let config =
-        Config { window, lateness, max_ahead, metrics: metrics_count, max_keys, max_open_windows, reach, dedupe };
+    let config = config(times, &names, sketches, ids);
     let meter = Meter::with_seed(&config, keys::seed(seed)).map_err(BadArgument::from)?;
+    Ok(resource::make(env, table(meter, names.0, names.1, touches, None)))
+}
+
+fn config(
+    (window, lateness, max_ahead, max_open_windows): Times,
+    (metrics, _dimensions, max_keys): &Names,
+    sketches: Sketches<'_>,
+    ids: Ids,
+) -> Config {
+    let dedupe = ids.map(|(window, capacity, wide)| dedupe::Config { window, capacity, wide });
+    let (metrics, max_keys) = (metrics.len(), *max_keys);
+    let reach = sketches.map(reach);
+    Config { window, lateness, max_ahead, metrics, max_keys, max_open_windows, reach, dedupe }
+}
+
+fn reach((by, precision, max_keys, secret): (Vec<usize>, u8, usize, Option<Binary<'_>>)) -> ReachConfig {
+    let secret = secret.and_then(|secret| <[u8; 16]>::try_from(secret.as_slice()).ok()).map(Secret::new);
+    ReachConfig { by, precision, max_keys, secret }
+}
+
+fn table(
+    meter: Meter,
+    metrics: Vec<Atom>,
+    dimensions: usize,
+    touches: Touches,
+    in_store: Option<Box<InStore>>,
+) -> Table {
     let touches = touches.map(|(places, cost)| TouchPlaces { dimensions: places.into(), cost });
     let owner = Owner::nobody("AdTally.Meter");
-    let refused = Mutex::default();
-    Ok(resource::make(env, Table { meter, metrics: metrics.into(), dimensions, touches, refused, owner }))
+    Table { meter, metrics: metrics.into(), in_store, dimensions, touches, refused: Mutex::default(), owner }
 }

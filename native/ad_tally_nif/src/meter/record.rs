@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use ad_tally_core::HashedKey;
 use ad_tally_core::counters::MAX_METRICS;
+use ad_tally_core::journal::{Busy, Scribe};
 use ad_tally_core::key::{MAX_ARITY, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Event, Outcome};
 use rustler::{Env, Term};
@@ -137,6 +138,8 @@ impl Table {
         let mut room = [term; MAX_ARITY];
         let elements = self.touch_elements::<L>(env, attribution, event.dimensions, &mut room).map_err(refuse)?;
         let record = |dimensions: HashedKey<'_>| {
+            // The event and its touch are in one interval, or refused together.
+            let Ok(_scribe) = self.begin_writing() else { return Ok(self.busy(1)) };
             let outcome = self.record(env, term)?;
             if matches!(outcome, Outcome::Applied | Outcome::Overflow) {
                 attribution.attribution.touch(&parts.of(dimensions), now)?;
@@ -146,6 +149,19 @@ impl Table {
         let (seed, elements) = (attribution.attribution.seed(), Parts::of_tuple(elements));
         let recorded = keys::with_parts::<L, Place, _>(env, seed, elements, record);
         recorded.map_err(|fault| refuse(bad_argument::key(event.dimensions.in_env(env), fault)))?
+    }
+
+    /// Begins to write what more than one call does, where the meter is a store's part.
+    #[inline(always)]
+    pub(super) fn begin_writing(&self) -> Result<Option<Scribe<'_>>, Busy> {
+        self.meter.journal().map(|journal| journal.begin()).transpose()
+    }
+
+    /// Counts events that the store has no room for.
+    #[cold]
+    pub(super) fn busy(&self, events: u64) -> Outcome {
+        self.meter.count_busy(events);
+        Outcome::Busy
     }
 
     #[cold]

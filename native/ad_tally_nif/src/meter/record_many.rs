@@ -72,13 +72,21 @@ hot! {
 
 /// How many events of a list had each outcome, in their order, and which ones were late.
 #[derive(Default)]
-struct Recorded(Outcomes);
+struct Recorded {
+    outcomes: Outcomes,
+    /// Only where there is a store some may be busy.
+    is_stored: bool,
+}
 
 impl Encoder for Recorded {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        // None is busy without a journal.
-        let [applied, duplicate, late, future, no_window, overflow, _busy] = self.0.counts;
-        ((applied, duplicate, late, future, no_window, overflow), &self.0.late).encode(env)
+        let Outcomes { counts: [applied, duplicate, late, future, no_window, overflow, busy], late: which, .. } =
+            &self.outcomes;
+        if self.is_stored {
+            ((applied, duplicate, late, future, no_window, overflow, busy), which).encode(env)
+        } else {
+            ((applied, duplicate, late, future, no_window, overflow), which).encode(env)
+        }
     }
 }
 
@@ -171,8 +179,15 @@ impl Load for Events<'_> {
     }
 
     #[inline(always)]
-    fn apply(&self, Recorded(outcomes): &mut Recorded, go_on: impl FnMut() -> bool) -> usize {
+    fn apply(&self, Recorded { outcomes, is_stored }: &mut Recorded, go_on: impl FnMut() -> bool) -> usize {
+        *is_stored = self.table.in_store.is_some();
         let before = outcomes.total();
+        // Events and their touches are in one interval, or refused together.
+        let scribe = if self.touches.is_some() { self.table.begin_writing() } else { Ok(None) };
+        let Ok(_scribe) = scribe else {
+            outcomes.counts[self.table.busy(self.batch.len() as u64) as usize] += self.batch.len() as u64;
+            return self.batch.len();
+        };
         outcomes.counted = self.touches.is_some().then(Vec::new);
         let recorded = self.table.meter.record_batch(self.batch, outcomes, now, go_on);
         if let (Some(touches), Some(counted)) = (&self.touches, outcomes.counted.take()) {

@@ -138,6 +138,6 @@ impl Touches<'_> {
         };
         let events = self.events.iter().enumerate();
         let touches: Vec<usize> = events.filter(|(_, event)| is_counted(event)).map(|(touch, _)| touch).collect();
-        self.attribution.touch_all(self.batch, touches.len(), |at| touches[at], &mut [0; 4], || true);
+        self.attribution.touch_all(self.batch, touches.len(), |at| touches[at], &mut Default::default(), || true);
     }
 }
