@@ -49,6 +49,8 @@ impl Attribution {
         if self.known(&orders, order.hash, now).is_none() {
             return Err(Unchanged::Unknown);
         }
+        let Ok(writing) = self.begin_writing() else { return Err(Unchanged::Busy) };
+        let used = if writing.is_some() { orders.next_version() } else { 0 };
         orders.touch(order.hash);
         let posting = orders.update(order.hash, |record| {
             let before = match record.change(change, at)? {
@@ -58,20 +60,23 @@ impl Attribution {
                 }
                 Changed::From(before) => before,
             };
+            record.journaled.used = used;
             let adjustment = Adjustment { at, net: record.net };
-            match record.state {
+            let posting = match record.state {
                 State::Provisional => {
                     record.adjustments.push(adjustment);
-                    Ok(None)
+                    None
                 }
-                State::Final { counts: false } => Ok(None),
+                State::Final { counts: false } => None,
                 State::Final { counts: true } => {
-                    Ok(Some(record.posting(order.words, &record.steps, Some(at), before, record.net)))
+                    Some(record.posting(order.words, &record.steps, Some(at), before, record.net))
                 }
-            }
+            };
+            Ok(Some(posting))
         });
         if let Some(posting) = posting.unwrap_or(Err(Unchanged::Unknown))? {
-            window.post(posting);
+            posting.into_iter().for_each(|posting| self.post(window, posting));
+            self.write_order(&mut orders, order.hash);
         }
         Ok(())
     }

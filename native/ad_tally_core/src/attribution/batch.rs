@@ -1,12 +1,13 @@
 //! Touches of a list, whose cache misses overlap.
 
 use super::Attribution;
+use super::stats::Kind;
 use super::types::{Outcome, Touch};
 
 /// How many touches or conversions had each [`Outcome`], in the order of those.
 pub type Outcomes = [u64; OUTCOMES];
 
-const OUTCOMES: usize = Outcome::Future as usize + 1;
+const OUTCOMES: usize = Outcome::Busy as usize + 1;
 
 /// How many touches are between the stages of one.
 const AHEAD: usize = 8;
@@ -16,6 +17,9 @@ const TURN: usize = 32;
 impl Attribution {
     /// Takes touches in turn, for as long as `go_on` says so, which is asked now and then: how many were taken. What became of
     /// those is added to `outcomes`. The system's time is asked for where it matters.
+    ///
+    /// Where the journal has no room for a touch, all those after it are busy as well, also in the calls that follow with the same
+    /// outcomes: it is the end of a list that is to be sent again.
     ///
     /// Lookups are software-pipelined: a touch waits for four cache lines, each of which says where the next one is, and others are
     /// taken meanwhile.
@@ -36,6 +40,9 @@ impl Attribution {
         now: impl Fn() -> u64,
         mut go_on: impl FnMut() -> bool,
     ) -> usize {
+        if outcomes[Outcome::Busy as usize] > 0 {
+            return self.leave_busy(count, 0, outcomes);
+        }
         let first = |at: usize| self.fetch_first(&touch(at));
         let second = |at: usize| self.fetch_second(&touch(at));
         (0..count.min(2 * AHEAD)).for_each(first);
@@ -48,6 +55,10 @@ impl Attribution {
                 second(done + AHEAD);
             }
             match self.touch(&touch(done), &now) {
+                Ok(Outcome::Busy) => {
+                    outcomes[Outcome::Busy as usize] += 1;
+                    return self.leave_busy(count, done + 1, outcomes);
+                }
                 Ok(outcome) => outcomes[outcome as usize] += 1,
                 Err(error) => panic!("{error}"),
             }
@@ -55,6 +66,15 @@ impl Attribution {
                 return done + 1;
             }
         }
+        count
+    }
+
+    /// Leaves the touches from a place on as busy: the count of all.
+    #[cold]
+    fn leave_busy(&self, count: usize, from: usize, outcomes: &mut Outcomes) -> usize {
+        let left = (count - from) as u64;
+        self.stats.refuse(Kind::TouchBusy, left);
+        outcomes[Outcome::Busy as usize] += left;
         count
     }
 

@@ -1,7 +1,8 @@
 //! A conversion: known by its order, with the path of its user, and provisional until its window is closed.
 
 use super::Attribution;
-use super::orders::{Locked, Record, State};
+use super::journal::Writing;
+use super::orders::{Journaled, Locked, Record, State};
 use super::place::Place;
 use super::posting::Net;
 use super::ring::Begun;
@@ -9,8 +10,26 @@ use super::stats::Kind;
 use super::types::{Conversion, Outcome};
 use super::window::Window;
 use crate::error::{Error, check_time};
+use crate::journal::Busy;
 use crate::sync::hazard::Protected;
 use crate::windows::OpenWindows;
+
+/// What became of a conversion that is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Now,
+    /// Its order was known.
+    Before,
+    /// The journal has no room.
+    Not,
+}
+
+/// A conversion that has begun: its record, the conversion of its user that was forgotten for it, and what is written of it.
+pub(super) struct Started<'j> {
+    pub(super) record: Record,
+    pub(super) forgotten: Option<u64>,
+    pub(super) writing: Option<Writing<'j>>,
+}
 
 /// How many orders a full shard is looked through for one that can go.
 const LOOKED_THROUGH: usize = 64;
@@ -61,8 +80,10 @@ impl Attribution {
         conversion: &Conversion<'_>,
         now: impl Fn() -> u64,
     ) -> Outcome {
-        if !self.keep(place, open, conversion.order.hash, now, || self.begin(conversion, place.is_late)) {
-            return Outcome::Duplicate;
+        match self.keep(place, open, conversion.order.hash, now, || self.begin(conversion, place.is_late)) {
+            Kept::Now => {}
+            Kept::Before => return Outcome::Duplicate,
+            Kept::Not => return Outcome::Busy,
         }
         if place.is_late {
             return Outcome::Late;
@@ -74,40 +95,50 @@ impl Attribution {
     }
 
     /// Keeps a conversion, unless its order is known: provisional or, if it is late, final at once and booked. `begin` makes it
-    /// pending in the ring. It gives the record, and which conversion was forgotten there for it. Whether it is kept.
-    pub(super) fn keep(
+    /// pending in the ring, unless the journal has no room.
+    pub(super) fn keep<'j>(
         &self,
         place: &Place<'_>,
         open: &Protected<'_, OpenWindows<Window>>,
         order: u64,
         now: impl Fn() -> u64,
-        begin: impl FnOnce() -> (Record, Option<u64>),
-    ) -> bool {
+        begin: impl FnOnce() -> Option<Started<'j>>,
+    ) -> Kept {
         let mut orders = self.orders.lock(order);
         if self.known(&orders, order, now).is_some() {
-            return false;
+            return Kept::Before;
         }
         self.make_room(&mut orders, open);
         // Before the lock is let go of: a touch that finds the conversion in the ring waits for it here.
-        let (record, forgotten) = begin();
+        let Some(Started { mut record, forgotten, writing }) = begin() else { return Kept::Not };
+        if writing.is_some() {
+            let version = orders.next_version();
+            record.journaled = Journaled { born: version, used: version, instance: place.window.instance };
+        }
         orders.insert(order, record);
         if place.is_late {
             self.settle_order(&mut orders, order, place.window);
         } else {
             place.window.push_order(order);
+            self.write_order(&mut orders, order);
         }
+        // What is done with another order is written by itself, under the lock of that one.
+        drop(writing);
         drop(orders);
         if let Some(forgotten) = forgotten {
             self.end_early(forgotten, open);
         }
-        true
+        Kept::Now
     }
 
-    /// A conversion with the path that its user has now, and the provisional one of the user that was forgotten for it, if
-    /// there are too many.
-    fn begin(&self, conversion: &Conversion<'_>, is_late: bool) -> (Record, Option<u64>) {
+    /// A conversion with the path that its user has now. `None` if the journal has no room.
+    fn begin(&self, conversion: &Conversion<'_>, is_late: bool) -> Option<Started<'_>> {
         let Conversion { order, user, at, action, value } = *conversion;
-        let Begun { path: steps, evicted, forgotten } = self.ring.begin(user, order.hash, at, is_late);
+        let (begun, writing) = self.begin_in_ring(user, order.hash, at, is_late, || self.begin_writing())?;
+        if let Some(writing) = &writing {
+            writing.converted(user, at, !is_late);
+        }
+        let Begun { path: steps, evicted, forgotten } = begun;
         // One that is late may have had a touch that was too old for all that come in time.
         let gone = evicted.max(self.ring.newest_dropped());
         let record = Record {
@@ -123,8 +154,27 @@ impl Attribution {
             net: Net { value, counts: true },
             adjusted_at: None,
             adjustments: Vec::new(),
+            journaled: Journaled::default(),
         };
-        (record, forgotten)
+        Some(Started { record, forgotten, writing })
+    }
+
+    /// Begins a conversion in the ring and, under the lock there, to write of it: whatever was brought by a touch that it finds there
+    /// is in the same interval or an older one.
+    pub(super) fn begin_in_ring<'j>(
+        &self,
+        user: u64,
+        order: u64,
+        at: u64,
+        is_late: bool,
+        begin_writing: impl FnOnce() -> Result<Option<Writing<'j>>, Busy>,
+    ) -> Option<(Begun, Option<Writing<'j>>)> {
+        let mut writing = Err(Busy);
+        let begun = self.ring.begin_if(user, order, at, is_late, || {
+            writing = begin_writing();
+            writing.is_ok()
+        })?;
+        Some((begun, writing.ok()?))
     }
 
     /// Makes a provisional conversion final before its time, because touches are not told of it any more.
@@ -157,6 +207,9 @@ impl Attribution {
             self.stats.count(Kind::FinalEarly);
         }
         orders.remove(order);
+        if let Some(writing) = self.write_anyway() {
+            writing.removed(order, orders.next_version());
+        }
         self.stats.count(Kind::EvictedOrder);
     }
 }

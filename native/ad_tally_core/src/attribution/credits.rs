@@ -1,8 +1,10 @@
 //! What a conversion is credited to as of now, final or not.
 
 use super::Attribution;
+use super::journal::Writing;
 use super::orders::{Record, State};
 use super::posting::{Net, Posting};
+use super::ring::Mark;
 use super::types::{Counting, Step};
 use super::window::Window;
 
@@ -49,11 +51,10 @@ impl Attribution {
     }
 
     /// What a conversion that a window has noted would book as of now: nothing if it does not count. `None` if it is not provisional
-    /// any more, and what the window has booked is all of it. An order that was forgotten may have come again, in any window.
+    /// any more, and what the window has booked is all of it.
     pub(super) fn provisional(&self, order: u64, window: &Window) -> Option<Vec<Posting>> {
         let orders = self.orders.lock(order);
-        let is_own = |record: &&Record| record.is_provisional() && self.windows.number_of(record.at) == window.number;
-        let record = orders.get(order).filter(is_own)?;
+        let record = orders.get(order).filter(|record| record.is_provisional() && self.is_own(record, window))?;
         let steps = self.steps(record);
         let claim = self.claim_of(order, record, &steps);
         let postings = record.postings(&steps);
@@ -78,9 +79,15 @@ impl Attribution {
     }
 
     /// Whether a conversion that becomes final counts, and no later one of those of which one counts will.
-    pub(super) fn claim(&self, order: u64, record: &Record) -> bool {
-        let claim = self.claim_of(order, record, &record.steps);
-        claim.is_none_or(|Claim { order, at, action, user, touch }| self.ring.mark(user, action, touch, order, at))
+    pub(super) fn claim(&self, order: u64, record: &Record, writing: Option<&Writing<'_>>) -> bool {
+        let Some(Claim { order, at, action, user, touch }) = self.claim_of(order, record, &record.steps) else {
+            return true;
+        };
+        let counts = self.ring.mark(user, action, touch, order, at);
+        if counts && let Some(writing) = writing {
+            writing.mark(user, &Mark::new(action, touch, order, at));
+        }
+        counts
     }
 
     /// Whether a provisional conversion is the first one of those of which one counts.

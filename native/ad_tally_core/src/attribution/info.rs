@@ -13,6 +13,7 @@ pub struct Counts {
     pub duplicate: u64,
     pub late: u64,
     pub future: u64,
+    pub busy: u64,
     /// What [`Attribution::refuse_touches`] or [`Attribution::refuse_conversions`] was told of.
     pub refused: u64,
 }
@@ -103,6 +104,7 @@ impl Attribution {
                 duplicate: get(Kind::TouchDuplicate),
                 late: get(Kind::TouchLate),
                 future: get(Kind::TouchFuture),
+                busy: get(Kind::TouchBusy),
                 refused: get(Kind::TouchRefused),
             },
             conversions: Counts {
@@ -110,6 +112,7 @@ impl Attribution {
                 duplicate: get(Kind::ConversionDuplicate),
                 late: get(Kind::ConversionLate),
                 future: get(Kind::ConversionFuture),
+                busy: get(Kind::ConversionBusy),
                 refused: get(Kind::ConversionRefused),
             },
             excluded_cost: self.stats.excluded(),

@@ -14,6 +14,8 @@ use super::types::Step;
 pub struct Linking(Mutex<Work>);
 
 pub(super) struct Work {
+    /// Who has become an alias, and whose.
+    pub(super) users: (Option<u64>, u64),
     /// The touches of both.
     pub(super) steps: Vec<Step>,
     /// When the newest one was that is missing, 0 if none is.
@@ -24,8 +26,8 @@ pub(super) struct Work {
 
 impl Linking {
     /// With all orders left.
-    pub(super) fn new(steps: Vec<Step>, evicted: u64, orders: Vec<(u64, bool)>) -> Self {
-        Self(Mutex::new(Work { steps, evicted, orders: orders.into_iter() }))
+    pub(super) fn new(users: (Option<u64>, u64), steps: Vec<Step>, evicted: u64, orders: Vec<(u64, bool)>) -> Self {
+        Self(Mutex::new(Work { users, steps, evicted, orders: orders.into_iter() }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Work> {

@@ -11,8 +11,9 @@
 //! * `credit`: the models, and integers that sum up exactly; `posting`: what a conversion books
 //! * `window`: what happened in a window of event time
 //! * `touch`, `batch`, `convert`, `adjust`, `users`: what is told; `place`: where what is late is booked
-//! * `settle`: how conversions become final; `credits`, `report`, `paths`: what is asked; `sorted`: its rows in order
-//! * `export`: what leaves as frames, and comes in
+//! * `settle`: how conversions become final; `delivered`: closed windows, until everybody has them;
+//!   `credits`, `report`, `paths`: what is asked; `sorted`: its rows in order
+//! * `export`: what leaves as frames, and comes in; `journal`: what is written down of it; `fields`: what both have in common
 //!
 //! Three kinds of locks, taken in this order: that of an order's shard, that of a user's bucket, that of what a window has booked.
 //! Whoever tells something has the open windows protected meanwhile, so a window that is closed has all of it.
@@ -22,9 +23,12 @@ mod batch;
 mod convert;
 pub mod credit;
 mod credits;
+mod delivered;
 mod dimensions;
 mod export;
+mod fields;
 mod info;
+mod journal;
 mod linking;
 mod orders;
 pub mod path;
@@ -45,11 +49,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::journal::{Folding, Journal, Writing};
 use self::orders::Orders;
 use self::ring::Ring;
 use self::stats::Stats;
 use crate::codec::Taken;
 use crate::error::Error;
+use crate::journal::{Busy, Part};
 use crate::key::Seed;
 use crate::memory::free;
 use crate::sync::AtomicUsize;
@@ -57,9 +63,11 @@ use crate::windows::{self, Windows};
 
 pub use self::batch::Outcomes;
 pub use self::credits::OrderCredits;
+pub use self::delivered::Undelivered;
 pub use self::dimensions::{Dimensions, MAX_DIMENSIONS, NO_DIMENSIONS};
 pub use self::export::{Export, Names};
 pub use self::info::{Counts, Info};
+pub use self::journal::{Restoring, Shape};
 pub use self::linking::Linking;
 pub use self::paths::{Led, PathQuery, Paths};
 pub use self::posting::{Credit, Credits, Net, Posting};
@@ -94,6 +102,8 @@ pub struct Attribution {
     /// How long a touch can matter: the longest lookback, and what a conversion may be late by.
     matters_for: u64,
     longest_lookback: u64,
+    /// What it has with a journal.
+    journal: Option<Box<Journal>>,
 }
 
 impl Drop for Attribution {
@@ -153,7 +163,19 @@ impl Attribution {
             taken: Taken::default(),
             matters_for: longest_lookback.saturating_add(late_by),
             longest_lookback,
+            journal: None,
         })
+    }
+
+    /// The same with a journal, in which its configuration has that number.
+    ///
+    /// # Errors
+    /// As of [`Attribution::new`].
+    pub fn stored(config: &Config, seed: Seed, part: Part, number: u32) -> Result<Self, Error> {
+        let mut attribution = Self::new(config, seed)?;
+        let folding = Folding::new(config, number, attribution.matters_for);
+        attribution.journal = Some(Box::new(Journal::new(part, number, folding)));
+        Ok(attribution)
     }
 
     /// What it is.
@@ -185,6 +207,20 @@ impl Attribution {
     #[must_use]
     pub fn dimensions(&self) -> &Arc<Dimensions> {
         &self.dimensions
+    }
+
+    /// Begins to write what is to be done, where there is a journal.
+    ///
+    /// # Errors
+    /// [`Busy`]: then nothing may be done.
+    #[inline(always)]
+    fn begin_writing(&self) -> Result<Option<Writing<'_>>, Busy> {
+        self.journal.as_ref().map(|journal| journal.begin()).transpose()
+    }
+
+    /// The same for what must not fail.
+    fn write_anyway(&self) -> Option<Writing<'_>> {
+        self.journal.as_ref().map(|journal| journal.begin_anyway())
     }
 
     /// Touches before that time matter to no conversion that may come.

@@ -43,6 +43,18 @@ pub(super) struct Record {
     /// When it was last changed, and what was not booked yet.
     pub(super) adjusted_at: Option<u64>,
     pub(super) adjustments: Vec<Adjustment>,
+    pub(super) journaled: Journaled,
+}
+
+/// What a journal needs of a conversion. All is 0 where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Journaled {
+    /// The version that it began with: no other conversion of the same order has it.
+    pub(super) born: u64,
+    /// The version that it had when it was last used: by that it is found which ones were used longest ago.
+    pub(super) used: u64,
+    /// The window that it is provisional in.
+    pub(super) instance: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +143,14 @@ impl Record {
     }
 }
 
-/// The conversions of a shard, those that were used longest ago first.
-pub(super) type Shard = LinkedHashMap<u64, Record, RandomState>;
+/// The conversions of a shard.
+#[derive(Default)]
+pub(super) struct Shard {
+    /// Those that were used longest ago first.
+    records: LinkedHashMap<u64, Record, RandomState>,
+    /// The version that was given last.
+    version: u64,
+}
 
 /// All conversions that are known.
 pub(super) struct Orders {
@@ -177,7 +195,7 @@ impl Orders {
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().records.len()).sum()
     }
 
     /// Memory of all of them.
@@ -188,12 +206,12 @@ impl Orders {
 
 impl Locked<'_> {
     pub(super) fn get(&self, order: u64) -> Option<&Record> {
-        self.shard.get(&order)
+        self.shard.records.get(&order)
     }
 
     /// Changes a conversion, if it is known.
     pub(super) fn update<T>(&mut self, order: u64, update: impl FnOnce(&mut Record) -> T) -> Option<T> {
-        let record = self.shard.get_mut(&order)?;
+        let record = self.shard.records.get_mut(&order)?;
         let before = record.bytes();
         let updated = update(record);
         let after = record.bytes();
@@ -204,29 +222,51 @@ impl Locked<'_> {
 
     /// Notes that an order was used just now.
     pub(super) fn touch(&mut self, order: u64) {
-        self.shard.to_back(&order);
+        self.shard.records.to_back(&order);
     }
 
     /// Adds an order, in place of one that may not be adjusted any more.
     pub(super) fn insert(&mut self, order: u64, record: Record) {
         self.remove(order);
         self.orders.bytes.fetch_add(record.bytes(), Relaxed);
-        self.shard.insert(order, record);
+        self.shard.records.insert(order, record);
     }
 
     pub(super) fn remove(&mut self, order: u64) {
-        if let Some(record) = self.shard.remove(&order) {
+        if let Some(record) = self.shard.records.remove(&order) {
             self.orders.bytes.fetch_sub(record.bytes(), Relaxed);
         }
     }
 
+    /// A version that is greater than all that were given in this shard.
+    pub(super) fn next_version(&mut self) -> u64 {
+        self.shard.version += 1;
+        self.shard.version
+    }
+
+    /// Goes on with the orders of before a restart, in the order in which they were used: versions are greater than this one.
+    pub(super) fn resume(&mut self, version: u64) {
+        let Shard { records, version: own } = &mut *self.shard;
+        *own = version.max(*own);
+        let mut used: Vec<(u64, u64)> = records.iter().map(|(order, record)| (record.journaled.used, *order)).collect();
+        used.sort_unstable();
+        for (_, order) in used {
+            records.to_back(&order);
+        }
+    }
+
+    /// Whether there are more than may be.
+    pub(super) fn is_over(&self) -> bool {
+        self.shard.records.len() > self.orders.most_of_a_shard
+    }
+
     /// Whether another order would be one too many.
     pub(super) fn is_full(&self) -> bool {
-        self.shard.len() >= self.orders.most_of_a_shard
+        self.shard.records.len() >= self.orders.most_of_a_shard
     }
 
     /// Orders with their conversions, those that were used longest ago first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Record)> {
-        self.shard.iter().map(|(order, record)| (*order, record))
+        self.shard.records.iter().map(|(order, record)| (*order, record))
     }
 }

@@ -20,7 +20,7 @@ pub type Closed = windows::Closed<Window>;
 impl Attribution {
     /// Closes the windows whose time has passed, as [`crate::Meter::close`] does.
     pub fn close(&self, now: u64) -> Closed {
-        let closed = self.settle_closed(|windows| windows.close(now));
+        let closed = self.settle_closed(|windows| windows.close(now), true);
         if closed.is_all {
             self.forget_past_orders(now);
         }
@@ -29,31 +29,36 @@ impl Attribution {
 
     /// Closes the window of a time and those before.
     pub fn close_through(&self, at: u64) -> Closed {
-        self.settle_closed(|windows| windows.close_through(at))
+        self.settle_closed(|windows| windows.close_through(at), false)
     }
 
     /// Closes all windows, those that are to come as well: whatever comes afterwards is late, and is not taken.
     pub fn stop(&self) -> Closed {
-        self.settle_closed(Windows::stop)
+        self.settle_closed(Windows::stop, false)
     }
 
-    fn settle_closed(&self, close: impl FnOnce(&Windows<Window>) -> Closed) -> Closed {
+    fn settle_closed(&self, close: impl FnOnce(&Windows<Window>) -> Closed, is_in_time: bool) -> Closed {
         let _alone = self.settling.lock();
         let mut closed = close(&self.windows);
+        // Nobody writes to them any more, so it is not in an older interval than what was written.
+        if let Some(writing) = self.write_anyway() {
+            closed.windows.iter().for_each(|window| writing.closing(window, is_in_time));
+        }
         self.finish_links();
         closed.windows.iter().for_each(|window| self.settle(window));
-        closed.windows.retain(|window| !window.is_empty());
-        closed.windows.iter().for_each(|window| window.note_closed());
+        closed.windows.retain(|window| self.keep_closed(window));
         closed
     }
 
     /// Makes the conversions of a closed window final in the order of their times, so that the first one of several counts.
-    fn settle(&self, window: &Window) {
+    pub(super) fn settle(&self, window: &Window) {
         let mut orders: Vec<(u64, u64)> = window
             .orders()
             .into_iter()
-            .filter_map(|order| Some((self.orders.lock(order).get(order)?.at, order)))
-            .filter(|(at, _order)| self.windows.number_of(*at) == window.number)
+            .filter_map(|order| {
+                let orders = self.orders.lock(order);
+                orders.get(order).filter(|record| self.is_own(record, window)).map(|record| (record.at, order))
+            })
             .collect();
         orders.sort_unstable();
         for (_at, order) in orders {
@@ -63,15 +68,24 @@ impl Attribution {
         window.forget_orders();
     }
 
+    /// Whether a conversion is one of a window. An order that was forgotten may have come again, in any window.
+    pub(super) fn is_own(&self, record: &Record, window: &Window) -> bool {
+        match window.instance {
+            0 => self.windows.number_of(record.at) == window.number,
+            instance => record.journaled.instance == instance,
+        }
+    }
+
     /// Makes a conversion final, unless it is, and books it in a window.
     pub(super) fn settle_order(&self, orders: &mut Locked<'_>, order: u64, window: &Window) {
+        let writing = self.write_anyway();
         let postings = orders.update(order, |record| {
             if !record.is_provisional() {
-                return Vec::new();
+                return None;
             }
             record.steps = self.eligible(&record.steps, record.at);
             record.steps.shrink_to_fit();
-            let counts = self.claim(order, record);
+            let counts = self.claim(order, record, writing.as_ref());
             record.state = State::Final { counts };
             if let Some(user) = record.user.take() {
                 self.ring.end(user, order);
@@ -84,9 +98,29 @@ impl Attribution {
                 (true, true) => Kind::Unattributed,
                 (true, false) => Kind::Attributed,
             });
-            postings
+            Some(postings)
         });
-        postings.into_iter().flatten().for_each(|posting| window.post(posting));
+        let Some(postings) = postings.flatten() else { return };
+        postings.into_iter().for_each(|posting| self.post(window, posting));
+        self.write_order(orders, order);
+    }
+
+    /// Books something in a window, by whoever holds the lock of its order.
+    pub(super) fn post(&self, window: &Window, posting: Posting) {
+        let posting = Arc::new(posting);
+        let place = window.post(posting.clone());
+        if let Some(writing) = self.write_anyway() {
+            writing.posting(window.instance, window.number, place, &posting);
+        }
+    }
+
+    /// Writes what a conversion is now, by whoever holds the lock of its order.
+    pub(super) fn write_order(&self, orders: &mut Locked<'_>, order: u64) {
+        let Some(writing) = self.write_anyway() else { return };
+        let version = orders.next_version();
+        if let Some(record) = orders.get(order) {
+            writing.order(order, version, self.windows.number_of(record.at), record);
+        }
     }
 
     /// Forgets orders that may not be adjusted any more.

@@ -16,11 +16,13 @@ pub(super) enum Kind {
     TouchDuplicate,
     TouchLate,
     TouchFuture,
+    TouchBusy,
     TouchRefused,
     ConversionApplied,
     ConversionDuplicate,
     ConversionLate,
     ConversionFuture,
+    ConversionBusy,
     ConversionRefused,
     WithoutDimensions,
     Revised,
@@ -44,6 +46,7 @@ impl Kind {
             Outcome::Duplicate => Self::TouchDuplicate,
             Outcome::Late => Self::TouchLate,
             Outcome::Future => Self::TouchFuture,
+            Outcome::Busy => Self::TouchBusy,
         }
     }
 
@@ -53,6 +56,7 @@ impl Kind {
             Outcome::Duplicate => Self::ConversionDuplicate,
             Outcome::Late => Self::ConversionLate,
             Outcome::Future => Self::ConversionFuture,
+            Outcome::Busy => Self::ConversionBusy,
         }
     }
 }
@@ -128,6 +132,6 @@ fn note([late, future]: &[AtomicU64; 2], outcome: Outcome, at: u64) {
     match outcome {
         Outcome::Late => late.store(at, Relaxed),
         Outcome::Future => future.store(at, Relaxed),
-        Outcome::Applied | Outcome::Duplicate => {}
+        Outcome::Applied | Outcome::Duplicate | Outcome::Busy => {}
     }
 }

@@ -1,12 +1,14 @@
 //! A touch: counted as spend in its window, kept in the ring of its user, and merged into that user's provisional conversions.
 
 use super::Attribution;
+use super::journal::{Spent, Writing};
 use super::orders::Record;
 use super::path;
 use super::stats::Kind;
 use super::types::{Outcome, Step, Touch};
 use super::window::Window;
 use crate::error::{Error, check_time};
+use crate::table::Spilled;
 use crate::windows::NotBegun;
 
 impl Attribution {
@@ -59,52 +61,87 @@ impl Attribution {
 
     #[inline(always)]
     fn touch_in(&self, window: &Window, touch: &Touch<'_>, slot: usize) -> Outcome {
+        let Ok(writing) = self.begin_writing() else { return Outcome::Busy };
         let (row, number) = window.find(touch.dimensions, &self.dimensions);
-        if !self.insert(touch, number) {
+        if !self.insert(touch, number, writing.as_ref()) {
             return Outcome::Duplicate;
         }
         // SAFETY: the row was found in that window, and this thread protects the open windows in that slot.
-        unsafe { window.spend(row, number, touch, slot) };
+        let spilled = unsafe { window.spend(row, number, touch, slot) };
+        if let Some(writing) = &writing {
+            writing.touch(touch, number, Spent { instance: window.instance, spilled });
+        }
         Outcome::Applied
     }
 
     /// Keeps a touch whose window is closed, for conversions to come and for provisional ones.
     #[cold]
     fn touch_late(&self, touch: &Touch<'_>) -> Outcome {
+        let Ok(writing) = self.begin_writing() else { return Outcome::Busy };
         let number = self.dimensions.number(touch.dimensions.words);
-        if self.insert(touch, number) { Outcome::Late } else { Outcome::Duplicate }
+        if !self.insert(touch, number, writing.as_ref()) {
+            return Outcome::Duplicate;
+        }
+        if let Some(writing) = &writing {
+            writing.touch(touch, number, Spent { instance: 0, spilled: Spilled::NOTHING });
+        }
+        Outcome::Late
     }
 
     /// Puts a touch into the ring of its user, unless it is there, and into the provisional conversions that it may change.
     #[inline(always)]
-    fn insert(&self, touch: &Touch<'_>, number: u32) -> bool {
+    fn insert(&self, touch: &Touch<'_>, number: u32, writing: Option<&Writing<'_>>) -> bool {
         let Touch { id, at, kind, .. } = *touch;
         let step = Step { id, at, first_at: at, kind, dimensions: number, repeats: 0 };
         let inserted = self.ring.insert(touch.user, &step, self.oldest_that_matters());
         if inserted.is_duplicate {
             return false;
         }
+        if let Some(writing) = writing {
+            writing.dropped(self.ring.newest_dropped());
+        }
         if number == super::NO_DIMENSIONS {
             self.stats.count(Kind::WithoutDimensions);
         }
         if !inserted.pending.is_empty() {
-            inserted.pending.iter().for_each(|(order, _at)| self.amend(*order, &[step], 0));
+            inserted.pending.iter().for_each(|(order, _at)| self.tell(*order, &step, writing));
         }
         true
     }
 
-    /// Merges touches into a provisional conversion, those at or before it, of which the newest one that is missing was at a time,
-    /// 0 if none is. It may be final by now.
+    /// Merges a touch into a provisional conversion that is not before it. It may be final by now.
     #[cold]
-    pub(super) fn amend(&self, order: u64, steps: &[Step], evicted: u64) {
+    fn tell(&self, order: u64, step: &Step, writing: Option<&Writing<'_>>) {
         let is_changed = self.orders.lock(order).update(order, |record| {
             if !record.is_provisional() {
                 return false;
             }
-            record.truncated |= self.is_within_reach(evicted, record.at);
-            self.merge(record, steps)
+            let is_changed = self.merge(record, std::slice::from_ref(step));
+            if let Some(writing) = writing {
+                writing.path(order, record, step);
+            }
+            is_changed
         });
         if is_changed == Some(true) {
+            self.stats.count(Kind::Revised);
+        }
+    }
+
+    /// Merges touches into a provisional conversion, those at or before it, of which the newest one that is missing was at a time,
+    /// 0 if none is. It may be final by now.
+    pub(super) fn amend(&self, order: u64, steps: &[Step], evicted: u64) {
+        let mut orders = self.orders.lock(order);
+        let is_changed = orders.update(order, |record| {
+            if !record.is_provisional() {
+                return None;
+            }
+            record.truncated |= self.is_within_reach(evicted, record.at);
+            Some(self.merge(record, steps))
+        });
+        if is_changed.flatten().is_some() {
+            self.write_order(&mut orders, order);
+        }
+        if is_changed == Some(Some(true)) {
             self.stats.count(Kind::Revised);
         }
     }
@@ -144,7 +181,9 @@ impl Attribution {
 
     pub(super) fn begin_number(&self, number: u64, now: impl Fn() -> u64) -> Result<(), NotBegun> {
         let (kinds, max_keys) = (self.config.lookbacks.len(), self.config.max_keys);
-        let closed = || self.closed_bytes.clone();
-        self.windows.begin(number, now, |number| Window::new(number, kinds, max_keys, &self.seed, closed()))
+        self.windows.begin(number, now, |number| {
+            let instance = self.journal.as_ref().map_or(0, |journal| journal.instance());
+            Window::new(number, instance, kinds, max_keys, &self.seed, self.closed_bytes.clone())
+        })
     }
 }

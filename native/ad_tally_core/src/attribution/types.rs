@@ -116,6 +116,8 @@ pub enum Outcome {
     Late,
     /// It is too far ahead of the system's time, and was not taken.
     Future,
+    /// The journal has no room until more of it is on disk. Nothing was taken, and it is to be sent again.
+    Busy,
 }
 
 /// A change of a conversion that was taken.
@@ -136,6 +138,8 @@ pub enum Unchanged {
     Retracted,
     /// The time of the change is too far ahead of the system's.
     Future,
+    /// The journal has no room until more of it is on disk: the change is to be sent again.
+    Busy,
 }
 
 /// A touch in a path. Paths are in the order of time and, of the same time, of id.

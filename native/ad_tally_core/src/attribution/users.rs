@@ -3,19 +3,25 @@
 use std::sync::Arc;
 
 use super::Attribution;
+use super::journal::Writing;
 use super::linking::Linking;
-use super::ring::Linked;
+use super::ring::{Forgotten, Linked};
 use super::stats::Kind;
 
 impl Attribution {
     /// Notes that an alias is a user, by the hashes of both: their touches are united, and whatever comes for the alias is of the
     /// user from now on. What is left to be done by [`Attribution::go_on`], unless they were one before.
     pub fn link(&self, alias: u64, user: u64) -> Option<Arc<Linking>> {
-        let Linked { pending, steps, evicted, forgotten, .. } = self.ring.link(alias, user)?;
+        let writing = self.write_anyway();
+        let linked = self.ring.link(alias, user)?;
+        self.write_link(&linked, writing.as_ref(), false);
+        drop(writing);
+        let linked_users = (linked.alias, linked.user);
+        let Linked { pending, steps, evicted, forgotten, .. } = linked;
         self.stats.count(Kind::Linked);
         let pending = pending.into_iter().map(|(order, _at)| (order, false));
         let orders: Vec<(u64, bool)> = pending.chain(forgotten.into_iter().map(|order| (order, true))).collect();
-        let linking = Arc::new(Linking::new(steps, evicted, orders));
+        let linking = Arc::new(Linking::new(linked_users, steps, evicted, orders));
         self.linking.lock().push(linking.clone());
         Some(linking)
     }
@@ -32,6 +38,11 @@ impl Attribution {
                 return true;
             }
         }
+        if let (Some(alias), user) = work.users
+            && let Some(writing) = self.write_anyway()
+        {
+            writing.alias(alias, user, true);
+        }
         self.linking.lock().retain(|other| !Arc::ptr_eq(other, linking));
         false
     }
@@ -42,11 +53,42 @@ impl Attribution {
         linking.iter().for_each(|linking| _ = self.go_on(linking, || true));
     }
 
+    /// Writes who has become whose alias, and whether conversions are credited to the touches of both already.
+    pub(super) fn write_link(&self, linked: &Linked, writing: Option<&Writing<'_>>, is_whole: bool) {
+        if let Some(writing) = writing {
+            linked.alias.iter().for_each(|alias| writing.alias(*alias, linked.user, is_whole));
+        }
+    }
+
     /// Forgets a user, by its hash: touches, aliases, and which conversions it had. What they are credited to stays.
-    pub fn forget(&self, user: u64) {
-        for (order, _at) in self.ring.forget(user) {
-            self.orders.lock(order).update(order, |record| record.user = None);
+    ///
+    /// Where there is a journal: by which hashes it has written of the user. They are to be given to [`Attribution::erase`], once the
+    /// interval of all that was written before is ended.
+    pub fn forget(&self, user: u64) -> Vec<u64> {
+        let Forgotten { mut users, pending } = self.ring.forget(user);
+        for (order, _at) in pending {
+            let mut orders = self.orders.lock(order);
+            let is_changed = orders.update(order, |record| record.user.take().is_some());
+            if is_changed == Some(true) {
+                self.write_order(&mut orders, order);
+            }
         }
         self.stats.count(Kind::Forgotten);
+        if self.journal.is_none() {
+            return Vec::new();
+        }
+        // What came by an import was written under another hash of the same key.
+        let imported: Vec<u64> = users.iter().filter_map(|user| self.ring.hash_of(self.ring.key_of(*user))).collect();
+        users.extend(imported);
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// Has a journal forget all that older intervals than the current one have of users.
+    pub fn erase(&self, users: &[u64]) {
+        if let Some(writing) = self.write_anyway() {
+            writing.forgotten(users);
+        }
     }
 }

@@ -13,11 +13,12 @@ use super::types::Touch;
 use crate::counters::{self, Add, Cells};
 use crate::key::{HashedKey, KeyRef, Seed};
 use crate::sync::AtomicUsize;
-use crate::table::{Added, Generation, Line, RowRef, Rows, Value};
+use crate::sync::hazard::Current;
+use crate::table::{Generation, Line, RowRef, Rows, Spilled, Value};
 use crate::windows::ClosedBytes;
 
 /// Metrics of a kind in a row of spend: how many touches, and what they have cost.
-const METRICS: usize = 2;
+pub(super) const METRICS: usize = 2;
 
 /// What happened in a window.
 ///
@@ -26,6 +27,8 @@ const METRICS: usize = 2;
 pub struct Window {
     /// Which one: it begins at this many times its length.
     pub number: u64,
+    /// By what a journal knows it, as no other one; 0 without a journal.
+    pub(super) instance: u64,
     spend: Arc<Generation<Cells>>,
     booked: Mutex<Booked>,
     closed: ClosedBytes,
@@ -36,8 +39,13 @@ struct Booked {
     /// The orders of conversions that are provisional. Some may be final by now, or not known any more.
     orders: Vec<u64>,
     postings: Vec<Arc<Posting>>,
+    /// The place of the next posting. There may be fewer before it where some did not survive a restart.
+    place: u64,
     bytes: usize,
 }
+
+/// The rows of spend of a window that is being restored, to be added to.
+pub(super) type Spending = Current<Generation<Cells>>;
 
 /// Touches and their cost, of some dimensions and a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,10 +58,37 @@ pub struct Spend {
 
 impl Window {
     /// One in which nothing has happened.
-    pub(super) fn new(number: u64, kinds: usize, max_keys: usize, seed: &Seed, closed: Arc<AtomicUsize>) -> Self {
-        let config = counters::Config { metrics: METRICS * kinds, linked: true };
-        let spend = Arc::new(Generation::undivided(&config, max_keys, seed.clone()));
-        Self { number, spend, booked: Mutex::default(), closed: ClosedBytes::none(closed) }
+    pub(super) fn new(
+        number: u64,
+        instance: u64,
+        kinds: usize,
+        max_keys: usize,
+        seed: &Seed,
+        closed: Arc<AtomicUsize>,
+    ) -> Self {
+        let spend = spend(METRICS * kinds, max_keys, seed);
+        Self { number, instance, spend, booked: Mutex::default(), closed: ClosedBytes::none(closed) }
+    }
+
+    /// Rows of spend of so many metrics, without any.
+    pub(super) fn spending(metrics: usize, max_keys: usize, seed: &Seed) -> Spending {
+        Current::new(spend(metrics, max_keys, seed))
+    }
+
+    /// One that there was before a restart. Postings come by their places.
+    pub(super) fn restored(
+        number: u64,
+        instance: u64,
+        spend: Arc<Generation<Cells>>,
+        postings: Vec<(u64, Arc<Posting>)>,
+        closed: Arc<AtomicUsize>,
+    ) -> Self {
+        let mut booked = Booked::default();
+        for (place, posting) in postings {
+            booked.place = place;
+            booked.push(posting);
+        }
+        Self { number, instance, spend, booked: booked.into(), closed: ClosedBytes::none(closed) }
     }
 
     /// The row of some dimensions, if there is one, and their number.
@@ -61,9 +96,18 @@ impl Window {
     pub(super) fn find(&self, key: HashedKey<'_>, dimensions: &Dimensions) -> (Option<RowRef<'_>>, u32) {
         let row = self.spend.keyed.find(key);
         match row.map_or(0, |row| self.spend.link(row).load(Relaxed)) {
-            0 => (row, dimensions.number(key.words)),
+            0 => (row, self.number(row, key, dimensions)),
             link => (row, (link - 1) as u32),
         }
+    }
+
+    /// The number of dimensions whose row has not noted it: there is none yet, or it was there before a restart.
+    fn number(&self, row: Option<RowRef<'_>>, key: HashedKey<'_>, dimensions: &Dimensions) -> u32 {
+        let number = dimensions.number(key.words);
+        if let Some(row) = row {
+            self.spend.link(row).store(u64::from(number) + 1, Relaxed);
+        }
+        number
     }
 
     /// Asks for the line of the index where some dimensions belong.
@@ -79,24 +123,24 @@ impl Window {
     }
 
     /// Adds a touch to a row that was looked for just now. Into the row, unless its dimensions have no number: what is credited
-    /// without dimensions is spent without them too.
+    /// without dimensions is spent without them too. What went into the overflow.
     ///
     /// # Safety
     /// The row is of this window, and `slot` is the id of a hazard slot that the calling thread has claimed.
     #[inline(always)]
-    pub(super) unsafe fn spend(&self, row: Option<RowRef<'_>>, number: u32, touch: &Touch<'_>, slot: usize) -> Added {
+    pub(super) unsafe fn spend(&self, row: Option<RowRef<'_>>, number: u32, touch: &Touch<'_>, slot: usize) -> Spilled {
         let metric = METRICS as u32 * u32::from(touch.kind);
         let amounts = [Add { metric, amount: 1 }, Add { metric: metric + 1, amount: touch.cost }];
         if row.is_none() && number == NO_DIMENSIONS {
             // SAFETY: this function's contract.
-            return unsafe { self.spend.add_to_overflow(&amounts, slot) }.into();
+            return unsafe { self.spend.add_to_overflow(&amounts, slot) };
         }
         // SAFETY: this function's contract.
         let spilled = unsafe { self.spend.add(row, touch.dimensions, &amounts, slot) };
         if row.is_none() {
             self.link(touch.dimensions, number);
         }
-        spilled.into()
+        spilled
     }
 
     /// Notes the number of some dimensions in their row.
@@ -128,11 +172,9 @@ impl Window {
         (booked.orders.clone(), booked.postings.clone())
     }
 
-    /// Books something.
-    pub(super) fn post(&self, posting: Posting) {
-        let mut booked = self.booked.lock();
-        booked.bytes += posting.bytes() + size_of::<[usize; 3]>();
-        booked.postings.push(Arc::new(posting));
+    /// Books something: at which place.
+    pub(super) fn post(&self, posting: Arc<Posting>) -> u64 {
+        self.booked.lock().push(posting)
     }
 
     /// What is booked from a place on, so many postings at most.
@@ -178,6 +220,20 @@ impl Window {
         let booked = self.booked.lock();
         size_of::<Self>() + self.spend.bytes() + booked.bytes + booked.orders.capacity() * size_of::<u64>()
     }
+}
+
+impl Booked {
+    /// At which place.
+    fn push(&mut self, posting: Arc<Posting>) -> u64 {
+        self.bytes += posting.bytes() + size_of::<[usize; 3]>();
+        self.postings.push(posting);
+        self.place += 1;
+        self.place - 1
+    }
+}
+
+fn spend(metrics: usize, max_keys: usize, seed: &Seed) -> Arc<Generation<Cells>> {
+    Arc::new(Generation::undivided(&counters::Config { metrics, linked: true }, max_keys, seed.clone()))
 }
 
 /// Rows of spend, read from front to end.

@@ -114,7 +114,7 @@ fn touches_as_attribution_takes_them() {
         let (end, is_group) = (end * USERS / 10, what.ends_with("by 100"));
         let from = if what.starts_with("copies") { end - USERS / 10 } else { attribution.info().kept_touches as u64 };
         let begin = Instant::now();
-        let mut outcomes = [0; 4];
+        let mut outcomes = [0; 5];
         if is_group {
             for number in (from..end).step_by(GROUP) {
                 let touches: [Touch<'_>; GROUP] = std::array::from_fn(|at| touch(number + at as u64));

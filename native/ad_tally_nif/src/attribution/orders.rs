@@ -32,6 +32,7 @@ hot! {
             Unchanged::Unknown => atoms::unknown(),
             Unchanged::Retracted => atoms::retracted(),
             Unchanged::Future => atoms::future(),
+            Unchanged::Busy => atoms::busy(),
         };
         Ok((atoms::error(), why).encode(env))
     }

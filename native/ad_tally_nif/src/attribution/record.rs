@@ -40,6 +40,7 @@ impl Table {
             Outcome::Duplicate => atoms::duplicate(),
             Outcome::Late => atoms::late(),
             Outcome::Future => atoms::future(),
+            Outcome::Busy => atoms::busy(),
         };
         Ok(atom.to_term(env))
     }

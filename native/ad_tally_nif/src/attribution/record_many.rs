@@ -84,7 +84,8 @@ struct Taken(Outcomes);
 
 impl Encoder for Taken {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let [applied, duplicate, late, future] = self.0;
+        // None is busy without a journal.
+        let [applied, duplicate, late, future, _busy] = self.0;
         (applied, duplicate, late, future).encode(env)
     }
 }

@@ -48,6 +48,8 @@ impl Adjustments {
             Unchanged::Unknown => &self.unknown,
             Unchanged::Retracted => &self.retracted,
             Unchanged::Future => &self.future,
+            // It is to be sent again.
+            Unchanged::Busy => return,
         };
         count.fetch_add(1, Relaxed);
     }

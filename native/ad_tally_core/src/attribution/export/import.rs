@@ -2,13 +2,15 @@
 //!
 //! Touches, aliases and marks are sets, so the order in which frames come makes no difference. An order that is known stays as it is.
 
-use super::super::orders::Record;
+use super::super::convert::{Kept, Started};
+use super::super::orders::{Journaled, Record};
 use super::super::ring::{Begun, Key, Linked, Owned};
 use super::super::types::Step;
 use super::super::{Attribution, NO_DIMENSIONS};
 use super::read::{Row, RowOf, RowReader};
 use crate::codec::{Claim, Frame, FrameError, Imported, Kind, Name, Settings};
 use crate::error::TIMES;
+use crate::journal::META_NEWEST;
 use crate::key::AtomNames;
 
 /// What is done with the rows of a frame.
@@ -47,12 +49,20 @@ impl Attribution {
         }
         // By the system's time a newer one would have times be taken that are too far ahead.
         let is_by_events = self.config.max_ahead.is_none();
-        self.windows.note_newest(if is_by_events { newest } else { newest.min(now()) });
+        let newest = if is_by_events { newest } else { newest.min(now()) };
+        self.windows.note_newest(newest);
+        if let Some(writing) = self.write_anyway() {
+            writing.number_of_all(META_NEWEST, newest);
+        }
         let mut taking = Taking { of: self, now, rows: 0, overflow: 0 };
         frame.check_rows(|reader| {
             taking.take(rows.read(reader, atoms)?);
             Ok(())
         })?;
+        // At the end: a frame of which a part is missing may be taken again, which changes nothing of the rest.
+        if let Some(writing) = self.write_anyway() {
+            writing.taken(frame);
+        }
         Ok(Imported::Rows { rows: taking.rows, overflow: taking.overflow })
     }
 }
@@ -60,6 +70,9 @@ impl Attribution {
 impl<F: Fn() -> u64> Taking<'_, F> {
     fn take(&mut self, row: Row) {
         let numbers: Vec<u32> = row.dimensions.iter().map(|words| self.of.dimensions.number(words)).collect();
+        if let Some(writing) = self.of.write_anyway() {
+            numbers.iter().zip(&row.dimensions).for_each(|(number, words)| writing.number(*number, words));
+        }
         match row.of {
             RowOf::User(key, mut owned) => {
                 owned.touches.iter_mut().for_each(|step| *step = self.numbered(*step, &numbers));
@@ -89,23 +102,38 @@ impl Attribution {
         let Some(user) = self.ring.hash_of(key) else { return };
         let aliases = std::mem::take(&mut owned.aliases);
         let open = self.windows.protect();
+        let writing = self.write_anyway();
+        if let Some(writing) = &writing {
+            writing.owned(user, &owned);
+        }
         let restored = self.ring.restore(key, owned);
         let linked = aliases.into_iter().map(|alias| self.ring.link(alias, user));
-        for Linked { pending, steps, evicted, forgotten, .. } in std::iter::once(restored).chain(linked).flatten() {
+        let all: Vec<Linked> = std::iter::once(restored).chain(linked).flatten().collect();
+        all.iter().for_each(|linked| self.write_link(linked, writing.as_ref(), false));
+        drop(writing);
+        for Linked { alias, user: linked_to, pending, steps, evicted, forgotten } in all {
             let orders = pending.iter().map(|(order, _at)| *order).chain(forgotten.iter().copied());
             orders.for_each(|order| self.extend(order, &steps, evicted));
             forgotten.into_iter().for_each(|order| self.end_early(order, &open));
+            if let (Some(alias), Some(writing)) = (alias, self.write_anyway()) {
+                writing.alias(alias, linked_to, true);
+            }
         }
     }
 
     /// Merges a user's touches into one of its provisional conversions.
     fn extend(&self, order: u64, steps: &[Step], evicted: u64) {
-        self.orders.lock(order).update(order, |record| {
+        let mut orders = self.orders.lock(order);
+        let is_provisional = orders.update(order, |record| {
             if record.is_provisional() {
                 self.merge(record, steps);
                 record.truncated |= self.is_missing(record, evicted);
             }
+            record.is_provisional()
         });
+        if is_provisional == Some(true) {
+            self.write_order(&mut orders, order);
+        }
     }
 
     /// Whether the newest touch that was evicted of a user, by its time, is missing in a path. A conversion has touches of its own
@@ -128,8 +156,7 @@ impl Attribution {
         }
         self.in_place(record.at, &now, |place, open| {
             let Some(place) = place else { return false };
-            self.keep(&place, open, order, &now, || self.begin_again(order, record, place.is_late));
-            true
+            self.keep(&place, open, order, &now, || self.begin_again(order, record, place.is_late)) != Kept::Not
         })
     }
 
@@ -139,17 +166,25 @@ impl Attribution {
         let mut orders = self.orders.lock(order);
         if self.known(&orders, order, &now).is_none() && !self.is_past(&record, &now) {
             self.make_room(&mut orders, &open);
-            orders.insert(order, record);
+            let version = orders.next_version();
+            let journaled = Journaled { born: version, used: version, instance: 0 };
+            orders.insert(order, Record { journaled, ..record });
+            self.write_order(&mut orders, order);
         }
     }
 
-    /// A provisional conversion, its path united with the touches that its user has here, and the one of the user that was
-    /// forgotten for it, if there are too many.
-    fn begin_again(&self, order: u64, mut record: Record, is_late: bool) -> (Record, Option<u64>) {
-        let Some(user) = record.user else { return (record, None) };
-        let Begun { path, evicted, forgotten } = self.ring.begin(user, order, record.at, is_late);
+    /// A provisional conversion, its path united with the touches that its user has here.
+    fn begin_again(&self, order: u64, mut record: Record, is_late: bool) -> Option<Started<'_>> {
+        let Some(user) = record.user else {
+            return Some(Started { record, forgotten: None, writing: self.write_anyway() });
+        };
+        let (begun, writing) = self.begin_in_ring(user, order, record.at, is_late, || Ok(self.write_anyway()))?;
+        if let Some(writing) = &writing {
+            writing.converted(user, record.at, !is_late);
+        }
+        let Begun { path, evicted, forgotten } = begun;
         self.merge(&mut record, &path);
         record.truncated |= self.is_missing(&record, evicted);
-        (record, forgotten)
+        Some(Started { record, forgotten, writing })
     }
 }

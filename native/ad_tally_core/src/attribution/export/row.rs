@@ -41,10 +41,6 @@ use super::super::types::{MAX_ACTIONS, MAX_TOUCHES};
 pub(super) const USER: u8 = 0;
 pub(super) const CONVERSION: u8 = 1;
 
-pub(super) const PROVISIONAL: u8 = 0;
-pub(super) const FINAL: u8 = 1;
-pub(super) const NOT_COUNTED: u8 = 2;
-
 /// Bytes of a fingerprint.
 pub(super) const FINGERPRINT_BYTES: usize = 5;
 /// The low bits of an order's hash that a mark has.
@@ -53,8 +49,6 @@ pub(super) const MARK_ORDERS: u32 = 1 << 30;
 pub(super) const MOST_MARKS: u64 = (MAX_ACTIONS * (1 + MAX_TOUCHES)) as u64;
 /// The most aliases of a user.
 pub(super) const MOST_ALIASES: u64 = 255;
-/// Touches for which another one stands at most.
-pub(super) const MOST_REPEATS: u64 = (1 << 13) - 1;
 /// Bytes after which a user's touches go on in another row.
 pub(super) const FULL: usize = 1 << 16;
 /// The most bytes of all dimensions of a row, so that a frame has room for it: those of a path beyond these leave as none.

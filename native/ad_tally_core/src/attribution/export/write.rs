@@ -1,13 +1,13 @@
 //! Writes the rows of a frame, as `row` says.
 
 use super::super::Attribution;
+use super::super::fields::{
+    write_adjustments, write_net, write_optional, write_optional_time, write_state, write_step,
+};
 use super::super::orders::{Record, State};
-use super::super::posting::Net;
 use super::super::ring::{Key, Owned};
 use super::super::types::Step;
-use super::row::{
-    CONVERSION, FINAL, FINGERPRINT_BYTES, FULL, MOST_CHANGES, MOST_DIMENSIONS, NOT_COUNTED, PROVISIONAL, USER,
-};
+use super::row::{CONVERSION, FINGERPRINT_BYTES, FULL, MOST_CHANGES, MOST_DIMENSIONS, USER};
 use crate::codec::Writer;
 use crate::key::{AtomNames, encode_key};
 
@@ -38,13 +38,8 @@ impl RowWriter {
     }
 
     fn touch(&mut self, step: &Step, of: &Attribution, atoms: &impl AtomNames) {
-        self.rest.number(step.at);
-        self.rest.u8(step.kind);
-        self.rest.u64(step.id as u64);
-        self.rest.number(u64::from(step.repeats));
-        self.rest.number(step.at - step.first_at);
         let place = self.place(step.dimensions, of, atoms);
-        self.rest.number(place);
+        write_step(&mut self.rest, step, place);
     }
 
     /// Writes a user. What is left for another row stays in `owned`: whether that is anything.
@@ -71,15 +66,14 @@ impl RowWriter {
         rest.number(key.bucket);
         rest.bytes(&key.fingerprint.to_le_bytes()[..FINGERPRINT_BYTES]);
         rest.number(evicted);
-        rest.u8(u8::from(converted.is_some()));
-        converted.iter().for_each(|at| rest.number(*at));
+        write_optional_time(rest, converted);
         rest.number(written);
         rest.bytes(&touches);
         rest.number(marks.len() as u64);
         for mark in marks {
             rest.number(mark.at);
             rest.u8(mark.action);
-            optional(rest, mark.touch.map(|id| id as u64));
+            write_optional(rest, mark.touch.map(|id| id as u64));
             rest.u32(mark.order);
         }
         rest.number(aliases.len() as u64);
@@ -97,34 +91,25 @@ impl RowWriter {
         atoms: &impl AtomNames,
         into: &mut Writer,
     ) {
-        let Record { words, user, at, action, state, truncated, revision, steps, value, net, adjusted_at, adjustments } =
-            record;
+        let Record { words, user, at, action, state, truncated, revision, steps, value, .. } = record;
+        let Record { net, adjusted_at, adjustments, .. } = record;
         let rest = &mut self.rest;
+        write_state(rest, *state);
         match state {
             State::Provisional => {
-                rest.u8(PROVISIONAL);
                 rest.with(|bytes| encode_key(words, atoms, bytes)).expect("an order has no atoms");
             }
-            State::Final { counts } => {
-                rest.u8(if *counts { FINAL } else { NOT_COUNTED });
-                rest.u64(order);
-            }
+            State::Final { .. } => rest.u64(order),
         }
-        optional(rest, *user);
+        write_optional(rest, *user);
         rest.number(*at);
         rest.u8(*action);
         rest.u8(u8::from(*truncated));
         rest.number(u64::from(*revision));
         rest.signed((*value).into());
-        let changes = &adjustments[adjustments.len().saturating_sub(MOST_CHANGES)..];
-        rest.number(changes.len() as u64);
-        for change in changes {
-            rest.number(change.at);
-            write_net(rest, change.net);
-        }
+        write_adjustments(rest, &adjustments[adjustments.len().saturating_sub(MOST_CHANGES)..]);
         write_net(rest, *net);
-        rest.u8(u8::from(adjusted_at.is_some()));
-        adjusted_at.iter().for_each(|at| rest.number(*at));
+        write_optional_time(rest, *adjusted_at);
         rest.number(steps.len() as u64);
         steps.iter().for_each(|step| self.touch(step, of, atoms));
         self.finish(CONVERSION, into);
@@ -137,17 +122,5 @@ impl RowWriter {
         into.bytes(&std::mem::take(&mut self.rest).into_bytes());
         self.numbers.clear();
         self.keys.clear();
-    }
-}
-
-fn optional(writer: &mut Writer, value: Option<u64>) {
-    writer.u8(u8::from(value.is_some()));
-    value.iter().for_each(|value| writer.u64(*value));
-}
-
-fn write_net(writer: &mut Writer, net: Net) {
-    writer.u8(u8::from(net.counts));
-    if net.counts {
-        writer.signed(net.value.into());
     }
 }

@@ -33,8 +33,16 @@ struct Seen<'t> {
 }
 
 impl Ring {
-    /// Begins a conversion. Unless it is late the order is pending from then on, until [`Ring::end`].
-    pub(crate) fn begin(&self, user: u64, order: u64, at: u64, is_late: bool) -> Begun {
+    /// Begins a conversion, if it may begin, which is asked under the lock of its user's bucket: `None` if not, and nothing has
+    /// changed. Unless it is late the order is pending from then on, until [`Ring::end`].
+    pub(crate) fn begin_if(
+        &self,
+        user: u64,
+        order: u64,
+        at: u64,
+        is_late: bool,
+        may_begin: impl FnOnce() -> bool,
+    ) -> Option<Begun> {
         let mut locked = self.locked(user, at, |seen: &mut Seen<'_>, place, entry| match entry.kind() {
             1..=kind::LAST_TOUCH if entry.at() <= at => seen.path.push(entry.step()),
             kind::EVICTED => seen.evicted = entry.at(),
@@ -47,11 +55,21 @@ impl Ring {
             kind::CONVERTED => seen.converted = Some((place, entry)),
             _ => {}
         });
+        if !may_begin() {
+            locked.unlock();
+            return None;
+        }
         let forgotten = locked.note(order, at, is_late);
         let Seen { mut path, evicted, .. } = std::mem::take(&mut locked.seen);
         locked.unlock();
         path.sort_unstable_by_key(Step::order);
-        Begun { path, evicted, forgotten }
+        Some(Begun { path, evicted, forgotten })
+    }
+
+    /// Begins one that may.
+    #[cfg(test)]
+    pub(crate) fn begin(&self, user: u64, order: u64, at: u64, is_late: bool) -> Begun {
+        self.begin_if(user, order, at, is_late, || true).unwrap()
     }
 
     /// Ends what an order's conversion was pending for, if it was.

@@ -92,7 +92,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn new(action: u8, touch: Option<i64>, order: u64, at: u64) -> Self {
+    pub(crate) fn new(action: u8, touch: Option<i64>, order: u64, at: u64) -> Self {
         let bits = MARK_ORDER_BITS + REPEATS_BITS;
         Self { action, touch, order: (order & ((1 << bits) - 1)) as u32, at }
     }

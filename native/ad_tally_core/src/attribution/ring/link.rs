@@ -25,6 +25,8 @@ const TRIES: usize = 1_000;
 /// Two users that were united.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Linked {
+    /// Who has become an alias, if anybody has.
+    pub(crate) alias: Option<u64>,
     /// Whose all is now.
     pub(crate) user: u64,
     /// The provisional conversions of both, each an order and its time.
@@ -97,7 +99,8 @@ impl Ring {
         let other = other.map(Side::store);
         let later = [Some(side.store()), other];
         later.into_iter().flatten().for_each(|(at, later)| self.settle(at, later));
-        let linked = Linked { user: to, pending: owned.pending, steps, evicted, forgotten: gone.pending };
+        let linked =
+            Linked { alias: Some(from), user: to, pending: owned.pending, steps, evicted, forgotten: gone.pending };
         Some((linked, Moved { aliases, surplus: gone.aliases }))
     }
 

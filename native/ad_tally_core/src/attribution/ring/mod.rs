@@ -30,6 +30,7 @@ mod tests;
 
 pub(crate) use convert::Begun;
 pub(crate) use entry::Mark;
+pub(crate) use forget::Forgotten;
 pub(crate) use link::Linked;
 pub(crate) use table::Ring;
 pub(crate) use unite::Owned;

@@ -129,7 +129,7 @@ impl Ring {
     }
 
     /// Notes a touch that was dropped because no conversion that comes in time can have it.
-    pub(super) fn note_dropped(&self, at: u64) {
+    pub(crate) fn note_dropped(&self, at: u64) {
         // Mostly there was a newer one, and the line is not written.
         if at > self.dropped.load(Relaxed) {
             self.dropped.fetch_max(at, Relaxed);

@@ -85,7 +85,7 @@ impl Ring {
             side.entries.extend(own.entries(of));
             let (at, later) = side.store();
             self.settle(at, later);
-            return Some(Linked { user, pending: own.pending, steps, evicted, forgotten: gone.pending });
+            return Some(Linked { alias: None, user, pending: own.pending, steps, evicted, forgotten: gone.pending });
         }
     }
 

@@ -1,0 +1,89 @@
+//! A journal whose intervals are written as the files of a store are, and read again.
+
+use std::sync::Arc;
+
+use ad_tally_core::Seed;
+use ad_tally_core::attribution::{Attribution, Config, Shape};
+use ad_tally_core::journal::{
+    self, Atoms, Chain, Entries, Fold, Interval, Journal, Part, Restore, RunFrame, RunWriter, run_frame_bytes,
+};
+
+const PART: u16 = 7;
+
+/// An attribution, and what was written of it.
+pub struct Stored {
+    pub attribution: Attribution,
+    pub journal: Arc<Journal>,
+    fold: Arc<dyn Fold>,
+    config: Config,
+    /// How often the store was opened.
+    opened: u32,
+}
+
+/// An interval as bytes.
+pub type Run = Vec<u8>;
+
+impl Stored {
+    pub fn new(config: &Config) -> Self {
+        Self::opened(config, 1, journal::Config::default())
+    }
+
+    pub fn opened(config: &Config, opened: u32, bound: journal::Config) -> Self {
+        let journal = Journal::new(bound, opened);
+        let part = Part { journal: journal.clone(), number: PART };
+        let attribution = Attribution::stored(config, Seed::new(7), part, 0).expect("a configuration that is right");
+        let fold = attribution.fold();
+        Self { attribution, journal, fold, config: config.clone(), opened }
+    }
+
+    /// Ends the interval.
+    pub fn cut(&self) -> Run {
+        self.write(&self.journal.cut())
+    }
+
+    pub fn write(&self, interval: &Interval) -> Run {
+        let mut entries = Entries::new();
+        for record in interval.records() {
+            assert_eq!(record.part, PART);
+            self.fold.fold(record, &mut entries);
+        }
+        let mut run = RunWriter::new(Chain::default());
+        entries.write(&mut Atoms::new(Box::new(|_| None)), &mut run);
+        run.finish().0
+    }
+
+    /// What the next start makes of intervals, at a time.
+    pub fn restarted(&self, runs: &[Run], now: u64) -> Self {
+        self.restarted_as(&self.config, runs, now)
+    }
+
+    pub fn restarted_as(&self, config: &Config, runs: &[Run], now: u64) -> Self {
+        let next = Self::opened(config, self.opened + 1, journal::Config::default());
+        let restoring = next.attribution.restoring([(0, self.shape())]);
+        runs.iter().for_each(|run| read(run, &restoring).expect("entries that are right"));
+        restoring.finish(now);
+        next
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { window: self.config.window, kinds: self.config.lookbacks.len() }
+    }
+}
+
+/// Reads a run.
+pub fn read(run: &Run, restore: &impl Restore) -> Result<(), String> {
+    let (mut chain, mut rest) = (Chain::default(), &run[..]);
+    while !rest.is_empty() {
+        let (frame, behind) = rest.split_at(run_frame_bytes(rest).expect("a frame"));
+        rest = behind;
+        let frame = RunFrame::read(frame, &mut chain).expect("a frame");
+        let mut entries = frame.read_entries();
+        let mut last = String::new();
+        while let Some((part, entry)) = entries.next().unwrap_or_else(|e| panic!("after {last}: {e:?}")) {
+            last = format!("{entry:?}");
+            assert_eq!(part, PART);
+            restore.restore(entry)?;
+        }
+    }
+    Ok(())
+}
