@@ -23,7 +23,7 @@ use crate::journal::{Atoms, Chain, Entries, RunWriter};
 /// After the first failure. Each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often what was recorded last is tried again, each time in a new file, before the store stops without it.
-const LAST_ATTEMPTS: usize = 2;
+const LAST_ATTEMPTS: usize = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Committer {
@@ -70,12 +70,23 @@ impl Committer {
                 None => (self.last_cut, self.last_cut + self.shared.options.interval),
                 Some(_) => (self.last_attempt + FIRST_PAUSE, self.last_attempt + self.pause),
             };
-            let wanted = self.shared.signal.wait(earliest, latest);
-            let mut result = self.commit(wanted.barriers);
-            // There is no later attempt.
-            for _ in 0..if wanted.stops { LAST_ATTEMPTS } else { 0 } {
-                result = result.or_else(|_| self.commit(Vec::new()));
-            }
+            let mut wanted = self.shared.signal.wait(earliest, latest);
+            let attempts = if wanted.stops { LAST_ATTEMPTS } else { 1 };
+            let committed = catch_unwind(AssertUnwindSafe(|| {
+                let mut result = self.commit(&mut wanted.barriers);
+                for _ in 1..attempts {
+                    result = result.or_else(|_| self.commit(&mut wanted.barriers));
+                }
+                result
+            }));
+            let result = match committed {
+                Ok(result) => result,
+                Err(panic) => {
+                    // Somebody waits for an answer nevertheless.
+                    let error = Err(self.note_panic(&*panic));
+                    return answer(wanted.barriers.into_iter().chain(wanted.syncs), &error);
+                }
+            };
             if result.is_ok() {
                 self.shared.progress.lock().syncs += wanted.syncs.len() as u64;
                 if wanted.ends_segment || self.writer.is_full() {
@@ -90,13 +101,13 @@ impl Committer {
     }
 
     /// Makes durable what was recorded.
-    fn commit(&mut self, barriers: Vec<Done>) -> Result<(), SyncError> {
+    fn commit(&mut self, barriers: &mut Vec<Done>) -> Result<(), SyncError> {
         let result = match self.pending.take() {
             Some(pending) => self.write(pending),
             None => Ok(()),
         };
         if let Err(error) = result {
-            answer(barriers, &Err(error.clone()));
+            answer(barriers.drain(..), &Err(error.clone()));
             return Err(error);
         }
         match self.cut(barriers) {
@@ -106,20 +117,22 @@ impl Committer {
     }
 
     /// Ends the interval and folds what was recorded in it.
-    fn cut(&mut self, barriers: Vec<Done>) -> Option<Pending> {
+    fn cut(&mut self, barriers: &mut Vec<Done>) -> Option<Pending> {
         let cut_at = Instant::now();
         self.last_cut = cut_at;
-        let interval = self.shared.journal.cut();
         self.shared.progress.lock().last_cut = Some(cut_at);
-        answer(barriers, &Ok(()));
+        if barriers.is_empty() && self.shared.journal.stats().waiting_bytes == 0 {
+            return None;
+        }
+        let interval = self.shared.journal.cut();
+        answer(barriers.drain(..), &Ok(()));
+        let folds = self.shared.folds();
         let mut records = 0;
-        {
-            let folds = self.shared.folds.read();
-            for record in interval.records() {
-                records += 1;
-                let fold = folds.get(&record.part).expect("a part is attached before it writes");
-                fold.fold(record, &mut self.entries);
-            }
+        for record in interval.records() {
+            records += 1;
+            let fold = folds.get(usize::from(record.part)).and_then(Option::as_ref);
+            let fold = fold.unwrap_or_else(|| panic!("part {} writes and is not attached", record.part));
+            fold.fold(record, &mut self.entries);
         }
         drop(interval);
         if records == 0 {
@@ -173,19 +186,26 @@ impl Committer {
     }
 }
 
-/// Runs the store's thread, and whatever becomes of it, nobody waits for it in vain.
-pub(super) fn run(committer: Committer) {
-    let shared = committer.shared.clone();
-    let result = catch_unwind(AssertUnwindSafe(|| committer.run()));
-    if let Err(panic) = result {
+impl Committer {
+    /// What was recorded in the interval is lost to the disk, and nothing that comes later may be there without it.
+    fn note_panic(&self, panic: &dyn std::any::Any) -> SyncError {
         let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         let reason = format!("the store's thread has panicked: {}", what.unwrap_or("without a text"));
-        let mut progress = shared.progress.lock();
+        let mut progress = self.shared.progress.lock();
         progress.errors += 1;
         progress.error = Some(reason.clone());
         drop(progress);
-        shared.tell(Event::Failed { reason, lag: Duration::ZERO });
+        self.shared.journal.close();
+        self.shared.tell(Event::Failed { reason: reason.clone(), lag: Duration::ZERO });
+        SyncError::Disk(reason)
     }
+}
+
+/// Runs the store's thread, and whatever becomes of it, nobody waits for it in vain.
+pub(super) fn run(committer: Committer) {
+    let shared = committer.shared.clone();
+    let _ = catch_unwind(AssertUnwindSafe(|| committer.run()));
     shared.signal.end();
     shared.compaction.stop();
+    shared.end_thread();
 }

@@ -66,6 +66,8 @@ impl Compactor {
                 }
                 Err(Error::Stopped) => return answer(waiting, &Err(SyncError::Stopped)),
                 Err(error) => {
+                    // A disk that is full is not to be full of half a run.
+                    self.is_swept = self.shared.sweep();
                     next = Instant::now() + self.pause;
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                     let reason = error.to_string();
@@ -162,7 +164,7 @@ impl Compactor {
         for (part, intervals) in sources {
             let run = RunMeta { part, level: 1, from, to, ..RunMeta::default() };
             let from_bytes = segment.parts.get(&part).map_or(0, |part| part.bytes);
-            let fold = self.fold(part);
+            let fold = self.shared.fold(part);
             let intervals = merge_neighbours(intervals, fold.as_deref(), &mut pace)?;
             let sources = intervals.into_iter().map(Source::InMemory).collect();
             let run = self.merge_into(run, fold.as_deref(), sources, &mut pace)?;
@@ -211,7 +213,7 @@ impl Compactor {
             old.iter().map(|run| RunFile::open(self.shared.place(), run)).collect::<Result<_, _>>()?;
         let sources = files.iter().map(|run| Source::File(FileFrames::new(run))).collect();
         let mut pace = Pace::new(&self.shared, hurries);
-        let base = self.merge_into(base, self.fold(part).as_deref(), sources, &mut pace)?;
+        let base = self.merge_into(base, self.shared.fold(part).as_deref(), sources, &mut pace)?;
         self.sync_names(base.is_some())?;
         let from_bytes = old.iter().map(|run| run.bytes).sum();
         if let Some(base) = &base {
@@ -248,10 +250,6 @@ impl Compactor {
         file.finish(merged.chain, run).map(Some)
     }
 
-    fn fold(&self, part: u16) -> Option<Arc<dyn Fold>> {
-        self.shared.folds.read().get(&part).cloned()
-    }
-
     /// Makes the names of new files durable, before a manifest counts on them.
     fn sync_names(&self, is_needed: bool) -> Result<(), Error> {
         let dir = &self.shared.dir;
@@ -284,4 +282,5 @@ pub(super) fn run(compactor: Compactor) {
         shared.tell(Event::CompactionFailed { reason: "the thread that merges has panicked".to_owned() });
     }
     shared.compaction.end();
+    shared.end_thread();
 }

@@ -74,9 +74,10 @@ impl Store {
         &self.shared.journal
     }
 
-    /// Has a part's records folded by `fold`, from now on. Before that the part writes none.
+    /// Has a part's records folded by `fold`, from now on. A part is attached before it writes: a record that nobody can fold ends
+    /// the store, because what comes later must not be on disk without it.
     pub fn attach(&self, part: u16, fold: Arc<dyn Fold>) {
-        self.shared.folds.write().insert(part, fold);
+        self.shared.attach(part, fold);
     }
 
     /// Gives a part all that is on disk of it. Whoever has written to it in this run of the store has synced before.
@@ -147,7 +148,6 @@ impl Store {
         for thread in self.threads.lock().drain(..) {
             let _ = thread.join();
         }
-        drop(self.shared.lock.lock().take());
         result
     }
 

@@ -113,14 +113,13 @@ impl Shared {
     pub(super) fn info(&self) -> Info {
         let progress = self.progress.lock().clone();
         let journal = self.journal.stats();
-        let folds = self.folds.read();
         let files = self.files.lock();
         let manifest = &files.manifest;
         let sum = |is_base| manifest.runs.iter().filter(|run| (run.level == 0) == is_base).map(|run| run.bytes).sum();
         let part = |part: &PartMeta| PartInfo {
             name: part.name.clone(),
             kind: part.kind.clone(),
-            is_attached: folds.contains_key(&part.number),
+            is_attached: self.fold(part.number).is_some(),
             entries: manifest.runs_of(part.number).map(|run| run.entries).sum(),
             bytes: manifest.runs_of(part.number).map(|run| run.bytes).sum(),
         };

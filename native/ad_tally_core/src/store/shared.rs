@@ -3,12 +3,12 @@
 //! Locks that are held over a call of the disk: `changing`, by whoever replaces the manifest. All others are held for some
 //! instructions, so that `info` and `sync` may be asked on a scheduler.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::compaction_signal::CompactionSignal;
 use super::disk::{Disk, Lock};
@@ -31,15 +31,17 @@ pub(super) struct Shared {
     pub opened: u32,
     pub journal: Arc<Journal>,
     pub listener: Listener,
-    pub folds: RwLock<BTreeMap<u16, Arc<dyn Fold>>>,
+    folds: Mutex<Vec<Option<Arc<dyn Fold>>>>,
     pub files: Mutex<Files>,
     /// Held while the manifest is replaced.
     changing: Mutex<()>,
     pub signal: Signal,
     pub compaction: CompactionSignal,
     pub progress: Mutex<Progress>,
-    /// Dropped when the last thread ends.
-    pub lock: Mutex<Option<Lock>>,
+    /// Dropped when the last of the threads ends.
+    lock: Mutex<Option<Lock>>,
+    /// How many threads there are.
+    threads: AtomicUsize,
 }
 
 /// Which files there are. What changes is changed in one step, so whoever looks sees files that belong together.
@@ -114,14 +116,46 @@ impl Shared {
             opened,
             journal,
             listener,
-            folds: RwLock::default(),
+            folds: Mutex::default(),
             files: Mutex::new(files),
             changing: Mutex::new(()),
             signal: Signal::default(),
             compaction: CompactionSignal::default(),
             progress: Mutex::default(),
             lock: Mutex::new(Some(lock)),
+            threads: AtomicUsize::new(0),
         }
+    }
+
+    /// A thread begins.
+    pub(super) fn begin_thread(&self) {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A thread ends: with the last one the directory is unlocked.
+    pub(super) fn end_thread(&self) {
+        if self.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+            drop(self.lock.lock().take());
+        }
+    }
+
+    /// Has a part's records folded by `fold`.
+    pub(super) fn attach(&self, part: u16, fold: Arc<dyn Fold>) {
+        let at = usize::from(part);
+        let mut folds = self.folds.lock();
+        if folds.len() <= at {
+            folds.resize(at + 1, None);
+        }
+        folds[at] = Some(fold);
+    }
+
+    /// By the numbers of parts, how their records are folded.
+    pub(super) fn folds(&self) -> Vec<Option<Arc<dyn Fold>>> {
+        self.folds.lock().clone()
+    }
+
+    pub(super) fn fold(&self, part: u16) -> Option<Arc<dyn Fold>> {
+        self.folds.lock().get(usize::from(part)).cloned().flatten()
     }
 
     pub(super) fn manifest(&self) -> Arc<Manifest> {

@@ -78,8 +78,12 @@ impl Store {
         if let Some(dropped) = dropped {
             shared.tell(Event::Repaired { damage: dropped.damage, bytes: dropped.bytes });
         }
-        let signal = shared.clone();
-        shared.journal.set_waker(Box::new(move || signal.signal.ask(|wanted| wanted.is_full = true)));
+        let waked = Arc::downgrade(&shared);
+        shared.journal.set_waker(Box::new(move || {
+            if let Some(shared) = waked.upgrade() {
+                shared.signal.ask(|wanted| wanted.is_full = true);
+            }
+        }));
         start(shared, writer, atoms)
     }
 }
@@ -123,6 +127,7 @@ fn claim_atoms(
 fn start(shared: Arc<Shared>, writer: Writer, atoms: Atoms) -> Result<Arc<Store>, OpenError> {
     let store = Arc::new(Store { shared: shared.clone(), threads: Mutex::default() });
     let spawn = |name: &'static str, work: Box<dyn FnOnce() + Send>| {
+        shared.begin_thread();
         let thread = thread::Builder::new().name(format!("ad_tally {name}")).spawn(work);
         let thread = thread.map_err(|error| OpenError::Disk(Error::disk("start a thread for", &shared.dir)(error)))?;
         store.threads.lock().push(thread);
