@@ -2,10 +2,14 @@
 
 mod store_support;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ad_tally_core::journal::Part;
-use ad_tally_core::store::{Event, Options};
+use ad_tally_core::journal::{Entries, Fold, Part, Record};
+use ad_tally_core::key::{SHORT_KEY_WORDS, atom_hash};
+use ad_tally_core::store::{Event, Options, Store};
+use ad_tally_core::{KeyWriter, Seed};
 use store_support::disk::{Call, FakeDisk, Fault};
 use store_support::part::{COUNT, FORGET, GONE, Held, ID, ITEM, ROW, record};
 use store_support::{Opened, Random, files, held, quiet, tries_all};
@@ -308,4 +312,45 @@ fn a_disk_that_is_full_while_it_merges_keeps_no_half_of_a_run_and_heals() {
     let held = open.load(&part).normal();
     assert_eq!(held.ids.len(), expected.ids.len() + 2_000);
     assert_eq!(held.counts, expected.counts);
+}
+
+/// A part whose records are rows under a key with an atom.
+struct OfAtoms(u16);
+
+const ATOM: &str = "campaign";
+
+impl Fold for OfAtoms {
+    fn fold(&self, _record: Record<'_>, into: &mut Entries) {
+        let mut room = [std::mem::MaybeUninit::uninit(); SHORT_KEY_WORDS];
+        let mut writer = KeyWriter::bare(&mut room);
+        writer.atom(atom_hash(ATOM));
+        into.row(self.0, 0, Seed::new(7).key(writer.finish()), 1, [(0, 1)]);
+    }
+}
+
+#[test]
+fn texts_of_atoms_that_were_merged_are_known_to_the_next_start() {
+    let disk = FakeDisk::default();
+    for _ in 0..3 {
+        let texts = Box::new(|hash| (hash == atom_hash(ATOM)).then(|| ATOM.to_owned()));
+        let mut claimed = Vec::new();
+        let mut claim = |hash, text: &str| {
+            claimed.push((hash, text.to_owned()));
+            Ok(())
+        };
+        let dir = Path::new(store_support::DIR);
+        let store = Store::open(Arc::new(disk.clone()), dir, quiet(), texts, &mut claim, Box::new(|_| {})).unwrap();
+        let number = store.part("ads", "test", None, "").unwrap().number;
+        store.attach(number, Arc::new(OfAtoms(number)));
+        let open = Opened { store, events: Arc::default() };
+        if claimed.is_empty() {
+            assert_eq!(open.store.info().opened, 1, "the first one has nothing to read");
+        } else {
+            assert_eq!(claimed, [(atom_hash(ATOM), ATOM.to_owned())]);
+        }
+        record(&Part { journal: open.store.journal().clone(), number }, &[(ROW, vec![])]);
+        open.sync().unwrap();
+        open.compact().unwrap();
+        open.store.stop().unwrap();
+    }
 }

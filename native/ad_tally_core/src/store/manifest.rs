@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, read_full, write_all};
 use super::error::Error;
+use crate::journal::STORE_PART;
 
 pub(super) const FORMAT: u32 = 1;
 pub(super) const NAME: &str = "MANIFEST";
@@ -204,7 +205,8 @@ impl Manifest {
             return Err(format!("runs: {files:?}, expected each once and below next_run, {}", self.next_run));
         }
         for run in &self.runs {
-            if !numbers.contains(&run.part) {
+            // The store's own part has the texts of atoms, and no name.
+            if run.part != STORE_PART && !numbers.contains(&run.part) {
                 return Err(format!("{}: part {}, expected one of {numbers:?}", run.file(), run.part));
             }
             if run.from > run.to || run.to > self.folded.interval {
@@ -217,8 +219,8 @@ impl Manifest {
                 ));
             }
         }
-        for part in &self.parts {
-            let runs: Vec<&RunMeta> = self.runs_of(part.number).collect();
+        for part in numbers.iter().chain(&[STORE_PART]) {
+            let runs: Vec<&RunMeta> = self.runs_of(*part).collect();
             if let Some(pair) = runs.windows(2).find(|pair| pair[0].to >= pair[1].from || pair[1].level == 0) {
                 let (one, other) = (pair[0].file(), pair[1].file());
                 return Err(format!(
