@@ -44,7 +44,7 @@ use crate::sync::AtomicU64;
 use crate::sync::epochs::{Entered, Epochs};
 #[cfg(not(loom))]
 use crate::sync::hazard::REGISTRY;
-use crate::sync::hazard::{HazardSlot, Registry};
+use crate::sync::hazard::{Current, HazardSlot, Protected, Registry};
 
 /// The buffers are full, because what was written is not durable yet, or closed. Nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +130,20 @@ impl Journal {
         self.admit(again.unwrap_or_else(|| unsafe { self.epochs.enter_by(slot) }))
     }
 
+    /// [`Self::begin_and_protect`] by `slot`.
+    ///
+    /// # Safety
+    /// The calling thread claimed `slot`, writes to no journal by it and protects nothing by it.
+    pub unsafe fn begin_and_protect_by<'a, S: Send + Sync>(
+        &'a self,
+        current: &'a Current<S>,
+        slot: &'a HazardSlot,
+    ) -> (Result<Scribe<'a>, Busy>, Protected<'a, S>) {
+        // SAFETY: this function's contract.
+        let (epoch, protected) = unsafe { self.epochs.enter_and_protect_by(current, slot) };
+        (self.admit(epoch), protected)
+    }
+
     /// Whoever enters sees that the buffers are full, or closed, if the current epoch began after that.
     #[inline(always)]
     fn admit<'a>(&'a self, epoch: Entered<'a, Epoch>) -> Result<Scribe<'a>, Busy> {
@@ -181,7 +195,17 @@ impl Journal {
         self.admit(self.epochs.enter())
     }
 
-    /// The same even where the buffers are full, for what is rare and must not fail.
+    /// The same, and protects the structure that the event is done to: both together take little more than one of them.
+    #[inline]
+    pub fn begin_and_protect<'a, S: Send + Sync>(
+        &'a self,
+        current: &'a Current<S>,
+    ) -> (Result<Scribe<'a>, Busy>, Protected<'a, S>) {
+        let (epoch, protected) = self.epochs.enter_and_protect(current);
+        (self.admit(epoch), protected)
+    }
+
+    /// [`Self::begin`] even where the buffers are full, for what is rare and must not fail.
     pub fn begin_anyway(&self) -> Scribe<'_> {
         Scribe::new(self.epochs.enter(), &self.pool)
     }

@@ -6,8 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::Meter;
 use super::event::{Event, OUTCOMES, Outcome};
-use super::journal::Writer;
-use super::lookup::{Lookup, Recording};
+use super::lookup::{Lookup, Recording, Writing};
 use crate::counters::{Add, MAX_METRICS};
 use crate::error::{Error, check_time};
 use crate::sketch::Coupon;
@@ -167,20 +166,14 @@ impl Meter {
         let (mut done, mut groups) = (0, 0);
         while done < batch.len() {
             let recording = self.protect();
-            let stored = self.stored.as_deref();
-            let scribe = match stored.map(|stored| stored.part.journal.begin()).transpose() {
-                Ok(scribe) if outcomes.counts[Outcome::Busy as usize] == 0 => scribe,
-                _ => {
-                    let left = batch.len() - done;
-                    recording.count_busy(left as u64);
-                    outcomes.counts[Outcome::Busy as usize] += left as u64;
-                    return batch.len();
-                }
-            };
-            let writer = stored.zip(scribe.as_ref()).map(|(stored, scribe)| stored.writer(scribe));
+            if outcomes.counts[Outcome::Busy as usize] > 0 || matches!(recording.writing, Writing::Busy) {
+                let left = (batch.len() - done) as u64;
+                self.stats.count_busy(recording.open.slot().id(), left);
+                outcomes.counts[Outcome::Busy as usize] += left;
+                return batch.len();
+            }
             let group = (batch.len() - done).min(GROUP);
-            let recorded = recording.record_group(batch, done, group, outcomes, &now, writer);
-            drop(scribe);
+            let recorded = recording.record_group(batch, done, group, outcomes, &now);
             drop(recording);
             done += recorded;
             groups += 1;
@@ -208,7 +201,6 @@ impl Recording<'_> {
         count: usize,
         outcomes: &mut Outcomes,
         now: &impl Fn() -> u64,
-        writer: Option<Writer<'_>>,
     ) -> usize {
         let mut group: [Option<(Event<'_>, Lookup<'_>)>; GROUP] = [const { None }; GROUP];
         let group = &mut group[..count];
@@ -226,7 +218,7 @@ impl Recording<'_> {
         }
         let mut recorded = 0;
         for (event, lookup) in group.iter().flatten() {
-            let Some(outcome) = lookup.settle(event, now, writer) else { break };
+            let Some(outcome) = lookup.finish(event, now) else { break };
             outcomes.add(outcome);
             recorded += 1;
         }

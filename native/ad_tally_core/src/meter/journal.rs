@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! EVENT    instance of the window | time, and flags above | coupon, and above it what was spilled
-//!          | [hash of the id | generation] | hash of the key | its words | amounts
+//!          | hash of the key | [hash of the id | generation] | words of the key | amounts
 //! ID       hash of the id | generation                            an id that a copy has renewed
 //! CLOSED   instance | number | configuration, and above it whether partial | sequence | closed at | node
 //! GONE     instance
@@ -15,7 +15,7 @@ use super::config::{Config, ReachConfig};
 use super::event::Event;
 use super::window::Window;
 use crate::counters::{amounts, are_wide, count_words, fold_amounts, push_amounts};
-use crate::dedupe::{self, Seen};
+use crate::dedupe;
 use crate::journal::{Entries, Entry, Fold, NO_KEY, Record, Scribe, WindowState, split_bytes, words_of_bytes};
 use crate::key::{self, HashedKey, Seed};
 use crate::sketch::Coupon;
@@ -51,33 +51,26 @@ pub(super) struct Writer<'s> {
 }
 
 impl Writer<'_> {
-    /// An event was counted, and this became of its id and its amounts.
-    #[inline(always)]
-    pub(super) fn event(self, window: &Window, event: &Event<'_>, seen: Option<(u64, Seen)>, spilled: Spilled) {
-        let id = seen.and_then(|(hash, seen)| Some((hash, seen.generation()?)));
+    /// An event was counted: its id is known in a generation, and this of it had no row.
+    #[inline(never)]
+    pub(super) fn event(self, window: &Window, event: &Event<'_>, id: Option<(u64, u64)>, spilled: Spilled) {
         let are_wide = are_wide(event.amounts);
         let flags = if id.is_some() { HAS_ID } else { 0 } | if are_wide { ARE_WIDE } else { 0 };
-        let count = 4 + if id.is_some() { 2 } else { 0 } + event.key.words.len() + count_words(event.amounts, are_wide);
+        let user = u64::from(event.user.map_or(0, Coupon::word)) | u64::from(spilled.word()) << 32;
+        let (hash, generation) = id.unwrap_or_default();
+        let head = [window.instance, event.at | flags, user, event.key.hash, hash, generation];
+        let head = if id.is_some() { &head[..] } else { &head[..4] };
+        let count = head.len() + event.key.words.len() + count_words(event.amounts, are_wide);
         self.scribe.record(self.part, EVENT, count, |words| {
-            words.push(window.instance);
-            words.push(event.at | flags);
-            words.push(u64::from(event.user.map_or(0, Coupon::word)) | u64::from(spilled.word()) << 32);
-            if let Some((hash, generation)) = id {
-                words.push(hash);
-                words.push(generation);
-            }
-            words.push(event.key.hash);
+            words.extend(head);
             words.extend(event.key.words);
             push_amounts(words, event.amounts, are_wide);
         });
     }
 
-    /// An id was seen again.
-    #[cold]
-    pub(super) fn seen_again(self, hash: u64, seen: Seen) {
-        if let Some(generation) = seen.generation() {
-            self.scribe.record(self.part, ID, 2, |words| words.extend(&[hash, generation]));
-        }
+    /// An id was seen again, in a later generation.
+    pub(super) fn seen_again(self, hash: u64, generation: u64) {
+        self.scribe.record(self.part, ID, 2, |words| words.extend(&[hash, generation]));
     }
 
     /// A closed window has a number.
@@ -116,18 +109,17 @@ impl Folding {
     }
 
     fn event(&self, part: u16, words: &[u64], into: &mut Entries) {
-        let [instance, flags, user, rest @ ..] = words else { unreachable!("as it was written") };
+        let [instance, flags, user, hash, rest @ ..] = words else { unreachable!("as it was written") };
         let at = flags & TIME_MASK;
         into.window(part, *instance, at / self.window, self.config, WindowState::Open);
         into.meta(part, META_NEWEST_EVENT, at);
         let rest = match (flags & HAS_ID != 0, rest) {
-            (true, [hash, generation, rest @ ..]) => {
-                self.id(part, *hash, *generation, into);
+            (true, [id, generation, rest @ ..]) => {
+                self.id(part, *id, *generation, into);
                 rest
             }
             _ => rest,
         };
-        let [hash, rest @ ..] = rest else { unreachable!("as it was written") };
         let (key, adds) = rest.split_at(key::length_in_words(|at| rest[at]));
         let key = HashedKey { hash: *hash, words: key };
         let spilled = Spilled::from_word((user >> 32) as u32);

@@ -13,9 +13,11 @@
 
 use super::Meter;
 use super::event::Event;
+use super::stored::Stored;
 use super::window::{RowRefs, Window};
 use crate::dedupe::Id;
 use crate::error::{Error, check_time};
+use crate::journal::Scribe;
 use crate::key::HashedKey;
 use crate::sync::hazard::Protected;
 use crate::table::{Line, RowRef};
@@ -24,14 +26,36 @@ use crate::windows::OpenWindows;
 /// The windows of a meter that are open, protected by a hazard pointer: whoever closes windows waits until this is dropped.
 pub struct Recording<'m> {
     pub(super) meter: &'m Meter,
+    /// Before the windows: what is written down of them is whole by the time that they can be closed.
+    pub(super) writing: Writing<'m>,
     pub(super) open: Protected<'m, OpenWindows<Window>>,
+}
+
+/// Whether what is recorded is written down.
+pub(super) enum Writing<'m> {
+    /// There is no journal.
+    Not,
+    /// It is.
+    By(Scribe<'m>, &'m Stored),
+    /// There is no room, and nothing may be recorded.
+    Busy,
 }
 
 impl Meter {
     /// Protects the windows that are open, so that an event can be looked up while it is decoded.
     #[inline(always)]
     pub fn protect(&self) -> Recording<'_> {
-        Recording { meter: self, open: self.windows.protect() }
+        match &self.stored {
+            None => Recording { meter: self, writing: Writing::Not, open: self.windows.protect() },
+            Some(stored) => self.protect_and_begin(stored),
+        }
+    }
+
+    #[inline(never)]
+    fn protect_and_begin<'m>(&'m self, stored: &'m Stored) -> Recording<'m> {
+        let (scribe, open) = self.windows.begin_and_protect(&stored.part.journal);
+        let writing = scribe.map_or(Writing::Busy, |scribe| Writing::By(scribe, stored));
+        Recording { meter: self, writing, open }
     }
 
     /// The same for an event with the hash of that id: its bucket is asked for before the fence of the hazard pointer.

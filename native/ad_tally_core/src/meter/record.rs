@@ -2,13 +2,10 @@
 
 use super::Meter;
 use super::event::{Event, Outcome};
-use super::journal::Writer;
-use super::lookup::{Lookup, Recording};
-use super::stored::Stored;
+use super::lookup::{Lookup, Recording, Writing};
 use super::window::Window;
 use crate::dedupe::{Id, Seen};
 use crate::error::{Error, check_time};
-use crate::journal::Busy;
 use crate::windows::{NotBegun, OpenWindows};
 
 impl<'r> Lookup<'r> {
@@ -23,44 +20,19 @@ impl<'r> Lookup<'r> {
         self.finish(event, &now)
     }
 
-    /// The last stage.
+    /// The last stage: counts the event, or what becomes of it instead, and writes it down where there is a journal.
     #[inline(always)]
-    fn finish(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
-        match &self.recording.meter.stored {
-            None => self.settle(event, now, None),
-            Some(stored) => self.finish_stored(stored, event, now),
-        }
-    }
-
-    /// The same of a meter with a journal.
-    #[inline(never)]
-    fn finish_stored(&self, stored: &Stored, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
-        match stored.part.journal.begin() {
-            Ok(scribe) => self.settle(event, now, Some(stored.writer(&scribe))),
-            Err(Busy) => {
-                self.recording.count_busy(1);
-                Some(Outcome::Busy)
-            }
-        }
-    }
-
-    /// Counts the event, or what becomes of it instead, and writes it down.
-    #[inline(always)]
-    pub(super) fn settle(
-        &self,
-        event: &Event<'_>,
-        now: &impl Fn() -> u64,
-        writer: Option<Writer<'_>>,
-    ) -> Option<Outcome> {
+    pub(super) fn finish(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
         assert_eq!(event.at, self.at, "the time that the lookup has begun with");
-        let Recording { meter, open } = self.recording;
+        let Recording { meter, open, writing } = self.recording;
         let slot = open.slot().id();
-        let outcome = match self.check(now, writer)? {
-            Ok((window, seen)) => {
+        let outcome = match self.check(now)? {
+            Ok((window, generation)) => {
                 // SAFETY: the rows were found in that window, and this thread has protected the windows in that slot.
                 let spilled = unsafe { window.add(self.rows, event, slot) };
-                if let Some(writer) = writer {
-                    writer.event(window, event, seen, spilled);
+                if let Writing::By(scribe, stored) = writing {
+                    let id = self.id.map(|id| (id.hash(), generation));
+                    stored.writer(scribe).event(window, event, id, spilled);
                 }
                 spilled.into()
             }
@@ -73,44 +45,75 @@ impl<'r> Lookup<'r> {
         Some(outcome)
     }
 
-    /// The window that the event is counted in, and what became of its id, which is known from now on; or what becomes of the event
+    /// The window that the event is counted in, and the generation that its id is known in from now on; or what becomes of the event
     /// instead; or `None` if its window has not begun.
     #[inline(always)]
-    fn check(&self, now: &impl Fn() -> u64, writer: Option<Writer<'_>>) -> Option<Result<Counted<'r>, Outcome>> {
-        let Recording { meter, open } = self.recording;
+    fn check(&self, now: &impl Fn() -> u64) -> Option<Result<(&'r Window, u64), Outcome>> {
+        let Recording { meter, open, writing } = self.recording;
+        if let Writing::Busy = writing {
+            return Some(Err(Outcome::Busy));
+        }
         let is_newest = meter.windows.is_newest(self.at);
         if is_newest && meter.windows.is_future(self.at, now) {
-            return Some(Err(meter.unless_known(self.id, writer, Outcome::Future)));
+            return Some(Err(self.recording.unless_known(self.id, Outcome::Future)));
         }
         let Some(window) = self.window else {
-            return meter.check_without_window(open, self.at, self.id, writer, now).map(Err);
+            return self.recording.check_without_window(open, self.at, self.id, now).map(Err);
         };
-        let mut seen = None;
+        let mut generation = 0;
         if let (Some(id), Some(dedupe)) = (self.id, &meter.dedupe) {
-            let id_seen = dedupe.see(id, self.at, now);
-            if !id_seen.is_first() {
-                if let Some(writer) = writer {
-                    writer.seen_again(id.hash(), id_seen);
+            match dedupe.see(id, self.at, now) {
+                Seen::First(now) => generation = now,
+                seen => {
+                    self.recording.write_again(id, seen);
+                    return Some(Err(Outcome::Duplicate));
                 }
-                return Some(Err(Outcome::Duplicate));
             }
-            seen = Some((id.hash(), id_seen));
         }
         if is_newest {
             meter.windows.note_newest(self.at);
         }
-        Some(Ok((window, seen)))
+        Some(Ok((window, generation)))
     }
 }
 
-/// Where an event is counted, and the hash of its id and what became of that.
-type Counted<'r> = (&'r Window, Option<(u64, Seen)>);
-
 impl Recording<'_> {
-    /// Counts events that there was no room for in the journal.
+    /// What becomes of an event whose window is not open, or `None` if that is still to begin.
     #[cold]
-    pub(super) fn count_busy(&self, events: u64) {
-        self.meter.stats.count_busy(self.open.slot().id(), events);
+    fn check_without_window(
+        &self,
+        open: &OpenWindows<Window>,
+        at: u64,
+        id: Option<Id>,
+        now: &impl Fn() -> u64,
+    ) -> Option<Outcome> {
+        if self.is_known(id) {
+            Some(Outcome::Duplicate)
+        } else if self.meter.windows.is_late(open, at, now) {
+            Some(Outcome::Late)
+        } else {
+            None
+        }
+    }
+
+    /// That outcome, which an event has unless its id is known.
+    #[cold]
+    fn unless_known(&self, id: Option<Id>, outcome: Outcome) -> Outcome {
+        if self.is_known(id) { Outcome::Duplicate } else { outcome }
+    }
+
+    fn is_known(&self, id: Option<Id>) -> bool {
+        let (Some(id), Some(dedupe)) = (id, &self.meter.dedupe) else { return false };
+        let seen = dedupe.see_again(id);
+        seen.inspect(|seen| self.write_again(id, *seen)).is_some()
+    }
+
+    /// Writes down that an id was seen again.
+    #[cold]
+    fn write_again(&self, id: Id, seen: Seen) {
+        if let (Writing::By(scribe, stored), Some(generation)) = (&self.writing, seen.generation()) {
+            stored.writer(scribe).seen_again(id.hash(), generation);
+        }
     }
 }
 
@@ -118,7 +121,7 @@ impl Meter {
     /// Counts events that there was no room for in the journal, as their caller has found.
     #[cold]
     pub fn count_busy(&self, events: u64) {
-        self.protect().count_busy(events);
+        self.stats.count_busy(self.windows.protect().slot().id(), events);
     }
 
     /// Counts an event in its window, which begins if it has to, unless the event is a copy, late or too far ahead. The system's
@@ -146,40 +149,6 @@ impl Meter {
     /// Notes that so many events were none that could be recorded.
     pub fn refuse(&self, events: u64) {
         self.stats.refuse(self.windows.protect().slot().id(), events);
-    }
-
-    /// What becomes of an event whose window is not open, or `None` if that is still to begin.
-    #[cold]
-    fn check_without_window(
-        &self,
-        open: &OpenWindows<Window>,
-        at: u64,
-        id: Option<Id>,
-        writer: Option<Writer<'_>>,
-        now: &impl Fn() -> u64,
-    ) -> Option<Outcome> {
-        if self.is_known(id, writer) {
-            Some(Outcome::Duplicate)
-        } else if self.windows.is_late(open, at, now) {
-            Some(Outcome::Late)
-        } else {
-            None
-        }
-    }
-
-    /// That outcome, which an event has unless its id is known.
-    #[cold]
-    fn unless_known(&self, id: Option<Id>, writer: Option<Writer<'_>>, outcome: Outcome) -> Outcome {
-        if self.is_known(id, writer) { Outcome::Duplicate } else { outcome }
-    }
-
-    fn is_known(&self, id: Option<Id>, writer: Option<Writer<'_>>) -> bool {
-        let (Some(id), Some(dedupe)) = (id, &self.dedupe) else { return false };
-        let seen = dedupe.see_again(id);
-        if let (Some(seen), Some(writer)) = (seen, writer) {
-            writer.seen_again(id.hash(), seen);
-        }
-        seen.is_some()
     }
 
     /// Makes the window of an event that has none yet. Where there is to be none the event is counted as left out.

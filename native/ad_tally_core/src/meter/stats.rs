@@ -69,9 +69,12 @@ impl Stats {
         self.events.add_in(slot, REFUSED, events);
     }
 
-    /// Adds up the amounts of an event that is in no window.
+    /// Adds up the amounts of an event that is in no window. Of one that is busy nothing is: it comes again.
     #[cold]
     pub(super) fn leave_out(&self, event: &Event<'_>, outcome: Outcome) {
+        if outcome == Outcome::Busy {
+            return;
+        }
         let why = outcome as usize - Outcome::Duplicate as usize;
         // Of copies nobody asks.
         if outcome != Outcome::Duplicate {

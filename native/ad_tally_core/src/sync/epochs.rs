@@ -9,6 +9,7 @@ use std::ptr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+use super::hazard::{Current, Protected};
 #[cfg(not(loom))]
 use super::hazard_slot::of_threads;
 use super::hazard_slot::{HazardSlot, Registry};
@@ -65,6 +66,33 @@ impl<T: Send + Sync> Epochs<T> {
         }
         slot.entered_again.store(slot.entered_again.load(Relaxed) + 1, Relaxed);
         Some(Entered { epoch: epoch.cast(), slot, temporary: false, again: true })
+    }
+
+    /// Enters the current epoch and protects a current structure, by one fence instead of two: what was asked for before a fence is
+    /// waited for at it.
+    ///
+    /// # Safety
+    /// The calling thread claimed `slot`, is in no epoch by it and protects nothing by it.
+    #[inline]
+    pub unsafe fn enter_and_protect_by<'a, S: Send + Sync>(
+        &'a self,
+        current: &'a Current<S>,
+        slot: &'a HazardSlot,
+    ) -> (Entered<'a, T>, Protected<'a, S>) {
+        slot.epochs.store(self.number, Relaxed);
+        let (mut epoch, mut pointer) = (self.current.load(Acquire), current.pointer());
+        loop {
+            slot.epoch.store(epoch.cast(), Release);
+            slot.hazard.store(pointer.cast(), Release);
+            fence(SeqCst);
+            let now = (self.current.load(Acquire), current.pointer());
+            if now == (epoch, pointer) {
+                // SAFETY: the slot names it, and it was current after the fence.
+                let protected = unsafe { current.protected(pointer, slot) };
+                return (Entered { epoch, slot, temporary: false, again: false }, protected);
+            }
+            (epoch, pointer) = now;
+        }
     }
 
     /// Ends the current epoch and begins another one, which holds `fresh`: returns what the old one holds, once nobody is in it.
@@ -155,6 +183,19 @@ impl<T: Send + Sync> Epochs<T> {
             // SAFETY: the slot is this thread's, and names no epoch.
             Some(slot) => unsafe { self.enter_by(slot) },
             None => self.enter_within(own),
+        }
+    }
+
+    /// The same, and protects a current structure.
+    #[inline]
+    pub fn enter_and_protect<'a, S: Send + Sync>(
+        &'a self,
+        current: &'a Current<S>,
+    ) -> (Entered<'a, T>, Protected<'a, S>) {
+        match of_threads::free().filter(|slot| slot.epoch.load(Relaxed).is_null()) {
+            // SAFETY: the slot is this thread's, and names neither.
+            Some(slot) => unsafe { self.enter_and_protect_by(current, slot) },
+            None => (self.enter(), current.protect()),
         }
     }
 

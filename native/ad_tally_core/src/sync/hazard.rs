@@ -71,6 +71,21 @@ impl<T: Send + Sync> Current<T> {
         }
     }
 
+    /// The current structure, which is not protected.
+    #[inline(always)]
+    pub(super) fn pointer(&self) -> *mut T {
+        self.pointer.load(Acquire)
+    }
+
+    /// A guard of a structure that is protected.
+    ///
+    /// # Safety
+    /// `slot` names it, and it was the current one of these after the fence behind that. The calling thread claimed `slot`.
+    #[inline(always)]
+    pub(super) unsafe fn protected<'a>(&'a self, pointer: *mut T, slot: &'a HazardSlot) -> Protected<'a, T> {
+        Protected { pointer, slot, temporary: false, owner: PhantomData }
+    }
+
     /// Makes `fresh` the current structure and returns the one before it, once no hazard pointer names that any more.
     ///
     /// # Panics

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ad_tally_core::journal::{Config, Interval, Journal};
-use ad_tally_core::sync::hazard::Registry;
-use loom::sync::atomic::AtomicBool;
-use loom::sync::atomic::Ordering::{Acquire, Release};
+use ad_tally_core::sync::hazard::{Current, Registry};
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use loom::sync::atomic::{AtomicBool, AtomicU64};
 use loom::thread;
 
 /// A journal and the slots of its writers. Each epoch has one buffer of its own, so the second writer shares one.
@@ -117,5 +117,32 @@ fn whoever_was_let_in_before_a_journal_was_closed_is_in_the_cut_after_that() {
         let last = events(&model.cut());
         assert_eq!(last.len(), usize::from(writer.join().expect("no panic")));
         assert!(model.cut().is_empty());
+    });
+}
+
+#[test]
+fn an_event_is_in_one_interval_and_in_one_structure_whichever_ends_first() {
+    check(3, || {
+        let model = Model::new();
+        let current = Arc::new(Current::new(Arc::new(AtomicU64::new(0))));
+        let writer = {
+            let (model, current) = (model.clone(), current.clone());
+            thread::spawn(move || {
+                let slot = model.registry.claim();
+                // SAFETY: this thread claimed the slot, and neither writes nor protects anything by it.
+                let (scribe, counter) = unsafe { model.journal.begin_and_protect_by(&current, slot) };
+                counter.fetch_add(1, Relaxed);
+                scribe.expect("room").record(1, 0, 1, |words| words.push(1));
+                drop(counter);
+                // SAFETY: claimed above, both guards are dropped, and it is not used again.
+                unsafe { slot.release() };
+            })
+        };
+        let closed = current.replace(Arc::new(AtomicU64::new(0)), &model.registry).load(Relaxed);
+        let first = model.cut().len();
+        assert!(first == 1 || closed == 0, "what is closed is in the interval that ends after that");
+        writer.join().expect("no panic");
+        assert_eq!(first + model.cut().len(), 1);
+        assert_eq!(closed + current.replace(Arc::new(AtomicU64::new(0)), &model.registry).load(Relaxed), 1);
     });
 }
