@@ -110,6 +110,19 @@ defmodule AdTally.Test.NativeStores do
     )
   end
 
+  @doc "An attribution of one dimension that is a part of a store."
+  @spec attribution(reference(), String.t()) :: reference()
+  def attribution(store, name \\ "attribution") do
+    kinds = [click: 604_800_000, view: 86_400_000]
+    actions = [purchase: :every, signup: :once_per_user]
+    names = {1, kinds, actions, [:last_touch, :linear]}
+    options = {true, false, 16, 1_000, 1_000, 2_592_000_000, 1_000}
+
+    {store, name, "", ""}
+    |> Native.attribution_new_in([], {@minute, 0, nil}, names, options, nil)
+    |> whole()
+  end
+
   defp part(kind, store, name, arguments) do
     stored = {store, name, inspect(arguments), inspect(arguments)}
     whole(apply(Native, :"#{kind}_new_in", [stored | arguments]))

@@ -6,7 +6,7 @@ use crate::atoms;
 use crate::decode::{BadArgument, bad_argument};
 use crate::resource;
 use crate::store::{self, Durable, Refusal, answer};
-use crate::{counters, dedupe, frequency_cap, meter, reach};
+use crate::{attribution, counters, dedupe, frequency_cap, meter, reach};
 
 /// Does something with a table of a kind that may be a part, whatever became of its owner.
 fn with_table<'a>(env: Env<'a>, table: Term<'a>, load: Act) -> Result<Result<(), Refusal>, BadArgument> {
@@ -18,6 +18,7 @@ fn with_table<'a>(env: Env<'a>, table: Term<'a>, load: Act) -> Result<Result<(),
         })
     }
     of::<meter::Table>(env, table, load)
+        .or_else(|_| of::<attribution::Table>(env, table, load))
         .or_else(|_| of::<counters::Table>(env, table, load))
         .or_else(|_| of::<reach::Table>(env, table, load))
         .or_else(|_| of::<frequency_cap::Table>(env, table, load))

@@ -52,7 +52,9 @@ fn attribution_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
             (atoms::future(), of.future),
             (atoms::refused(), of.refused),
         ];
-        encode::map(env, pairs.into_iter().map(|(name, count)| (name, count.encode(env))))
+        // Only where there is a store.
+        let busy = table.in_store.as_ref().map(|_| (atoms::busy(), of.busy));
+        encode::map(env, pairs.into_iter().chain(busy).map(|(name, count)| (name, count.encode(env))))
     };
     let [unknown, retracted, future, refused] = table.adjustments.counts();
     let adjustments = [

@@ -4,9 +4,11 @@
 //! * `orders`: credits, refunds and restatements; `users`: links, and users that are forgotten
 //! * `close`: windows that are closed or read; `rows`: what is in one
 //! * `report`, `paths`: what windows come to
+//! * `in_store`, `stored`: an attribution that a store has, and its closed windows that nobody has yet
 //! * `info`: the attribution's numbers; `refusals`: some of them
 
 mod close;
+mod in_store;
 mod info;
 mod orders;
 mod parts;
@@ -16,6 +18,7 @@ mod record_many;
 mod refusals;
 mod report;
 mod rows;
+mod stored;
 mod users;
 
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use ad_tally_core::attribution::{Attribution, Config, Counting, Dimensions, Mode
 use ad_tally_core::windows::WindowRef;
 use rustler::{Atom, Decoder, Encoder, Env, Error, NifResult, Term};
 
+use self::in_store::InStore;
 pub use self::parts::{TouchParts, time, touch_id};
 pub use self::paths::Paths;
 use self::refusals::{Adjustments, Refusals};
@@ -46,6 +50,8 @@ pub struct Table {
     conversions: Refusals,
     adjustments: Adjustments,
     pub(crate) owner: Owner,
+    /// Where it is kept, if it is.
+    in_store: Option<Box<InStore>>,
 }
 
 /// What stands in rows for the places and numbers in credits.
@@ -75,11 +81,23 @@ type Options = (bool, bool, usize, usize, usize, u64, usize);
 #[rustler::nif(schedule = "DirtyCpu")]
 fn attribution_new<'a>(
     env: Env<'a>,
-    (window, lateness, max_ahead): Times,
-    (dimensions, kinds, actions, models): Names,
-    (prevail, collapse, touches_per_user, users, orders, adjustable_for, max_keys): Options,
+    times: Times,
+    names: Names,
+    options: Options,
     seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
+    let dimensions = names.0;
+    let (config, names) = config(times, names, options);
+    let attribution = Attribution::new(&config, keys::seed(seed)).map_err(BadArgument::from)?;
+    Ok(resource::make(env, table(attribution, dimensions, names, None)))
+}
+
+/// What it is to be, and the names of kinds and actions.
+fn config(
+    (window, lateness, max_ahead): Times,
+    (_dimensions, kinds, actions, models): Names,
+    (prevail, collapse, touches_per_user, users, orders, adjustable_for, max_keys): Options,
+) -> (Config, [Vec<Atom>; 2]) {
     let (kinds, lookbacks): (Vec<Atom>, Vec<u64>) = kinds.into_iter().unzip();
     let (actions, countings): (Vec<Atom>, Vec<CountingTerm>) = actions.into_iter().unzip();
     let config = Config {
@@ -97,14 +115,22 @@ fn attribution_new<'a>(
         adjustable_for,
         max_keys,
     };
-    let attribution = Attribution::new(&config, keys::seed(seed)).map_err(BadArgument::from)?;
+    (config, [kinds, actions])
+}
+
+fn table(
+    attribution: Attribution,
+    dimensions: usize,
+    [kinds, actions]: [Vec<Atom>; 2],
+    in_store: Option<Box<InStore>>,
+) -> Table {
     let labels = Labels {
         kinds: kinds.into(),
         actions: actions.into(),
-        models: config.models.into(),
+        models: attribution.config().models.clone().into(),
         dimensions: attribution.dimensions().clone(),
     };
-    let table = Table {
+    Table {
         attribution: Box::new(attribution),
         labels,
         dimensions,
@@ -112,8 +138,8 @@ fn attribution_new<'a>(
         conversions: Refusals::default(),
         adjustments: Adjustments::default(),
         owner: Owner::nobody("AdTally.Attribution"),
-    };
-    Ok(resource::make(env, table))
+        in_store,
+    }
 }
 
 /// A model as Elixir names it.

@@ -80,13 +80,20 @@ hot! {
 
 /// How many of a list had each outcome, in their order.
 #[derive(Default)]
-struct Taken(Outcomes);
+struct Taken {
+    outcomes: Outcomes,
+    /// Only where there is a store some may be busy.
+    is_stored: bool,
+}
 
 impl Encoder for Taken {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        // None is busy without a journal.
-        let [applied, duplicate, late, future, _busy] = self.0;
-        (applied, duplicate, late, future).encode(env)
+        let [applied, duplicate, late, future, busy] = self.outcomes;
+        if self.is_stored {
+            (applied, duplicate, late, future, busy).encode(env)
+        } else {
+            (applied, duplicate, late, future).encode(env)
+        }
     }
 }
 
@@ -224,7 +231,8 @@ impl<T: Item> Load for Items<'_, T> {
     }
 
     #[inline(always)]
-    fn apply(&self, Taken(outcomes): &mut Taken, go_on: impl FnMut() -> bool) -> usize {
+    fn apply(&self, Taken { outcomes, is_stored }: &mut Taken, go_on: impl FnMut() -> bool) -> usize {
+        *is_stored = self.table.in_store.is_some();
         let before = outcomes[Outcome::Applied as usize];
         let done = T::take(self.table, self.batch, outcomes, go_on);
         if outcomes[Outcome::Applied as usize] > before {

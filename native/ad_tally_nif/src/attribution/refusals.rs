@@ -48,7 +48,7 @@ impl Adjustments {
             Unchanged::Unknown => &self.unknown,
             Unchanged::Retracted => &self.retracted,
             Unchanged::Future => &self.future,
-            // It is to be sent again.
+            // The store counts those.
             Unchanged::Busy => return,
         };
         count.fetch_add(1, Relaxed);

@@ -46,9 +46,12 @@ fn go_on(env: Env<'_>, table: &Table, linking: &Arc<attribution::Linking>) -> bo
 }
 
 hot! {
-    /// Forgets a user.
+    /// Forgets a user. Of an attribution that a store has it does nothing: `:store`, and `attribution_forget_stored` does.
     fn attribution_forget(env, table: &Table, user: Raw<'a>) {
         let user = with_layout!(L => table.user::<L>(env, user, &mut 0))?;
+        if table.in_store.is_some() {
+            return Ok(atoms::store().encode(env));
+        }
         table.attribution.forget(user);
         Ok(atoms::ok().encode(env))
     }

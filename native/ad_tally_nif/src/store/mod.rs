@@ -29,7 +29,7 @@ use self::open::Open;
 pub use self::part::{Durable, Given, Place, PlaceTerm, leave_table, load_table};
 pub use self::refusal::{Refusal, answer};
 pub use self::stored::Stored;
-pub use self::sync::Waiting;
+pub use self::sync::{Waiting, wait_for_barrier};
 pub use self::undelivered::undelivered;
 use crate::atoms;
 use crate::decode::bad_argument;

@@ -57,6 +57,11 @@ pub(super) fn wait(core: &Core) -> Result<(), Refusal> {
     wait_for(|done| core.sync(done))
 }
 
+/// Waits until what was recorded before is in an interval that has ended.
+pub fn wait_for_barrier(core: &Core) -> Result<(), Refusal> {
+    wait_for(|done| core.barrier(done))
+}
+
 type Done = Box<dyn FnOnce(Result<(), SyncError>) + Send>;
 
 fn wait_for(ask: impl FnOnce(Done)) -> Result<(), Refusal> {
