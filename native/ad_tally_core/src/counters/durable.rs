@@ -12,6 +12,12 @@ use crate::key::HashedKey;
 use crate::sync::hazard::Protected;
 use crate::table::{Durable, Generation, Of, Value};
 
+/// The smallest and the largest amount that a cell takes at once.
+const LEAST: i128 = i64::MIN as i128;
+const MOST: i128 = i64::MAX as i128;
+/// From the smallest number of a cell to the largest one.
+const MOST_STEPS: usize = 3;
+
 impl Durable for Cells {
     fn to_words(totals: &Vec<i128>) -> Vec<u64> {
         totals.iter().flat_map(|total| [*total as u64, (*total >> 64) as u64]).collect()
@@ -56,15 +62,17 @@ impl Durable for Cells {
             return Ok(());
         }
         let key = table.keyed.seed().key(key);
-        if totals.iter().all(|total| i64::try_from(*total).is_ok()) {
-            Self::merge(table, key, &totals);
-        } else {
-            // What a total has changed by since may be more than 64 bits, though it never was.
-            let halves: Vec<i128> = totals.iter().map(|total| total / 2).collect();
-            totals.iter_mut().zip(&halves).for_each(|(total, half)| *total -= half);
-            Self::merge(table, key, &halves);
-            Self::merge(table, key, &totals);
+        // What a cell has changed by since may be more than 64 bits, though it never was. In steps that lead the same way it is not either.
+        for _ in 0..MOST_STEPS {
+            let step: Vec<i128> = totals.iter().map(|total| (*total).clamp(LEAST, MOST)).collect();
+            totals.iter_mut().zip(&step).for_each(|(total, step)| *total -= step);
+            Self::merge(table, key, &step);
+            if totals.iter().all(|total| *total == 0) {
+                return Ok(());
+            }
         }
+        // Of a row with lanes the sum may be, and then the rest has no row.
+        Self::merge_overflow(table, &totals, &Vec::new());
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Intervals as runs in memory, and the way back.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use ad_tally_core::journal::{
-    Atoms, Chain, Config, Entries, Fold, Journal, Part, Restore, RunFrame, RunWriter, run_frame_bytes,
+    Atoms, Chain, Config, Entries, Fold, Frames, Journal, Merge, Part, Restore, RunFrame, RunWriter, run_frame_bytes,
 };
 
 pub const PART: u16 = 3;
@@ -42,4 +43,35 @@ pub fn take_back(mut run: &[u8], by: &impl Restore) {
         }
         run = rest;
     }
+}
+
+/// What is left of a run, frame by frame.
+struct Rest<'r>(&'r [u8]);
+
+impl Frames for Rest<'_> {
+    type Error = Infallible;
+
+    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
+        if self.0.is_empty() {
+            return Ok(false);
+        }
+        let (first, rest) = self.0.split_at(run_frame_bytes(self.0).expect("a frame"));
+        frame.clear();
+        frame.extend(first);
+        self.0 = rest;
+        Ok(true)
+    }
+}
+
+/// Runs as compaction leaves them: the first half is a base, the others are one run.
+pub fn compacted(runs: &[&[u8]], fold: &Arc<dyn Fold>) -> [Vec<u8>; 2] {
+    let (first, rest) = runs.split_at(runs.len() / 2);
+    [(first, true), (rest, false)].map(|(runs, is_base)| {
+        let mut merge = Merge::new(runs.iter().map(|run| Rest(run)).collect(), Some(&**fold), is_base).expect("runs");
+        let mut run = RunWriter::new(Chain::default());
+        while let Some((part, entry)) = merge.next().expect("runs") {
+            run.push(part, &entry);
+        }
+        run.finish().0
+    })
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use ad_tally_core::journal::{Fold, Part};
+use ad_tally_core::journal::{Entry, Fold, Part, Restore, WindowState};
 use ad_tally_core::key::SHORT_KEY_WORDS;
-use ad_tally_core::meter::{Batch, Config, Event, Numbered, Outcome, Outcomes, ReachConfig};
+use ad_tally_core::meter::{Batch, Config, Event, Numbered, Outcome, Outcomes, ReachConfig, Shape};
 use ad_tally_core::sketch::Coupon;
 use ad_tally_core::{Add, KeyWriter, Meter, Seed, dedupe};
 use proptest::prelude::*;
 
-use crate::journal::{cut, part, part_within, take_back};
+use crate::journal::{compacted, cut, part, part_within, take_back};
 use crate::seen::Seen;
 
 const SECOND: u64 = 1_000;
@@ -272,9 +272,12 @@ proptest! {
         steps.iter().for_each(|step| service.step(step));
         service.cut();
         for prefix in 0..=service.intervals.len() {
-            let runs = service.intervals[..prefix].iter().map(|(run, _)| &run[..]);
+            let runs: Vec<&[u8]> = service.intervals[..prefix].iter().map(|(run, _)| &run[..]).collect();
             let state = prefix.checked_sub(1).map_or_else(State::default, |last| service.intervals[last].1.clone());
-            assert_is(&restored(&service.config, &part(100), runs, state.now), &state);
+            let compacted = compacted(&runs, &service.fold);
+            assert_is(&restored(&service.config, &part(100), runs.into_iter(), state.now), &state);
+            let compacted = compacted.iter().map(|run| &run[..]);
+            assert_is(&restored(&service.config, &part(100), compacted, state.now), &state);
         }
     }
 }
@@ -320,4 +323,75 @@ fn a_busy_journal_counts_nothing_and_the_end_of_a_list_is_busy() {
     assert_eq!((again.undelivered().len(), again.sequence()), (1, 1));
     let again = restored(&config(), &crate::journal::part(3), [&before[..], &after[..]].into_iter(), BEGIN);
     assert_eq!((again.undelivered().len(), again.sequence()), (0, 1));
+}
+
+#[test]
+fn what_was_in_time_before_a_restart_is_in_time_for_the_lateness_after_it() {
+    let (first, config) = (part(1), config());
+    let meter = stored(&config, &first);
+    let sent = |id, at| Sent { id: Some(id), at, key: (0, 0), amounts: [1, 1], user: None };
+    let minutes = MINUTE as i64;
+    // A window that was closed by its time, and one that is open.
+    assert_eq!(record(&meter, &sent(1, -minutes), BEGIN), Outcome::Applied);
+    let now = BEGIN + 2 * MINUTE;
+    assert_eq!(record(&meter, &sent(2, 0), now), Outcome::Applied);
+    let closed = meter.close(now).windows;
+    assert_eq!(closed.len(), 1);
+    let numbered = Numbered { sequence: 1, partial: false, node: "n@h".into(), closed_at: now };
+    assert!(meter.closed(&closed[0], numbered));
+    meter.delivered(&closed[0]);
+    let run = cut(&first, &meter.fold());
+
+    // Half an hour later.
+    let later = now + 30 * MINUTE;
+    let meter = stored(&config, &part(2));
+    // So that what is of long ago is late from the beginning, as whoever closes windows does.
+    assert!(meter.close(later).windows.is_empty());
+    let restoring = meter.restoring([]);
+    take_back(&run, &restoring);
+    restoring.finish(later);
+    let before = |at: u64| at as i64 - later as i64;
+    assert!(meter.close(later).windows.is_empty());
+    assert_eq!(record(&meter, &sent(1, before(BEGIN - MINUTE)), later), Outcome::Duplicate);
+    assert_eq!(record(&meter, &sent(3, before(BEGIN - MINUTE)), later), Outcome::Late);
+    assert_eq!(record(&meter, &sent(4, before(now)), later), Outcome::Applied);
+    // One of a window that had not begun.
+    assert_eq!(record(&meter, &sent(5, before(BEGIN)), later), Outcome::Applied);
+    assert_eq!(record(&meter, &sent(6, 0), later), Outcome::Applied);
+    let last = later + config.lateness - 1;
+    assert_eq!(record(&meter, &sent(7, before(BEGIN) - (last - later) as i64), last), Outcome::Applied);
+    assert!(meter.close(last).windows.is_empty());
+    let numbers: Vec<u64> = meter.close(last + 1).windows.iter().map(|window| window.number * MINUTE).collect();
+    assert_eq!(numbers, [BEGIN, now]);
+    assert_eq!(record(&meter, &sent(8, before(now)), last + 1), Outcome::Late);
+}
+
+#[test]
+fn windows_of_another_configuration_come_back_as_they_were_and_closed() {
+    let (first, config) = (part(1), config());
+    let meter = stored(&config, &first);
+    let sent = Sent { id: Some(1), at: 0, key: (1, 2), amounts: [3, 4], user: Some(5) };
+    assert_eq!(record(&meter, &sent, BEGIN), Outcome::Applied);
+    let (run, seen) = (cut(&first, &meter.fold()), Seen::of(&meter));
+    let of_now = Config { window: 2 * MINUTE, metrics: 3, reach: None, ..config.clone() };
+    let meter = Meter::stored(&of_now, Seed::new(7), part(2), 2).expect("a configuration that is right");
+    let restoring = meter.restoring([(1, Shape::from(&config))]);
+    take_back(&run, &restoring);
+    restoring.finish(BEGIN);
+    assert_eq!(meter.open_windows(0, usize::MAX).len(), 0);
+    let undelivered = meter.undelivered();
+    assert_eq!((undelivered.len(), undelivered[0].config), (1, 1));
+    assert_eq!((undelivered[0].begin, undelivered[0].end), (BEGIN, BEGIN + MINUTE));
+    assert_eq!(Seen::of(&meter), seen);
+    // Its events are known, and those that come now are of windows of the present configuration.
+    assert_eq!(record(&meter, &sent, BEGIN), Outcome::Duplicate);
+    assert_eq!(record(&meter, &Sent { id: Some(2), ..sent }, BEGIN), Outcome::Applied);
+    assert_eq!(meter.open_windows(0, usize::MAX)[0].totals(), [3, 4, 0]);
+    // One that nobody has said anything of is refused.
+    let meter = Meter::stored(&of_now, Seed::new(7), part(3), 2).expect("a configuration that is right");
+    let restoring = meter.restoring([]);
+    let window = Entry::Window { instance: 1, number: 1, config: 1, state: WindowState::Open };
+    assert!(restoring.restore(window).is_err_and(|why| why.contains("configuration 1")));
+    let row = Entry::Row { instance: 2, key: &[], sums: &[1] };
+    assert!(restoring.restore(row).is_err_and(|why| why.contains("no entry of its own")));
 }

@@ -17,7 +17,7 @@ use ad_tally_core::{
 };
 use proptest::prelude::*;
 
-use crate::journal::{cut, part, part_within, take_back};
+use crate::journal::{compacted, cut, part, part_within, take_back};
 
 /// No key of these tests has one.
 struct NoAtoms;
@@ -271,9 +271,12 @@ fn check<V: Kind>(steps: &[Step]) {
     steps.iter().for_each(|step| service.step(step));
     service.cut();
     for prefix in 0..=service.intervals.len() {
-        let runs = service.intervals[..prefix].iter().map(|(run, _)| &run[..]);
+        let runs: Vec<&[u8]> = service.intervals[..prefix].iter().map(|(run, _)| &run[..]).collect();
         let expected = prefix.checked_sub(1).map_or(&nothing, |last| &service.intervals[last].1);
-        assert_eq!(contents(&restored::<V>(&part(100), runs)), *expected, "of {prefix} intervals");
+        let compacted = compacted(&runs, &service.fold);
+        assert_eq!(contents(&restored::<V>(&part(100), runs.into_iter())), *expected, "of {prefix} intervals");
+        let compacted = compacted.iter().map(|run| &run[..]);
+        assert_eq!(contents(&restored::<V>(&part(100), compacted)), *expected, "of {prefix} intervals, compacted");
     }
 }
 
@@ -327,9 +330,13 @@ proptest! {
         }
         intervals.push((cut(&first, &fold), ids(&table)));
         for prefix in 1..=intervals.len() {
+            let runs: Vec<&[u8]> = intervals[..prefix].iter().map(|(run, _)| &run[..]).collect();
             let restored = new(&part(2), 1_000);
-            intervals[..prefix].iter().for_each(|(run, _)| take_back(run, &restored));
+            runs.iter().for_each(|run| take_back(run, &restored));
             prop_assert_eq!(ids(&restored), intervals[prefix - 1].1.clone(), "of {} intervals", prefix);
+            let restored = new(&part(2), 1_000);
+            compacted(&runs, &fold).iter().for_each(|run| take_back(run, &restored));
+            prop_assert_eq!(ids(&restored), intervals[prefix - 1].1.clone(), "of {} intervals, compacted", prefix);
         }
     }
 }
