@@ -29,7 +29,7 @@ defmodule AdTally.Meter.Report do
     by = options |> Keyword.get(:by, dimensions) |> Options.subset!(:by, dimensions)
     where = options |> Keyword.get(:where, []) |> where!(dimensions)
     # A sketch cannot be filtered by a dimension that it is not kept by.
-    has_reach? = reach_by != [] and (by ++ Keyword.keys(where)) -- reach_by == []
+    has_reach? = reach_by != [] and Enum.all?(by ++ Keyword.keys(where), &(&1 in reach_by))
 
     filters =
       for {name, _values} <- where,

@@ -285,6 +285,8 @@ defmodule AdTally.Meter.ReportTest do
       assert reach.([:campaign], []) == [20, 40]
       assert reach.([:campaign], country: "us") == [10, 20]
       assert reach.([], campaign: 2, country: ["us", "ca"]) == [40]
+      # A dimension may be in both.
+      assert reach.([:campaign], campaign: 2) == [40]
       assert reach.([:campaign], creative: 7) == [nil, nil]
       assert reach.([:creative], []) == [nil]
       refute name |> Meter.report(by: [:creative]) |> hd() |> is_map_key(:reach)
