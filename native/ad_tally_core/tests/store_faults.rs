@@ -272,7 +272,7 @@ fn a_bit_that_is_wrong_in_a_segment_is_found_and_never_costs_more_than_the_last_
                 "without the last interval"
             }
             Err(error) => {
-                assert!(error.contains("journal-00000001") && error.contains("repair: true"), "{error}");
+                assert!(error.contains("journal-00000001") && error.contains("`repair`"), "{error}");
                 assert!(byte < ends[3], "byte {byte}: {error}");
                 "refused"
             }

@@ -75,7 +75,7 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, repair: bool) -> Result<Optio
         }
         Err(error) => {
             let repair =
-                "Go on with a backup, or open it with `repair: true`: that keeps all before the damage and drops \
+                "Go on with a backup, or open it with the option `repair`: that keeps all before the damage and drops \
                           what was recorded after it."
                     .to_owned();
             return Err(refused(error, repair));
