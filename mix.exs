@@ -85,6 +85,7 @@ defmodule AdTally.MixProject do
         Meter: [AdTally.Meter, AdTally.Event, AdTally.Window],
         Attribution: ~r/^AdTally\.(Attribution|Touch$|Conversion$)/,
         Tables: [AdTally.Counters, AdTally.Reach, AdTally.FrequencyCap, AdTally.Dedupe],
+        Store: [AdTally.Store, AdTally.StoreError],
         Sinks: ~r/^AdTally\.Sink/,
         "Values and formats": [AdTally.Sketch, AdTally.Frame]
       ]

@@ -17,6 +17,8 @@ defmodule AdTally do
     * `AdTally.FrequencyCap` - how often a user may see an ad: caps over rolling windows, decided
       and counted in one step, see [Frequency caps](frequency_caps.html)
     * `AdTally.Dedupe` - whether an id is new, or its event was delivered again
+    * `AdTally.Store` - keeps all of these on disk, so that a restart goes on where the service was, see
+      [Durability](durability.html)
     * `AdTally.Telemetry` - events for `:telemetry`, and a default logger
 
   Begin with [Getting started](getting_started.html); [Production](production.html) is about sizing,

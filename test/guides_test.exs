@@ -54,13 +54,17 @@ defmodule AdTally.GuidesTest do
   test "the code of the guide to begin with does what it says", %{tmp_dir: dir} do
     Process.register(self(), __MODULE__)
     Code.eval_quoted(Elsewhere.code())
+    store = AdTally.Test.Stores.dir()
 
     snippets =
       for [snippet] <-
             Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("guides/getting_started.md"),
               capture: :all_but_first
             ),
-          do: String.replace(snippet, ~s("rollups"}), ~s("#{dir}"}), global: false)
+          do:
+            snippet
+            |> String.replace(~s("rollups"}), ~s("#{dir}"}), global: false)
+            |> String.replace(~s("/var/lib/my_app/ads"), ~s("#{store}"))
 
     [installing, application, server, showing, pipeline, reporting, sink, late, watching] =
       snippets
@@ -103,6 +107,14 @@ defmodule AdTally.GuidesTest do
     assert_receive {:published, "late", %AdTally.Event{id: {"click", "01JEX5M3Z9"}}}, 2_000
     assert %{events: %{late: 1}} = Meter.info(MyApp.Ads)
 
+    # A stop leaves windows open, and the next start goes on with them.
+    Supervisor.stop(supervisor)
+    refute_received {:published, "rollups", _window}
+    {:ok, supervisor} = apply(MyApp.Application, :start, [:normal, []])
+    Process.unlink(supervisor)
+    handle([click, impression])
+    assert %{events: %{applied: 0, duplicate: 2}} = Meter.info(MyApp.Ads)
+    assert Meter.close(MyApp.Ads) == :ok
     Supervisor.stop(supervisor)
     assert_received {:published, "rollups", {{MyApp.Ads, _node, _epoch, 1}, _start, rows}}
 
@@ -113,6 +125,42 @@ defmodule AdTally.GuidesTest do
     refute_received {:alert, _event, _meter}
     :telemetry.execute([:ad_tally, :sink, :failed], %{}, %{meter: MyApp.Ads})
     assert_received {:alert, [:ad_tally, :sink, :failed], MyApp.Ads}
+  end
+
+  @tag :capture_log
+  test "the pipeline of the guide on durability counts every event once, over a kill of everything" do
+    dir = AdTally.Test.Stores.dir()
+
+    [supervisor, pipeline, probe, _watching] =
+      for [snippet] <-
+            Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("guides/durability.md"),
+              capture: :all_but_first
+            ),
+          do: snippet
+
+    for module <- [supervisor, pipeline, probe], do: Code.eval_string(module)
+    assert apply(MyApp.Probe, :status, []) == 503
+    {:ok, tree} = apply(MyApp.Ads.Supervisor, :start_link, [[dir: dir]])
+    Process.unlink(tree)
+    assert apply(MyApp.Probe, :status, []) == 200
+
+    now = System.system_time(:millisecond)
+    clicks = for id <- 1..20, do: "click-#{id},#{now},42,ann-#{id},350000"
+    handle(clicks)
+    AdTally.Test.Stores.kill_tree(tree)
+    {:ok, tree} = apply(MyApp.Ads.Supervisor, :start_link, [[dir: dir]])
+    Process.unlink(tree)
+
+    # All of them come again, with new ones and a bad one.
+    handle(clicks)
+    more = for id <- 21..30, do: "click-#{id},#{now},42,ann-#{id},350000"
+    bad = message("click-31,#{now * 1_000},42,ann-31,350000")
+    assert %{status: {:failed, reason}} = List.last(batch(Enum.map(more, &message/1) ++ [bad]))
+    assert reason =~ "a time is"
+
+    assert [%{clicks: 30, spend_micros: 10_500_000}] = Meter.report(MyApp.Meter)
+    assert AdTally.Attribution.info(MyApp.Attribution).users == 30
+    Supervisor.stop(tree)
   end
 
   defp handle(lines) do

@@ -89,9 +89,9 @@ defmodule AdTally.Attribution do
 
   Users, touches, orders and dimensions have budgets, and `info/2` counts what has exceeded one. A
   conversion that may have had more eligible touches than were kept says `truncated: true`. A user
-  has at most 255 provisional conversions: of more, the oldest one becomes final early. Nothing is
-  on disk: what is kept is lost with the node, unless `export/1` takes it out and `import/2` puts it
-  back. Credits of final conversions are with the sinks.
+  has at most 255 provisional conversions: of more, the oldest one becomes final early. Without a
+  `:store`, an `AdTally.Store`, nothing is on disk: what is kept is lost with the node, unless `export/1`
+  takes it out and `import/2` puts it back. Credits of final conversions are with the sinks.
 
   Users and orders are kept as hashes under the `:seed`. Two users with the same hash would be taken
   for one. With ten million users, the probability that any two have the same hash is less than one
@@ -101,7 +101,8 @@ defmodule AdTally.Attribution do
 
   As with a meter, every function raises `ArgumentError` while none of that name runs, see
   `AdTally.Meter`. When it is stopped in order, all conversions become final and all windows are
-  delivered, flagged as partial where their time has not passed.
+  delivered, flagged as partial where their time has not passed. With a store they stay as they are, for the
+  next start: see the option `:on_stop`.
 
   `touch_many/3` and `convert_many/3` raise too if it is stopped meanwhile, unless a part of the list
   was taken already: then the rest counts as `:late`, and is not taken. So before a planned stop, let
@@ -110,7 +111,8 @@ defmodule AdTally.Attribution do
 
   alias AdTally.Attribution.{Conversions, Paths, Report, Source, Touches}
   alias AdTally.Attribution.Config
-  alias AdTally.{Batch, Conversion, Frame, FrameError, Frames, Named, Native, Options, Touch}
+  alias AdTally.{Batch, Conversion, Frame, FrameError, Frames, Named, Native, Options}
+  alias AdTally.{StoreError, Touch}
   alias AdTally.Windows
   alias AdTally.Windows.{Deadline, Reader}
 
@@ -120,7 +122,7 @@ defmodule AdTally.Attribution do
   @type name :: atom()
 
   @typedoc "What became of a touch or a conversion."
-  @type outcome :: :ok | :duplicate | :late | :future
+  @type outcome :: :ok | :duplicate | :late | :future | :busy
 
   @typedoc "How a conversion is divided among touches."
   @type model ::
@@ -259,12 +261,15 @@ defmodule AdTally.Attribution do
       dropped, which is logged and counted. Default: 10,000.
     * `:flush` - for how many milliseconds without progress it waits for a sink when it is
       stopped. Default: 4,000.
+    * `:store`, `:on_stop` - the name of an `AdTally.Store` that keeps it, and whether a stop leaves windows
+      open and conversions provisional (`:keep_open`, the default with a store) or closes them (`:close`).
     * `:telemetry_interval` - milliseconds between two telemetry events of its numbers, see
       `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning is logged if more than half of
       what came since then was refused, late or future. Default: 60,000.
 
-  Raises `ArgumentError` for an option that is missing, unknown or out of range.
+  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if it cannot go on with
+  what its store has: the message says what differs.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options), do: options |> Config.new!() |> Windows.start_link()
@@ -277,6 +282,7 @@ defmodule AdTally.Attribution do
     * `:late` - its window is closed: it is kept for conversions to come, and is in no row of
       spend
     * `:future` - its time is too far ahead, and it was not taken
+    * `:busy` - its store has no room, and it was not taken, see `AdTally.Store`
 
   Raises `ArgumentError` for a bad touch, with nothing changed, and if no attribution of that name
   runs.
@@ -319,12 +325,16 @@ defmodule AdTally.Attribution do
   def touch_many(name, touches, options \\ []),
     do: Batch.take(Touches, running!(name), touches, options)
 
-  @typedoc "How many of a list had each outcome, and what was refused with `on_refused: :skip`."
+  @typedoc """
+  How many of a list had each outcome, and what was refused with `on_refused: :skip`. With a store, `:busy` is
+  how many at the end of the list were not taken.
+  """
   @type counts :: %{
           required(:ok) => non_neg_integer(),
           required(:duplicate) => non_neg_integer(),
           required(:late) => non_neg_integer(),
           required(:future) => non_neg_integer(),
+          optional(:busy) => non_neg_integer(),
           optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
         }
 
@@ -336,6 +346,7 @@ defmodule AdTally.Attribution do
     * `:late` - its window is closed: it is attributed to the touches that are kept now, and final
       at once
     * `:future` - its time is too far ahead, and it was not taken
+    * `:busy` - its store has no room, and it was not taken, see `AdTally.Store`
 
   Raises `ArgumentError` for a bad conversion, with nothing changed, and if no attribution of that
   name runs.
@@ -423,6 +434,7 @@ defmodule AdTally.Attribution do
       `:adjustable_for`
     * `{:error, :retracted}` - it was retracted before
     * `{:error, :future}` - the time is too far ahead
+    * `{:error, :busy}` - its store has no room, see `AdTally.Store`
 
       iex> options = [name: Adjusting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -447,7 +459,7 @@ defmodule AdTally.Attribution do
           {:restate, value_micros :: integer()} | :retract,
           at :: non_neg_integer()
         ) ::
-          :ok | {:error, :unknown | :retracted | :future}
+          :ok | {:error, :unknown | :retracted | :future | :busy}
   def adjust(name, order, change, at),
     do: Native.attribution_adjust(running!(name), order, change, at)
 
@@ -491,7 +503,9 @@ defmodule AdTally.Attribution do
   conversions have counted. The user's orders stay, with their credits and without the user, and can
   still be adjusted.
 
-  Closed windows, and what sinks have, contain no users.
+  Closed windows, and what sinks have, contain no users. With a store, this waits for one write to the disk, and
+  the user's bytes are gone from its files after its `:max_age` at most. Raises `AdTally.StoreError` if the disk
+  refuses.
 
       iex> options = [name: Forgetting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -507,7 +521,13 @@ defmodule AdTally.Attribution do
       []
   """
   @spec forget(name(), user :: AdTally.FrequencyCap.user()) :: :ok
-  def forget(name, user), do: Native.attribution_forget(running!(name), user)
+  def forget(name, user) do
+    native = running!(name)
+
+    with :store <- Native.attribution_forget(native, user),
+         {:error, {kind, reason}} <- Native.attribution_forget_stored(native, user),
+         do: raise(StoreError, kind: kind, reason: reason)
+  end
 
   @report_options [:by, :model, :dated_by, :from, :to, :timeout]
 
@@ -758,8 +778,8 @@ defmodule AdTally.Attribution do
   Counts of what has come and of what is kept, and memory by part.
 
     * `:touches`, `:conversions` - how many were `received`, and of those `applied`, `duplicate`,
-      `late`, `future` and `refused`, which add up to it. Those that raised are refused, and with
-      them all others of the same list
+      `late`, `future` and `refused`, which add up to it, with a store `busy` too. Those that raised are refused,
+      and with them all others of the same list. With a store, these and other counts are those of this start
     * `:adjustments` - how many were `applied`, `superseded` by a newer one, and not made because
       the order was `unknown` or `retracted`, the time in the `future`, or an argument wrong
       (`refused`)

@@ -121,7 +121,7 @@ defmodule AdTally.Counters do
       10_000
   """
   @spec new([option()]) :: t()
-  def new(options), do: options |> config!() |> make()
+  def new(options), do: options |> TableOwner.no_store!() |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
   @spec child_spec(keyword()) :: Supervisor.child_spec()
@@ -134,7 +134,10 @@ defmodule AdTally.Counters do
       :ok
   """
   @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
-  def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
+  def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
+
+  defp kind,
+    do: %{config!: &config!/1, make: &make/1, make_in: &make_in/2, shape: &shape/1}
 
   defp config!(options) do
     options = Options.known!(options, [:metrics, :max_keys, :seed])
@@ -144,6 +147,12 @@ defmodule AdTally.Counters do
 
   defp make({metrics, max_keys, seed}), do: Native.counters_new(metrics, max_keys, seed)
 
+  defp make_in(place, {metrics, max_keys, seed}),
+    do: Native.counters_new_in(place, metrics, max_keys, seed)
+
+  defp shape({metrics, _max_keys, _seed}),
+    do: {[metrics: metrics], [{:metrics, :same, ":metrics"}]}
+
   defp table(counters) when is_atom(counters), do: Named.fetch!(__MODULE__, counters)
   defp table(counters), do: counters
 
@@ -151,7 +160,8 @@ defmodule AdTally.Counters do
   Adds 1 to a metric of a key.
 
   Returns `:overflow` if the amount was added to the overflow row of the metric, see
-  the module's documentation. Raises `ArgumentError` for a bad key, an unknown
+  the module's documentation, and `:busy` if nothing was added, because the table's store has no room, see
+  `AdTally.Store`. Raises `ArgumentError` for a bad key, an unknown
   metric, or something that is not a table; nothing is counted then.
 
       iex> counters = AdTally.Counters.new(metrics: [:impressions], max_keys: 1)
@@ -160,7 +170,7 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.add(counters, "summer-sale", :impressions)
       :overflow
   """
-  @spec add(table(), key(), metric()) :: :ok | :overflow
+  @spec add(table(), key(), metric()) :: :ok | :overflow | :busy
   # A tail call: a match on the result waits for it, which takes 5 ns. So native code raises for bad
   # arguments.
   def add(name, key, metric) when is_atom(name),
@@ -179,7 +189,7 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, {42, :us}, :spend_micros)
       1_000
   """
-  @spec add(table(), key(), metric(), amount()) :: :ok | :overflow
+  @spec add(table(), key(), metric(), amount()) :: :ok | :overflow | :busy
   def add(name, key, metric, amount) when is_atom(name),
     do: Native.counters_add(Named.fetch!(__MODULE__, name), key, metric, amount)
 
@@ -189,7 +199,8 @@ defmodule AdTally.Counters do
   @doc """
   Adds a list of `{key, metric, amount}`, faster than one by one.
 
-  Returns `{:overflow, count}` if `count` of them were added to overflow rows. All items
+  Returns `{:overflow, count}` if `count` of them were added to overflow rows, and `{:busy, count}` if the
+  last `count` of them were not added, because the table's store has no room. All items
   are checked before the first is added: one bad item raises `ArgumentError` and
   nothing is counted. A reader or a drain in between may see some of the items
   added and others not yet.
@@ -200,7 +211,8 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.get(counters, 42)
       %{clicks: 1, impressions: 3}
   """
-  @spec add_many(table(), [{key(), metric(), amount()}]) :: :ok | {:overflow, pos_integer()}
+  @spec add_many(table(), [{key(), metric(), amount()}]) ::
+          :ok | {:overflow, pos_integer()} | {:busy, pos_integer()}
   def add_many(name, items) when is_atom(name),
     do: add_many(Named.fetch!(__MODULE__, name), items)
 

@@ -27,7 +27,7 @@ defmodule AdTally.Dedupe do
       [true, true, false]
 
   #{AdTally.TableOwner.owner_doc()}
-  A new table has no ids: copies of events from before the restart pass.
+  A table without a store has no ids then: copies of events from before the restart pass.
 
   ## What is promised
 
@@ -108,7 +108,7 @@ defmodule AdTally.Dedupe do
       0
   """
   @spec new([option()]) :: t()
-  def new(options \\ []), do: options |> config!() |> make()
+  def new(options \\ []), do: options |> TableOwner.no_store!() |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
   @spec child_spec(keyword()) :: Supervisor.child_spec()
@@ -121,7 +121,10 @@ defmodule AdTally.Dedupe do
       true
   """
   @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
-  def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
+  def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
+
+  defp kind,
+    do: %{config!: &config!/1, make: &make/1, make_in: &make_in/2, shape: &shape/1}
 
   defp config!(options) do
     options = Options.known!(options, [:window, :capacity, :fingerprint_bits, :seed])
@@ -137,8 +140,19 @@ defmodule AdTally.Dedupe do
   defp make({window, capacity, wide, seed}),
     do: Native.dedupe_new(window, capacity, wide, seed)
 
+  defp make_in(place, {window, capacity, wide, seed}),
+    do: Native.dedupe_new_in(place, window, capacity, wide, seed)
+
+  defp shape({window, _capacity, wide, _seed}) do
+    {[window: window, fingerprint_bits: if(wide, do: 61, else: 28)],
+     [{:window, :same, ":window"}, {:fingerprint_bits, :same, ":fingerprint_bits"}]}
+  end
+
   @doc """
   Whether an id is seen for the first time. It is remembered from now on.
+
+  `:busy` says that the table's store has no room, see `AdTally.Store`: it is not known, and not remembered. Take
+  the event later.
 
   Raises `ArgumentError` for a bad id, such as `nil` or `""`, and for a negative time.
 
@@ -148,14 +162,14 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.first?(dedupe, {:click, nil}, 1_780_272_000_000)
       ** (ArgumentError) expected an id that is of one event only: with nil or "", alone or in a tuple, all events of an empty column would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask AdTally.Dedupe), got: {:click, nil}
   """
-  @spec first?(table(), id(), at()) :: boolean()
+  @spec first?(table(), id(), at()) :: boolean() | :busy
   def first?(name, id, at) when is_atom(name),
     do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id, at)
 
   def first?(dedupe, id, at), do: Native.dedupe_first(dedupe, id, at)
 
   @doc "`first?/3` at the system's time."
-  @spec first?(table(), id()) :: boolean()
+  @spec first?(table(), id()) :: boolean() | :busy
   def first?(name, id) when is_atom(name),
     do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id)
 

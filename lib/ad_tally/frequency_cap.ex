@@ -31,7 +31,7 @@ defmodule AdTally.FrequencyCap do
       {:capped, {1, 3_600_000}}
 
   #{AdTally.TableOwner.owner_doc()}
-  A new table has no events: what users were shown before does not count.
+  A table without a store has no events then: what users were shown before does not count.
 
   ## Rules
 
@@ -113,10 +113,10 @@ defmodule AdTally.FrequencyCap do
   @type rule :: {max :: pos_integer(), window()}
 
   @typedoc """
-  Why an event was not decided: its time is further ahead than `:max_ahead` or too far back, or it
-  is of a new pair and `max_capacity` is reached.
+  Why an event was not decided: its time is further ahead than `:max_ahead` or too far back, it
+  is of a new pair and `max_capacity` is reached, or the table's store has no room, see `AdTally.Store`.
   """
-  @type reason :: :future | :too_old | :full
+  @type reason :: :future | :too_old | :full | :busy
 
   @compile {:inline, answer: 2}
 
@@ -175,7 +175,7 @@ defmodule AdTally.FrequencyCap do
       0
   """
   @spec new([option()]) :: t()
-  def new(options \\ []), do: options |> config!() |> make()
+  def new(options \\ []), do: options |> TableOwner.no_store!() |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
   @spec child_spec(keyword()) :: Supervisor.child_spec()
@@ -188,7 +188,10 @@ defmodule AdTally.FrequencyCap do
       :ok
   """
   @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
-  def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
+  def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
+
+  defp kind,
+    do: %{config!: &config!/1, make: &make/1, make_in: &make_in/2, shape: &shape/1}
 
   defp config!(options) do
     options =
@@ -215,6 +218,18 @@ defmodule AdTally.FrequencyCap do
 
   defp make({capacities, tiers, lifetime, strict, max_ahead, seed}),
     do: Native.caps_new(capacities, tiers, lifetime, strict, max_ahead, seed)
+
+  defp make_in(place, {capacities, tiers, lifetime, strict, max_ahead, seed}),
+    do: Native.caps_new_in(place, capacities, tiers, lifetime, strict, max_ahead, seed)
+
+  defp shape({_capacities, tiers, lifetime, strict, _max_ahead, _seed}) do
+    {[tiers: tiers, lifetime: lifetime, fingerprint_bits: if(strict, do: 64, else: 16)],
+     [
+       {:tiers, :same, ":tiers"},
+       {:lifetime, :same, ":lifetime"},
+       {:fingerprint_bits, :same, ":fingerprint_bits"}
+     ]}
+  end
 
   defp table(caps) when is_atom(caps), do: Named.fetch!(__MODULE__, caps)
   defp table(caps), do: caps

@@ -53,6 +53,11 @@ defmodule AdTally.Meter do
   supervisor for example, all open windows are closed and delivered, flagged as partial where their time
   has not passed. A crash loses the open windows, and the closed ones that a sink has not taken yet.
 
+  With a `:store`, an `AdTally.Store`, neither does. A stop leaves windows open, and the next start goes on
+  with them, with ids and sketches. After a crash it does too, but for what was recorded in the last second.
+  Closed windows that a sink has not taken are delivered by the next start, under the same numbers. See
+  [Durability](durability.html).
+
   ## When the meter is down
 
   Every function raises `ArgumentError` while no meter of that name runs: before it is started, after
@@ -60,8 +65,8 @@ defmodule AdTally.Meter do
   meter's process was killed. So do not acknowledge an event for which `record/2` or
   `record_many/3` raised: a queue that delivers at least once brings it again. A list that is being
   recorded while the meter is stopped in order raises too, unless some of it was counted: then the
-  remaining events are `:late`. Events that were recorded before a crash are lost with the open windows,
-  and the next meter remembers no ids.
+  remaining events are `:late`. Without a store, events that were recorded before a crash are lost with the
+  open windows, and the next meter remembers no ids.
 
   ## Dedupe
 
@@ -100,7 +105,7 @@ defmodule AdTally.Meter do
   @type name :: atom()
 
   @typedoc "What became of an event."
-  @type outcome :: :ok | :duplicate | :late | :future | :no_window | :overflow
+  @type outcome :: :ok | :duplicate | :late | :future | :no_window | :overflow | :busy
 
   @doc """
   A meter as a child of a supervisor, which may have several.
@@ -164,13 +169,18 @@ defmodule AdTally.Meter do
     * `:attribution` - `false`, or `name:` the name of an `AdTally.Attribution` (required), and `cost:` the
       metric that is the cost of a touch, in micros (default: touches cost nothing). See
       ["Touches"](#module-touches). Default: `false`.
+    * `:store` - the name of an `AdTally.Store` that keeps the meter, which has to run. Where it has an
+      attribution, both need the same one. Default: `nil`, for none.
+    * `:on_stop` - what becomes of open windows when a meter with a store is stopped in order: `:keep_open`,
+      or `:close`, as without a store. Default: `:keep_open`.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
       more than half of the events since then were refused, late, future or without a window. Default:
       60,000.
 
-  Raises `ArgumentError` for an option that is missing, unknown or out of range.
+  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if the meter cannot go on
+  with what its store has: the message says what differs.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options), do: options |> Config.new!() |> Windows.start_link()
@@ -185,6 +195,8 @@ defmodule AdTally.Meter do
     * `:no_window` - its window has not begun, and `:max_open_windows` are open: it is counted nowhere
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
+    * `:busy` - its store has no room, because the disk does not keep up: it is counted nowhere, see
+      `AdTally.Store`
 
   Raises `ArgumentError` for a bad event, with nothing counted, and for a meter that does not run.
 
@@ -247,6 +259,9 @@ defmodule AdTally.Meter do
       iex> Exception.message(error)
       "expected a tuple of 1 dimensions, one for each the meter has, got: {42, 7}"
 
+  Where the meter has a store, the map has the key `:busy` too: how many events at the end of the list were
+  not counted, because the store has no room.
+
   A long list holds no scheduler: it is recorded in steps. Meanwhile another process may see some of
   its events counted and others not yet.
   """
@@ -257,6 +272,7 @@ defmodule AdTally.Meter do
           required(:future) => non_neg_integer(),
           required(:no_window) => non_neg_integer(),
           required(:overflow) => non_neg_integer(),
+          optional(:busy) => non_neg_integer(),
           optional(:refused) => [{index :: non_neg_integer(), %ArgumentError{}}]
         }
   def record_many(name, events, options \\ []),
@@ -383,11 +399,12 @@ defmodule AdTally.Meter do
   The meter's numbers.
 
     * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
-      `no_window`, `overflow` and `refused`, which add up to it. Refused are events that raised, together
-      with all events of their list
+      `no_window`, `overflow` and `refused`, which add up to it, with a store `busy` too. Refused are events that
+      raised, together with all events of their list. With a store, these and other counts are those of this
+      start
     * `:excluded` - the amounts of events that are in no window, by `:duplicate`, `:late`, `:future`
       and `:no_window`, and by metric
-    * `:open_windows`, `:closed_windows` - how many there are, and were
+    * `:open_windows`, `:closed_windows` - how many there are, and were, with a store in all its starts
     * `:newest` - the newest time of an event that was counted, 0 if none was
     * `:memory` - what the meter takes, in bytes, by what it is for: `:ids`, `:open_windows`,
       `:retained_windows`, `:waiting_windows` and `:late_events`. Retained are closed windows that

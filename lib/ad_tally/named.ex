@@ -60,6 +60,15 @@ defmodule AdTally.Named do
   @spec erase(atom()) :: boolean()
   def erase(name), do: :persistent_term.erase(name)
 
+  # While the calling process reads the state of a table from a store, which may take seconds: what its callers
+  # are told. To be taken back by read/1. A process that is killed meanwhile does not, so the entry counts for
+  # as long as the process lives.
+  @spec reading(atom(), module()) :: :ok
+  def reading(name, module), do: :persistent_term.put({__MODULE__, name}, {module, self()})
+
+  @spec read(atom()) :: boolean()
+  def read(name), do: :persistent_term.erase({__MODULE__, name})
+
   # The value of a module by its name, an atom. Raises where there is none. A macro, because a call of
   # another module's function is 1.5 ns, and this is in every call by a name.
   defmacro fetch!(module, name) do
@@ -74,8 +83,16 @@ defmodule AdTally.Named do
   end
 
   @spec raise_not_running(module(), term()) :: no_return()
-  def raise_not_running(module, name) when is_atom(name),
-    do: raise(ArgumentError, not_running(module, name))
+  def raise_not_running(module, name) when is_atom(name) do
+    with {^module, reader} <- :persistent_term.get({__MODULE__, name}, nil),
+         true <- Process.alive?(reader) do
+      raise ArgumentError,
+            "#{inspect(module)} #{inspect(name)} is starting and still reads its state from its store: try again " <>
+              "once it has, see AdTally.Store.ready?/1"
+    else
+      _none -> raise ArgumentError, not_running(module, name)
+    end
+  end
 
   def raise_not_running(module, other) do
     raise ArgumentError,

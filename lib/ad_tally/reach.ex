@@ -106,6 +106,8 @@ defmodule AdTally.Reach do
     TableOwner
   }
 
+  alias AdTally.Store.Shape
+
   require Named
 
   @typedoc "A table of sketches."
@@ -159,7 +161,7 @@ defmodule AdTally.Reach do
       14
   """
   @spec new([option()]) :: t()
-  def new(options \\ []), do: options |> config!() |> make()
+  def new(options \\ []), do: options |> TableOwner.no_store!() |> config!() |> make()
 
   @doc "A table with a name as a child of a supervisor, which may have several."
   @spec child_spec(keyword()) :: Supervisor.child_spec()
@@ -172,7 +174,10 @@ defmodule AdTally.Reach do
       14
   """
   @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
-  def start_link(options), do: TableOwner.start_link(__MODULE__, options, &config!/1, &make/1)
+  def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
+
+  defp kind,
+    do: %{config!: &config!/1, make: &make/1, make_in: &make_in/2, shape: &shape/1}
 
   defp config!(options) do
     options = Options.known!(options, [:precision, :max_keys, :secret, :seed])
@@ -185,6 +190,14 @@ defmodule AdTally.Reach do
   defp make({precision, max_keys, secret, seed}),
     do: Native.reach_new(precision, max_keys, secret, seed)
 
+  defp make_in(place, {precision, max_keys, secret, seed}),
+    do: Native.reach_new_in(place, precision, max_keys, secret, seed)
+
+  defp shape({precision, _max_keys, secret, _seed}) do
+    {[precision: precision, secret: Shape.secret(secret)],
+     [{:precision, :same, ":precision"}, {:secret, :same, "the digest of :secret"}]}
+  end
+
   defp table(reach) when is_atom(reach), do: Named.fetch!(__MODULE__, reach)
   defp table(reach), do: reach
 
@@ -192,7 +205,8 @@ defmodule AdTally.Reach do
   Inserts a user into a key's sketch.
 
   Returns `:overflow` if the key is new and the budget of keys is used up, see the
-  module's documentation. Raises `ArgumentError` for a bad key, a bad user, or something
+  module's documentation, and `:busy` if the user was not inserted, because the table's store has no room, see
+  `AdTally.Store`. Raises `ArgumentError` for a bad key, a bad user, or something
   that is not a table; nothing is counted then.
 
       iex> reach = AdTally.Reach.new(max_keys: 1)
@@ -201,7 +215,7 @@ defmodule AdTally.Reach do
       iex> AdTally.Reach.add(reach, "summer-sale", "user-1")
       :overflow
   """
-  @spec add(table(), key(), user()) :: :ok | :overflow
+  @spec add(table(), key(), user()) :: :ok | :overflow | :busy
   # A tail call, as in AdTally.Counters.add/3.
   def add(name, key, user) when is_atom(name),
     do: Native.reach_add(Named.fetch!(__MODULE__, name), key, user)
@@ -211,7 +225,8 @@ defmodule AdTally.Reach do
   @doc """
   Inserts a list of `{key, user}`, faster than one by one.
 
-  Returns `{:overflow, count}` if `count` of them were for keys without a row. All items
+  Returns `{:overflow, count}` if `count` of them were for keys without a row, and `{:busy, count}` if the last
+  `count` of them were not inserted, because the table's store has no room. All items
   are checked before the first is inserted: one bad item raises `ArgumentError` and nothing
   is counted. A reader or a drain in between may see some of the items inserted and others
   not yet.
@@ -222,7 +237,8 @@ defmodule AdTally.Reach do
       iex> reach |> AdTally.Reach.estimate(42) |> round()
       2
   """
-  @spec add_many(table(), [{key(), user()}]) :: :ok | {:overflow, pos_integer()}
+  @spec add_many(table(), [{key(), user()}]) ::
+          :ok | {:overflow, pos_integer()} | {:busy, pos_integer()}
   def add_many(name, items) when is_atom(name),
     do: add_many(Named.fetch!(__MODULE__, name), items)
 
@@ -247,7 +263,8 @@ defmodule AdTally.Reach do
       iex> reach |> AdTally.Reach.estimate({42, :us}) |> round()
       3
   """
-  @spec add_many(table(), key(), [user()]) :: :ok | {:overflow, pos_integer()}
+  @spec add_many(table(), key(), [user()]) ::
+          :ok | {:overflow, pos_integer()} | {:busy, pos_integer()}
   def add_many(name, key, users) when is_atom(name),
     do: add_many(Named.fetch!(__MODULE__, name), key, users)
 

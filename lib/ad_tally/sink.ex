@@ -6,7 +6,8 @@ defmodule AdTally.Sink do
   own. It returns `:ok` once it has stored the window durably. When it returns `{:error, reason}`,
   raises or exits, the same window is delivered again, after 100 ms at first and up to 30 s
   later; later windows wait. So a window may be delivered more than once. `window_id/1` identifies it: a
-  sink that keeps one copy of each has every event once.
+  sink that keeps one copy of each has every event once. With an `AdTally.Store`, a window that was being
+  delivered when its node died comes again after the restart, under the same id.
 
       defmodule MyApp.BrokerSink do
         @behaviour AdTally.Sink
@@ -96,7 +97,7 @@ defmodule AdTally.Sink do
 
   @doc """
   What tells a window from all others, however often it is delivered: the name of its meter or attribution,
-  the node that this runs on, its start there, and the window's number.
+  the node that this runs on, its start there (with a store its first one), and the window's number.
   """
   @spec window_id(window()) ::
           {name :: atom(), node(), epoch :: integer(), sequence :: pos_integer()}

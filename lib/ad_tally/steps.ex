@@ -7,22 +7,25 @@ defmodule AdTally.Steps do
 
   # The first argument is the result of a native call with the whole list: `:many` if it is too long for
   # one call and nothing was added, or the rest, which is empty unless the time was up, and how many
-  # overflowed. Of a longer list every item is checked before any is added.
+  # overflowed, or that the table's store has no room for the rest. Of a longer list every item is checked
+  # before any is added.
   def add_many(:many, items, check_some, add_some) do
     each(items, check_some)
     add_rest(items, 0, add_some)
   end
 
-  def add_many({rest, overflowed}, _items, _check_some, add_some),
-    do: add_rest(rest, overflowed, add_some)
+  def add_many(added, _items, _check_some, add_some), do: added(added, 0, add_some)
+
+  defp added({rest, {:busy, _overflowed}}, _before, _add_some), do: {:busy, length(rest)}
+
+  defp added({rest, overflowed}, before, add_some),
+    do: add_rest(rest, before + overflowed, add_some)
 
   defp add_rest([], 0, _add_some), do: :ok
   defp add_rest([], overflowed, _add_some), do: {:overflow, overflowed}
 
-  defp add_rest(items, overflowed, add_some) do
-    {rest, more} = add_some.(items)
-    add_rest(rest, overflowed + more, add_some)
-  end
+  defp add_rest(items, overflowed, add_some),
+    do: items |> add_some.() |> added(overflowed, add_some)
 
   # `some` takes a list and the index of its first element in the whole list, which errors name. It returns
   # the rest and its index, or an error, which ends the loop.

@@ -1,6 +1,6 @@
 defmodule AdTally.Telemetry do
   @moduledoc """
-  The telemetry events of meters and attributions, for projects that have the library `:telemetry`. None of
+  The telemetry events of meters, attributions and stores, for projects that have the library `:telemetry`. None of
   them is per ad event.
 
   | event | measurements | metadata |
@@ -17,17 +17,27 @@ defmodule AdTally.Telemetry do
   | `[:ad_tally, :late, :handed]` | `duration`, `events` | `meter` |
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
   | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
+  | `[:ad_tally, :store, :state]` | `lag`, `waiting_bytes`, `disk_bytes`, `busy` | `store` |
+  | `[:ad_tally, :store, :committed]` | `commits`, `records`, `bytes`, `duration`, `longest` | `store` |
+  | `[:ad_tally, :store, :failed]` | `lag` | `store`, `reason` |
+  | `[:ad_tally, :store, :recovered]` | | `store` |
+  | `[:ad_tally, :store, :compacted]` | `duration`, `from_bytes`, `bytes` | `store`, `part` |
+  | `[:ad_tally, :store, :compaction_failed]` | | `store`, `reason` |
+  | `[:ad_tally, :store, :loaded]` | `duration`, `bytes`, `entries` | `store`, `part` |
+  | `[:ad_tally, :store, :without_room]` | `pairs` | `store`, `part` |
+  | `[:ad_tally, :store, :torn]` | `bytes` | `store`, `file` |
+  | `[:ad_tally, :store, :repaired]` | `bytes` | `store`, `reason` |
 
   Events of windows and sinks of an attribution have the key `attribution` in place of `meter`, so a handler
   of both matches on that.
 
-  `duration` is in native units of time, see `System.convert_time_unit/3`; `pause`, `start` and `end`
-  are in milliseconds.
+  `duration` and `longest` are in native units of time, see `System.convert_time_unit/3`; `pause`, `lag`,
+  `start` and `end` are in milliseconds.
 
     * `[:meter, :events]` and `[:meter, :memory]` come every 10 seconds, see `:telemetry_interval` of
       `AdTally.Meter.start_link/1`, whether or not a window closes. The counts of `[:meter, :events]`
       are events since the last one, which was `duration` ago: sums of them are those of
-      `AdTally.Meter.info/1`. A last one comes when the meter is stopped.
+      `AdTally.Meter.info/1`. A last one comes when the meter is stopped. With a store, `busy` is among them.
     * `[:attribution, :events]` and `[:attribution, :memory]` come as often. The counts are those since the
       last one, which was `duration` ago: `touches_received`, and of those `touches_applied`,
       `touches_duplicate`, `touches_late`, `touches_future` and `touches_refused`; the same of
@@ -48,6 +58,19 @@ defmodule AdTally.Telemetry do
       failed since it last took one. A window is dropped when more than `:max_waiting` wait.
     * `[:late, ...]` are late events for `:on_late`: the function has returned from a list of them, or
       has failed. Events that were dropped because too many wait are reported at most once a minute.
+
+    * `[:store, :state]` comes every `:telemetry_interval` of `AdTally.Store.start_link/1`, whatever happens. `lag` is
+      for how long the oldest of what is not on disk has waited, `waiting_bytes` how much waits, `disk_bytes`
+      the size of the directory, and `busy` how often a call was answered `:busy` since the last one.
+    * `[:store, :committed]` tells of commits since the last one: how many, their records and bytes, how long they took
+      together and the `longest`. There is one for each, unless handlers are slower than commits.
+    * `[:store, :failed]` comes each time that the disk refuses a commit, and `[:store, :recovered]` once it has taken
+      all of it.
+    * `[:store, :compacted]` tells that files were merged, `[:store, :loaded]` that the state of a part was read, and
+      `[:store, :without_room]` that a table of caps is smaller than before and has no room for all events of
+      so many pairs. `part` is the name of a meter, an attribution or a table.
+    * `[:store, :torn]` comes at the start after a crash, when the end of the last file was being written, and
+      `[:store, :repaired]` at one with `repair: :truncate`, with what does not count any more.
 
   Handlers run in a process of their own, one event after the other. They may take long, raise (then
   `:telemetry` detaches them) or call the meter or attribution, which does not wait for them. One that has not returned after a
@@ -88,7 +111,8 @@ defmodule AdTally.Telemetry do
       AdTally.Attribution MyApp.Attribution had 900 touches, 12 conversions and 0 adjustments in 10.0 s (attributed: 11, ...)
 
   What fails is not among them: meters and attributions log by themselves, always, when a sink or `:on_late`
-  fails and when most of what they get is late, too far ahead or refused.
+  fails and when most of what they get is late, too far ahead or refused, and so do stores when the disk refuses
+  something.
 
   Takes a level of `Logger`, or `level:` one. Default: `:info`. To be called once, when the application
   starts. Returns `{:error, :already_exists}` when it was called before, and

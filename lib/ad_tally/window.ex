@@ -7,7 +7,7 @@ defmodule AdTally.Window do
     * `:sequence` - 1, 2, 3 and so on, in the order in which a meter's windows are closed
     * `:partial` - whether it was closed before its time, because the meter was stopped or by
       `AdTally.Meter.close/2`
-    * `:meter`, `:node`, `:epoch` - which meter on which node, and which start of it: the same
+    * `:meter`, `:node`, `:epoch` - which meter on which node, and which start of it (with a store, its first one): the same
       `{meter, node, epoch, sequence}` is the same window, however often it is delivered
     * `:dimensions`, `:metrics`, `:reach_by` - the names in its rows
 

@@ -3,6 +3,7 @@ defmodule AdTally.Windows do
   # What a meter and an attribution have in common: a process that owns the native table and closes its
   # windows, and a process for each sink. `AdTally.Windows.Source` is what they do not have in common.
 
+  alias AdTally.Store.Part
   alias AdTally.Windows.{Deadline, Delivery, Memory, Server, Source}
 
   @typedoc """
@@ -14,7 +15,10 @@ defmodule AdTally.Windows do
     * `:names` - the names in rows, for windows and reports
     * `:clock` - `:system` or `:events`
     * `:sinks` - as `AdTally.Windows.Sinks.new!/1` returns them
-    * `:tick`, `:max_waiting`, `:retain`, `:flush`, `:telemetry_interval`, `:warning_interval` - numbers
+    * `:lateness`, `:tick`, `:max_waiting`, `:retain`, `:flush`, `:telemetry_interval`, `:warning_interval` -
+      numbers
+    * `:store`, `:part` - the name of the store that keeps it, and it as that knows it, or `nil`
+    * `:on_stop` - `:keep_open` or `:close`
 
   The source may have further ones.
   """
@@ -25,6 +29,10 @@ defmodule AdTally.Windows do
           required(:names) => map(),
           required(:clock) => :system | :events,
           required(:sinks) => [{module(), keyword()}],
+          required(:store) => atom(),
+          required(:part) => Part.t() | nil,
+          required(:on_stop) => :keep_open | :close,
+          required(:lateness) => non_neg_integer(),
           required(:tick) => pos_integer(),
           required(:max_waiting) => pos_integer(),
           required(:retain) => pos_integer(),

@@ -2,7 +2,9 @@ defmodule AdTally.Attribution.Config do
   @moduledoc false
   # The options of an attribution, checked, and as native code takes them.
 
+  alias AdTally.Attribution.Shape
   alias AdTally.Options
+  alias AdTally.Store.Part
   alias AdTally.Windows
   alias AdTally.Windows.{ReservedNames, Sinks}
 
@@ -38,8 +40,7 @@ defmodule AdTally.Attribution.Config do
   def new!(options) do
     options = Options.known!(options, @options)
 
-    {common, config} =
-      options |> Windows.Config.new!() |> Map.split([:window, :lateness, :max_ahead, :seed])
+    {common, config} = options |> Windows.Config.new!() |> Map.split([:window, :max_ahead, :seed])
 
     dimensions = Windows.Config.dimensions!(options)
     reserved = Sinks.reserved_names(config.sinks)
@@ -48,16 +49,19 @@ defmodule AdTally.Attribution.Config do
     touches = touches!(options)
     conversions = conversions!(options)
     models = models!(options)
-    times = {common.window, common.lateness, common.max_ahead}
+    times = {common.window, config.lateness, common.max_ahead}
     kinds = Keyword.keys(touches)
     actions = Keyword.keys(conversions)
     names = %{dimensions: dimensions, kinds: kinds, actions: actions, models: models}
     Sinks.check_names!(config.sinks, names)
     attributed = {length(dimensions), touches, conversions, models}
+    table = {times, attributed, kept(options), common.seed}
+    {shape, rules} = Shape.new(common.window, names, conversions)
 
     Map.merge(config, %{
       source: AdTally.Attribution.Source,
-      table: {times, attributed, kept(options), common.seed},
+      table: table,
+      part: Part.new!(config.store, {AdTally.Attribution, config.name}, shape, rules, table),
       names: names
     })
   end

@@ -4,7 +4,7 @@ defmodule AdTally.Attribution.Source do
 
   @behaviour AdTally.Windows.Source
 
-  alias AdTally.Attribution.Window
+  alias AdTally.Attribution.{Shape, Window}
   alias AdTally.Native
   alias AdTally.Windows.{Diagnosis, Memory}
 
@@ -18,6 +18,17 @@ defmodule AdTally.Attribution.Source do
   def new(table), do: apply(Native, :attribution_new, Tuple.to_list(table))
 
   @impl true
+  def new_in(place, olds, table),
+    do: apply(Native, :attribution_new_in, [place, olds | Tuple.to_list(table)])
+
+  @impl true
+  defdelegate old(shape), to: Shape
+
+  # Those of before are among those of now.
+  @impl true
+  def names(_shape, names), do: names
+
+  @impl true
   def started(_config, native, _emitter), do: {native, []}
 
   @impl true
@@ -28,6 +39,18 @@ defmodule AdTally.Attribution.Source do
 
   @impl true
   defdelegate stop(native), to: Native, as: :attribution_stop
+
+  @impl true
+  defdelegate undelivered(native), to: Native, as: :attribution_undelivered
+
+  @impl true
+  defdelegate sequence(native), to: Native, as: :attribution_sequence
+
+  @impl true
+  defdelegate closed(native, numbered, partial, node, now), to: Native, as: :attribution_closed
+
+  @impl true
+  defdelegate gone(native, windows), to: Native, as: :attribution_gone
 
   @impl true
   defdelegate open(native, from), to: Native, as: :attribution_open
@@ -44,8 +67,9 @@ defmodule AdTally.Attribution.Source do
   @impl true
   defdelegate info(native), to: Native, as: :attribution_info
 
-  @outcomes [:applied, :duplicate, :late, :future, :refused]
-  @changes [:applied, :superseded, :unknown, :retracted, :future, :refused]
+  # Only those in a store are ever busy.
+  @outcomes [:applied, :duplicate, :late, :future, :refused, :busy]
+  @changes [:applied, :superseded, :unknown, :retracted, :future, :refused, :busy]
 
   # What is received, by outcome: {name of the measurement, outcome}.
   @received [
@@ -57,9 +81,11 @@ defmodule AdTally.Attribution.Source do
   @impl true
   def counts(info) do
     received =
-      for {what, names} <- @received, {name, outcome} <- names, into: %{} do
-        {name, info |> Map.fetch!(what) |> Map.fetch!(outcome)}
-      end
+      for {what, names} <- @received,
+          {name, outcome} <- names,
+          {:ok, count} <- [info |> Map.fetch!(what) |> Map.fetch(outcome)],
+          into: %{},
+          do: {name, count}
 
     Map.merge(info.counts, received)
   end
@@ -75,7 +101,7 @@ defmodule AdTally.Attribution.Source do
 
   defp sum(counts, what) do
     @received[what]
-    |> Enum.map(fn {name, _outcome} -> Map.fetch!(counts, name) end)
+    |> Enum.map(fn {name, _outcome} -> Map.get(counts, name, 0) end)
     |> Enum.sum()
   end
 
@@ -102,7 +128,10 @@ defmodule AdTally.Attribution.Source do
     }
 
     outcomes =
-      Map.new(@received[many], fn {name, outcome} -> {outcome, Map.fetch!(counts, name)} end)
+      for {name, outcome} <- @received[many],
+          {:ok, count} <- [Map.fetch(counts, name)],
+          into: %{},
+          do: {outcome, count}
 
     now = System.system_time(:millisecond)
     Diagnosis.warning(subject, outcomes, interval, examples, now, newest)

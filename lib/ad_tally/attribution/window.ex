@@ -7,7 +7,7 @@ defmodule AdTally.Attribution.Window do
     * `:sequence` - 1, 2, 3 and so on, in the order in which an attribution's windows are closed
     * `:partial` - whether it was closed before its time, because the attribution was stopped or by
       `AdTally.Attribution.close/2`
-    * `:attribution`, `:node`, `:epoch` - which attribution on which node, and which start of it: the same
+    * `:attribution`, `:node`, `:epoch` - which attribution on which node, and which start of it (with a store, its first one): the same
       `{attribution, node, epoch, sequence}` is the same window, however often it is delivered, see
       `AdTally.Sink.window_id/1`
     * `:dimensions`, `:kinds`, `:actions`, `:models` - the names in its rows

@@ -3,7 +3,8 @@ defmodule AdTally.Meter.Config do
   # The options of a meter, checked, and as native code takes them.
 
   alias AdTally.{Attribution, Named, Options, Windows}
-  alias AdTally.Meter.Source
+  alias AdTally.Meter.{Shape, Source}
+  alias AdTally.Store.Part
   alias AdTally.Windows.{ReservedNames, Sinks}
 
   require Named
@@ -26,8 +27,9 @@ defmodule AdTally.Meter.Config do
   def new!(options) do
     options = Options.known!(options, @options)
     config = Windows.Config.new!(options)
-    {common, config} = Map.split(config, [:window, :lateness, :max_ahead, :seed])
-    %{window: window, lateness: lateness, max_ahead: max_ahead, seed: seed} = common
+    {common, config} = Map.split(config, [:window, :max_ahead, :seed])
+    %{window: window, max_ahead: max_ahead, seed: seed} = common
+    lateness = config.lateness
     dimensions = Windows.Config.dimensions!(options)
     metrics = Windows.Config.names!(options, :metrics, 16)
     names = [dimensions: dimensions, metrics: metrics]
@@ -44,16 +46,27 @@ defmodule AdTally.Meter.Config do
     counters = {metrics, length(dimensions), max_keys}
     ids = within!(options, :dedupe, nil, &ids!/1)
 
-    # Last, because another process is asked.
+    on_late = on_late!(Keyword.get(options, :on_late))
+
+    # Last, because other processes are asked.
     {attribution, touches} =
-      within!(options, :attribution, {nil, nil}, &attribution!(&1, dimensions, metrics))
+      within!(
+        options,
+        :attribution,
+        {nil, nil},
+        &attribution!(&1, dimensions, metrics, config.store)
+      )
+
+    table = {times, counters, sketches, ids, touches, seed}
+    {shape, rules} = Shape.new(window, names, sketches, ids)
 
     Map.merge(config, %{
       source: Source,
-      table: {times, counters, sketches, ids, touches, seed},
+      table: table,
+      part: Part.new!(config.store, {AdTally.Meter, config.name}, shape, rules, table),
       attribution: attribution,
       names: names,
-      on_late: on_late!(Keyword.get(options, :on_late))
+      on_late: on_late
     })
   end
 
@@ -117,7 +130,7 @@ defmodule AdTally.Meter.Config do
   end
 
   # Its name, and what of an event is its touch's: where its dimensions are, and the metric that is the cost.
-  defp attribution!(options, dimensions, metrics) do
+  defp attribution!(options, dimensions, metrics, store) do
     options = Options.known!(options, [:name, :cost])
     name = Keyword.get(options, :name)
 
@@ -127,7 +140,8 @@ defmodule AdTally.Meter.Config do
     end
 
     Named.fetch!(Attribution, name)
-    %{dimensions: own} = Windows.Server.call({Attribution.Source, name}, :names, @asking)
+    named = Windows.Server.call({Attribution.Source, name}, :names, @asking)
+    %{dimensions: own} = named
 
     unless own -- dimensions == [] do
       raise ArgumentError,
@@ -135,7 +149,16 @@ defmodule AdTally.Meter.Config do
               inspect(dimensions)
     end
 
+    check_store!(name, named[:store], store)
     {name, {Options.places(own, dimensions), cost!(Keyword.get(options, :cost), metrics)}}
+  end
+
+  # An event and its touch are one record: both are stored, or neither.
+  defp check_store!(_name, store, store), do: :ok
+
+  defp check_store!(name, other, store) do
+    raise ArgumentError,
+          "expected the :store of #{inspect(name)} to be that of the meter, #{inspect(store)}, got: #{inspect(other)}"
   end
 
   defp cost!(nil, _metrics), do: nil

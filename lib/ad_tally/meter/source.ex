@@ -4,7 +4,7 @@ defmodule AdTally.Meter.Source do
 
   @behaviour AdTally.Windows.Source
 
-  alias AdTally.Meter.Late
+  alias AdTally.Meter.{Late, Shape}
   alias AdTally.{Native, Window}
   alias AdTally.Windows.{Diagnosis, Memory}
 
@@ -17,6 +17,16 @@ defmodule AdTally.Meter.Source do
   @impl true
   def new({times, names, sketches, ids, touches, seed}),
     do: Native.meter_new(times, names, sketches, ids, touches, seed)
+
+  @impl true
+  def new_in(place, olds, {times, names, sketches, ids, touches, seed}),
+    do: Native.meter_new_in(place, olds, times, names, sketches, ids, touches, seed)
+
+  @impl true
+  defdelegate old(shape), to: Shape
+
+  @impl true
+  def names(shape, _names), do: Shape.names(shape)
 
   # The native meter, the process that late events are handed to, if there is one, and the name of the
   # attribution that is told of touches, if there is one.
@@ -42,15 +52,31 @@ defmodule AdTally.Meter.Source do
   defdelegate stop(native), to: Native, as: :meter_stop
 
   @impl true
+  defdelegate undelivered(native), to: Native, as: :meter_undelivered
+
+  @impl true
+  defdelegate sequence(native), to: Native, as: :meter_sequence
+
+  @impl true
+  defdelegate closed(native, numbered, partial, node, now), to: Native, as: :meter_closed
+
+  @impl true
+  defdelegate gone(native, windows), to: Native, as: :meter_gone
+
+  @impl true
   defdelegate open(native, from), to: Native, as: :meter_open
 
   @impl true
   def last_time(native) do
     %{events: events, newest: newest} = info(native)
 
-    # After the clock was set back there may be windows that are newer than the newest event since.
+    # After the clock was set back there may be windows that are newer than the newest event since. And windows
+    # of an earlier start are open before the first event.
+    last_open = Native.meter_last_open(native)
+
     if events.applied + events.overflow > 0,
-      do: max(newest, Native.meter_last_open(native) || 0)
+      do: max(newest, last_open || 0),
+      else: last_open
   end
 
   @impl true

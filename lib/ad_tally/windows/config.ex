@@ -3,6 +3,7 @@ defmodule AdTally.Windows.Config do
   # The options that a meter and an attribution have in common, checked.
 
   alias AdTally.{Named, Options}
+  alias AdTally.Store.Part
   alias AdTally.Windows.Sinks
 
   @options [
@@ -17,7 +18,9 @@ defmodule AdTally.Windows.Config do
     :retain,
     :flush,
     :telemetry_interval,
-    :warning_interval
+    :warning_interval,
+    :store,
+    :on_stop
   ]
 
   # Names of dimensions: more have no place in a key.
@@ -32,6 +35,7 @@ defmodule AdTally.Windows.Config do
   def new!(options) do
     window = Options.milliseconds!(options, :window, 60_000)
     clock = Options.one_of!(options, :clock, [:system, :events])
+    store = Part.store!(options)
 
     %{
       name: name!(options),
@@ -46,6 +50,8 @@ defmodule AdTally.Windows.Config do
       flush: Options.timer!(options, :flush, 4_000),
       telemetry_interval: Options.timer!(options, :telemetry_interval, 10_000),
       warning_interval: Options.timer!(options, :warning_interval, 60_000),
+      store: store,
+      on_stop: on_stop!(options, store),
       # How often it is looked whether windows are to be closed.
       tick: window |> div(10) |> max(10) |> min(1_000)
     }
@@ -81,6 +87,18 @@ defmodule AdTally.Windows.Config do
       raise ArgumentError, "expected :name to be an atom, got: #{Options.shown(name)}"
     end
   end
+
+  # Without a store nothing goes on after a stop.
+  defp on_stop!(options, nil) do
+    if Keyword.get(options, :on_stop, :close) != :close do
+      raise ArgumentError,
+            "expected no :on_stop but :close without a :store: what is not closed is lost when it stops"
+    end
+
+    :close
+  end
+
+  defp on_stop!(options, _store), do: Options.one_of!(options, :on_stop, [:keep_open, :close])
 
   defp lateness!(options) do
     if Keyword.get(options, :lateness) == 0,

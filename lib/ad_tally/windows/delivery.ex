@@ -41,9 +41,11 @@ defmodule AdTally.Windows.Delivery do
   ]
 
   # Linked to the server, which calls this.
-  @spec start(Source.t(), module(), keyword(), pos_integer(), pid()) :: {:ok, pid()}
-  def start(owner, sink, options, most, emitter),
-    do: Part.start(__MODULE__, {owner, sink, options, most, emitter})
+  # `newest` is the sequence before that of the first window that it will get.
+  @spec start(Source.t(), module(), keyword(), pos_integer(), pid(), non_neg_integer()) ::
+          {:ok, pid()}
+  def start(owner, sink, options, most, emitter, newest),
+    do: Part.start(__MODULE__, {owner, sink, options, most, emitter, newest})
 
   # Adds windows to the queue.
   def deliver(delivery, windows), do: GenServer.cast(delivery, {:deliver, windows})
@@ -56,10 +58,10 @@ defmodule AdTally.Windows.Delivery do
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
   @impl true
-  def init({pid, {owner, sink, options, most, emitter}}) do
+  def init({pid, {owner, sink, options, most, emitter, newest}}) do
     Part.join(pid)
     fields = [owner: owner, sink: sink, options: options, most: most, emitter: emitter]
-    {:ok, struct!(__MODULE__, [server: pid] ++ fields)}
+    {:ok, struct!(__MODULE__, [server: pid, newest: newest] ++ fields)}
   end
 
   @impl true
@@ -162,6 +164,7 @@ defmodule AdTally.Windows.Delivery do
     )
 
     tell(:dropped, %{waiting: length - 1}, dropped, state)
+    taken(dropped, state)
 
     queue = Enum.reduce(kept, queue, &:queue.in_r/2)
     state = %{state | queue: queue, length: length - 1, dropped: state.dropped + 1}
@@ -220,9 +223,13 @@ defmodule AdTally.Windows.Delivery do
   defp delivered(state) do
     {{:value, window}, queue} = :queue.out(state.queue)
     tell(:delivered, %{duration: duration(state), waiting: state.length - 1}, window, state)
+    taken(window, state)
     state = %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1}
     %{state | failures: 0, rows_read: nil, most_read: 0}
   end
+
+  # The server needs to know when every sink has a window, where a store keeps it until then.
+  defp taken(window, state), do: send(state.server, {:taken, window.sequence})
 
   defp failed(state, reason) do
     window = :queue.get(state.queue)

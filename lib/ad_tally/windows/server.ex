@@ -2,13 +2,15 @@ defmodule AdTally.Windows.Server do
   @moduledoc false
   # The process of a meter or an attribution: it owns the native table, closes windows as time passes, and
   # hands them to the processes that deliver them. Whoever records calls native code and not this process.
+  # With a store, windows are handed over once the disk knows that they are closed (`durable`).
 
   use GenServer
 
   require Logger
 
   alias AdTally.{Named, Native}
-  alias AdTally.Windows.{Delivery, Emitter, Flush, Memory, Retained, Source}
+  alias AdTally.Store.Part, as: Stored
+  alias AdTally.Windows.{Delivery, Durable, Emitter, Found, Memory, Retained, Source, Stop}
 
   # What is asked of the process.
   @spec call(Source.t(), :report | :names | :closed | :close | :info, timeout()) :: term()
@@ -29,10 +31,7 @@ defmodule AdTally.Windows.Server do
   def init(%{source: source, name: name} = config) do
     Process.flag(:trap_exit, true)
     Named.claim(name)
-    native = source.new(config.table)
-
-    # So that what is of long ago is late from the beginning, and opens no window.
-    {[], false} = source.close(native, System.system_time(:millisecond))
+    {native, epoch} = open(config)
 
     # Secrets and options of sinks are not kept: they would be in the log of a crash.
     {sinks, config} = config |> Map.delete(:table) |> Map.pop!(:sinks)
@@ -40,15 +39,18 @@ defmodule AdTally.Windows.Server do
     owner = {source, name}
 
     {:ok, emitter} = Emitter.start(config, native)
+    found = Found.new(config, native, epoch)
+    newest = Found.delivered(found)
 
     deliveries =
       for {sink, options} <- sinks do
-        {:ok, delivery} = Delivery.start(owner, sink, options, config.max_waiting, emitter)
+        {:ok, delivery} =
+          Delivery.start(owner, sink, options, config.max_waiting, emitter, newest)
+
         delivery
       end
 
     {value, parts} = source.started(config, native, emitter)
-    Named.put(name, source.module(), native, value)
 
     state = %{
       config: config,
@@ -59,13 +61,46 @@ defmodule AdTally.Windows.Server do
       # Other processes of the source: {pid, stop, lost}.
       parts: parts,
       emitter: emitter,
-      epoch: Native.epoch(System.system_time(:microsecond)),
-      sequence: 0,
+      epoch: epoch,
+      sequence: found.sequence,
       retained: Retained.new(),
+      durable: durable(config, native),
       memory_told_at: nil
     }
 
+    # So that what is of long ago is late from the beginning, and opens no window.
+    state = state |> go_on_with(found) |> close_due()
+    Named.put(name, source.module(), native, value)
     {:ok, tick(state)}
+  end
+
+  # The native table, and what tells its start, or that of what is stored of it, from all others.
+  defp open(%{source: source, table: table, part: nil}),
+    do: {source.new(table), Native.epoch(System.system_time(:microsecond))}
+
+  defp open(%{source: source, table: table, part: part}) do
+    olds = Enum.map(part.before, &source.old/1)
+    Stored.open!(part, &source.new_in(&1, olds, table))
+  end
+
+  defp durable(%{part: nil}, _native), do: nil
+
+  defp durable(%{part: part} = config, native) do
+    Stored.watch(part)
+    sync = fn -> Stored.begin_sync(part) end
+    Durable.new(config.source, native, sync, length(config.sinks))
+  end
+
+  defp go_on_with(%{durable: nil} = state, _found), do: state
+
+  defp go_on_with(state, found) do
+    begin = System.monotonic_time()
+    retain(state, found.numbered)
+    state = %{state | durable: Durable.found(state.durable, found.numbered)}
+
+    Enum.reduce(found.others, state, fn {partial, periods}, state ->
+      closed(state, periods, partial, begin)
+    end)
   end
 
   @impl true
@@ -78,6 +113,43 @@ defmodule AdTally.Windows.Server do
     if state.sequence > before,
       do: {:noreply, state, {:continue, :collect}},
       else: {:noreply, state}
+  end
+
+  # A sink has taken a window.
+  def handle_info({:taken, _sequence}, %{durable: nil} = state), do: {:noreply, state}
+
+  def handle_info({:taken, sequence}, state) do
+    state = %{state | durable: Durable.taken(state.durable, sequence)}
+    {:noreply, state, {:continue, :collect}}
+  end
+
+  def handle_info({tag, answer}, %{durable: durable} = state)
+      when is_reference(tag) and durable != nil do
+    case Durable.synced(durable, tag, answer) do
+      :unknown ->
+        {:noreply, state}
+
+      {windows, durable} ->
+        {:noreply, deliver(%{state | durable: durable}, windows), {:continue, :collect}}
+    end
+  end
+
+  def handle_info(:sync_again, %{durable: durable} = state) when durable != nil,
+    do: {:noreply, %{state | durable: Durable.again(durable)}}
+
+  def handle_info(:watch_store, %{config: %{part: part}} = state) when part != nil do
+    Stored.watch(part)
+    {:noreply, state}
+  end
+
+  def handle_info(
+        {:DOWN, _monitor, :process, {store, _node}, reason},
+        %{config: %{part: %{store: store} = part}} = state
+      ) do
+    case Stored.ended(part, reason) do
+      :stop -> {:stop, {:shutdown, {:store, reason}}, state}
+      :go_on -> {:noreply, state}
+    end
   end
 
   def handle_info({:EXIT, pid, reason}, state) do
@@ -105,7 +177,9 @@ defmodule AdTally.Windows.Server do
   def handle_call(:report, _from, state),
     do: {:reply, {state.config.names, state.retained, state.sequence}, state}
 
-  def handle_call(:names, _from, state), do: {:reply, state.config.names, state}
+  # For a meter that tells it of touches.
+  def handle_call(:names, _from, %{config: config} = state),
+    do: {:reply, Map.put(config.names, :store, config.store), state}
 
   # What was closed before this call is retained by now.
   def handle_call(:closed, _from, state), do: {:reply, :ok, state}
@@ -143,33 +217,17 @@ defmodule AdTally.Windows.Server do
   @telemetry_wait 1_000
 
   # First the name goes, so that nobody finds the table any more. What a process that has found it before
-  # records is counted. Once the windows are closed it is refused, but for the rest of a list of which
-  # some was counted, which is late.
+  # records is counted, and on disk when a table is left to its store. Once the windows are closed, or the table
+  # is left, it is refused, but for the rest of a list of which some was counted.
   @impl true
-  def terminate(_reason, %{config: config} = state) do
+  def terminate(reason, %{config: config} = state) do
     Named.erase(config.name)
-    # Those whose time has passed since the last tick are not partial.
-    state = close_due(state)
-    state = close(state, true, fn -> config.source.stop(state.native) end)
-
+    state = if keeps_open?(reason, config), do: state, else: close_all(state)
+    state = make_durable(state)
     parts = for {pid, _stop, _lost} <- state.parts, do: pid
-
-    (parts ++ state.deliveries)
-    |> Enum.map(fn part ->
-      Task.async(fn -> {part, Flush.await(part, config.flush)} end)
-    end)
-    |> Task.await_many(:infinity)
-    |> Enum.each(fn
-      {_part, :ok} ->
-        :ok
-
-      {part, {:left, count}} ->
-        log_loss(part, count, state)
-
-      {part, hangs_or_gone} when hangs_or_gone in [:hangs, :gone] ->
-        Process.exit(part, :kill)
-        log_loss(part, "some", state)
-    end)
+    left = Stop.flush(parts ++ state.deliveries, config.flush)
+    leave(state)
+    Stop.log(left, state)
 
     if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
       Logger.warning(
@@ -178,14 +236,50 @@ defmodule AdTally.Windows.Server do
     end
   end
 
-  defp log_loss(pid, count, state) do
-    lost =
-      with nil <- List.keyfind(state.parts, pid, 0) do
-        sinks = Enum.map_join(state.config.sinks, ", ", &inspect/1)
-        {pid, :delivery, "windows that a sink has not taken, one of: #{sinks}"}
-      end
+  # With a store they go on with the next start, whatever has ended this process.
+  defp keeps_open?(_reason, %{part: nil}), do: false
 
-    Logger.error("#{Source.shown(state.owner)} stops with #{count} #{elem(lost, 2)}")
+  defp keeps_open?(reason, config),
+    do: config.on_stop == :keep_open or not Stored.orderly?(reason)
+
+  defp close_all(state) do
+    # Those whose time has passed since the last tick are not partial.
+    state = close_due(state)
+    close(state, true, fn -> state.config.source.stop(state.native) end)
+  end
+
+  # What sinks get is on disk as closed.
+  defp make_durable(%{durable: nil} = state), do: state
+
+  defp make_durable(state) do
+    case Stored.sync(state.config.part) do
+      :ok ->
+        {windows, durable} = Durable.flushed(state.durable)
+        deliver(%{state | durable: durable}, windows)
+
+      {:error, reason} ->
+        Logger.error(
+          "#{Source.shown(state.owner)} stops, and what was recorded last is not on disk yet: #{reason}"
+        )
+
+        state
+    end
+  end
+
+  defp leave(%{durable: nil}), do: :ok
+
+  defp leave(%{config: config} = state) do
+    take(state.durable)
+    Stored.leave(config.part, state.native)
+  end
+
+  # What sinks have taken meanwhile.
+  defp take(durable) do
+    receive do
+      {:taken, sequence} -> durable |> Durable.taken(sequence) |> take()
+    after
+      0 -> :ok
+    end
   end
 
   defp tick(state) do
@@ -216,9 +310,26 @@ defmodule AdTally.Windows.Server do
       end)
 
     Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
+    retain(state, windows)
+    hand_over(%{state | sequence: sequence}, windows, partial)
+  end
+
+  # A report reads rows by the names of now.
+  defp retain(%{config: config} = state, windows) do
+    windows = Enum.filter(windows, &(Map.take(&1, Map.keys(config.names)) == config.names))
+    Retained.put(state.retained, windows, &config.source.window_bytes(&1.native))
+  end
+
+  defp hand_over(%{durable: nil} = state, windows, _partial), do: deliver(state, windows)
+
+  defp hand_over(state, windows, partial),
+    do: %{state | durable: Durable.closed(state.durable, windows, partial)}
+
+  defp deliver(state, []), do: state
+
+  defp deliver(state, windows) do
     Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
-    Retained.put(state.retained, windows, &state.config.source.window_bytes(&1.native))
-    %{state | sequence: sequence}
+    state
   end
 
   defp tell_memory(%{config: config} = state) do
@@ -241,7 +352,10 @@ defmodule AdTally.Windows.Server do
     end
   end
 
-  defp window({start, end_, _rows, native}, sequence, partial, state) do
+  defp window({start, end_, rows, native}, sequence, partial, state),
+    do: window({{start, end_, rows, native}, state.config.names}, sequence, partial, state)
+
+  defp window({{start, end_, _rows, native}, names}, sequence, partial, state) do
     fields = %{
       native: native,
       start: start,
@@ -252,6 +366,6 @@ defmodule AdTally.Windows.Server do
       epoch: state.epoch
     }
 
-    state.config.source.window(state.config.name, fields, state.config.names)
+    state.config.source.window(state.config.name, fields, names)
   end
 end

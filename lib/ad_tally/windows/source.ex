@@ -7,6 +7,7 @@ defmodule AdTally.Windows.Source do
   #        └─ native table                                             {source, name} is one of its tables
 
   alias AdTally.Named
+  alias AdTally.Store.Part
 
   @typedoc "One that runs."
   @type t :: {source :: module(), name :: atom()}
@@ -19,6 +20,11 @@ defmodule AdTally.Windows.Source do
 
   @typedoc "A window: from when until when, how many rows, and the native window."
   @type period :: {non_neg_integer(), pos_integer(), non_neg_integer(), window :: reference()}
+
+  @typedoc "A period, and the window's shape, number, whether it was closed early, and on which node."
+  @type found ::
+          {non_neg_integer(), pos_integer(), non_neg_integer(), window :: reference(), String.t(),
+           sequence :: pos_integer() | nil, partial :: boolean() | nil, node :: String.t() | nil}
 
   @typedoc """
   A process of its own that is flushed as deliveries are: the reason with which the server stops if it ends,
@@ -35,6 +41,15 @@ defmodule AdTally.Windows.Source do
   @doc "Makes the native table. The argument is that of the configuration, which is not kept."
   @callback new(table :: term()) :: native()
 
+  @doc "The same at a place in a store, with the shapes of before as `c:old/1` returns them."
+  @callback new_in(Part.place(), olds :: [tuple()], table :: term()) :: term()
+
+  @doc "A shape of an earlier start as native code reads its windows."
+  @callback old(shape :: String.t()) :: tuple()
+
+  @doc "The names in rows of windows of such a shape, of which the last argument are those of now."
+  @callback names(shape :: String.t(), names :: map()) :: map()
+
   @doc "What its name's entry has, and the processes that it needs beside it."
   @callback started(config :: map(), native(), emitter :: pid()) :: {value(), [part()]}
 
@@ -46,6 +61,27 @@ defmodule AdTally.Windows.Source do
 
   @doc "Closes all windows, and refuses what comes afterwards."
   @callback stop(native()) :: {[period()], more? :: boolean()}
+
+  @doc """
+  Closed windows in a store that are not gone, in the order of their numbers. Those that have none yet are the
+  last ones: they are of another shape, or the process ended before they had one.
+  """
+  @callback undelivered(native()) :: [found()]
+
+  @doc "The greatest number that a window of a store was ever given."
+  @callback sequence(native()) :: non_neg_integer()
+
+  @doc "Records in a store that windows were closed, under these numbers."
+  @callback closed(
+              native(),
+              [{window :: reference(), sequence :: pos_integer()}],
+              partial :: boolean(),
+              node :: String.t(),
+              now :: non_neg_integer()
+            ) :: :ok
+
+  @doc "Records in a store that nothing will ask for these windows any more."
+  @callback gone(native(), [window :: reference()]) :: :ok
 
   @doc "Some open windows, the first ones that begin at a time or later."
   @callback open(native(), from :: non_neg_integer()) :: [period()]

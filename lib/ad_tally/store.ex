@@ -1,0 +1,272 @@
+defmodule AdTally.Store do
+  @moduledoc """
+  Keeps what meters, attributions and tables hold on disk, so that a restart goes on where the service was,
+  after a crash too.
+
+      children = [
+        {AdTally.Store, name: MyApp.Store, dir: "/var/lib/my_app/ads"},
+        {AdTally.FrequencyCap, name: MyApp.Caps, store: MyApp.Store, capacity: 10_000_000},
+        {AdTally.Attribution, name: MyApp.Attribution, store: MyApp.Store, ...},
+        {AdTally.Meter, name: MyApp.Ads, store: MyApp.Store, ...},
+        MyApp.AdEvents
+      ]
+
+      Supervisor.start_link(children, strategy: :rest_for_one)
+
+  Start the store first, then what it keeps, and then whoever records. A child that has a `:store` is there
+  once all that is stored of it is read.
+
+  One store is for all parts of a service. Then they agree after a crash: an event is in its meter's counters,
+  sketch and ids, and in the attribution that it is a touch for, or in none of them.
+
+  ## What is promised
+
+  What was recorded is on disk after at most `:interval` milliseconds, a second by default. `sync/1` waits until
+  it is. So after a `kill -9`, a crash of the VM, or a loss of power, at most the last interval is missing, and
+  nothing that a `sync/1` has returned `:ok` for. What is missing is missing in all parts.
+
+  A queue that delivers at least once brings the missing events again, if they are acknowledged after
+  `sync/1`. With ids every event is counted once then:
+
+      AdTally.Meter.record_many(MyApp.Ads, events)
+      :ok = AdTally.Store.sync(MyApp.Store)
+      # acknowledge now
+
+  The guide [Durability](durability.html) has a pipeline that does this, what is promised against which
+  failure, and what it costs.
+
+  ## What it does
+
+  Each call that counts something writes what it did into memory of its own thread. A thread of the store takes
+  that every `:interval`, or after 8 MiB, or for a `sync/1`, and appends it to a file. Another thread merges
+  files, so that the directory has at most about twice the size of what is kept. Nothing waits for a disk but
+  `sync/1`, the start and the stop.
+
+  If the disk is full or fails, what was recorded is kept in memory, up to `:buffer_bytes`, and tried again in
+  another file. Once there is no more room, calls are answered `:busy`, and nothing is counted. Meanwhile
+  `sync/1` returns errors. `info/1`, the log and telemetry tell of it.
+
+  ## Stopping and crashing
+
+  An orderly stop leaves windows open: they go on with the next start, so a deploy loses and repeats nothing.
+  Where there is no next start, say `on_stop: :close` in the options of a meter or attribution.
+
+  If the process of a meter or a table crashes, or that of the store, the state is still there. The process that
+  the supervisor starts next goes on with it.
+
+  One process has a directory at a time. A second one, of the same VM or of another one, is refused.
+  """
+
+  alias AdTally.{Named, Native, Options, StoreError}
+  alias AdTally.Store.{Config, Server}
+
+  require Named
+
+  @typedoc "A store's name."
+  @type name :: atom()
+
+  @doc """
+  A store as a child of a supervisor, which may have several, each with its own directory.
+
+  Its supervisor waits for as long as the store takes to stop (`shutdown: :infinity`), which is one write to the
+  disk.
+  """
+  @spec child_spec(keyword()) :: Supervisor.child_spec()
+  def child_spec(options) do
+    {name, _others} = Options.pop_name!(options)
+
+    %{
+      id: {__MODULE__, name},
+      start: {__MODULE__, :start_link, [options]},
+      shutdown: :infinity
+    }
+  end
+
+  @doc """
+  Opens a store, linked to the calling process. As a child of a supervisor it is `{AdTally.Store, options}`.
+
+  ## Options
+
+    * `:name` - an atom by which it is called: the name of its process, and its key in
+      `:persistent_term`. Required.
+    * `:dir` - its directory, which is made if it is not there. Nothing else may be in it. A relative path is
+      one from the working directory of the time at which it starts. Required.
+    * `:interval` - every so many milliseconds what was recorded is written to the disk, from 1 to 60,000.
+      Default: 1,000.
+    * `:buffer_bytes` - the most memory of what waits to be written. Once it is full, calls are answered
+      `:busy`. Default: 64 MiB.
+    * `:segment_bytes` - after so many bytes the store begins another file, and merges what is in the one
+      before. Default: 64 MiB.
+    * `:max_age` - for how many milliseconds at most a file may have what was erased by
+      `AdTally.Attribution.forget/2`, as long as the store runs. Default: an hour.
+    * `:repair` - `false`, or `:truncate`: where a file is damaged, the store opens without what was recorded
+      after the damage, and logs how much that is. For one start, by hand. Default: `false`, a damaged file is
+      an error.
+    * `:telemetry_interval` - milliseconds between two telemetry events of its state, see `AdTally.Telemetry`.
+      Default: 10,000.
+
+  Raises `ArgumentError` for an option that is missing, unknown or out of range. Returns
+  `{:error, {%AdTally.StoreError{}, []}}` if the directory is in use, or cannot be read: the error's `:reason`
+  says which file, and what can be done.
+
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_store_#{System.unique_integer([:positive])}")
+      iex> {:ok, store} = AdTally.Store.start_link(name: Keeping, dir: dir)
+      iex> {:ok, owner} = AdTally.Counters.start_link(name: Kept, store: Keeping, metrics: [:clicks])
+      iex> AdTally.Counters.add(Kept, {42, "us"}, :clicks)
+      :ok
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> {:ok, store} = AdTally.Store.start_link(name: Keeping, dir: dir)
+      iex> {:ok, owner} = AdTally.Counters.start_link(name: Kept, store: Keeping, metrics: [:clicks])
+      iex> AdTally.Counters.get(Kept, {42, "us"})
+      %{clicks: 1}
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> {:ok, _removed} = File.rm_rf(dir)
+  """
+  @spec start_link(keyword()) :: GenServer.on_start()
+  def start_link(options) do
+    config = Config.new!(options)
+    GenServer.start_link(Server, config, name: config.name)
+  end
+
+  @doc """
+  Waits until everything that any process has recorded before this call is on disk.
+
+    * `:ok` - it is, for all parts of the store
+    * `{:error, reason}` - it is not: the disk has refused it, and the reason says why. The store keeps it in
+      memory and tries again. Do not acknowledge what was recorded
+    * `{:error, :timeout}` - it was not after `timeout` milliseconds (default: `:infinity`)
+
+  The disk's work begins at once. All that wait at a time share it, however many they are: one `fdatasync`,
+  which takes 1 to 20 ms on most disks. It costs nothing if nothing was recorded. So call it once a batch, not
+  once an event.
+
+  Raises `ArgumentError` if no store of that name runs.
+
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_store_#{System.unique_integer([:positive])}")
+      iex> {:ok, store} = AdTally.Store.start_link(name: Syncing, dir: dir)
+      iex> {:ok, owner} = AdTally.Dedupe.start_link(name: Synced, store: Syncing, capacity: 1_000)
+      iex> AdTally.Dedupe.first?(Synced, "01JEX5M3Z7")
+      true
+      iex> AdTally.Store.sync(Syncing)
+      :ok
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> {:ok, _removed} = File.rm_rf(dir)
+  """
+  @spec sync(name(), timeout()) :: :ok | {:error, String.t() | :timeout}
+  def sync(store, timeout \\ :infinity) do
+    timeout = Options.timeout!([timeout: timeout], :infinity)
+    native = running!(store)
+    tag = make_ref()
+    waiting = Native.store_sync(native, tag)
+
+    receive do
+      {^tag, answer} -> answer
+    after
+      timeout -> cancel(waiting, tag)
+    end
+  end
+
+  # No message comes later, which the caller would not expect.
+  defp cancel(waiting, tag) do
+    if Native.store_sync_cancel(waiting) do
+      {:error, :timeout}
+    else
+      receive do
+        {^tag, answer} -> answer
+      end
+    end
+  end
+
+  @doc """
+  Whether everything that is stored is read: for a probe that tells a load balancer when to send traffic.
+
+  It is once the process of each part has started that the directory has state of. Parts that were stored and
+  have no child any more are never read, see `:parts` in `info/1`. With such a part, name those that are to be
+  ready: `ready?(MyApp.Store, [MyApp.Caps, MyApp.Ads])`.
+
+  `false` while the store does not run.
+  """
+  @spec ready?(name(), [atom()] | :all) :: boolean()
+  def ready?(store, parts \\ :all)
+
+  def ready?(store, parts) when is_atom(store) and (is_list(parts) or parts == :all) do
+    case :persistent_term.get(store, nil) do
+      {__MODULE__, native, _watcher} -> read?(native, parts)
+      _none -> false
+    end
+  rescue
+    # It has just ended.
+    ArgumentError -> false
+  end
+
+  defp read?(native, :all),
+    do: Enum.all?(Native.store_parts(native), fn {_name, _kind, read?} -> read? end)
+
+  defp read?(native, parts) do
+    read = for {name, _kind, true} <- Native.store_parts(native), do: name
+    Enum.all?(parts, &(Atom.to_string(&1) in read))
+  end
+
+  @doc """
+  The store's numbers.
+
+    * `:lag_ms`, `:lag_bytes` - for how long the oldest of what is not on disk has waited, 0 if everything is
+      there, and how many bytes wait
+    * `:busy` - how often a call was answered `:busy`
+    * `:error` - what the disk says while it refuses something, otherwise `nil`
+    * `:errors` - how often it has refused
+    * `:records`, `:intervals`, `:written_bytes` - how much was written
+    * `:syncs`, `:last_sync_us`, `:max_sync_us` - how many calls of `sync/2` were answered, and how long the last
+      and the slowest write and `fdatasync` took, in microseconds
+    * `:segment_bytes`, `:run_bytes`, `:base_bytes` - the size of the directory: files that were appended to, and
+      what was merged from them once and completely
+    * `:files` - how many there are
+    * `:compactions`, `:compaction_errors`, `:compacted_bytes` - how often files were merged, how often that
+      failed, and how much it has written
+    * `:torn_bytes` - what was cut at the start from the end of the last file, because it was being written when
+      the VM died
+    * `:dropped_bytes` - what the store was opened without, see `:repair`
+    * `:parts` - of each part `:name` and `:kind`, `:attached?`, whether it was started since the store was
+      opened, and its `:entries` and `:bytes`
+    * `:opened` - how often the directory was opened
+
+  Raises `ArgumentError` if no store of that name runs.
+  """
+  @spec info(name()) :: %{atom() => term()}
+  def info(store), do: Native.store_info(running!(store))
+
+  @doc """
+  Reads the directory of a store, checks every byte of it, and tells what is there. Nothing is changed, and the
+  store may be in use. `mix ad_tally.store DIR` prints it.
+
+    * `:opened` - how often the directory was opened
+    * `:parts` - of each part its `:name`, `:kind` and `:bytes`, and how many `:entries` of which kind its files have
+    * `:files` - of each file its `:name`, `:bytes`, `:frames` and `:entries`, and which intervals and part it is of
+    * `:torn_bytes` - what is not complete at the end of the last file: a store in use is writing it, or its VM
+      died. The next start cuts it
+    * `:damages` - what is wrong with files of parts, as text. Empty, if all is well
+    * `:start_ms` - about how long a start takes to read it
+
+  `{:error, %AdTally.StoreError{}}` says why it cannot be read: it is no directory of a store, or the file that names
+  the others is damaged.
+  """
+  @spec describe(Path.t()) :: {:ok, map()} | {:error, StoreError.t()}
+  def describe(dir), do: dir |> Path.expand() |> Native.store_inspect() |> answer()
+
+  @doc """
+  Copies the directory of a store, which may be in use, into another directory that is empty or not there, and
+  checks the copy: it has everything that was on disk when it began. `mix ad_tally.store DIR --backup TO` does
+  it.
+
+  To restore it, stop the service, and put the copy in the place of the directory.
+  """
+  @spec backup(Path.t(), Path.t()) :: {:ok, map()} | {:error, StoreError.t()}
+  def backup(from, to),
+    do: from |> Path.expand() |> Native.store_backup(Path.expand(to)) |> answer()
+
+  defp answer({:error, {kind, reason}}), do: {:error, %StoreError{kind: kind, reason: reason}}
+  defp answer({:ok, told}), do: {:ok, told}
+
+  defp running!(store) when is_atom(store), do: Named.fetch!(__MODULE__, store)
+  defp running!(other), do: Named.raise_not_running(__MODULE__, other)
+end
