@@ -1,6 +1,11 @@
 //! An attribution that was restored is the one that had been told all that is in the intervals, and nothing else.
 #![cfg(not(loom))]
 
+mod crash;
+mod hostile;
+mod limits;
+mod measure;
 mod prefix;
 mod store;
+mod threads;
 mod told;

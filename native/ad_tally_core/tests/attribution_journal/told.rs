@@ -143,6 +143,17 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// The value of all that was booked.
+    pub fn value(&self) -> i128 {
+        let change = |posting: &Posting| i128::from(posting.after.value) - i128::from(posting.before.value);
+        self.postings.iter().map(change).sum()
+    }
+
+    /// What was spent.
+    pub fn cost(&self) -> i128 {
+        self.spend.values().flatten().map(|spend| spend.cost).sum()
+    }
+
     pub fn of(attribution: &Attribution, window: &Window) -> Self {
         let postings = window.postings(0, usize::MAX);
         let mut postings: Vec<Posting> = postings.iter().map(|of| with_campaigns(attribution, of)).collect();
@@ -197,6 +208,12 @@ impl Answers {
         self.reports.iter().zip(&other.reports).for_each(|(one, other)| assert_eq!(one, other, "a report {when}"));
         assert_eq!(self.paths, other.paths, "paths {when}");
         assert_eq!((self.users, self.touches, self.newest), (other.users, other.touches, other.newest), "{when}");
+    }
+
+    /// How often credits have changed depends on the order in which touches came.
+    pub fn without_revisions(mut self) -> Self {
+        self.credits.iter_mut().flatten().for_each(|credits| credits.posting.revision = 0);
+        self
     }
 
     pub fn of(attribution: &Attribution) -> Self {
