@@ -3,10 +3,13 @@
 mod store_support;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ad_tally_core::journal::Part;
-use ad_tally_core::store::{Event, Options, SyncError};
+use ad_tally_core::store::{Event, Options, RealDisk, SyncError};
 use store_support::disk::{FakeDisk, Fault};
 use store_support::part::{COUNT, Held, ID, record};
 use store_support::{DIR, Opened, Random, files, held, quiet, tries_all};
@@ -354,4 +357,75 @@ fn with_repair_what_is_before_the_damage_is_kept_and_what_is_dropped_is_told() {
     assert_eq!(opened(&after, quiet()), Ok(2));
     open.store.stop().unwrap();
     assert_eq!(opened(&disk, quiet()), Ok(3));
+}
+
+/// A tmpfs that is unmounted again.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn of_bytes(bytes: usize) -> Self {
+        let path = std::env::temp_dir().join(format!("ad_tally_tmpfs_{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let options = format!("size={bytes}");
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).status();
+        assert!(mount.unwrap().success(), "only root mounts");
+        Self(path)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Takes all room that there is, but for so many bytes.
+fn fill(filler: &Path, but: u64) {
+    let mut file = File::create(filler).unwrap();
+    let mut bytes = 0;
+    while let Ok(written) = file.write(&[1; 1 << 16]) {
+        bytes += written as u64;
+    }
+    file.set_len(bytes.saturating_sub(but)).unwrap();
+}
+
+#[test]
+#[ignore = "mounts a tmpfs, which only root may: cargo test --test store_faults -- --ignored"]
+fn a_real_disk_that_is_full_loses_nothing_and_heals() {
+    let mounted = Mounted::of_bytes(4 << 20);
+    let dir = mounted.0.join("store");
+    let options = || Options { segment_bytes: 256 << 10, buffer_bytes: 1 << 20, ..quiet() };
+    let open = Opened::open_in(RealDisk, &dir, options()).unwrap();
+    let part = open.part("ads");
+    let filler = mounted.0.join("filler");
+    let mut recorded = 0;
+    for round in 0..5 {
+        let mut errors = 0;
+        fill(&filler, 200 << 10);
+        while errors < 3 {
+            (0..20_000).for_each(|_| {
+                event(&part, recorded);
+                recorded += 1;
+            });
+            match open.sync() {
+                Ok(()) => {}
+                Err(error) => {
+                    assert!(error.to_string().contains("No space left on device"), "{error}");
+                    errors += 1;
+                }
+            }
+            assert!(recorded < 2_000_000, "it is never full");
+        }
+        assert!(open.store.info().lag_bytes > 0);
+        std::fs::remove_file(&filler).unwrap();
+        open.sync().unwrap();
+        open.compact().unwrap();
+        assert_eq!(count(&open.load(&part).normal()), recorded, "round {round}");
+    }
+    open.store.stop().unwrap();
+    let open = Opened::open_in(RealDisk, &dir, options()).unwrap();
+    assert_eq!(count(&open.load(&open.part("ads")).normal()), recorded);
+    open.store.stop().unwrap();
 }

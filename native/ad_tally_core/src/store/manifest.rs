@@ -177,6 +177,8 @@ impl Manifest {
     /// Writes it in place of the one before.
     pub(super) fn replace(&self, disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
         let (path, new) = (dir.join(NAME), dir.join(NEW_NAME));
+        // What would be refused at the next start is refused while the one before is still there.
+        self.check().map_err(|what| Error::damaged(&new, 0, what))?;
         let mut file = disk.create(&new).map_err(Error::disk("create", &new))?;
         write_all(&mut *file, &self.bytes()).map_err(Error::disk("write", &new))?;
         file.sync().map_err(Error::disk("sync", &new))?;
