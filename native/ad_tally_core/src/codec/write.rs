@@ -70,22 +70,23 @@ impl Writer {
     /// A number of LEB128.
     #[inline]
     pub fn number(&mut self, value: u64) {
-        self.leb128(u128::from(value));
-    }
-
-    /// A signed number in zigzag.
-    #[inline]
-    pub fn signed(&mut self, value: i128) {
-        self.leb128(((value << 1) ^ (value >> 127)) as u128);
-    }
-
-    #[inline]
-    fn leb128(&mut self, mut value: u128) {
+        let mut value = value;
         while value > 0x7f {
             self.u8(value as u8 | 0x80);
             value >>= 7;
         }
         self.u8(value as u8);
+    }
+
+    /// A signed number in zigzag.
+    #[inline]
+    pub fn signed(&mut self, value: i128) {
+        let mut value = ((value << 1) ^ (value >> 127)) as u128;
+        while value > u128::from(u64::MAX) {
+            self.u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.number(value as u64);
     }
 }
 

@@ -224,3 +224,45 @@ fn the_text_of_an_atom_is_written_once_and_before_all_that_has_it() {
     entries.atoms_of(&any::words(&[atom("click")]));
     assert_eq!(written(&mut entries, &mut atoms), []);
 }
+
+#[test]
+fn keys_come_in_order_however_long_they_are_alike() {
+    let seed = Seed::new(7);
+    let mut keys: Vec<Vec<u64>> = vec![vec![]];
+    for number in 0..60_u8 {
+        keys.push(any::words(&[Element::Integer(i64::from(number) - 30)]));
+        keys.push(any::words(&[Element::Integer(7), Element::Integer(i64::from(number))]));
+        // As long as they may be, and told apart by the last byte.
+        keys.push(any::words(&[Element::Bytes([&[1; 200][..], &[number]].concat())]));
+        keys.push(any::words(&[Element::Bytes([&vec![2; 65_000][..], &[number]].concat())]));
+    }
+    let mut entries = Entries::new();
+    let mut expected = Vec::new();
+    for instance in [9, 0, u64::MAX] {
+        for (number, words) in keys.iter().enumerate().rev() {
+            entries.row(1, instance, seed.key(words), 1, [(0, number as i64)]);
+            expected.push((1, Key::Row(instance, words.clone()), Value::Sums(vec![number as i128])));
+        }
+    }
+    expected.sort_by(|one, other| one.1.cmp(&other.1));
+    assert!(written(&mut entries, &mut no_atoms()) == expected);
+}
+
+#[test]
+fn ids_come_in_order_however_their_hashes_are_spread() {
+    for count in [0, 1, 2, 17, 5_000_u64] {
+        for spread in [0, 1, 1 << 30, u64::MAX / 5_000_u64] {
+            let mut entries = Entries::new();
+            let mut expected = std::collections::BTreeMap::new();
+            for number in 0..count {
+                let (hash, generation) = ((number * 7_919 % count.max(1)).wrapping_mul(spread), number % 5);
+                entries.id(1, hash, generation);
+                let newest = expected.entry(hash).or_insert(generation);
+                *newest = generation.max(*newest);
+            }
+            let ids = written(&mut entries, &mut no_atoms());
+            let expected = expected.into_iter().map(|(hash, newest)| (1, Key::Id(hash), Value::Number(newest)));
+            assert!(ids == expected.collect::<Vec<_>>(), "{count} of {spread}");
+        }
+    }
+}

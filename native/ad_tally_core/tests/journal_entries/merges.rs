@@ -132,7 +132,7 @@ fn op(at: u64) -> impl Strategy<Value = Op> {
         1 => (instance(), key(), 7..10_u8, users(), any::<bool>())
             .prop_map(|(instance, key, precision, users, registers)| Op::Sketch(instance, key, precision, users, registers)),
         2 => (0..9_u64, 0..30_u64).prop_map(|(hash, generation)| Op::Id(hash, generation)),
-        9 => tick().prop_map(|(tier, pair, tick)| Op::Tick(tier, pair, tick)),
+        9 => (0..2_u8, 0..2_u64, prop::collection::vec(0..60_u64, 1..20)).prop_map(|(tier, pair, ticks)| Op::Ticks(tier, pair, ticks)),
         4 => tick().prop_map(|(tier, pair, tick)| Op::Release(tier, pair, tick)),
         1 => (0..2_u8, 0..3_u64, amount()).prop_map(|(tier, pair, change)| Op::Count(tier, pair, change)),
         4 => (0..3_u64, touch()).prop_map(|(user, (at, id, kind))| {

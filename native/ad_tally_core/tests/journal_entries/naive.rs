@@ -18,7 +18,7 @@ pub enum Op {
     Coupon(u64, Vec<u64>, u8, u64),
     Sketch(u64, Vec<u64>, u8, Vec<u64>, bool),
     Id(u64, u64),
-    Tick(u8, u64, u64),
+    Ticks(u8, u64, Vec<u64>),
     Release(u8, u64, u64),
     Count(u8, u64, i64),
     Touch(u64, TouchEntry),
@@ -68,7 +68,7 @@ impl Op {
                 into.sketch(part, *instance, key(words), &sketch(*precision, users, *registers));
             }
             Self::Id(hash, generation) => into.id(part, *hash, *generation),
-            Self::Tick(tier, pair, tick) => into.tick(part, *tier, *pair, *tick),
+            Self::Ticks(tier, pair, ticks) => ticks.iter().for_each(|tick| into.tick(part, *tier, *pair, *tick)),
             Self::Release(tier, pair, tick) => into.release(part, *tier, *pair, *tick),
             Self::Count(tier, pair, change) => into.count(part, *tier, *pair, *change),
             Self::Touch(user, touch) => into.touch(part, *user, *touch),
@@ -126,17 +126,21 @@ impl Naive {
         let mut added: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
         for op in ops {
             match op {
-                Op::Tick(tier, pair, tick) => added.entry(Key::Ticks(*tier, *pair)).or_default().push(*tick),
+                Op::Ticks(tier, pair, ticks) => added.entry(Key::Ticks(*tier, *pair)).or_default().extend(ticks),
                 Op::Release(tier, pair, tick) => released.push((Key::Ticks(*tier, *pair), *tick)),
                 _ => self.apply_one(op),
             }
         }
         for (key, tick) in released {
-            for ticks in [added.get_mut(&key), self.ticks.get_mut(&key)].into_iter().flatten() {
-                if let Some(at) = ticks.iter().position(|own| *own == tick) {
-                    ticks.remove(at);
-                    break;
-                }
+            let is_own = |ticks: &mut Vec<u64>| ticks.iter().position(|own| *own == tick).map(|at| ticks.remove(at));
+            if added.get_mut(&key).and_then(is_own).is_some() {
+                continue;
+            }
+            // One that is full may have lost some that are no newer than its oldest one, and stays full.
+            let Some(ticks) = self.ticks.get_mut(&key) else { continue };
+            let oldest = ticks.first().copied().filter(|_| ticks.len() == MOST_TICKS);
+            if is_own(ticks).is_some() {
+                oldest.inspect(|oldest| ticks.insert(0, *oldest));
             }
         }
         for (key, ticks) in added {
@@ -212,7 +216,7 @@ impl Naive {
             }
             Op::Touch(user, touch) => self.touch(*user, Some(*touch), 0),
             Op::Evicted(user, at) => self.touch(*user, None, *at),
-            Op::Tick(..) | Op::Release(..) | Op::Forgotten(_) | Op::Gone(_) => {}
+            Op::Ticks(..) | Op::Release(..) | Op::Forgotten(_) | Op::Gone(_) => {}
         }
     }
 

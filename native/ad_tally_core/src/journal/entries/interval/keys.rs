@@ -5,6 +5,10 @@ use crate::key::HashedKey;
 /// Slots of the smallest index.
 const FIRST: usize = 64;
 
+/// So many keys are compared whole, and all that have so many words in common.
+const FEW: usize = 8;
+const DEEP: usize = 16;
+
 /// A key of a window.
 #[derive(Debug, Clone, Copy)]
 struct Key {
@@ -82,10 +86,31 @@ impl Keys {
     }
 
     /// The numbers in the order of their keys.
-    pub(super) fn sorted(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> = (0..self.keys.len() as u32).collect();
-        numbers.sort_unstable_by(|one, other| self.key(*one as usize).cmp(&self.key(*other as usize)));
-        numbers
+    pub(super) fn sorted(&self) -> impl Iterator<Item = usize> + use<> {
+        let mut sorted: Vec<(u64, u32)> =
+            self.keys.iter().enumerate().map(|(number, key)| (key.instance, number as u32)).collect();
+        self.sort(&mut sorted, 0);
+        sorted.into_iter().map(|(_, number)| number as usize)
+    }
+
+    /// Sorts keys that have the first `depth` of their words and the window in common, by the word that each is with. Word by word,
+    /// because a comparison of whole keys, which lie anywhere, waits for memory.
+    fn sort(&self, keys: &mut [(u64, u32)], depth: usize) {
+        keys.sort_unstable();
+        for equal in keys.chunk_by_mut(|one, other| one.0 == other.0).filter(|equal| equal.len() > 1) {
+            if equal.len() <= FEW || depth == DEEP {
+                equal.sort_unstable_by(|one, other| self.words_of(one.1).cmp(self.words_of(other.1)));
+                continue;
+            }
+            // A key that has ended comes before all others: what is equal to the end is compared whole.
+            equal.iter_mut().for_each(|(word, number)| *word = self.words_of(*number).get(depth).copied().unwrap_or(0));
+            self.sort(equal, depth + 1);
+        }
+    }
+
+    #[inline(always)]
+    fn words_of(&self, number: u32) -> &[u64] {
+        self.key(number as usize).1
     }
 
     /// Forgets all keys, and keeps their room.

@@ -18,6 +18,8 @@ pub(super) struct OfPart {
     pub(super) sketches: Sketches,
     /// Hash and generation.
     pub(super) ids: Vec<(u64, u64)>,
+    /// Room for the same in order.
+    pub(super) sorted_ids: Vec<(u64, u64)>,
     /// Tier, pair, and a tick with whether it was released.
     pub(super) ticks: Vec<(u8, u64, u64, bool)>,
     /// Tier, pair and change.

@@ -48,8 +48,8 @@ fn write_part(part: u16, own: &mut OfPart, run: &mut RunWriter, write_atoms: imp
     let is_gone = |instance: u64| gone.binary_search(&instance).is_ok();
     write_rows(part, &own.rows, is_gone, run);
     write_sketches(part, &mut own.sketches, is_gone, run);
-    own.ids.sort_unstable();
-    for ids in own.ids.chunk_by(|one, other| one.0 == other.0) {
+    sort_ids(&own.ids, &mut own.sorted_ids);
+    for ids in own.sorted_ids.chunk_by(|one, other| one.0 == other.0) {
         let Some((hash, generation)) = ids.last() else { continue };
         run.push(part, &Entry::Id { hash: *hash, generation: *generation });
     }
@@ -76,34 +76,30 @@ fn write_part(part: u16, own: &mut OfPart, run: &mut RunWriter, write_atoms: imp
 
 fn write_rows(part: u16, rows: &Rows, is_gone: impl Fn(u64) -> bool, run: &mut RunWriter) {
     for number in rows.keys.sorted() {
-        let (instance, key) = rows.keys.key(number as usize);
+        let (instance, key) = rows.keys.key(number);
         if !is_gone(instance) {
-            run.push(part, &Entry::Row { instance, key, sums: rows.sums(number as usize) });
+            run.push(part, &Entry::Row { instance, key, sums: rows.sums(number) });
         }
     }
 }
 
 fn write_sketches(part: u16, own: &mut Sketches, is_gone: impl Fn(u64) -> bool, run: &mut RunWriter) {
-    own.coupons.sort_unstable();
-    own.coupons.dedup();
-    let number_of = |word: u64| (word >> 32) as usize;
-    // Where the coupons of a key begin, by its number.
-    let mut begins = vec![0_usize; own.keys.len() + 1];
-    own.coupons.iter().for_each(|word| begins[number_of(*word) + 1] += 1);
-    (1..begins.len()).for_each(|at| begins[at] += begins[at - 1]);
+    let (begins, mut grouped) = by_number(&own.coupons, own.keys.len());
     own.registers.sort_unstable();
     let mut coupons = Vec::new();
     for number in own.keys.sorted() {
-        let (instance, key) = own.keys.key(number as usize);
-        let precision = own.precisions[number as usize];
+        let (instance, key) = own.keys.key(number);
+        let precision = own.precisions[number];
         let registers = {
-            let begin = own.registers.partition_point(|(other, _)| *other < number);
-            let count = own.registers[begin..].iter().take_while(|(other, _)| *other == number).count();
+            let begin = own.registers.partition_point(|(other, _)| (*other as usize) < number);
+            let count = own.registers[begin..].iter().take_while(|(other, _)| *other as usize == number).count();
             &own.registers[begin..begin + count]
         };
+        let words = &mut grouped[begins[number]..begins[number + 1]];
+        words.sort_unstable();
         coupons.clear();
-        let words = &own.coupons[begins[number as usize]..begins[number as usize + 1]];
-        coupons.extend(words.iter().filter_map(|word| Coupon::from_word(*word as u32)));
+        coupons.extend(words.iter().filter_map(|word| Coupon::from_word(*word)));
+        coupons.dedup();
         if is_gone(instance) || coupons.is_empty() && registers.is_empty() {
             continue;
         }
@@ -121,6 +117,42 @@ fn write_sketches(part: u16, own: &mut Sketches, is_gone: impl Fn(u64) -> bool, 
         union.settle();
         run.push(part, &Entry::Sketch { instance, key, sketch: union.users() });
     }
+}
+
+/// Sorts ids by their hashes, which are spread evenly: those of each 2^-n of all hashes lie together first, some eight of them.
+fn sort_ids(ids: &[(u64, u64)], sorted: &mut Vec<(u64, u64)>) {
+    let bits = (ids.len() / 8).max(2).ilog2();
+    let place = |hash: u64| (hash >> (u64::BITS - bits)) as usize;
+    let mut ends = vec![0; (1 << bits) + 1];
+    ids.iter().for_each(|(hash, _)| ends[place(*hash) + 1] += 1);
+    (1..ends.len()).for_each(|at| ends[at] += ends[at - 1]);
+    sorted.clear();
+    sorted.resize(ids.len(), (0, 0));
+    for id in ids {
+        let end = &mut ends[place(id.0)];
+        sorted[*end] = *id;
+        *end += 1;
+    }
+    let mut begin = 0;
+    for end in &ends[..1 << bits] {
+        sorted[begin..*end].sort_unstable();
+        begin = *end;
+    }
+}
+
+/// Coupons in the order of the numbers of their keys, and where those of each number begin.
+fn by_number(coupons: &[u64], numbers: usize) -> (Vec<usize>, Vec<u32>) {
+    let number_of = |word: u64| (word >> 32) as usize;
+    let mut begins = vec![0; numbers + 1];
+    coupons.iter().for_each(|word| begins[number_of(*word) + 1] += 1);
+    (1..begins.len()).for_each(|at| begins[at] += begins[at - 1]);
+    let (mut ends, mut grouped) = (begins.clone(), vec![0; coupons.len()]);
+    for word in coupons {
+        let end = &mut ends[number_of(*word)];
+        grouped[*end] = *word as u32;
+        *end += 1;
+    }
+    (begins, grouped)
 }
 
 fn write_pairs(part: u16, own: &mut OfPart, run: &mut RunWriter) {

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! oldest run ── Cursor ─┐
-//!        run ── Cursor ─┼─ heap: the smallest key, and of equal keys the one of the oldest run ──> entries in order
+//!        run ── Cursor ─┼─ tree: the smallest key, and of equal keys the one of the oldest run ──> entries in order
 //! newest run ── Cursor ─┘
 //! ```
 //!
-//! * [`cursor`]: where a run is; [`heap`]: which run is next; [`sum`]: what entries of one key come to; [`dead`]: what is to go
+//! * [`cursor`]: where a run is; [`tree`]: which run is next; [`sum`]: what entries of one key come to; [`dead`]: what is to go
 //!
 //! The values of one key are merged from the oldest run to the newest one. What they come to does not depend on which neighbours were
 //! merged before, so a run may be that of an interval, of a segment, or of all intervals so far. A *base* is of the first
@@ -17,21 +17,21 @@
 
 mod cursor;
 mod dead;
-mod heap;
 mod sum;
+mod tree;
 
 use self::cursor::Cursor;
 pub use self::cursor::{Frames, MergeError};
 use self::dead::Dead;
-use self::heap::Heap;
 use self::sum::Sum;
+use self::tree::Tree;
 use super::{Entry, Fold, META_NEWEST, MOST_TOUCHES};
 
 /// The entries of several runs, merged, in order.
 pub struct Merge<'f, S> {
     /// The oldest run first.
     cursors: Vec<Cursor<S>>,
-    heap: Heap,
+    tree: Tree,
     sum: Sum,
     dead: Dead,
     fold: Option<&'f dyn Fold>,
@@ -39,7 +39,7 @@ pub struct Merge<'f, S> {
     part: Option<u16>,
     /// The newest time of the part.
     newest: u64,
-    /// Whether the first entry in the heap was shown as it is.
+    /// Whether the entry of the first run was shown as it is.
     is_shown: bool,
 }
 
@@ -52,14 +52,13 @@ impl<'f, S: Frames> Merge<'f, S> {
     pub fn new(runs: Vec<S>, fold: Option<&'f dyn Fold>, is_base: bool) -> Result<Self, MergeError<S::Error>> {
         let numbered = runs.into_iter().enumerate();
         let mut cursors: Vec<Cursor<S>> = numbered.map(|(run, frames)| Cursor::new(run, frames)).collect();
-        let mut heap = Heap::default();
-        for run in 0..cursors.len() {
-            if cursors[run].advance()? {
-                heap.push(run, &cursors);
-            }
+        let mut is_over = Vec::with_capacity(cursors.len());
+        for cursor in &mut cursors {
+            is_over.push(!cursor.advance()?);
         }
+        let tree = Tree::new(&cursors, &is_over);
         let (sum, dead) = (Sum::default(), Dead::default());
-        Ok(Self { cursors, heap, sum, dead, fold, is_base, part: None, newest: 0, is_shown: false })
+        Ok(Self { cursors, tree, sum, dead, fold, is_base, part: None, newest: 0, is_shown: false })
     }
 
     /// The next entry, with its part.
@@ -73,14 +72,14 @@ impl<'f, S: Frames> Merge<'f, S> {
             if std::mem::take(&mut self.is_shown) {
                 self.advance()?;
             }
-            let Some(run) = self.heap.first() else { return Ok(None) };
+            let Some(run) = self.tree.first() else { return Ok(None) };
             let part = self.cursors[run].part();
             if self.part != Some(part) {
                 (self.part, self.newest) = (Some(part), 0);
                 self.dead.clear();
             }
             let entry = self.cursors[run].entry();
-            if !self.heap.is_alone(&self.cursors) || self.changes(&entry) {
+            if !self.tree.is_alone(&self.cursors) || self.changes(&entry) {
                 if self.add_up()? {
                     break None;
                 }
@@ -103,20 +102,17 @@ impl<'f, S: Frames> Merge<'f, S> {
     /// Has the first run go on to its next entry.
     #[inline(always)]
     fn advance(&mut self) -> Result<(), MergeError<S::Error>> {
-        let Some(run) = self.heap.first() else { return Ok(()) };
-        if self.cursors[run].advance()? {
-            self.heap.replace_first(&self.cursors);
-        } else {
-            self.heap.pop(&self.cursors);
-        }
+        let Some(run) = self.tree.first() else { return Ok(()) };
+        let is_over = !self.cursors[run].advance()?;
+        self.tree.replay(&self.cursors, is_over);
         Ok(())
     }
 
     /// Adds up the entries of the first key: whether something is left.
     fn add_up(&mut self) -> Result<bool, MergeError<S::Error>> {
         let (mut is_first, mut is_last) = (true, false);
-        while let Some(run) = self.heap.first().filter(|_| !is_last) {
-            is_last = self.heap.is_alone(&self.cursors);
+        while let Some(run) = self.tree.first().filter(|_| !is_last) {
+            is_last = self.tree.is_alone(&self.cursors);
             let entry = self.cursors[run].entry();
             if !self.dead.has(&entry, run) {
                 self.dead.note(&entry, run);
