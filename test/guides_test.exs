@@ -146,16 +146,17 @@ defmodule AdTally.GuidesTest do
 
     now = System.system_time(:millisecond)
     clicks = for id <- 1..20, do: "click-#{id},#{now},42,ann-#{id},350000"
-    handle(clicks)
+    handle(clicks, MyApp.Clicks)
     AdTally.Test.Stores.kill_tree(tree)
     {:ok, tree} = apply(MyApp.Ads.Supervisor, :start_link, [[dir: dir]])
     Process.unlink(tree)
 
     # All of them come again, with new ones and a bad one.
-    handle(clicks)
+    handle(clicks, MyApp.Clicks)
     more = for id <- 21..30, do: "click-#{id},#{now},42,ann-#{id},350000"
-    bad = message("click-31,#{now * 1_000},42,ann-31,350000")
-    assert %{status: {:failed, reason}} = List.last(batch(Enum.map(more, &message/1) ++ [bad]))
+    bad = message("click-31,#{now * 1_000},42,ann-31,350000", MyApp.Clicks)
+    more = Enum.map(more, &message(&1, MyApp.Clicks))
+    assert %{status: {:failed, reason}} = List.last(batch(more ++ [bad], MyApp.Clicks))
     assert reason =~ "a time is"
 
     assert [%{clicks: 30, spend_micros: 10_500_000}] = Meter.report(MyApp.Meter)
@@ -163,16 +164,16 @@ defmodule AdTally.GuidesTest do
     Supervisor.stop(tree)
   end
 
-  defp handle(lines) do
-    messages = Enum.map(lines, &message/1)
-    assert batch(messages) == messages
+  defp handle(lines, pipeline \\ MyApp.AdEvents) do
+    messages = Enum.map(lines, &message(&1, pipeline))
+    assert batch(messages, pipeline) == messages
   end
 
-  defp message(line) do
+  defp message(line, pipeline \\ MyApp.AdEvents) do
     message = struct!(Message, data: line, acknowledger: {__MODULE__, nil, nil})
-    apply(MyApp.AdEvents, :handle_message, [:default, message, %{}])
+    apply(pipeline, :handle_message, [:default, message, %{}])
   end
 
-  defp batch(messages),
-    do: apply(MyApp.AdEvents, :handle_batch, [:default, messages, %{}, %{}])
+  defp batch(messages, pipeline \\ MyApp.AdEvents),
+    do: apply(pipeline, :handle_batch, [:default, messages, %{}, %{}])
 end

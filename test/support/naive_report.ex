@@ -20,7 +20,8 @@ defmodule AdTally.Test.NaiveReport do
           into: %{},
           do: {name, if(is_list(values), do: values, else: [values])}
 
-    has_reach? = config.reach_by != [] and (by ++ Map.keys(where)) -- config.reach_by == []
+    asked = Enum.uniq(by ++ Map.keys(where))
+    has_reach? = config.reach_by != [] and asked -- config.reach_by == []
 
     report = %{
       by: by,
