@@ -1,0 +1,227 @@
+defmodule AdTally.Test.Kills.Oracle do
+  @moduledoc """
+  What a run of `AdTally.Test.Kills` must have come to: all items of complete rounds, each once.
+  """
+
+  alias AdTally.{Sketch, Touch}
+  alias AdTally.Test.Kills.{Plan, Service}
+  alias AdTally.Test.NaiveAttribution
+
+  @window 10_000
+
+  @doc "What differs, as texts."
+  def differences(seed, dir, run) do
+    found = read(dir)
+    items = for round <- 0..(run.rounds - 1), do: items(seed, round)
+
+    conflicts(dir) ++
+      meter(items, found) ++ attribution(items, found) ++ caps(run)
+  end
+
+  # An item that is sent by two workers is there once.
+  defp items(seed, round) do
+    Enum.uniq(
+      for worker <- 0..(Plan.workers() - 1), item <- Plan.items(seed, round, worker), do: item
+    )
+  end
+
+  defp read(dir) do
+    dir = Service.windows_dir(dir)
+
+    for name <- File.ls!(dir), not String.ends_with?(name, [".part", ".conflict"]) do
+      dir |> Path.join(name) |> File.read!() |> :erlang.binary_to_term()
+    end
+  end
+
+  defp conflicts(dir) do
+    for path <- Path.wildcard(Path.join(Service.windows_dir(dir), "*.conflict")),
+        do: "a window was delivered twice with other rows: #{path}"
+  end
+
+  # Counters and reach
+
+  defp meter(rounds, found) do
+    events = for items <- rounds, {:event, event} <- items, do: event
+
+    counters =
+      sum(
+        for event <- events do
+          {{start(event.at), event.dimensions},
+           Enum.map([:impressions, :clicks, :spend_micros], &event.metrics[&1])}
+        end
+      )
+
+    users =
+      events
+      |> Enum.group_by(fn event -> {start(event.at), {elem(event.dimensions, 0)}} end, & &1.user)
+      |> Map.new(fn {key, users} ->
+        {key, Sketch.to_binary(Sketch.from_users(Enum.uniq(users)))}
+      end)
+
+    found_counters =
+      sum(
+        for {:meter, start, rows, _reach} <- found,
+            {dimensions, sums} <- rows,
+            do: {{start, dimensions}, metrics(sums)}
+      )
+
+    found_users =
+      for(
+        {:meter, start, _rows, reach} <- found,
+        {key, sketch} <- reach,
+        do: {{start, key}, sketch}
+      )
+      |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+      |> Map.new(fn {key, sketches} -> {key, united(sketches)} end)
+
+    compare("counters", counters, found_counters) ++ compare("reach", users, found_users)
+  end
+
+  defp metrics(sums) when is_map(sums),
+    do: Enum.map([:impressions, :clicks, :spend_micros], &sums[&1])
+
+  defp metrics(sums) when is_list(sums), do: metrics(Map.new(sums))
+
+  defp united([sketch]), do: sketch
+
+  defp united(sketches),
+    do: sketches |> Enum.map(&Sketch.from_binary!/1) |> Sketch.union() |> Sketch.to_binary()
+
+  defp start(at), do: at - rem(at, @window)
+
+  # Credits and spend
+
+  # Users of different blocks have nothing to do with each other, so that each has a naive
+  # attribution of its own.
+  defp attribution(rounds, found) do
+    blocks =
+      rounds
+      |> Enum.with_index()
+      |> Enum.group_by(fn {_, round} -> Plan.block(round) end, &elem(&1, 0))
+
+    naive =
+      blocks
+      |> Task.async_stream(fn {_block, rounds} -> naive(rounds) end, timeout: :infinity)
+      |> Enum.map(fn {:ok, state} -> state end)
+
+    credits =
+      count(
+        for state <- naive,
+            {window, rows} <- NaiveAttribution.rows_by_window(state),
+            row <- rows do
+          # Revisions depend on the order in which touches came.
+          place(window * @window, Tuple.delete_at(row, 12))
+        end
+      )
+
+    spend =
+      sum(
+        for state <- naive,
+            {{window, key, kind}, {touches, cost}} <- NaiveAttribution.spend(state),
+            do: {{window * @window, key, kind}, [touches, cost]}
+      )
+
+    found_credits =
+      count(
+        for {:attribution, start, rows, _touches} <- found,
+            row <- rows,
+            do: place(start, credit(row))
+      )
+
+    found_spend =
+      sum(
+        for {:attribution, start, _rows, touches} <- found,
+            row <- touches,
+            do: {{start, row.dimensions, row.kind}, [row.touches, row.cost_micros]}
+      )
+
+    compare("credits", credits, found_credits) ++ compare("spend", spend, found_spend)
+  end
+
+  # An adjustment of a conversion that is final goes into the first window that is open. After a
+  # restart that may be one that `close/1` had closed before its time.
+  defp place(start, row), do: if(elem(row, 8) == nil, do: {start, row}, else: row)
+
+  defp credit(row) do
+    {row.model, row.order, row.action, row.kind, row.touch, row.dimensions, row.touched_at,
+     row.converted_at, row.adjusted_at, row.conversions_ppm, row.value_micros, row.truncated}
+  end
+
+  defp naive(rounds) do
+    Enum.reduce(rounds, NaiveAttribution.new(Service.attribution_options()), fn items, state ->
+      touches = for {:event, %{touch: touch} = event} when touch != nil <- items, do: touch(event)
+
+      state =
+        Enum.reduce(touches, state, fn touch, state ->
+          elem(NaiveAttribution.touch(state, touch), 1)
+        end)
+
+      conversions = for {:conversion, one} <- items, do: one
+
+      state =
+        Enum.reduce(conversions, state, fn one, state ->
+          elem(NaiveAttribution.convert(state, one), 1)
+        end)
+
+      adjusted = fn {:adjust, order, change, at}, state ->
+        case NaiveAttribution.adjust(state, order, change, at), do: ({:ok, state} -> state)
+      end
+
+      state =
+        items |> Enum.filter(&match?({:adjust, _, _, _}, &1)) |> Enum.reduce(state, adjusted)
+
+      NaiveAttribution.close(state)
+    end)
+  end
+
+  defp touch(event) do
+    %Touch{
+      id: event.id,
+      user: event.user,
+      at: event.at,
+      kind: event.touch,
+      dimensions: {elem(event.dimensions, 0)},
+      cost_micros: event.metrics[:spend_micros]
+    }
+  end
+
+  # Caps
+
+  # Where what was let through was on disk before it was shown, no rule is ever passed. Elsewhere
+  # by no more than what was let through and not on disk when the service was killed.
+  defp caps(run) do
+    for {{scope, user, {max, window}} = pair, shown} <- run.shown,
+        {lost, count} = {Map.get(run.lost, pair, 0), Map.fetch!(run.counts, pair)},
+        shown > max + lost or count < shown - lost or count > max do
+      "#{inspect(scope)} of #{inspect(user)} was let through #{shown} times, of which #{lost} " <>
+        "may be lost, and is counted #{count} times: at most #{max} in #{inspect(window)}"
+    end
+  end
+
+  # Maps
+
+  defp sum(rows) do
+    Enum.reduce(rows, %{}, fn {key, numbers}, sums ->
+      Map.update(
+        sums,
+        key,
+        numbers,
+        &Enum.zip_with(&1, numbers, fn one, other -> one + other end)
+      )
+    end)
+  end
+
+  defp count(rows), do: Enum.frequencies(rows)
+
+  defp compare(_what, same, same), do: []
+
+  defp compare(what, expected, found) do
+    keys = Enum.uniq(Map.keys(expected) ++ Map.keys(found))
+    keys = Enum.reject(keys, &(expected[&1] == found[&1]))
+
+    for key <- Enum.take(Enum.sort(keys), 5) do
+      "#{what}, of #{length(keys)} that differ: #{inspect(key)} is #{inspect(found[key])}, " <>
+        "not #{inspect(expected[key])}"
+    end
+  end
+end
