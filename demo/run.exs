@@ -1,8 +1,8 @@
 # The demo: bin/demo [--events N] [--help]
 
 for file <-
-      ~w(text log progress replay events workers generated reach caps meter metered credits attribution
-        attributed),
+      ~w(text log progress replay events workers generated reach caps meter killed metered credits
+        attribution attributed),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
 alias AdTally.Demo.{
@@ -10,6 +10,7 @@ alias AdTally.Demo.{
   Attribution,
   Caps,
   Generated,
+  Killed,
   Log,
   Meter,
   Metered,
@@ -21,8 +22,8 @@ alias AdTally.Demo.{
 usage = """
 Usage: bin/demo [--events N] [--help]
 
-Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter and Attribution
-and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
+Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter and Attribution,
+kills a service of its own in the middle of them, and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
 their users beside an exact count, and attributes generated conversions to half as many touches. Exits
 with 1 if any figure is wrong.
 
@@ -112,6 +113,27 @@ case Meter.differences(meter, length(impressions), withheld) do
   differences ->
     fail.("The meter is wrong:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
 end
+
+dir = Path.join(System.tmp_dir!(), "ad_tally_demo_killed")
+File.rm_rf!(dir)
+killed = Killed.replay(impressions, 5, dir)
+
+IO.puts("""
+The same through a service with an AdTally.Store, an operating system process that was killed (kill -9) \
+#{killed.kills} times in the middle of a batch, and started again:
+""")
+
+IO.puts(Killed.table(killed))
+
+if killed.counted != Killed.expected(impressions),
+  do: fail.("After the kills the files have: #{inspect(killed.counted)}")
+
+IO.puts("""
+
+#{killed.sent} batches were sent, each until it was acknowledged, and #{Text.integer(killed.duplicates)} events were \
+known when they came again. Every row equals the count with plain maps, in the files of \
+#{killed.windows} windows: #{:erlang.float_to_binary(killed.seconds, decimals: 1)} s. The files are in #{dir}.
+""")
 
 clicks = Attribution.replay(impressions, processes)
 

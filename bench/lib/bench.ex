@@ -4,7 +4,7 @@ defmodule AdTally.Bench do
   right, and prints the ratios.
   """
 
-  alias AdTally.Bench.{BencheeTimer, Contender, Group, Inputs, Jobs, Report, Timer}
+  alias AdTally.Bench.{BencheeTimer, Contender, Group, Inputs, Jobs, Report, Stores, Timer}
 
   @jobs [
     Jobs.Floor,
@@ -25,6 +25,7 @@ defmodule AdTally.Bench do
     Jobs.Meter,
     Jobs.MeterSparse,
     Jobs.Attribution,
+    Jobs.Store,
     Jobs.Report
   ]
 
@@ -75,6 +76,7 @@ defmodule AdTally.Bench do
     end
 
     task |> Task.async() |> Task.await(:infinity)
+    Stores.await_removed()
   end
 
   defp show(group, size) do

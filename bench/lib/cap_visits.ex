@@ -7,7 +7,7 @@ defmodule AdTally.Bench.CapVisits do
   the cap and not passed it, but for pairs that look alike.
   """
 
-  alias AdTally.Bench.Contender
+  alias AdTally.Bench.{Contender, Stores}
   alias AdTally.FrequencyCap
 
   @begin 1_780_272_000_000
@@ -42,6 +42,43 @@ defmodule AdTally.Bench.CapVisits do
     admit = fn {scope, user} -> FrequencyCap.admit(caps, scope, user, rules, @at) end
     count = fn {scope, user} -> FrequencyCap.count(caps, scope, user, @day, @at) end
     Contender.new(label, visits.visited, admit, [{:check, check(visits, count)} | options])
+  end
+
+  @doc """
+  `AdTally.FrequencyCap.admit/5` of visits that no rule denies, since each pass is more than a week after the
+  one before; `:store` is whether the table has one.
+  """
+  @spec admit_anew(String.t(), t(), keyword()) :: Contender.t()
+  def admit_anew(label, visits, options) do
+    {store, options} = Stores.pop(options)
+    name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
+
+    {:ok, _caps} =
+      FrequencyCap.start_link([name: name, capacity: visits.pairs] ++ Stores.option(store))
+
+    rules = FrequencyCap.rules!(@rules)
+    passes = :counters.new(1, [])
+    at = fn -> @begin + 8 * @day * :counters.get(passes, 1) end
+
+    prepare = fn ->
+      :counters.add(passes, 1, 1)
+      # The time of a pass, which all its processes have in common.
+      :persistent_term.put({name, :at}, at.())
+      Stores.empty(store)
+    end
+
+    admit = fn {scope, user} ->
+      FrequencyCap.admit(name, scope, user, rules, :persistent_term.get({name, :at}))
+    end
+
+    check = fn passes ->
+      visited = Enum.frequencies(visits.visited)
+      count = fn {scope, user} -> FrequencyCap.count(name, scope, user, @day, at.()) end
+      strange = Enum.count(visited, fn {pair, visits} -> count.(pair) != min(visits, @cap) end)
+      {true, passes < 1 or strange <= 4 + map_size(visited) / 1_000}
+    end
+
+    Contender.new(label, visits.visited, admit, [prepare: prepare, check: check] ++ options)
   end
 
   @doc "`AdTally.FrequencyCap.admissible/4` of `size` scopes for a user, figures a call."

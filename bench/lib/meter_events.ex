@@ -17,7 +17,7 @@ defmodule AdTally.Bench.MeterEvents do
 
   import Bitwise
 
-  alias AdTally.Bench.Contender
+  alias AdTally.Bench.{Contender, Stores}
   alias AdTally.{Event, Meter}
 
   # Absent unless somebody put it there.
@@ -63,7 +63,10 @@ defmodule AdTally.Bench.MeterEvents do
   defp event_list(first), do: Enum.map(numbers(first), &event/1)
   defp key_list(first), do: Enum.map(numbers(first), &dimensions/1)
 
-  @doc "`AdTally.Meter.record/2`, one event after the other; `:users` is `:dense` or `:sparse`."
+  @doc """
+  `AdTally.Meter.record/2`, one event after the other; `:users` is `:dense` or `:sparse`, and `:store` whether
+  the meter has one.
+  """
   @spec record(String.t(), pos_integer(), keyword()) :: Contender.t()
   def record(label, count, options) do
     metering(
@@ -84,16 +87,20 @@ defmodule AdTally.Bench.MeterEvents do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
     processes = Keyword.get(options, :processes, 1)
     {users, options} = Keyword.pop(options, :users, :dense)
+    {store, options} = Stores.pop(options)
 
     {:ok, _meter} =
       Meter.start_link(
-        name: name,
-        dimensions: [:campaign, :creative, :country],
-        metrics: [:impressions, :clicks, :conversions, :spend_micros],
-        clock: :events,
-        lateness: @year,
-        reach: [by: [:campaign]],
-        dedupe: [window: @ids_window, capacity: max(count * processes, @ids)]
+        Stores.option(store) ++
+          [
+            name: name,
+            dimensions: [:campaign, :creative, :country],
+            metrics: [:impressions, :clicks, :conversions, :spend_micros],
+            clock: :events,
+            lateness: @year,
+            reach: [by: [:campaign]],
+            dedupe: [window: @ids_window, capacity: max(count * processes, @ids)]
+          ]
       )
 
     passes = :counters.new(1, [])
@@ -105,6 +112,7 @@ defmodule AdTally.Bench.MeterEvents do
       :counters.add(passes, 1, 1)
       at = at.()
       :ok = Meter.record(name, %Event{id: {:mark, at}, at: at, dimensions: {0, 0, "mark"}})
+      Stores.empty(store)
     end
 
     check = fn passes ->

@@ -11,7 +11,7 @@ defmodule AdTally.Bench.Touches do
   import Bitwise
 
   alias AdTally.{Attribution, Touch}
-  alias AdTally.Bench.Contender
+  alias AdTally.Bench.{Contender, Stores}
 
   @begin 1_780_272_000_000
   @hour 3_600_000
@@ -23,27 +23,29 @@ defmodule AdTally.Bench.Touches do
   @campaigns 200
   @touches_per_user 16
 
-  @enforce_keys [:name, :users, :bytes, :touches]
+  @enforce_keys [:name, :users, :bytes, :touches, :store]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
           name: Attribution.name(),
           users: pos_integer(),
           bytes: float(),
-          touches: :counters.counters_ref()
+          touches: :counters.counters_ref(),
+          store: AdTally.Store.name() | nil
         }
 
-  @doc "A table in which so many users have two or three touches."
-  @spec table(pos_integer()) :: t()
-  def table(users) do
-    name = start(users)
+  @doc "A table in which so many users have two or three touches; `:store` is whether it has one."
+  @spec table(pos_integer(), keyword()) :: t()
+  def table(users, options \\ []) do
+    {store, []} = Stores.pop(options)
+    name = start(users, store)
     of_each = fn user -> for turn <- 1..earlier(user), do: earlier(user, turn) end
     preload(name, 1..users, of_each)
     %{memory: memory, touches: %{applied: touches}} = Attribution.info(name)
     counter = :counters.new(1, [:write_concurrency])
     :counters.add(counter, 1, touches)
     bytes = Float.round(memory.users / touches, 1)
-    %__MODULE__{name: name, users: users, bytes: bytes, touches: counter}
+    %__MODULE__{name: name, users: users, bytes: bytes, touches: counter, store: store}
   end
 
   @doc "Bytes of its memory for each touch that it had at first."
@@ -51,25 +53,28 @@ defmodule AdTally.Bench.Touches do
   def bytes(table), do: table.bytes
 
   @doc "Starts an attribution of two models that closes nothing and ends with the calling process."
-  @spec start(pos_integer()) :: Attribution.name()
-  def start(users) do
+  @spec start(pos_integer(), AdTally.Store.name() | nil) :: Attribution.name()
+  def start(users, store \\ nil) do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
 
     {:ok, _attribution} =
       Attribution.start_link(
-        name: name,
-        dimensions: [:campaign, :creative],
-        touches: [click: 7 * @day, view: @day],
-        prevail: true,
-        models: [:last_touch, :position_based],
-        conversions: [purchase: :every],
-        touches_per_user: @touches_per_user,
-        users: users,
-        orders: 10_000_000,
-        clock: :events,
-        window: @hour,
-        lateness: @year,
-        retain: 1
+        Stores.option(store) ++
+          [
+            name: name,
+            dimensions: [:campaign, :creative],
+            touches: [click: 7 * @day, view: @day],
+            prevail: true,
+            models: [:last_touch, :position_based],
+            conversions: [purchase: :every],
+            touches_per_user: @touches_per_user,
+            users: users,
+            orders: 10_000_000,
+            clock: :events,
+            window: @hour,
+            lateness: @year,
+            retain: 1
+          ]
       )
 
     name
@@ -224,8 +229,9 @@ defmodule AdTally.Bench.Touches do
   end
 
   # The size of a batch divides the number of touches.
-  defp contender(label, %{users: users}, count, act, options) do
-    options = [operations_per_input: @batch, make: &made(&1, users)] ++ options
+  defp contender(label, %{users: users} = table, count, act, options) do
+    empty = fn -> Stores.empty(table.store) end
+    options = [operations_per_input: @batch, make: &made(&1, users), prepare: empty] ++ options
     Contender.new(label, batches(count, users), act, options)
   end
 end

@@ -6,6 +6,9 @@ defmodule AdTally.Bench.JobsTest do
   alias AdTally.Bench
   alias AdTally.Bench.{Contender, Group, Keys, Report, WrongResultError}
 
+  # Stores say where they begin.
+  @moduletag :capture_log
+
   for job <- Bench.jobs() do
     test "what #{job.name()} times counts right, and it is compared with what is in the group" do
       for group <- unquote(job).groups(:smoke) do

@@ -4,8 +4,8 @@ defmodule AdTally.DemoTest do
   import ExUnit.CaptureIO
 
   for file <-
-        ~w(text log progress replay events workers generated reach caps meter metered credits attribution
-          attributed),
+        ~w(text log progress replay events workers generated reach caps meter killed metered credits
+          attribution attributed),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
   alias AdTally.Test.SinkFiles
@@ -16,6 +16,7 @@ defmodule AdTally.DemoTest do
     Caps,
     Credits,
     Generated,
+    Killed,
     Log,
     Meter,
     Metered,
@@ -100,6 +101,18 @@ defmodule AdTally.DemoTest do
     assert Enum.all?(rows, &({"misfits", nil} in &1))
     assert rows |> Enum.map(&:proplists.get_value("impressions", &1)) |> Enum.sum() == 60_000
     assert Meter.table(result) =~ ~r/bts +men +10,000 +[0-9,]+ +69 +0.69 %/
+  end
+
+  @tag :tmp_dir
+  @tag timeout: 600_000
+  test "of a service that is killed in the middle of the log every row is counted once", %{
+    impressions: log,
+    tmp_dir: dir
+  } do
+    result = Killed.replay(log, 2, dir)
+    assert result.counted == Killed.expected(log)
+    assert result.kills == 2 and result.sent in 240..242
+    assert Killed.table(result) =~ ~r/bts +men +10,000 +69/
   end
 
   test "generated events are counted exactly, by both ways" do
