@@ -62,10 +62,15 @@ defmodule AdTally.Native.Store.AttributionTest do
     assert Native.attribution_sequence(again) == 1
     assert [{@at, _, _, window, "", 1, false, "a@node"}] = Native.attribution_undelivered(again)
     assert put_elem(Native.attribution_window_totals(window), 5, elem(totals, 5)) == totals
-    assert Native.attribution_adjust(again, "order", :retract, @at + 2 * @minute) == :ok
+    assert Native.attribution_adjust(again, "order", {:restate, 80}, @at + 2 * @minute) == :ok
     assert Native.attribution_gone(again, [window]) == :ok
     assert Native.attribution_undelivered(again) == []
-    assert sync(store) == :ok
+    assert Native.store_stop(store) == :ok
+
+    assert Native.attribution_adjust(again, "order", :retract, @at + 2 * @minute) ==
+             {:error, :busy}
+
+    assert %{value_micros: 80} = Native.attribution_credits(again, "order")
   end
 
   test "a user that is forgotten has no touches after a crash" do
@@ -189,6 +194,8 @@ defmodule AdTally.Native.Store.AttributionTest do
       assert Native.attribution_touch(attribution, touch(1)) == :busy
       assert Native.attribution_touch_many(attribution, [touch(1)]) == {[], {0, 0, 0, 0, 1}}
       assert Native.attribution_convert(attribution, conversion("order")) == :busy
+      conversions = for order <- 1..3, do: conversion(order)
+      assert Native.attribution_convert_many(attribution, conversions) == {[], {0, 0, 0, 0, 3}}
       assert Native.attribution_info(attribution).touches.busy == 2
     end
 

@@ -144,6 +144,33 @@ defmodule AdTally.Native.StoreTest do
     assert Native.counters_get(counters, "k", :impressions) == added + 1
   end
 
+  test "whoever has opened it is told how far a load is" do
+    directory = directory()
+    store = open(directory)
+    counters = counters(store, "counters", 100_000)
+    for key <- 1..100_000, do: :ok = Native.counters_add(counters, key, :impressions)
+    assert Native.store_stop(store) == :ok
+    counters = counters(open(directory), "counters", 100_000)
+    assert Native.counters_info(counters).keys == 100_000
+
+    told = told_of_loading([])
+    assert [_, _ | _] = told
+    assert Enum.all?(told, &match?(%{part: "counters", total: total} when total > 0, &1))
+    done = for %{done: done} <- told, do: done
+    assert done == Enum.sort(done)
+    assert %{done: total, total: total} = List.last(told)
+    assert_received {:ad_tally_store, :loaded, %{part: "counters", entries: entries}}
+    assert entries >= 100_000
+  end
+
+  defp told_of_loading(told) do
+    receive do
+      {:ad_tally_store, :loading, of} -> told_of_loading(told ++ [of])
+    after
+      0 -> told
+    end
+  end
+
   test "a store is looked through and copied while it is open" do
     directory = directory()
     store = open(directory)

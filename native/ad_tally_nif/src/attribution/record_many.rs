@@ -186,6 +186,11 @@ impl Item for ConversionParts {
     fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, mut go_on: impl FnMut() -> bool) -> usize {
         let mut done = 0;
         while done < batch.len() {
+            // It is the end of a list that is to be sent again.
+            if outcomes[Outcome::Busy as usize] > 0 {
+                outcomes[Outcome::Busy as usize] += (batch.len() - done) as u64;
+                return batch.len();
+            }
             let (order, parts) = batch.get(done);
             // Times were checked when it was read.
             if let Ok(outcome) = table.attribution.convert(&parts.of(order), now) {
