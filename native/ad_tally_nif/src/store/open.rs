@@ -32,13 +32,20 @@ pub(super) fn open(env: Env<'_>, dir: &Path, options: Options, atom_room: usize)
     let refused = |what: &str, error| Refusal::io(format!("{what} {}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(|error| refused("create", error))?;
     let dir = dir.canonicalize().map_err(|error| refused("find", error))?;
-    if let Some(open) = OPEN.lock().get(&dir) {
+    let found = OPEN.lock().get(&dir).cloned();
+    if let Some(open) = found {
         let mut listener = open.listener.lock();
         if *listener != env.pid() && listener.is_alive(env) {
             return Err(Refusal::locked(format!("{} is open already, by another process of this VM", dir.display())));
         }
-        *listener = env.pid();
-        return Ok((open.clone(), true));
+        if !open.core.is_stopped() {
+            *listener = env.pid();
+            drop(listener);
+            return Ok((open, true));
+        }
+        // Its thread has ended by itself: whoever has its tables is refused from then on, and the directory is opened anew.
+        drop(listener);
+        let _ = open.stop();
     }
     let listener = Arc::new(Mutex::new(env.pid()));
     let told = listener.clone();
