@@ -455,7 +455,9 @@ defmodule AdTally.Meter do
   before a planned move of the meter.
 
   Windows up to that of the newest event are closed. Those whose time has not passed yet are flagged as
-  partial; a later event for them, or for windows before them, is `:late`. Newer windows stay open. Do not call it from a sink.
+  partial; a later event for them, or for windows before them, is `:late`. Newer windows stay open. With
+  a store that holds until the next start: after it an event whose time has not passed begins another
+  window of the same start, which is delivered as one of its own. Do not call it from a sink.
 
     * `:ok` - every sink has answered `:ok` for all windows closed until now
     * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or
