@@ -60,7 +60,7 @@ impl Writer {
         rechain(frames, &mut open.chain);
         write_all(&mut *open.file, frames).map_err(Error::disk("write", &path))?;
         open.file.sync().map_err(Error::disk("sync", &path))?;
-        self.count(frames, None);
+        self.count(frames);
         self.open = Some(open);
         Ok(())
     }
@@ -100,23 +100,24 @@ impl Writer {
         }
         (self.previous, self.previous_length) = (number, FILE_HEADER_BYTES as u64);
         let segment = Segment { header, bytes: FILE_HEADER_BYTES as u64, intervals: 0, parts: Default::default() };
-        match frames {
-            Some(frames) => self.count(frames, Some(segment)),
-            None => self.shared.files.lock().segments.push(segment),
+        {
+            // In one step: a segment that is there and not open is merged, and removed.
+            let mut files = self.shared.files.lock();
+            files.segments.push(segment);
+            (files.is_open, files.open_since) = (true, Instant::now());
         }
-        let mut files = self.shared.files.lock();
-        (files.is_open, files.open_since) = (true, Instant::now());
-        drop(files);
+        if let Some(frames) = frames {
+            self.count(frames);
+        }
         self.open = Some(open);
         Ok(())
     }
 
     /// Counts a durable interval.
-    fn count(&mut self, frames: &[u8], begun: Option<Segment>) {
+    fn count(&mut self, frames: &[u8]) {
         self.previous_length += frames.len() as u64;
         self.next_interval += 1;
         let mut files = self.shared.files.lock();
-        files.segments.extend(begun);
         let segment = files.segments.last_mut().expect("the one that is open");
         segment.bytes = self.previous_length;
         segment.intervals += 1;
