@@ -9,6 +9,10 @@ defmodule AdTally.Bench.JobsTest do
   # Stores say where they begin.
   @moduletag :capture_log
 
+  setup_all do
+    on_exit(&Bench.Stores.await_removed/0)
+  end
+
   for job <- Bench.jobs() do
     test "what #{job.name()} times counts right, and it is compared with what is in the group" do
       for group <- unquote(job).groups(:smoke) do
