@@ -1,5 +1,10 @@
 //! At the budgets, and at the ends of what numbers can be.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
+
 use super::super::Ring;
 use super::{LATEST, path, touch};
 
@@ -116,4 +121,24 @@ fn of_more_provisional_conversions_than_are_kept_the_oldest_is_forgotten_and_nam
     (0..256).for_each(|order| ring.end(5, order));
     assert_eq!(ring.pending(5), []);
     assert_eq!(ring.info().users, 1, "it is remembered that the user has converted");
+}
+
+/// Whoever begins to write there has begun after all whose touches it finds.
+#[test]
+fn whether_a_conversion_may_begin_is_asked_while_touches_of_its_user_wait() {
+    let ring = Ring::new(10, 4, false).unwrap();
+    let is_there = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let begun = ring.begin_if(1, 7, 9, false, || {
+            scope.spawn(|| {
+                ring.insert(1, &touch(1, 5), 0);
+                is_there.store(true, Relaxed);
+            });
+            thread::sleep(Duration::from_millis(20));
+            !is_there.load(Relaxed)
+        });
+        assert_eq!(begun.unwrap().path, []);
+    });
+    assert_eq!(ring.begin_if(1, 8, 9, false, || false), None, "nothing has changed");
+    assert_eq!(ring.pending(1), [(7, 9)]);
 }
