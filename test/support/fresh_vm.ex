@@ -26,17 +26,6 @@ defmodule AdTally.Test.FreshVM do
     end
   end
 
-  @doc """
-  Calls a function there as well, and leaves the VM running: its result, and a monitor of the process that ends with
-  it.
-  """
-  def start(module, function, arguments) do
-    {:ok, peer, _node} = :peer.start(vm())
-    monitor = Process.monitor(peer)
-    {:ok, _} = :peer.call(peer, :application, :ensure_all_started, [:elixir])
-    {:peer.call(peer, module, function, arguments, :infinity), monitor}
-  end
-
   # Without distribution: it needs no name, no cookie and no port.
   defp vm do
     paths =
