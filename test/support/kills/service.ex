@@ -69,7 +69,7 @@ defmodule AdTally.Test.Kills.Service do
        dir: Path.join(dir, "store"),
        interval: 40,
        segment_bytes: 1_048_576},
-      {FrequencyCap, [name: __MODULE__.Caps, capacity: 20_000, lifetime: true] ++ store},
+      {FrequencyCap, [name: __MODULE__.Caps, capacity: 500_000, lifetime: true] ++ store},
       {Attribution,
        [name: __MODULE__.Attribution, users: 200_000] ++ attribution_options() ++ windows ++ store},
       {Meter,
