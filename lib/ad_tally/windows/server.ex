@@ -226,14 +226,20 @@ defmodule AdTally.Windows.Server do
     state = make_durable(state)
     parts = for {pid, _stop, _lost} <- state.parts, do: pid
     left = Stop.flush(parts ++ state.deliveries, config.flush)
-    leave(state)
     Stop.log(left, state)
+    end_emitter(state)
+    leave(state)
+  end
 
-    if Emitter.flush(state.emitter, @telemetry_wait) != :ok do
+  # Before the table is left: afterwards it has no counts to be told.
+  defp end_emitter(%{emitter: emitter} = state) do
+    if Emitter.flush(emitter, @telemetry_wait) != :ok do
       Logger.warning(
         "#{Source.shown(state.owner)} stops while a telemetry handler has not returned"
       )
     end
+
+    Process.exit(emitter, :kill)
   end
 
   # With a store they go on with the next start, whatever has ended this process.
