@@ -3,6 +3,9 @@ defmodule AdTally.Test.Kills.VM do
 
   alias AdTally.Test.Kills.Child
 
+  # Counts of all pairs are one line: of 500 kills more than 64 KiB.
+  @longest_line 16 * 1_048_576
+
   defstruct [:port, :os_pid]
 
   def start(dir, seed) do
@@ -17,7 +20,7 @@ defmodule AdTally.Test.Kills.VM do
     port =
       Port.open(
         {:spawn_executable, :os.find_executable(~c"erl")},
-        [:binary, :exit_status, :eof, line: 65_536, args: arguments]
+        [:binary, :exit_status, :eof, line: @longest_line, args: arguments]
       )
 
     {:os_pid, os_pid} = Port.info(port, :os_pid)
