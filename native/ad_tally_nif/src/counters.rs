@@ -161,10 +161,6 @@ impl Durable for Table {
         self.stored.as_deref()
     }
 
-    fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
     fn fold(&self) -> Arc<dyn Fold> {
         self.counters.fold()
     }

@@ -118,8 +118,8 @@ unsafe extern "C" fn upgrade(
 fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void), BadArgument> {
     fn of<'a, T: Resource>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void), BadArgument> {
         let value = resource::of_type::<T>(env, table.into())?;
-        let owner = T::OWNER.ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, table))?;
-        Ok((owner(value), ptr::from_ref(value).cast()))
+        let owner = resource::owner(value).ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, table))?;
+        Ok((owner, ptr::from_ref(value).cast()))
     }
     of::<meter::Table>(env, table)
         .or_else(|_| of::<store::Store>(env, table))

@@ -221,10 +221,6 @@ impl Durable for Table {
         self.2.as_deref()
     }
 
-    fn owner(&self) -> &Owner {
-        &self.1
-    }
-
     fn fold(&self) -> Arc<dyn Fold> {
         self.0.fold()
     }

@@ -71,7 +71,7 @@ pub fn open<T: Resource>(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         dyncall: ptr::null(),
     };
     // SAFETY: the environment is that of the load callback, the name is a C string, and the callbacks drop and read the
-    // type that `make` writes into resources of this kind.
+    // type that `Kept::new` writes into resources of this kind.
     let kind = unsafe { enif_init_resource_type(env.as_c_arg(), T::NAME.as_ptr(), &init, how, &mut tried) };
     if kind.is_null() {
         return false;
@@ -91,7 +91,7 @@ pub fn keep_for_ever<T: Resource>() {
 unsafe extern "C" fn destroy<T: Resource>(_env: *mut ErlNifEnv, object: *mut c_void) {
     // A panic must not unwind into the VM. The value is lost either way.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the VM passes an object of this kind, once, when nobody refers to it any more; `make` wrote a `T` there.
+        // SAFETY: the VM passes an object of this kind, once, when nobody refers to it any more; `Kept::new` wrote a `T` there.
         unsafe { ptr::drop_in_place(object.cast::<T>()) }
     }));
 }
@@ -104,10 +104,10 @@ unsafe extern "C" fn down<T: Resource>(
     _monitor: *const ErlNifMonitor,
 ) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `make` wrote a `T` there. It passes
+        // SAFETY: the VM passes an object of this kind, which it keeps alive meanwhile; `Kept::new` wrote a `T` there. It passes
         // which process ends.
         let (value, process) = unsafe { (&*object.cast::<T>(), LocalPid::from_c_arg(*process)) };
-        T::OWNER.map(|owner| owner(value).down(&process))
+        owner(value).map(|owner| owner.down(&process))
     }));
 }
 
@@ -183,9 +183,15 @@ impl<T: Resource> Deref for Kept<T> {
 
 impl<T: Resource> Drop for Kept<T> {
     fn drop(&mut self) {
-        // SAFETY: `of` has taken the share.
+        // SAFETY: this share was taken when it was made.
         unsafe { enif_release_resource(self.0.as_ptr().cast()) };
     }
+}
+
+/// The process that a value belongs to, of a type that may belong to one.
+#[inline(always)]
+pub fn owner<T: Resource>(value: &T) -> Option<&Owner> {
+    T::OWNER.map(|owner| owner(value))
 }
 
 /// The value a term refers to, or what is raised if it is no reference to one of that type, or its owner has ended.
@@ -199,7 +205,7 @@ pub fn read<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadAr
 /// What is raised if its owner has ended.
 #[inline(always)]
 pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
-    match T::OWNER.map(|owner| owner(value)) {
+    match owner(value) {
         Some(owner) if owner.has_ended() => Err(owner.not_running(env)),
         _ => Ok(()),
     }
@@ -207,19 +213,19 @@ pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgume
 
 /// What is raised if its owner has ended, or has left it in order.
 pub fn check_runs<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
-    match T::OWNER.map(|owner| owner(value)) {
+    match owner(value) {
         Some(owner) if owner.has_ended() || owner.has_left() => Err(owner.not_running(env)),
         _ => Ok(()),
     }
 }
 
-/// The same, whatever became of its owner.
+/// The value a term refers to, whatever became of its owner.
 #[inline(always)]
 pub fn of_type<'a, T: Resource>(env: Env<'a>, term: Raw<'a>) -> Result<&'a T, BadArgument> {
     // Relaxed: the kind is written before the VM lets any process call into the library.
     let kind = T::KIND.load(Relaxed);
     let object = object(env, term, kind).ok_or_else(|| bad_argument::not_a(T::DESCRIPTION, term.in_env(env)))?;
-    // SAFETY: it is an object of this kind, so `make` wrote a `T` there. The term keeps it alive, and the term lives as
+    // SAFETY: it is an object of this kind, so `Kept::new` wrote a `T` there. The term keeps it alive, and the term lives as
     // long as its environment, whose lifetime the reference has.
     Ok(unsafe { object.cast::<T>().as_ref() })
 }
@@ -233,7 +239,7 @@ fn object<'a>(env: Env<'a>, term: Raw<'a>, kind: *const ErlNifResourceType) -> O
     if found == 0 { None } else { NonNull::new(object.cast_mut()) }
 }
 
-/// The same of a term that has its environment with it.
+/// As `read`, of a term that has its environment with it.
 pub fn expect<T: Resource>(term: Term<'_>) -> Result<&T, BadArgument> {
     read(term.get_env(), term.into())
 }

@@ -12,7 +12,6 @@ use super::{Names, Options, Period, Table, Times, config, table};
 use crate::atoms;
 use crate::clock::now;
 use crate::decode::{BadArgument, Raw, with_layout};
-use crate::owner::Owner;
 use crate::resource;
 use crate::store::{self, Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
@@ -47,10 +46,6 @@ impl Durable for Table {
 
     fn stored(&self) -> Option<&Stored> {
         self.in_store.as_ref().map(|in_store| &in_store.stored)
-    }
-
-    fn owner(&self) -> &Owner {
-        &self.owner
     }
 
     fn fold(&self) -> Arc<dyn Fold> {

@@ -13,7 +13,6 @@ use super::{Ids, Names, Period, Sketches, Table, Times, Touches, config, reach, 
 use crate::atoms;
 use crate::clock::now;
 use crate::decode::BadArgument;
-use crate::owner::Owner;
 use crate::resource;
 use crate::store::{self, Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
 
@@ -55,10 +54,6 @@ impl Durable for Table {
 
     fn stored(&self) -> Option<&Stored> {
         self.in_store.as_ref().map(|in_store| &in_store.stored)
-    }
-
-    fn owner(&self) -> &Owner {
-        &self.owner
     }
 
     fn fold(&self) -> Arc<dyn Fold> {

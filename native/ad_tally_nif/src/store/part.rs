@@ -14,7 +14,6 @@ use super::stored::Stored;
 use super::{Store, sync};
 use crate::atoms;
 use crate::decode::BadArgument;
-use crate::owner::Owner;
 use crate::resource::{self, Kept, Resource};
 
 /// A table that may be a store's part.
@@ -24,9 +23,6 @@ pub trait Durable: Resource {
 
     /// Where it is kept, if it is.
     fn stored(&self) -> Option<&Stored>;
-
-    /// The process that it belongs to.
-    fn owner(&self) -> &Owner;
 
     /// How its records become entries.
     fn fold(&self) -> Arc<dyn Fold>;
@@ -72,7 +68,7 @@ impl<'a> Place<'a> {
         // Whoever loads the table holds it meanwhile.
         let mut place = slot.lock();
         let live = place.table::<T>();
-        if live.as_ref().is_some_and(|table| table.owner().runs(env)) {
+        if live.as_ref().and_then(|table| resource::owner::<T>(table)).is_some_and(|owner| owner.runs(env)) {
             return Ok(Refusal::running(T::PART, &self.name).encode(env));
         }
         let (opened, config) = match self.part::<T>(seed) {
@@ -124,30 +120,41 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Has a table have all that its store has of it. Meanwhile whoever opened the store is told how far it is.
-pub fn load_table<T: Durable>(table: &T) -> Result<(), Refusal> {
-    with_slot(table, |stored, slot| {
-        if slot.is_whole() {
-            return Ok(());
-        }
-        // The one before may have been left a moment ago.
-        sync::wait(&stored.core)?;
-        table.load(&Load::new(stored)?)?;
-        slot.note_whole();
-        Ok(())
-    })
+/// What is done with the table of a part, of whatever kind that is.
+pub trait PartTable {
+    /// Has the table have all that its store has of it. Meanwhile whoever opened the store is told how far it is.
+    fn load_all(&self) -> Result<(), Refusal>;
+
+    /// Has all that was recorded in the table be on disk, and has its store let go of it: the next process loads it. Where the disk
+    /// refuses the store keeps it, and the next process finds it.
+    fn leave(&self) -> Result<(), Refusal>;
 }
 
-/// Has all that was recorded in a table be on disk, and has its store let go of it: the next process loads it. Where the disk refuses
-/// the store keeps it, and the next process finds it.
-pub fn leave_table<T: Durable>(table: &T) -> Result<(), Refusal> {
-    table.owner().end();
-    with_slot(table, |stored, slot| {
-        // To end the interval is to wait for whoever has begun to record.
-        sync::wait(&stored.core)?;
-        slot.clear();
-        Ok(())
-    })
+impl<T: Durable> PartTable for T {
+    fn load_all(&self) -> Result<(), Refusal> {
+        with_slot(self, |stored, slot| {
+            if slot.is_whole() {
+                return Ok(());
+            }
+            // The one before may have been left a moment ago.
+            sync::wait(&stored.core)?;
+            self.load(&Load::new(stored)?)?;
+            slot.note_whole();
+            Ok(())
+        })
+    }
+
+    fn leave(&self) -> Result<(), Refusal> {
+        if let Some(owner) = resource::owner(self) {
+            owner.end();
+        }
+        with_slot(self, |stored, slot| {
+            // To end the interval is to wait for whoever has begun to record.
+            sync::wait(&stored.core)?;
+            slot.clear();
+            Ok(())
+        })
+    }
 }
 
 /// Does something with the place that a table has in its store, once nobody else does.
