@@ -106,7 +106,8 @@ defmodule AdTally.TableOwner do
     Named.claim(name)
     table = make(part, make)
     :ok = Named.put(name, module, table, table)
-    {:ok, {name, table, watched(part)}, :hibernate}
+    Part.watch(part)
+    {:ok, {name, table, part}, :hibernate}
   end
 
   defp make(nil, make), do: make.()
@@ -114,13 +115,6 @@ defmodule AdTally.TableOwner do
   defp make(part, make) do
     {table, _epoch} = Part.open!(part, make)
     table
-  end
-
-  defp watched(nil), do: nil
-
-  defp watched(part) do
-    Part.watch(part)
-    part
   end
 
   # A message that was sent by mistake must not end the process, and the table with it.
@@ -131,22 +125,12 @@ defmodule AdTally.TableOwner do
   def handle_cast(_message, state), do: {:noreply, state}
 
   @impl true
-  def handle_info(
-        {:DOWN, _monitor, :process, {store, _node}, reason},
-        {_name, _table, %{store: store} = part} = state
-      ) do
-    case Part.ended(part, reason) do
-      :stop -> {:stop, {:shutdown, {:store, reason}}, state}
+  def handle_info(message, {_name, _table, part} = state) do
+    case Part.handle_info(message, part) do
+      {:stop, reason} -> {:stop, reason, state}
       :go_on -> {:noreply, state}
     end
   end
-
-  def handle_info(:watch_store, {_name, _table, part} = state) when part != nil do
-    Part.watch(part)
-    {:noreply, state}
-  end
-
-  def handle_info(_message, state), do: {:noreply, state}
 
   # In an orderly stop the name goes with the process. Where it is killed, its watcher erases the entry.
   @impl true

@@ -163,26 +163,45 @@ defmodule AdTally.Store.Part do
   @spec orderly?(term()) :: boolean()
   defdelegate orderly?(reason), to: Server
 
-  @doc """
-  Tells the calling process of the store's end: `{:DOWN, monitor, :process, _, reason}`. See `ended/3`.
-  """
-  @spec watch(t()) :: reference()
-  def watch(part), do: Process.monitor(part.store)
+  @doc "Has the calling process get messages about its store, for `handle_info/2`."
+  @spec watch(t() | nil) :: :ok
+  def watch(nil), do: :ok
+
+  def watch(part) do
+    Process.monitor(part.store)
+    :ok
+  end
 
   @doc """
-  What to do about the store's end. A store that was stopped takes nothing any more, so its tables stop too. If
-  its process has crashed, the tables go on and wait for the next one.
+  What to do about a message that may be about the store. A store that was stopped takes nothing any more, so its
+  tables stop too, for that reason. If its process has crashed, the tables go on and wait for the next one.
   """
-  @spec ended(t(), term()) :: :stop | :go_on
-  def ended(part, reason) do
-    if Server.orderly?(reason) do
-      :stop
-    else
-      Process.send_after(self(), :watch_store, if(reason == :noproc, do: @look, else: 0))
-      if reason != :noproc, do: log_crash(part, reason)
-      :go_on
+  @spec handle_info(message :: term(), t() | nil) :: :go_on | {:stop, reason :: term()}
+  def handle_info(
+        {:DOWN, _monitor, :process, {store, _node}, reason},
+        %__MODULE__{store: store} = part
+      ) do
+    cond do
+      Server.orderly?(reason) ->
+        {:stop, {:shutdown, {:store, reason}}}
+
+      reason == :noproc ->
+        Process.send_after(self(), :watch_store, @look)
+        :go_on
+
+      true ->
+        log_crash(part, reason)
+        watch(part)
+        :go_on
     end
   end
+
+  def handle_info(:watch_store, part) do
+    watch(part)
+    :go_on
+  end
+
+  def handle_info(_other, _part), do: :go_on
 
   defp log_crash(part, reason) do
     Logger.warning(

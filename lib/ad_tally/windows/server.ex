@@ -137,21 +137,6 @@ defmodule AdTally.Windows.Server do
   def handle_info(:sync_again, %{durable: durable} = state) when durable != nil,
     do: {:noreply, %{state | durable: Durable.again(durable)}}
 
-  def handle_info(:watch_store, %{config: %{part: part}} = state) when part != nil do
-    Stored.watch(part)
-    {:noreply, state}
-  end
-
-  def handle_info(
-        {:DOWN, _monitor, :process, {store, _node}, reason},
-        %{config: %{part: %{store: store} = part}} = state
-      ) do
-    case Stored.ended(part, reason) do
-      :stop -> {:stop, {:shutdown, {:store, reason}}, state}
-      :go_on -> {:noreply, state}
-    end
-  end
-
   def handle_info({:EXIT, pid, reason}, state) do
     part = List.keyfind(state.parts, pid, 0)
 
@@ -171,7 +156,12 @@ defmodule AdTally.Windows.Server do
     end
   end
 
-  def handle_info(_other, state), do: {:noreply, state}
+  def handle_info(message, state) do
+    case Stored.handle_info(message, state.config.part) do
+      {:stop, reason} -> {:stop, reason, state}
+      :go_on -> {:noreply, state}
+    end
+  end
 
   @impl true
   def handle_call(:report, _from, state),
