@@ -53,13 +53,6 @@ defmodule AdTally.Windows.Durable do
   def found(durable, windows),
     do: sync(%{durable | waiting: Enum.reverse(windows, durable.waiting)})
 
-  @doc "How many windows the disk does not know as closed yet."
-  @spec waiting(t()) :: non_neg_integer()
-  def waiting(%{syncing: nil, waiting: waiting}), do: length(waiting)
-
-  def waiting(%{syncing: {_tag, windows}, waiting: waiting}),
-    do: length(windows) + length(waiting)
-
   @doc "The answer of a sync: which windows the sinks get now. `:unknown` where it is of no sync of this one."
   @spec synced(t(), reference(), :ok | {:error, term()}) :: {[struct()], t()} | :unknown
   def synced(%{syncing: {tag, windows}} = durable, tag, :ok) do
@@ -115,10 +108,11 @@ defmodule AdTally.Windows.Durable do
   # One at a time: those that are closed meanwhile share the next one.
   defp sync(%{syncing: nil, waiting: [_ | _] = waiting} = durable) do
     windows = Enum.reverse(waiting)
+    durable = %{durable | waiting: []}
 
     case durable.sync.() do
       :error -> pause(durable, windows)
-      tag -> %{durable | syncing: {tag, windows}, waiting: []}
+      tag -> %{durable | syncing: {tag, windows}}
     end
   end
 
@@ -126,8 +120,6 @@ defmodule AdTally.Windows.Durable do
 
   defp pause(durable, windows) do
     Process.send_after(self(), :sync_again, @pause)
-
-    waiting = if durable.syncing, do: durable.waiting, else: []
-    %{durable | syncing: {:pause, windows}, waiting: waiting}
+    %{durable | syncing: {:pause, windows}}
   end
 end
