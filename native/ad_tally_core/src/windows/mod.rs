@@ -13,14 +13,15 @@
 //!
 //! * `open_windows`, `by_number`: those that can be written to; those that are not handed over yet
 //! * `begin`: whether a time is too late or too early for a window, and windows that begin
-//! * `undelivered`: windows that are closed and not delivered; `resume`, `standing`: those that were open before a restart, and the clock
-//!   after it
+//! * `undelivered`: windows that are closed and not delivered
+//! * `restored`, `resume`, `standing`: windows taken back after a restart, those of them that are open again, and the clock after it
 //! * `close`, `window_ref`: windows that are closed, and those that are open, handed out as shares
 
 mod begin;
 mod by_number;
 mod close;
 mod open_windows;
+mod restored;
 mod resume;
 mod standing;
 mod undelivered;
@@ -35,6 +36,7 @@ pub use self::begin::NotBegun;
 use self::by_number::ByNumber;
 pub use self::close::Closed;
 pub use self::open_windows::OpenWindows;
+pub(crate) use self::restored::{Restored, RestoredWindows};
 use self::standing::Standing;
 pub(crate) use self::undelivered::Kept;
 pub use self::undelivered::{Numbered, Undelivered};

@@ -393,5 +393,5 @@ fn windows_of_another_configuration_come_back_as_they_were_and_closed() {
     let window = Entry::Window { instance: 1, number: 1, config: 1, state: WindowState::Open };
     assert!(restoring.restore(window).is_err_and(|why| why.contains("configuration 1")));
     let row = Entry::Row { instance: 2, key: &[], sums: &[1] };
-    assert!(restoring.restore(row).is_err_and(|why| why.contains("no entry of its own")));
+    assert!(restoring.restore(row).is_err_and(|why| why.contains("none of its own")));
 }

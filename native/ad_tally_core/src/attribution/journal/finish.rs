@@ -1,15 +1,14 @@
 //! All entries are read: what depends on several of them is done.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::Attribution;
 use super::super::place::Place;
 use super::super::ring::{Linked, Owned};
 use super::super::window::Window;
-use super::restore::{Alias, Restored, Restoring, Told};
-use crate::windows::WindowRef;
+use super::restore::{Alias, Restoring, Told};
+use crate::windows::{Restored, WindowRef};
 
 impl Restoring<'_> {
     /// Opens the windows that were open. Those that were closed, or were begun with another configuration, are among the
@@ -18,34 +17,29 @@ impl Restoring<'_> {
     /// The system's time is `now`: what was not late and not closed before the restart is not for as long as windows stay open past
     /// their end, because what was sent before comes again only now.
     pub fn finish(self, now: u64) {
-        let Self { of, shapes, windows, aliases, told, last_order, last_alias, closed_by } = self;
+        let Self { of, windows, aliases, told, last_order, last_alias, closed_by } = self;
         let Some(journal) = &of.journal else { return };
         let last_order = last_order.into_inner();
         (0..of.orders.shards()).for_each(|shard| of.orders.lock_shard(shard).resume(last_order));
         journal.pass_alias(last_alias.load(Relaxed));
         of.merge_told(told.into_inner());
-        let windows: HashMap<u64, Option<Arc<Restored>>> = windows.into_inner();
-        let mut restored: Vec<(u64, u32, Arc<Window>, Arc<Restored>)> = windows
-            .into_iter()
-            .filter_map(|(instance, restored)| Some((instance, restored?)))
-            .map(|(instance, restored)| (instance, restored.config, restored.window(instance, of), restored))
-            .collect();
-        restored.sort_unstable_by_key(|(instance, ..)| *instance);
-        let by_instance: HashMap<u64, &Window> = restored.iter().map(|(at, _, window, _)| (*at, &**window)).collect();
+        let windows = windows.into_sorted().into_iter();
+        let windows: Vec<_> = windows.map(|(instance, own)| (own.window.window(instance, of), own)).collect();
+        let by_instance: HashMap<u64, &Window> =
+            windows.iter().map(|(window, _)| (window.instance, &**window)).collect();
         let (mut surplus, homeless) = of.pend_all(&by_instance);
         drop(by_instance);
         surplus.extend(of.lead_aliases(aliases.into_inner()));
         let (mut open, mut closing) = (HashMap::new(), Vec::new());
-        for (instance, config, window, restored) in restored {
-            let mut state = restored.state.lock();
-            if let Some(numbered) = state.numbered.take() {
-                let length = shapes.get(&config).map_or(0, |shape| shape.window);
-                of.keep_window(&WindowRef::new(window), (config, length), Some(numbered));
-            } else if state.is_closing || config != journal.config {
-                closing.push((instance, config, window));
+        for (window, Restored { window: own, config, numbered }) in windows {
+            let shape = (config, own.length);
+            if numbered.is_some() {
+                of.keep_window(&WindowRef::new(window), shape, numbered);
+            } else if own.is_closing.into_inner() || config != journal.config {
+                closing.push((shape, window));
             } else if let Some(older) = open.insert(window.number, window) {
                 // Of two of a number the older one was closed when the clock was set back, which was not written any more.
-                closing.push((older.instance, config, older));
+                closing.push((shape, older));
             }
         }
         let clock = closed_by.into_inner().max(of.windows.newest());
@@ -54,11 +48,10 @@ impl Restoring<'_> {
         let protected = of.windows.protect();
         surplus.into_iter().for_each(|order| of.end_early(order, &protected));
         drop(protected);
-        closing.sort_unstable_by_key(|(instance, _, window)| (window.number, *instance));
-        for (_, config, window) in closing {
+        closing.sort_unstable_by_key(|(_, window)| (window.number, window.instance));
+        for (shape, window) in closing {
             of.settle(&window);
-            let length = shapes.get(&config).map_or(0, |shape| shape.window);
-            of.keep_window(&WindowRef::new(window), (config, length), None);
+            of.keep_window(&WindowRef::new(window), shape, None);
         }
         of.make_room_for_none();
     }

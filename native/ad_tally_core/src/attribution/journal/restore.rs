@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::super::Attribution;
 use super::super::posting::Posting;
@@ -20,10 +20,10 @@ use super::kinds::{META_CLOSED_BY, META_DROPPED};
 use super::packed::{numbers, split_time};
 use crate::counters::Cells;
 use crate::error::TIMES;
-use crate::journal::{Entry, META_NEWEST, META_SEQUENCE, Restore, TouchEntry, WindowState, split_bytes};
-use crate::sync::AtomicU64;
+use crate::journal::{Entry, META_NEWEST, META_SEQUENCE, Restore, TouchEntry, split_bytes};
+use crate::sync::{AtomicBool, AtomicU64};
 use crate::table::{Durable, restore_taken};
-use crate::windows::Numbered;
+use crate::windows::RestoredWindows;
 
 /// What windows of a configuration are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,7 @@ pub struct Shape {
 /// An attribution that takes its entries back.
 pub struct Restoring<'a> {
     pub(super) of: &'a Attribution,
-    /// By the number of their configuration.
-    pub(super) shapes: HashMap<u32, Shape>,
-    /// By instance. `None` for one that is gone.
-    pub(super) windows: RwLock<HashMap<u64, Option<Arc<Restored>>>>,
+    pub(super) windows: RestoredWindows<Shape, OwnWindow>,
     pub(super) aliases: Mutex<HashMap<u64, Alias>>,
     pub(super) told: Mutex<Vec<Told>>,
     /// The last version of an order and of an alias.
@@ -51,20 +48,14 @@ pub struct Restoring<'a> {
 }
 
 /// A window that is taken back.
-pub(super) struct Restored {
-    pub(super) number: u64,
-    pub(super) config: u32,
+pub(super) struct OwnWindow {
+    number: u64,
+    /// Milliseconds of it.
+    pub(super) length: u64,
     spending: Spending,
-    pub(super) state: Mutex<State>,
-}
-
-/// What is known of a window beside its rows.
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) numbered: Option<Numbered>,
-    pub(super) is_closing: bool,
     /// By their places.
-    postings: Vec<(u64, Arc<Posting>)>,
+    postings: Mutex<Vec<(u64, Arc<Posting>)>>,
+    pub(super) is_closing: AtomicBool,
 }
 
 /// Whose alias somebody is.
@@ -92,12 +83,10 @@ impl Attribution {
     #[must_use]
     pub fn restoring(&self, shapes: impl IntoIterator<Item = (u32, Shape)>) -> Restoring<'_> {
         let journal = self.journal.as_ref().expect("an attribution without a journal has no entries");
-        let mut shapes: HashMap<u32, Shape> = shapes.into_iter().collect();
-        shapes.insert(journal.config, Shape { window: self.config.window, kinds: self.config.lookbacks.len() });
+        let own = Shape { window: self.config.window, kinds: self.config.lookbacks.len() };
         Restoring {
             of: self,
-            shapes,
-            windows: RwLock::default(),
+            windows: RestoredWindows::new(shapes.into_iter().chain([(journal.config, own)])),
             aliases: Mutex::default(),
             told: Mutex::default(),
             last_order: AtomicU64::new(0),
@@ -107,10 +96,10 @@ impl Attribution {
     }
 }
 
-impl Restored {
+impl OwnWindow {
     /// The window, with all that was booked in it.
     pub(super) fn window(&self, instance: u64, of: &Attribution) -> Arc<Window> {
-        let mut postings = std::mem::take(&mut self.state.lock().postings);
+        let mut postings = std::mem::take(&mut *self.postings.lock());
         postings.sort_unstable_by_key(|(place, _)| *place);
         let spend = self.spending.protect().to_arc();
         Arc::new(Window::restored(self.number, instance, spend, postings, of.closed_bytes.clone()))
@@ -126,9 +115,11 @@ impl Restore for Restoring<'_> {
                 self.aliases.lock().remove(&owner);
                 Ok(())
             }
-            Entry::Window { instance, number, config, state } => self.window(instance, number, config, state),
+            Entry::Window { instance, number, config, state } => {
+                self.windows.restore(instance, config, state, |shape| self.window(instance, number, shape))
+            }
             Entry::Row { instance, .. } => {
-                self.with_window(instance, |window| Cells::restore(&window.spending.protect(), &entry))
+                self.windows.with(instance, |window| Cells::restore(&window.spending.protect(), &entry))
             }
             Entry::Touches { user, touches, evicted } => self.touches(user, touches, evicted),
             Entry::Latest { table: ORDERS, hash, version, words } => self.order(hash, version, words),
@@ -145,16 +136,16 @@ impl Restore for Restoring<'_> {
             Entry::Item { table: 0, key, bytes, .. } => restore_taken(&self.of.taken, key, bytes),
             Entry::Item { table: POSTINGS, owner, key, bytes } => {
                 let [place] = numbers(key).ok_or("a posting is known by its place")?;
-                let of_window = |window: &Restored| {
+                let of_window = |window: &OwnWindow| {
                     let posting = read_posting(bytes).map_err(|error| format!("posting: {error}"))?;
-                    window.state.lock().postings.push((place, posting.into()));
+                    window.postings.lock().push((place, posting.into()));
                     Ok(())
                 };
-                self.with_window(owner, of_window)
+                self.windows.with(owner, of_window)
             }
             Entry::Item { table: PATHS, key, .. } => self.told(key),
-            Entry::Item { table: CLOSINGS, owner, .. } => self.with_window(owner, |window| {
-                window.state.lock().is_closing = true;
+            Entry::Item { table: CLOSINGS, owner, .. } => self.windows.with(owner, |window| {
+                window.is_closing.store(true, Relaxed);
                 Ok(())
             }),
             Entry::Item { table: MARKS, owner, key, .. } => self.mark(owner, key),
@@ -183,40 +174,13 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    fn window(&self, instance: u64, number: u64, config: u32, state: WindowState<'_>) -> Result<(), String> {
-        if state == WindowState::Gone {
-            self.windows.write().insert(instance, None);
-            return Ok(());
+    fn window(&self, instance: u64, number: u64, shape: &Shape) -> Result<OwnWindow, String> {
+        let Shape { window: length, kinds } = *shape;
+        if number >= TIMES / length {
+            return Err(format!("window {instance} has number {number}, which is below {}", TIMES / length));
         }
-        let there = self.windows.read().get(&instance).cloned();
-        let restored = match there {
-            Some(there) => there,
-            None => {
-                let shape = self.shapes.get(&config);
-                let Shape { window, kinds } = shape
-                    .ok_or_else(|| format!("window {instance} is of configuration {config}, which is not known"))?;
-                if number >= TIMES / window {
-                    return Err(format!("window {instance} has number {number}, which is below {}", TIMES / window));
-                }
-                let spending = Window::spending(METRICS * kinds, self.of.config.max_keys, &self.of.seed);
-                let restored = Restored { number, config, spending, state: Mutex::default() };
-                self.windows.write().entry(instance).or_insert_with(|| Some(restored.into())).clone()
-            }
-        };
-        if let (Some(restored), WindowState::Closed { sequence, partial, node, closed_at }) = (restored, state) {
-            restored.state.lock().numbered = Some(Numbered { sequence, partial, node: node.into(), closed_at });
-        }
-        Ok(())
-    }
-
-    /// Does something with a window that is not gone.
-    fn with_window(&self, instance: u64, act: impl FnOnce(&Restored) -> Result<(), String>) -> Result<(), String> {
-        let there = self.windows.read().get(&instance).cloned();
-        match there {
-            Some(Some(window)) => act(&window),
-            Some(None) => Ok(()),
-            None => Err(format!("window {instance} has entries, but none of its own")),
-        }
+        let spending = Window::spending(METRICS * kinds, self.of.config.max_keys, &self.of.seed);
+        Ok(OwnWindow { number, length, spending, postings: Mutex::default(), is_closing: AtomicBool::new(false) })
     }
 
     fn touches(&self, user: u64, touches: &[TouchEntry], evicted: u64) -> Result<(), String> {
