@@ -52,16 +52,16 @@ defmodule AdTally.Meter.Source do
   defdelegate stop(native), to: Native, as: :meter_stop
 
   @impl true
-  defdelegate undelivered(native), to: Native, as: :meter_undelivered
+  defdelegate undelivered(native), to: Native, as: :windows_undelivered
 
   @impl true
-  defdelegate sequence(native), to: Native, as: :meter_sequence
+  defdelegate sequence(native), to: Native, as: :windows_sequence
 
   @impl true
-  defdelegate closed(native, numbered, partial, node, now), to: Native, as: :meter_closed
+  defdelegate closed(native, numbered, partial, node, now), to: Native, as: :windows_closed
 
   @impl true
-  defdelegate gone(native, windows), to: Native, as: :meter_gone
+  defdelegate gone(native, windows), to: Native, as: :windows_gone
 
   @impl true
   defdelegate open(native, from), to: Native, as: :meter_open

@@ -1,11 +1,12 @@
-//! Tables that are parts of a store, of whatever kind: loaded, and left.
+//! Tables that are parts of a store, of whatever kind: loaded, and left; and their closed windows, until they are delivered.
 
-use rustler::{Env, NifResult, Term};
+use ad_tally_core::windows::Numbered;
+use rustler::{Atom, Env, NifResult, Term};
 
 use crate::atoms;
 use crate::decode::{BadArgument, bad_argument};
 use crate::resource;
-use crate::store::{Durable, PartTable, answer};
+use crate::store::{Durable, KeepsWindows, PartTable, answer};
 use crate::{attribution, counters, dedupe, frequency_cap, meter, reach};
 
 /// A table of a kind that may be a part, whatever became of its owner.
@@ -34,4 +35,52 @@ fn table_load<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 #[rustler::nif(schedule = "DirtyIo")]
 fn table_leave<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     Ok(answer(env, part(env, table)?.leave().map(|()| atoms::ok())))
+}
+
+/// A meter or an attribution, whatever became of its owner.
+fn keeper<'a>(env: Env<'a>, table: Term<'a>) -> Result<&'a dyn KeepsWindows, BadArgument> {
+    if let Ok(meter) = resource::of_type::<meter::Table>(env, table.into()) {
+        return Ok(meter);
+    }
+    let attribution: &attribution::Table = resource::of_type(env, table.into())?;
+    Ok(attribution)
+}
+
+/// Gives closed windows, each `{window, sequence}`, their numbers, which are durable once the store is synced.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn windows_closed<'a>(
+    env: Env<'a>,
+    table: Term<'a>,
+    windows: Vec<(Term<'a>, u64)>,
+    partial: bool,
+    node: &str,
+    closed_at: u64,
+) -> NifResult<Atom> {
+    let table = keeper(env, table)?;
+    for (window, sequence) in windows {
+        table.closed(window, Numbered { sequence, partial, node: node.into(), closed_at })?;
+    }
+    Ok(atoms::ok())
+}
+
+/// Lets go of closed windows: everybody has them who is to have them.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn windows_gone<'a>(env: Env<'a>, table: Term<'a>, windows: Vec<Term<'a>>) -> NifResult<Atom> {
+    let table = keeper(env, table)?;
+    for window in windows {
+        table.gone(window)?;
+    }
+    Ok(atoms::ok())
+}
+
+/// The windows that are closed and not gone, see [`KeepsWindows::undelivered`].
+#[rustler::nif(schedule = "DirtyCpu")]
+fn windows_undelivered<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Vec<Term<'a>>> {
+    Ok(keeper(env, table)?.undelivered(env))
+}
+
+/// The greatest number that a closed window was given, 0 if none was.
+#[rustler::nif]
+fn windows_sequence<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<u64> {
+    Ok(keeper(env, table)?.sequence())
 }

@@ -219,7 +219,7 @@ defmodule AdTally.Store.WindowsTest do
     tree = start_tree(children(context))
     for minute <- 0..1, do: record(names.meter, [minute], minute)
     assert_window([{{"home"}, %{views: 1}}])
-    await(fn -> Native.meter_undelivered(native(names.meter)) == [] end)
+    await(fn -> Native.windows_undelivered(native(names.meter)) == [] end)
     assert Store.sync(names.store) == :ok
     kill_tree(tree)
     assert_received {:attempt, _window, _rows}
@@ -287,7 +287,7 @@ defmodule AdTally.Store.WindowsTest do
     start_tree(children(context))
     record(names.meter, [:last], 20)
     await(fn -> Meter.info(names.meter).closed_windows == 12 end)
-    await(fn -> Native.meter_undelivered(native(names.meter)) == [] end)
+    await(fn -> Native.windows_undelivered(native(names.meter)) == [] end)
 
     windows = windows([])
     by_number = Enum.group_by(windows, &elem(&1, 0), &elem(&1, 1))

@@ -52,19 +52,19 @@ defmodule AdTally.Native.Store.AttributionTest do
     Native.attribution_touch(attribution, touch(1))
     Native.attribution_convert(attribution, conversion("order"))
     assert {[{@at, _, _, window}], false} = Native.attribution_close_through(attribution, @at)
-    assert [{@at, _, _, _, "", nil, nil, nil}] = Native.attribution_undelivered(attribution)
-    assert Native.attribution_closed(attribution, [{window, 1}], false, "a@node", 99) == :ok
-    assert Native.attribution_sequence(attribution) == 1
+    assert [{@at, _, _, _, "", nil, nil, nil}] = Native.windows_undelivered(attribution)
+    assert Native.windows_closed(attribution, [{window, 1}], false, "a@node", 99) == :ok
+    assert Native.windows_sequence(attribution) == 1
     totals = Native.attribution_window_totals(window)
     assert sync(store) == :ok
 
     {store, again} = restart(directory)
-    assert Native.attribution_sequence(again) == 1
-    assert [{@at, _, _, window, "", 1, false, "a@node"}] = Native.attribution_undelivered(again)
+    assert Native.windows_sequence(again) == 1
+    assert [{@at, _, _, window, "", 1, false, "a@node"}] = Native.windows_undelivered(again)
     assert put_elem(Native.attribution_window_totals(window), 5, elem(totals, 5)) == totals
     assert Native.attribution_adjust(again, "order", {:restate, 80}, @at + 2 * @minute) == :ok
-    assert Native.attribution_gone(again, [window]) == :ok
-    assert Native.attribution_undelivered(again) == []
+    assert Native.windows_gone(again, [window]) == :ok
+    assert Native.windows_undelivered(again) == []
     assert Native.store_stop(store) == :ok
 
     assert Native.attribution_adjust(again, "order", :retract, @at + 2 * @minute) ==

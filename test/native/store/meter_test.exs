@@ -84,8 +84,8 @@ defmodule AdTally.Native.Store.MeterTest do
     directory = directory()
     store = open(directory)
     meter = meter(store)
-    assert Native.meter_undelivered(meter) == []
-    assert Native.meter_sequence(meter) == 0
+    assert Native.windows_undelivered(meter) == []
+    assert Native.windows_sequence(meter) == 0
     for minute <- 0..2, do: Native.meter_record(meter, event(minute, at: @at + minute * @minute))
     assert {closed, false} = Native.meter_close(meter, 0)
     assert [{@at, _, 1, first}, {_, _, 1, second}] = closed
@@ -94,15 +94,18 @@ defmodule AdTally.Native.Store.MeterTest do
     assert [
              {@at, _, 1, _, "[:impressions, :clicks]", nil, nil, nil},
              {_, _, 1, _, _, nil, nil, nil}
-           ] = Native.meter_undelivered(meter)
+           ] = Native.windows_undelivered(meter)
 
-    assert Native.meter_closed(meter, [{first, 1}, {second, 2}], false, "a@node", 99) == :ok
-    assert Native.meter_sequence(meter) == 2
+    assert Native.windows_closed(meter, [{first, 1}, {second, 2}], false, "a@node", 99) == :ok
+    assert Native.windows_sequence(meter) == 2
     assert sync(store) == :ok
 
     {store_again, again} = restart(directory)
-    assert Native.meter_sequence(again) == 2
-    assert [{@at, end_, 1, window, _, 1, false, "a@node"}, two] = Native.meter_undelivered(again)
+    assert Native.windows_sequence(again) == 2
+
+    assert [{@at, end_, 1, window, _, 1, false, "a@node"}, two] =
+             Native.windows_undelivered(again)
+
     assert end_ == @at + @minute
     assert {_, _, 1, _, _, 2, false, "a@node"} = two
     assert rows(window) == rows(first)
@@ -112,8 +115,8 @@ defmodule AdTally.Native.Store.MeterTest do
     # What comes for them now is late, as before.
     assert Native.meter_record(again, event("late")) == :late
 
-    assert Native.meter_gone(again, [window]) == :ok
-    assert [^two] = put_elem_of(Native.meter_undelivered(again), two)
+    assert Native.windows_gone(again, [window]) == :ok
+    assert [^two] = put_elem_of(Native.windows_undelivered(again), two)
     assert sync(store_again) == :ok
   end
 
@@ -126,12 +129,12 @@ defmodule AdTally.Native.Store.MeterTest do
     meter = meter(store)
     for minute <- 0..1, do: Native.meter_record(meter, event(minute, at: @at + minute * @minute))
     {[{_, _, _, window}], false} = Native.meter_close(meter, 0)
-    :ok = Native.meter_closed(meter, [{window, 1}], false, "a@node", 99)
-    :ok = Native.meter_gone(meter, [window])
+    :ok = Native.windows_closed(meter, [{window, 1}], false, "a@node", 99)
+    :ok = Native.windows_gone(meter, [window])
     assert sync(store) == :ok
     {_store, again} = restart(directory)
-    assert Native.meter_undelivered(again) == []
-    assert Native.meter_sequence(again) == 1
+    assert Native.windows_undelivered(again) == []
+    assert Native.windows_sequence(again) == 1
     assert [{_, _, 1, _}] = Native.meter_open(again, 0)
   end
 
@@ -155,7 +158,7 @@ defmodule AdTally.Native.Store.MeterTest do
     assert Native.meter_open(again, 0) == []
 
     assert [{@at, _, 1, window, "[:impressions, :clicks]", nil, nil, nil}] =
-             Native.meter_undelivered(again)
+             Native.windows_undelivered(again)
 
     assert rows(window) == [{{42, :us}, %{impressions: 3, clicks: 6}}]
 
@@ -164,7 +167,7 @@ defmodule AdTally.Native.Store.MeterTest do
     assert Native.meter_record(again, event(4, metrics: [spend: 5])) == :ok
     assert [{@at, _, 1, fresh}] = Native.meter_open(again, 0)
     assert rows(fresh) == [{{42, :us}, %{impressions: 0, clicks: 0, spend: 5}}]
-    assert :ok = Native.meter_closed(again, [{window, 1}], true, "b@node", 99)
+    assert :ok = Native.windows_closed(again, [{window, 1}], true, "b@node", 99)
     assert sync(store) == :ok
   end
 
@@ -173,10 +176,10 @@ defmodule AdTally.Native.Store.MeterTest do
 
     Native.meter_record(meter, event(1))
     {[{_, _, _, window}], false} = Native.meter_close_through(meter, @at)
-    assert Native.meter_undelivered(meter) == []
-    assert Native.meter_closed(meter, [{window, 1}], false, "a@node", 99) == :ok
-    assert Native.meter_sequence(meter) == 0
-    assert Native.meter_gone(meter, [window]) == :ok
+    assert Native.windows_undelivered(meter) == []
+    assert Native.windows_closed(meter, [{window, 1}], false, "a@node", 99) == :ok
+    assert Native.windows_sequence(meter) == 0
+    assert Native.windows_gone(meter, [window]) == :ok
   end
 
   test "an event that its store has no room for is not counted" do

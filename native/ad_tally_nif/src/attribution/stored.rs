@@ -1,21 +1,27 @@
-//! An attribution that a store has: made, loaded, and its windows that are closed and that not everybody has yet.
+//! An attribution that a store has: made, loaded, and its closed windows that are not delivered.
 
 use std::sync::Arc;
 
 use ad_tally_core::attribution::{Attribution, Shape};
 use ad_tally_core::journal::Fold;
 use ad_tally_core::windows::Numbered;
-use rustler::{Atom, Env, NifResult, Term};
+use rustler::{Env, NifResult, Term};
 
-use super::in_store::InStore;
 use super::{Names, Options, Period, Table, Times, config, table};
 use crate::atoms;
 use crate::clock::now;
 use crate::decode::{BadArgument, Raw, with_layout};
 use crate::resource;
-use crate::store::{self, Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
+use crate::store::{self, Durable, Given, KeepsWindows, Load, Place, PlaceTerm, Refusal, Stored};
 
-/// A configuration as Elixir gives it: its text, the milliseconds of a window, names.
+/// An attribution's place in a store.
+pub struct InStore {
+    stored: Stored,
+    /// The configurations that it had before, by their numbers.
+    olds: Vec<(u32, Shape)>,
+}
+
+/// A configuration of before, as Elixir gives it: its text, the milliseconds of a window, names.
 type OldTerm = (String, u64, Names);
 
 /// The attribution that is a part of a store: that of a process which has crashed, or one that is made, see [`Place::table`].
@@ -61,60 +67,38 @@ impl Durable for Table {
     }
 }
 
-/// Gives closed windows, each `{window, sequence}`, their numbers, which are durable once the store is synced. The owner may do so
-/// when it has ended.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn attribution_closed<'a>(
-    env: Env<'a>,
-    table: Term<'a>,
-    windows: Vec<(Term<'a>, u64)>,
-    partial: bool,
-    node: &str,
-    at: u64,
-) -> NifResult<Atom> {
-    let table: &Table = resource::of_type(env, table.into())?;
-    for (window, sequence) in windows {
-        let Period { window, .. } = resource::read(env, window.into())?;
-        table.attribution.closed(window, Numbered { sequence, partial, node: node.into(), closed_at: at });
+impl KeepsWindows for Table {
+    fn closed(&self, window: Term<'_>, numbered: Numbered) -> Result<(), BadArgument> {
+        let Period { window, .. } = resource::expect(window)?;
+        self.attribution.closed(window, numbered);
+        Ok(())
     }
-    Ok(atoms::ok())
-}
 
-/// Everybody has these closed windows who is to have them.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn attribution_gone<'a>(env: Env<'a>, table: Term<'a>, windows: Vec<Term<'a>>) -> NifResult<Atom> {
-    let table: &Table = resource::of_type(env, table.into())?;
-    for window in windows {
-        let Period { window, .. } = resource::read(env, window.into())?;
-        table.attribution.delivered(window);
+    fn gone(&self, window: Term<'_>) -> Result<(), BadArgument> {
+        let Period { window, .. } = resource::expect(window)?;
+        self.attribution.delivered(window);
+        Ok(())
     }
-    Ok(atoms::ok())
+
+    fn undelivered<'a>(&self, env: Env<'a>) -> Vec<Term<'a>> {
+        let all = self.attribution.undelivered().into_iter().map(|undelivered| {
+            let text = self.stored().and_then(|stored| stored.config_text(undelivered.config));
+            let bounds = (undelivered.begin, undelivered.end);
+            let rows = undelivered.window.rows();
+            let period = Period { window: undelivered.window, labels: self.labels.clone() };
+            let window = resource::make(env, period);
+            store::undelivered(env, bounds, rows, window, text, undelivered.numbered.as_ref())
+        });
+        all.collect()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.attribution.sequence()
+    }
 }
 
-/// The windows that are closed and not gone, as those of a meter.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn attribution_undelivered<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Vec<Term<'a>>> {
-    let table: &Table = resource::expect(table)?;
-    let all = table.attribution.undelivered().into_iter().map(|undelivered| {
-        let text = table.stored().and_then(|stored| stored.config_text(undelivered.config));
-        let bounds = (undelivered.begin, undelivered.end);
-        let rows = undelivered.window.rows();
-        let period = Period { window: undelivered.window, labels: table.labels.clone() };
-        let window = resource::make(env, period);
-        store::undelivered(env, bounds, rows, window, text, undelivered.numbered.as_ref())
-    });
-    Ok(all.collect())
-}
-
-/// The greatest number that a closed window was given, 0 if none was.
-#[rustler::nif]
-fn attribution_sequence(table: Term<'_>) -> NifResult<u64> {
-    let table: &Table = resource::expect(table)?;
-    Ok(table.attribution.sequence())
-}
-
-/// Forgets a user of an attribution that a store has. What was written of the user before is in an older interval than that it is to be
-/// forgotten, so the interval is ended in between.
+/// Forgets a user of an attribution that a store has. What is then written erases what older intervals have of the user, so the
+/// one that goes on is ended first.
 #[rustler::nif(schedule = "DirtyIo")]
 fn attribution_forget_stored<'a>(env: Env<'a>, table: Term<'a>, user: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;

@@ -1,5 +1,6 @@
-//! A meter that a store has: made, loaded, and its windows that are closed and that not everybody has yet.
+//! A meter that a store has: made, loaded, and its closed windows that are not delivered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ad_tally_core::Meter;
@@ -8,13 +9,24 @@ use ad_tally_core::meter::Shape;
 use ad_tally_core::windows::Numbered;
 use rustler::{Atom, Env, NifResult, Term};
 
-use super::in_store::{InStore, Old};
 use super::{Ids, Names, Period, Sketches, Table, Times, Touches, config, reach, table};
-use crate::atoms;
 use crate::clock::now;
 use crate::decode::BadArgument;
 use crate::resource;
-use crate::store::{self, Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
+use crate::store::{self, Durable, Given, KeepsWindows, Load, Place, PlaceTerm, Refusal, Stored};
+
+/// A meter's place in a store.
+pub struct InStore {
+    stored: Stored,
+    /// The configurations that it had before, by their numbers.
+    olds: HashMap<u32, Old>,
+}
+
+/// A configuration.
+struct Old {
+    metrics: Arc<[Atom]>,
+    shape: Shape,
+}
 
 /// A configuration of before, as Elixir gives it: its text, the milliseconds of a window, names, sketches.
 type OldTerm<'a> = (String, u64, Names, Sketches<'a>);
@@ -69,57 +81,35 @@ impl Durable for Table {
     }
 }
 
-/// Gives closed windows, each `{window, sequence}`, their numbers, which are durable once the store is synced. The owner may do so
-/// when it has ended.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn meter_closed<'a>(
-    env: Env<'a>,
-    table: Term<'a>,
-    windows: Vec<(Term<'a>, u64)>,
-    partial: bool,
-    node: &str,
-    at: u64,
-) -> NifResult<Atom> {
-    let table: &Table = resource::of_type(env, table.into())?;
-    for (window, sequence) in windows {
-        let Period { window, .. } = resource::read(env, window.into())?;
-        table.meter.closed(window, Numbered { sequence, partial, node: node.into(), closed_at: at });
+impl KeepsWindows for Table {
+    fn closed(&self, window: Term<'_>, numbered: Numbered) -> Result<(), BadArgument> {
+        let Period { window, .. } = resource::expect(window)?;
+        self.meter.closed(window, numbered);
+        Ok(())
     }
-    Ok(atoms::ok())
-}
 
-/// Everybody has these closed windows who is to have them.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn meter_gone<'a>(env: Env<'a>, table: Term<'a>, windows: Vec<Term<'a>>) -> NifResult<Atom> {
-    let table: &Table = resource::of_type(env, table.into())?;
-    for window in windows {
-        let Period { window, .. } = resource::read(env, window.into())?;
-        table.meter.delivered(window);
+    fn gone(&self, window: Term<'_>) -> Result<(), BadArgument> {
+        let Period { window, .. } = resource::expect(window)?;
+        self.meter.delivered(window);
+        Ok(())
     }
-    Ok(atoms::ok())
-}
 
-/// The windows that are closed and not gone, by their numbers, last those that have none, each as [`store::undelivered`] says.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn meter_undelivered<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Vec<Term<'a>>> {
-    let table: &Table = resource::expect(table)?;
-    let in_store = table.in_store.as_ref();
-    let all = table.meter.undelivered().into_iter().map(|undelivered| {
-        let config = undelivered.config;
-        let old = in_store.and_then(|in_store| in_store.olds.get(&config));
-        let metrics = old.map_or(&table.metrics, |old| &old.metrics).clone();
-        let text = in_store.and_then(|in_store| in_store.stored.config_text(config));
-        let bounds = (undelivered.begin, undelivered.end);
-        let rows = undelivered.window.keys();
-        let window = resource::make(env, Period { window: undelivered.window, metrics });
-        store::undelivered(env, bounds, rows, window, text, undelivered.numbered.as_ref())
-    });
-    Ok(all.collect())
-}
+    fn undelivered<'a>(&self, env: Env<'a>) -> Vec<Term<'a>> {
+        let in_store = self.in_store.as_ref();
+        let all = self.meter.undelivered().into_iter().map(|undelivered| {
+            let config = undelivered.config;
+            let old = in_store.and_then(|in_store| in_store.olds.get(&config));
+            let metrics = old.map_or(&self.metrics, |old| &old.metrics).clone();
+            let text = in_store.and_then(|in_store| in_store.stored.config_text(config));
+            let bounds = (undelivered.begin, undelivered.end);
+            let rows = undelivered.window.keys();
+            let window = resource::make(env, Period { window: undelivered.window, metrics });
+            store::undelivered(env, bounds, rows, window, text, undelivered.numbered.as_ref())
+        });
+        all.collect()
+    }
 
-/// The greatest number that a closed window was given, 0 if none was.
-#[rustler::nif]
-fn meter_sequence(table: Term<'_>) -> NifResult<u64> {
-    let table: &Table = resource::expect(table)?;
-    Ok(table.meter.sequence())
+    fn sequence(&self) -> u64 {
+        self.meter.sequence()
+    }
 }

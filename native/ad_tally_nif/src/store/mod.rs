@@ -4,7 +4,8 @@
 //! * `slot`, `stored`, `part`, `load`: the tables of their parts: made, found again, loaded, left
 //! * `sync`: whoever waits until what was recorded is on disk
 //! * `files`: a store as it lies on disk, looked through and copied
-//! * `told`, `refusal`, `undelivered`: what is answered
+//! * `windows`: closed windows that are kept until they are delivered
+//! * `told`, `refusal`: what is answered
 
 mod files;
 mod load;
@@ -15,7 +16,7 @@ mod slot;
 mod stored;
 mod sync;
 mod told;
-mod undelivered;
+mod windows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub use self::part::{Durable, Given, PartTable, Place, PlaceTerm};
 pub use self::refusal::{Refusal, answer};
 pub use self::stored::Stored;
 pub use self::sync::{Waiting, wait_for_barrier};
-pub use self::undelivered::undelivered;
+pub use self::windows::{KeepsWindows, undelivered};
 use crate::atoms;
 use crate::decode::bad_argument;
 use crate::owner::Owner;
