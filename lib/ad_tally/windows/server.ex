@@ -1,8 +1,8 @@
 defmodule AdTally.Windows.Server do
   @moduledoc false
-  # The process of a meter or an attribution: it owns the native table, closes windows as time passes, and
-  # hands them to the processes that deliver them. Whoever records calls native code and not this process.
-  # With a store, windows are handed over once the disk knows that they are closed (`durable`).
+  # The process of a meter or an attribution: it owns the native table, closes windows as time passes
+  # (`AdTally.Windows.Closing`), and ends the processes that deliver them. Whoever records calls native code and
+  # not this process.
 
   use GenServer
 
@@ -10,7 +10,18 @@ defmodule AdTally.Windows.Server do
 
   alias AdTally.{Named, Native}
   alias AdTally.Store.Part, as: Stored
-  alias AdTally.Windows.{Delivery, Durable, Emitter, Found, Memory, Retained, Source, Stop}
+
+  alias AdTally.Windows.{
+    Closing,
+    Delivery,
+    Durable,
+    Emitter,
+    Found,
+    Memory,
+    Retained,
+    Source,
+    Stop
+  }
 
   # What is asked of the process.
   @spec call(Source.t(), :report | :names | :closed | :close | :info, timeout()) :: term()
@@ -69,7 +80,7 @@ defmodule AdTally.Windows.Server do
     }
 
     # So that what is of long ago is late from the beginning, and opens no window.
-    state = state |> go_on_with(found) |> close_due()
+    state = state |> Closing.found(found) |> Closing.due()
     Named.put(name, source.module(), native, value)
     {:ok, tick(state)}
   end
@@ -91,22 +102,10 @@ defmodule AdTally.Windows.Server do
     Durable.new(config.source, native, sync, length(config.sinks))
   end
 
-  defp go_on_with(%{durable: nil} = state, _found), do: state
-
-  defp go_on_with(state, found) do
-    begin = System.monotonic_time()
-    retain(state, found.numbered)
-    state = %{state | durable: Durable.found(state.durable, found.numbered)}
-
-    Enum.reduce(found.others, state, fn {partial, periods}, state ->
-      closed(state, periods, partial, begin)
-    end)
-  end
-
   @impl true
   def handle_info(:tick, state) do
     before = state.sequence
-    state = close_due(state)
+    state = Closing.due(state)
     Retained.forget(state.retained, state.config.retain)
     state = state |> tell_memory() |> tick()
 
@@ -130,7 +129,7 @@ defmodule AdTally.Windows.Server do
         {:noreply, state}
 
       {windows, durable} ->
-        {:noreply, deliver(%{state | durable: durable}, windows), {:continue, :collect}}
+        {:noreply, Closing.deliver(%{state | durable: durable}, windows), {:continue, :collect}}
     end
   end
 
@@ -176,12 +175,12 @@ defmodule AdTally.Windows.Server do
 
   def handle_call(:close, _from, %{config: %{source: source}} = state) do
     before = state.sequence
-    state = close_due(state)
+    state = Closing.due(state)
     through = source.last_time(state.native)
 
     state =
       if through,
-        do: close(state, true, fn -> source.close_through(state.native, through) end),
+        do: Closing.early(state, fn -> source.close_through(state.native, through) end),
         else: state
 
     {:reply, {{before, state.sequence}, state.deliveries}, state}
@@ -240,8 +239,8 @@ defmodule AdTally.Windows.Server do
 
   defp close_all(state) do
     # Those whose time has passed since the last tick are not partial.
-    state = close_due(state)
-    close(state, true, fn -> state.config.source.stop(state.native) end)
+    state = Closing.due(state)
+    Closing.early(state, fn -> state.config.source.stop(state.native) end)
   end
 
   # What sinks get is on disk as closed.
@@ -251,7 +250,7 @@ defmodule AdTally.Windows.Server do
     case Stored.sync(state.config.part) do
       :ok ->
         {windows, durable} = Durable.flushed(state.durable)
-        deliver(%{state | durable: durable}, windows)
+        Closing.deliver(%{state | durable: durable}, windows)
 
       {:error, reason} ->
         Logger.error(
@@ -283,51 +282,6 @@ defmodule AdTally.Windows.Server do
     state
   end
 
-  # The windows whose time has passed.
-  defp close_due(state) do
-    now = System.system_time(:millisecond)
-    close(state, false, fn -> state.config.source.close(state.native, now) end)
-  end
-
-  # In steps, so that a process that opens a window meanwhile does not wait for long.
-  defp close(state, partial, step) do
-    begin = System.monotonic_time()
-    {periods, more?} = step.()
-    state = closed(state, periods, partial, begin)
-    if more?, do: close(state, partial, step), else: state
-  end
-
-  defp closed(state, [], _partial, _begin), do: state
-
-  defp closed(state, periods, partial, begin) do
-    {windows, sequence} =
-      Enum.map_reduce(periods, state.sequence, fn period, sequence ->
-        {window(period, sequence + 1, partial, state), sequence + 1}
-      end)
-
-    Emitter.closed(state.emitter, windows, System.monotonic_time() - begin)
-    retain(state, windows)
-    hand_over(%{state | sequence: sequence}, windows, partial)
-  end
-
-  # A report reads rows by the names of now.
-  defp retain(%{config: config} = state, windows) do
-    windows = Enum.filter(windows, &(Map.take(&1, Map.keys(config.names)) == config.names))
-    Retained.put(state.retained, windows, &config.source.window_bytes(&1.native))
-  end
-
-  defp hand_over(%{durable: nil} = state, windows, _partial), do: deliver(state, windows)
-
-  defp hand_over(state, windows, partial),
-    do: %{state | durable: Durable.closed(state.durable, windows, partial)}
-
-  defp deliver(state, []), do: state
-
-  defp deliver(state, windows) do
-    Enum.each(state.deliveries, &Delivery.deliver(&1, windows))
-    state
-  end
-
   defp tell_memory(%{config: config} = state) do
     now = System.monotonic_time(:millisecond)
 
@@ -346,22 +300,5 @@ defmodule AdTally.Windows.Server do
     else
       state
     end
-  end
-
-  defp window({start, end_, rows, native}, sequence, partial, state),
-    do: window({{start, end_, rows, native}, state.config.names}, sequence, partial, state)
-
-  defp window({{start, end_, _rows, native}, names}, sequence, partial, state) do
-    fields = %{
-      native: native,
-      start: start,
-      end: end_,
-      sequence: sequence,
-      partial: partial,
-      node: node(),
-      epoch: state.epoch
-    }
-
-    state.config.source.window(state.config.name, fields, names)
   end
 end
