@@ -22,7 +22,7 @@ pub(super) fn record(part: &Part, scribe: &Scribe<'_>, hash: u64, generation: u6
 
 /// Writes down that a frame was taken.
 pub(super) fn record_taken(part: &Part, scribe: &Scribe<'_>, frame: &Frame<'_>) {
-    crate::table::record_taken(part, TAKEN, scribe, frame);
+    crate::table::record_taken(part.number, TAKEN, scribe, frame);
 }
 
 /// What becomes of records of ids.

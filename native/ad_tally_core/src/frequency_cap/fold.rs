@@ -4,7 +4,7 @@
 //! Ticks   tier | IMPORTED | END, pair    the ticks that were counted and taken back; with IMPORTED of a place and fingerprint;
 //!                                        with END the ends that its place has reached
 //! Count   tier | IMPORTED, pair          the same of a lifetime
-//! Item    TAKEN, stream and number       a frame that was taken
+//! Item    a frame that was taken, as `table::stored` has it
 //! Meta    newest; of each tier its buckets, and the first buckets when something was imported
 //! ```
 //!
@@ -15,12 +15,10 @@
 use super::caps::FrequencyCap;
 use super::config::Config;
 use super::tiers::ALL_TIERS;
-use super::written::{COUNTED, IMPORTED, LEVEL_BITS, NEWEST, REACHED, RELEASED, TAKEN as TAKEN_FRAME, TIME_BITS};
+use super::written::{COUNTED, IMPORTED, LEVEL_BITS, NEWEST, REACHED, RELEASED, TAKEN, TIME_BITS};
 use crate::error::TIMES;
 use crate::journal::{self, Entries, Entry, Record, TickChange};
-
-/// The table of items that has the frames which were taken.
-pub(super) const TAKEN: u8 = 0;
+use crate::table::fold_taken;
 
 const IS_IMPORTED: u8 = 1 << 7;
 const IS_END: u8 = 1 << 6;
@@ -120,11 +118,7 @@ impl journal::Fold for Fold {
                 into.tick(part, named | IS_END, *hash, *end);
             }
             (NEWEST, [newest]) => into.meta(part, Kept::Newest.name(), *newest),
-            (TAKEN_FRAME, [low, high, number, is_last]) => {
-                let stream = u128::from(*high) << 64 | u128::from(*low);
-                let key = [&stream.to_le_bytes()[..], &(*number as u32).to_le_bytes()].concat();
-                into.item(part, TAKEN, 0, &key, &[*is_last as u8]);
-            }
+            (TAKEN, words) => fold_taken(part, words, into),
             _ => unreachable!("a frequency cap writes no such record: {kind} {words:?}"),
         }
     }

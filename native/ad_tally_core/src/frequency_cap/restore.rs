@@ -21,9 +21,9 @@ use super::locked::Known;
 use super::table::Table;
 use super::tiers::ALL_TIERS;
 use crate::bucket::Full;
-use crate::codec::StreamId;
 use crate::error::TIMES;
 use crate::journal::{Entry, Restore, TickChange};
+use crate::table::restore_taken;
 
 /// A table that is being filled again.
 pub struct Restoring<'c> {
@@ -88,13 +88,7 @@ impl Restore for Restoring<'_> {
                 }
                 Ok(())
             }
-            Entry::Item { table: fold::TAKEN, key, bytes, .. } => {
-                let wrong = |_| format!("key is a stream and a number, not {key:?}");
-                let (stream, number) = key.split_at_checked(size_of::<StreamId>()).unwrap_or_default();
-                let (stream, number) = (stream.try_into().map_err(wrong)?, number.try_into().map_err(wrong)?);
-                self.caps.taken().restore(StreamId(stream), u32::from_le_bytes(number), bytes == [1]);
-                Ok(())
-            }
+            Entry::Item { key, bytes, .. } => restore_taken(self.caps.taken(), key, bytes),
             other => Err(format!("a frequency cap has no such entry: {other:?}")),
         }
     }

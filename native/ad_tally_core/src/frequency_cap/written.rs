@@ -6,7 +6,7 @@
 //! IMPORTED   the tier | a hash, see `restore` | ticks, or the count of a lifetime
 //! REACHED    the tier | a hash, see `restore` | the last tick that the bucket can tell
 //! NEWEST     the newest time that the table of a frame had seen
-//! TAKEN      the stream of a frame, two words | its number | whether it is the last one
+//! TAKEN      as `table::stored` has it
 //! ```
 //!
 //! A record is the whole event: all pairs in all tiers, whose ticks follow from the time. Who counts or takes back begins to
@@ -20,6 +20,7 @@ use super::tiers::{ALL_TIERS, Moments};
 use crate::codec::Frame;
 use crate::error::TIMES;
 use crate::journal::{self, Scribe};
+use crate::table::record_taken;
 
 pub(super) const COUNTED: u8 = 0;
 pub(super) const RELEASED: u8 = 1;
@@ -102,8 +103,7 @@ impl Writing<'_> {
 
     /// A frame was taken.
     pub(super) fn taken(&self, frame: &Frame<'_>) {
-        let id = u128::from_le_bytes(frame.stream.0);
-        self.words(TAKEN, &[id as u64, (id >> 64) as u64, u64::from(frame.number), u64::from(frame.is_last)]);
+        record_taken(self.part, TAKEN, &self.scribe, frame);
     }
 
     fn words(&self, kind: u8, all: &[u64]) {

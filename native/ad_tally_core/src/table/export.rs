@@ -134,7 +134,7 @@ impl<V: Portable> Drainable<V> {
         // One event, however many rows it has: a frame is taken as a whole.
         let scribe = self.journal().map(|stored| (stored, stored.begin_anyway()));
         if let Some((stored, scribe)) = &scribe {
-            record_taken(&stored.part, TAKEN, scribe, frame);
+            record_taken(stored.part.number, TAKEN, scribe, frame);
         }
         let (mut rows, mut overflow) = (0, 0);
         frame.check_rows(|reader| {

@@ -160,10 +160,10 @@ impl<V: Durable> Fold for Folding<V> {
 }
 
 /// A frame was taken.
-pub(crate) fn record_taken(part: &Part, kind: u8, scribe: &Scribe<'_>, frame: &Frame<'_>) {
+pub(crate) fn record_taken(part: u16, kind: u8, scribe: &Scribe<'_>, frame: &Frame<'_>) {
     let (low, high) = split(frame.stream);
     let number = u64::from(frame.number);
-    scribe.record(part.number, kind, 4, |words| words.extend(&[low, high, number, frame.is_last.into()]));
+    scribe.record(part, kind, 4, |words| words.extend(&[low, high, number, frame.is_last.into()]));
 }
 
 /// The entry of a frame that was taken.

@@ -164,7 +164,7 @@ impl Writing<'_> {
 
     /// A frame was taken.
     pub(crate) fn taken(&self, frame: &Frame<'_>) {
-        record_taken(&self.journal.part, TAKEN, &self.scribe, frame);
+        record_taken(self.journal.part.number, TAKEN, &self.scribe, frame);
     }
 
     #[inline(always)]
