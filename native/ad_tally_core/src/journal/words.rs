@@ -48,14 +48,7 @@ impl<'a> Words<'a> {
     /// # Panics
     /// As [`Self::push`].
     pub fn bytes(&mut self, bytes: &[u8]) {
-        self.push(bytes.len() as u64);
-        let (whole, rest) = bytes.as_chunks::<8>();
-        whole.iter().for_each(|word| self.push(u64::from_le_bytes(*word)));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.push(u64::from_le_bytes(last));
-        }
+        bytes_in_words(bytes).for_each(|word| self.push(word));
     }
 
     /// Checks that all words are written.
@@ -75,6 +68,17 @@ impl<'a> Words<'a> {
     fn too_few(&self) {
         panic!("a record of {} words has only {}", self.room.len(), self.next)
     }
+}
+
+/// What [`Words::bytes`] writes.
+pub(crate) fn bytes_in_words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    });
+    std::iter::once(bytes.len() as u64).chain(whole.iter().copied().chain(last).map(u64::from_le_bytes))
 }
 
 /// How many words [`Words::bytes`] writes.

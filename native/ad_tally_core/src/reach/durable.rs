@@ -9,7 +9,7 @@
 //! Users without a row have a sketch without a key, and how often they were added is a sum without a key.
 
 use super::value::{Config, Sketches};
-use crate::journal::{Entries, Entry, NO_KEY, split_bytes};
+use crate::journal::{Entries, Entry, NO_KEY, bytes_in_words, split_bytes};
 use crate::key::HashedKey;
 use crate::sketch::{Coupon, Sketch};
 use crate::sync::hazard::Protected;
@@ -17,13 +17,11 @@ use crate::table::{Durable, Generation, Of, Value};
 
 impl Durable for Sketches {
     fn to_words(sketch: &Sketch) -> Vec<u64> {
-        words_of(&sketch.to_bytes())
+        bytes_in_words(&sketch.to_bytes()).collect()
     }
 
     fn overflow_to_words(sketch: &Sketch, adds: &u64) -> Vec<u64> {
-        let mut words = vec![*adds];
-        words.extend(words_of(&sketch.to_bytes()));
-        words
+        std::iter::once(*adds).chain(bytes_in_words(&sketch.to_bytes())).collect()
     }
 
     fn fold_added(config: &Config, of: Of, key: HashedKey<'_>, _number: u32, words: &[u64], into: &mut Entries) {
@@ -87,11 +85,4 @@ fn fold_sketch(of: Of, key: HashedKey<'_>, words: &[u64], into: &mut Entries) {
 /// Coupons as words.
 pub(super) fn words_of_coupons(coupons: &[Coupon]) -> impl Iterator<Item = u64> {
     coupons.chunks(2).map(|pair| pair.iter().rfold(0, |word, coupon| word << 32 | u64::from(coupon.word())))
-}
-
-/// Bytes as [`split_bytes`] reads them.
-fn words_of(bytes: &[u8]) -> Vec<u64> {
-    let mut words = vec![bytes.len() as u64];
-    words.extend(bytes.chunks(8).map(|chunk| chunk.iter().rfold(0, |word, byte| word << 8 | u64::from(*byte))));
-    words
 }
