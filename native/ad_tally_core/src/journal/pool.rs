@@ -133,13 +133,9 @@ impl Pool {
     pub(super) fn give_back(&self, back: Vec<Chunk>) {
         let most = (2 * self.wake).div_ceil(size_of::<u64>() * self.chunk_words);
         let bytes: usize = back.iter().map(|chunk| size_of::<u64>() * chunk.capacity()).sum();
-        let mut kept: Vec<Chunk> = Vec::with_capacity(back.len());
-        let mut freed = Vec::new();
-        for mut chunk in back {
-            chunk.clear();
-            let into = if chunk.capacity() == self.chunk_words { &mut kept } else { &mut freed };
-            into.push(chunk);
-        }
+        // The others are freed here, and not while the lock is held.
+        let mut kept: Vec<Chunk> = back.into_iter().filter(|chunk| chunk.capacity() == self.chunk_words).collect();
+        kept.iter_mut().for_each(Vec::clear);
         let mut chunks = self.state.0.lock();
         let room = most.saturating_sub(chunks.free.len());
         chunks.free.extend(kept.drain(..room.min(kept.len())));
