@@ -39,6 +39,7 @@ pub use self::pool::Config;
 use self::pool::Pool;
 pub use self::record::Record;
 pub use self::scribe::Scribe;
+#[cfg(not(loom))]
 pub(crate) use self::words::bytes_in_words;
 pub use self::words::{Words, split_bytes, words_of_bytes};
 use crate::sync::AtomicU64;
