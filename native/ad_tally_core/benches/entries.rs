@@ -2,15 +2,16 @@
 //!
 //! What is written is read and counted, so that what was timed is right. Time is for an event or an entry.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
+#[path = "../tests/support/in_memory.rs"]
+mod in_memory;
+
 use std::hint::black_box;
 
-use ad_tally_core::journal::{
-    Atoms, Chain, Entries, Entry, Frames, Merge, RunFrame, RunWriter, TickChange, TouchEntry, run_frame_bytes,
-};
+use ad_tally_core::journal::{Chain, Entries, Entry, Merge, RunWriter, TickChange, TouchEntry};
 use ad_tally_core::{Coupon, KeyWriter, Seed};
 use criterion::{BatchSize, Criterion, Throughput};
+
+use self::in_memory::{InMemory, each_entry, written};
 
 /// Events of an interval: what fills the buffers of a journal until it is cut.
 const EVENTS: u64 = 100_000;
@@ -47,12 +48,6 @@ fn fold(events: &[Event], seed: &Seed, into: &mut Entries) {
     }
 }
 
-fn write(entries: &mut Entries) -> Vec<u8> {
-    let mut run = RunWriter::new(Chain::default());
-    entries.write(&mut Atoms::new(Box::new(|_| None)), &mut run);
-    run.finish().0
-}
-
 fn interval(criterion: &mut Criterion) {
     let seed = Seed::new(7);
     let mut group = criterion.benchmark_group("interval of 100,000 events");
@@ -69,14 +64,14 @@ fn interval(criterion: &mut Criterion) {
         // What is measured may be chosen on the command line: the fold above may not have been.
         entries.clear();
         fold(&events, &seed, &mut entries);
-        let bytes = write(&mut entries);
+        let bytes = written(&mut entries);
         assert!(count(&bytes) > EVENTS);
         println!("{} bytes an event, {} entries", bytes.len() as f64 / EVENTS as f64, count(&bytes));
         group.bench_function(format!("fold and write, {keys} keys"), |bencher| {
             bencher.iter(|| {
                 entries.clear();
                 fold(&events, &seed, &mut entries);
-                write(&mut entries)
+                written(&mut entries)
             });
         });
     }
@@ -122,43 +117,13 @@ fn run(of: Of, numbers: impl Iterator<Item = u64>) -> Vec<u8> {
     run.finish().0
 }
 
-fn count(mut bytes: &[u8]) -> u64 {
-    let (mut chain, mut entries) = (Chain::default(), 0);
-    while !bytes.is_empty() {
-        let (frame, rest) = bytes.split_at(run_frame_bytes(bytes).expect("a frame"));
-        let mut of_frame = RunFrame::read(frame, &mut chain).expect("a frame").read_entries();
-        while let Some(entry) = of_frame.next().expect("entries") {
-            black_box(entry);
-            entries += 1;
-        }
-        bytes = rest;
-    }
+fn count(run: &[u8]) -> u64 {
+    let mut entries = 0;
+    each_entry(run, |_, entry| {
+        black_box(entry);
+        entries += 1;
+    });
     entries
-}
-
-struct InMemory(VecDeque<Vec<u8>>);
-
-impl InMemory {
-    fn new(mut bytes: &[u8]) -> Self {
-        let mut frames = VecDeque::new();
-        while !bytes.is_empty() {
-            let (frame, rest) = bytes.split_at(run_frame_bytes(bytes).expect("a frame"));
-            frames.push_back(frame.to_vec());
-            bytes = rest;
-        }
-        Self(frames)
-    }
-}
-
-impl Frames for InMemory {
-    type Error = Infallible;
-
-    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
-        let next = self.0.pop_front();
-        let is_there = next.is_some();
-        next.into_iter().for_each(|next| *frame = next);
-        Ok(is_there)
-    }
 }
 
 fn merge(runs: Vec<InMemory>) -> (u64, Vec<u8>) {

@@ -2,20 +2,21 @@
 //! that were kept, and lets nothing pass that those do not allow.
 #![cfg(not(loom))]
 
+#[path = "support/in_memory.rs"]
+mod in_memory;
+
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use ad_tally_core::codec::{Frame, Imported};
 use ad_tally_core::frequency_cap::{Config, Decision, Reason};
-use ad_tally_core::journal::{
-    self, Atoms, Chain, Entries, Entry, Fold, Frames, Journal, Merge, Part, Restore, RunFrame, RunWriter, TickChange,
-    run_frame_bytes,
-};
+use ad_tally_core::journal::{self, Entry, Fold, Journal, Part, Restore, TickChange};
 use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
 use proptest::prelude::*;
+
+use self::in_memory::{each_entry, folded, merged};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -95,13 +96,8 @@ impl Durable {
             Merging::Oldest(count) => (0, count.min(self.runs.len()), true),
         };
         let fold = self.caps.fold();
-        let runs: Vec<InMemory> = self.runs.drain(from..to).map(InMemory::new).collect();
-        let mut merge = Merge::new(runs, Some(&fold), is_base).expect("runs");
-        let mut run = RunWriter::new(Chain::default());
-        while let Some((part, entry)) = merge.next().expect("runs") {
-            run.push(part, &entry);
-        }
-        self.runs.insert(from, run.finish().0);
+        let merged = merged(&self.runs[from..to], Some(&fold), is_base);
+        self.runs.splice(from..to, [merged]);
     }
 
     /// A table like it, or of another capacity, that is filled from the first intervals.
@@ -109,63 +105,24 @@ impl Durable {
         let config = Config { capacity, max_capacity: 16 * capacity, ..self.config.clone() };
         let caps = FrequencyCap::with_seed(&config, Seed::new(7)).expect("a table");
         let restoring = caps.restoring();
-        self.runs[..intervals].iter().for_each(|run| each_entry(run, |entry| restoring.restore(entry)));
+        self.runs[..intervals].iter().for_each(|run| take_back(run, &restoring));
         assert_eq!(restoring.finish(), 0, "{:?}", caps.info());
         caps
     }
 }
 
-/// The frames of a run in memory.
-struct InMemory {
-    run: Vec<u8>,
-    at: usize,
-}
-
-impl InMemory {
-    fn new(run: Vec<u8>) -> Self {
-        Self { run, at: 0 }
-    }
-}
-
-impl Frames for InMemory {
-    type Error = Infallible;
-
-    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
-        let rest = &self.run[self.at..];
-        if rest.is_empty() {
-            return Ok(false);
-        }
-        let bytes = run_frame_bytes(rest).expect("a frame");
-        rest[..bytes].clone_into(frame);
-        self.at += bytes;
-        Ok(true)
-    }
-}
-
 /// Ends an interval, and keeps it.
 fn cut(runs: &mut Vec<Vec<u8>>, journal: &Journal, caps: &FrequencyCap) {
-    let (interval, fold) = (journal.cut(), caps.fold());
-    let mut entries = Entries::new();
-    for record in interval.records() {
-        assert_eq!(record.part, PART);
-        fold.fold(record, &mut entries);
-    }
-    let mut run = RunWriter::new(Chain::default());
-    entries.write(&mut Atoms::new(Box::new(|_| None)), &mut run);
-    runs.push(run.finish().0);
+    let interval = journal.cut();
+    assert!(interval.records().all(|record| record.part == PART));
+    runs.push(folded(interval.records(), &caps.fold()));
 }
 
-fn each_entry(mut run: &[u8], mut with: impl FnMut(Entry<'_>) -> Result<(), String>) {
-    let mut chain = Chain::default();
-    while !run.is_empty() {
-        let (frame, rest) = run.split_at(run_frame_bytes(run).expect("a frame"));
-        let mut entries = RunFrame::read(frame, &mut chain).expect("a frame").read_entries();
-        while let Some((part, entry)) = entries.next().expect("an entry") {
-            assert_eq!(part, PART);
-            with(entry).expect("an entry of the table");
-        }
-        run = rest;
-    }
+fn take_back(run: &[u8], by: &impl Restore) {
+    each_entry(run, |part, entry| {
+        assert_eq!(part, PART);
+        by.restore(entry).expect("an entry of the table");
+    });
 }
 
 /// Whether one more event at `at`, after all others, would be one too many.
@@ -431,7 +388,7 @@ fn threads_that_are_cut_at_any_moment_leave_whole_events_in_the_order_of_their_c
     // Where each event is, by what the finest tier and the lifetime have of it.
     let mut ticks: HashMap<(u64, u64, bool), Vec<usize>> = HashMap::new();
     for (interval, run) in durable.runs.iter().enumerate() {
-        each_entry(run, |entry| {
+        each_entry(run, |_, entry| {
             if let Entry::Ticks { tier: 0, pair, changes } = entry {
                 for change in changes {
                     let (tick, is_released) = match change {
@@ -441,7 +398,6 @@ fn threads_that_are_cut_at_any_moment_leave_whole_events_in_the_order_of_their_c
                     ticks.entry((pair, tick, is_released)).or_default().push(interval);
                 }
             }
-            Ok(())
         });
     }
     let events = events.into_inner().expect("no panic");

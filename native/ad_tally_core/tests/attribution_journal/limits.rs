@@ -9,7 +9,8 @@ use ad_tally_core::codec::{Frame, Imported};
 use ad_tally_core::journal::{self, Entry, Restore};
 use ad_tally_core::key::{AtomFault, AtomNames, integer_words};
 
-use crate::store::{Run, Stored, merged, read};
+use crate::in_memory::merged;
+use crate::store::{Run, Stored, read};
 use crate::told::{Answers, BEGIN, Closed, HOUR, MINUTE, SECOND, config, convert, order, tell, touch, user};
 
 #[test]
@@ -126,7 +127,7 @@ fn nothing_of_a_user_who_is_forgotten_is_in_any_file_once_they_are_merged() {
         named.is_named.get()
     };
     assert!(has(&runs[0], 1) && has(&runs[0], 2) && has(&runs[2], 1), "before");
-    let base = merged(&runs, &*attribution.fold(), true);
+    let base = merged(&runs, Some(&*attribution.fold()), true);
     assert_eq!([1, 2, 3].map(|by| has(&base, by)), [false, false, true]);
     for runs in [runs, vec![base]] {
         let restored = stored.restarted(&runs, 0);
@@ -155,7 +156,7 @@ fn what_is_merged_is_restored_as_what_it_was_merged_from() {
         }
     }
     runs.push(stored.cut());
-    let merged = merged(&runs, &*attribution.fold(), true);
+    let merged = merged(&runs, Some(&*attribution.fold()), true);
     assert!(merged.len() < runs.iter().map(Vec::len).sum::<usize>());
     let restored = [runs, vec![merged]].map(|runs| stored.restarted(&runs, 0));
     for restored in &restored {

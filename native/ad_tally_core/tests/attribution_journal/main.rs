@@ -3,6 +3,8 @@
 
 mod crash;
 mod hostile;
+#[path = "../support/in_memory.rs"]
+mod in_memory;
 mod limits;
 mod measure;
 mod prefix;

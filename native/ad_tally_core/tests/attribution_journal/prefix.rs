@@ -4,7 +4,8 @@ use ad_tally_core::Seed;
 use ad_tally_core::attribution::{Attribution, Change, Config};
 use proptest::prelude::*;
 
-use crate::store::{Run, Stored, merged};
+use crate::in_memory::merged;
+use crate::store::{Run, Stored};
 use crate::told::{Answers, BEGIN, Closed, Fact, MINUTE, ORDERS, SECOND, config, tell};
 
 /// Facts around a time that goes on by some seconds each, late ones too.
@@ -74,7 +75,7 @@ fn check(config: &Config, facts: &[Fact], cuts: &[prop::sample::Index], until: p
             // What was merged is the same.
             let (fold, merged_from) = (stored.attribution.fold(), place % runs.len());
             if place % 2 == 0 {
-                let run = merged(&runs[merged_from..], &*fold, merged_from == 0);
+                let run = merged(&runs[merged_from..], Some(&*fold), merged_from == 0);
                 runs.splice(merged_from.., [run]);
             }
             // Some restarts are before the last one, without anything being lost.

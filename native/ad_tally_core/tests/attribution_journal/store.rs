@@ -1,14 +1,12 @@
 //! A journal whose intervals are written as the files of a store are, and read again.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use ad_tally_core::Seed;
 use ad_tally_core::attribution::{Attribution, Config, Shape};
-use ad_tally_core::journal::{
-    self, Atoms, Chain, Entries, Fold, Frames, Interval, Journal, Merge, Part, Restore, RunFrame, RunWriter,
-    run_frame_bytes,
-};
+use ad_tally_core::journal::{self, Fold, Interval, Journal, Part, Restore};
+
+use crate::in_memory::{each_entry, folded};
 
 const PART: u16 = 7;
 
@@ -53,14 +51,8 @@ impl Stored {
 
     /// The first records of an interval, as if it had ended behind them.
     pub fn write_some(&self, interval: &Interval, most: usize) -> Run {
-        let mut entries = Entries::new();
-        for record in interval.records().take(most) {
-            assert_eq!(record.part, PART);
-            self.fold.fold(record, &mut entries);
-        }
-        let mut run = RunWriter::new(Chain::default());
-        entries.write(&mut Atoms::new(Box::new(|_| None)), &mut run);
-        run.finish().0
+        let records = interval.records().take(most);
+        folded(records.inspect(|record| assert_eq!(record.part, PART)), &*self.fold)
     }
 
     /// What the next start makes of intervals, at a time.
@@ -82,49 +74,14 @@ impl Stored {
     }
 }
 
-/// The frames of a run.
-struct InMemory<'a>(&'a [u8]);
-
-impl Frames for InMemory<'_> {
-    type Error = Infallible;
-
-    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
-        if self.0.is_empty() {
-            return Ok(false);
-        }
-        let (next, rest) = self.0.split_at(run_frame_bytes(self.0).expect("a frame"));
-        frame.clear();
-        frame.extend_from_slice(next);
-        self.0 = rest;
-        Ok(true)
-    }
-}
-
-/// What runs come to, as a store merges them: with `is_base` there is nothing older.
-pub fn merged(runs: &[Run], fold: &dyn Fold, is_base: bool) -> Run {
-    let sources = runs.iter().map(|run| InMemory(run)).collect();
-    let mut merge = Merge::new(sources, Some(fold), is_base).expect("runs");
-    let mut run = RunWriter::new(Chain::default());
-    while let Some((part, entry)) = merge.next().expect("runs") {
-        run.push(part, &entry);
-    }
-    run.finish().0
-}
-
-/// Reads a run.
+/// Reads a run, up to the first entry that is refused.
 pub fn read(run: &Run, restore: &impl Restore) -> Result<(), String> {
-    let (mut chain, mut rest) = (Chain::default(), &run[..]);
-    while !rest.is_empty() {
-        let (frame, behind) = rest.split_at(run_frame_bytes(rest).expect("a frame"));
-        rest = behind;
-        let frame = RunFrame::read(frame, &mut chain).expect("a frame");
-        let mut entries = frame.read_entries();
-        let mut last = String::new();
-        while let Some((part, entry)) = entries.next().unwrap_or_else(|e| panic!("after {last}: {e:?}")) {
-            last = format!("{entry:?}");
-            assert_eq!(part, PART);
-            restore.restore(entry)?;
+    let mut result = Ok(());
+    each_entry(run, |part, entry| {
+        assert_eq!(part, PART);
+        if result.is_ok() {
+            result = restore.restore(entry);
         }
-    }
-    Ok(())
+    });
+    result
 }

@@ -9,6 +9,8 @@ mod change;
 mod entries;
 mod golden;
 mod hostile;
+#[path = "../support/in_memory.rs"]
+mod in_memory;
 mod interval;
 mod merges;
 mod naive;

@@ -1,42 +1,15 @@
 //! Merging: what intervals come to does not depend on which neighbours are merged first, and is what a plain map says.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 
-use ad_tally_core::journal::{
-    Atoms, Chain, Entries, Entry, Fold, Frames, META_NEWEST, Merge, Record, RunFrame, RunWriter, run_frame_bytes,
-};
+use ad_tally_core::journal::{Chain, Entries, Entry, Fold, META_NEWEST, Merge, Record, RunFrame};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::any::{self, Element};
+use crate::in_memory::{InMemory, merged, written};
 use crate::naive::{Naive, Op, is_nothing};
 use crate::owned::{Key, Owned, State, Value, owned, read};
-
-/// The frames of a run in memory.
-pub struct InMemory(VecDeque<Vec<u8>>);
-
-impl InMemory {
-    pub fn new(mut bytes: &[u8]) -> Self {
-        let mut frames = VecDeque::new();
-        while !bytes.is_empty() {
-            let (frame, rest) = bytes.split_at(run_frame_bytes(bytes).expect("a frame"));
-            frames.push_back(frame.to_vec());
-            bytes = rest;
-        }
-        Self(frames)
-    }
-}
-
-impl Frames for InMemory {
-    type Error = Infallible;
-
-    fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Infallible> {
-        let next = self.0.pop_front();
-        next.as_ref().inspect(|next| frame.clone_from(next));
-        Ok(next.is_some())
-    }
-}
 
 /// A part that keeps ids of ten generations, and three touches of a user.
 struct Part;
@@ -60,19 +33,7 @@ const MOST_TOUCHES: usize = 3;
 fn interval(ops: &[Op]) -> Vec<u8> {
     let mut entries = Entries::new();
     ops.iter().for_each(|op| op.add(3, &mut entries));
-    let mut run = RunWriter::new(Chain::default());
-    entries.write(&mut Atoms::new(Box::new(|_| None)), &mut run);
-    run.finish().0
-}
-
-pub fn merged(runs: &[Vec<u8>], fold: Option<&dyn Fold>, is_base: bool) -> Vec<u8> {
-    let sources = runs.iter().map(|run| InMemory::new(run)).collect();
-    let mut merge = Merge::new(sources, fold, is_base).expect("runs");
-    let mut run = RunWriter::new(Chain::default());
-    while let Some((part, entry)) = merge.next().expect("runs") {
-        run.push(part, &entry);
-    }
-    run.finish().0
+    written(&mut entries)
 }
 
 fn instance() -> impl Strategy<Value = u64> {
