@@ -109,7 +109,7 @@ defmodule AdTally.Store do
   `{:error, {%AdTally.StoreError{}, []}}` if the directory is in use, or cannot be read: the error's `:reason`
   says which file, and what can be done.
 
-      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_store_#{System.unique_integer([:positive])}")
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_keeping_#{System.pid()}")
       iex> {:ok, store} = AdTally.Store.start_link(name: Keeping, dir: dir)
       iex> {:ok, owner} = AdTally.Counters.start_link(name: Kept, store: Keeping, metrics: [:clicks])
       iex> AdTally.Counters.add(Kept, {42, "us"}, :clicks)
@@ -142,7 +142,7 @@ defmodule AdTally.Store do
 
   Raises `ArgumentError` if no store of that name runs.
 
-      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_store_#{System.unique_integer([:positive])}")
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_syncing_#{System.pid()}")
       iex> {:ok, store} = AdTally.Store.start_link(name: Syncing, dir: dir)
       iex> {:ok, owner} = AdTally.Dedupe.start_link(name: Synced, store: Syncing, capacity: 1_000)
       iex> AdTally.Dedupe.first?(Synced, "01JEX5M3Z7")
@@ -185,6 +185,18 @@ defmodule AdTally.Store do
   ready: `ready?(MyApp.Store, [MyApp.Caps, MyApp.Ads])`.
 
   `false` while the store does not run.
+
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_probing_#{System.pid()}")
+      iex> {:ok, store} = AdTally.Store.start_link(name: Probing, dir: dir)
+      iex> {AdTally.Store.ready?(Probing), AdTally.Store.ready?(Probing, [Probed])}
+      {true, false}
+      iex> {:ok, owner} = AdTally.Counters.start_link(name: Probed, store: Probing, metrics: [:clicks])
+      iex> AdTally.Store.ready?(Probing, [Probed])
+      true
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> AdTally.Store.ready?(Probing)
+      false
+      iex> {:ok, _removed} = File.rm_rf(dir)
   """
   @spec ready?(name(), [atom()] | :all) :: boolean()
   def ready?(store, parts \\ :all)
@@ -231,6 +243,17 @@ defmodule AdTally.Store do
     * `:opened` - how often the directory was opened
 
   Raises `ArgumentError` if no store of that name runs.
+
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_informing_#{System.pid()}")
+      iex> {:ok, store} = AdTally.Store.start_link(name: Informing, dir: dir)
+      iex> {:ok, owner} = AdTally.Counters.start_link(name: Informed, store: Informing, metrics: [:clicks])
+      iex> AdTally.Counters.add(Informed, 42, :clicks)
+      iex> AdTally.Store.sync(Informing)
+      iex> %{lag_ms: 0, error: nil, opened: 1, parts: [part]} = AdTally.Store.info(Informing)
+      iex> {part.name, part.kind, part.attached?}
+      {"Elixir.Informed", "counters", true}
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> {:ok, _removed} = File.rm_rf(dir)
   """
   @spec info(name()) :: %{atom() => term()}
   def info(store), do: Native.store_info(running!(store))
@@ -249,6 +272,19 @@ defmodule AdTally.Store do
 
   `{:error, %AdTally.StoreError{}}` says why it cannot be read: it is no directory of a store, or the file that names
   the others is damaged.
+
+      iex> dir = Path.join(System.tmp_dir!(), "ad_tally_describing_#{System.pid()}")
+      iex> {:ok, store} = AdTally.Store.start_link(name: Describing, dir: dir)
+      iex> {:ok, owner} = AdTally.Counters.start_link(name: Described, store: Describing, metrics: [:clicks])
+      iex> AdTally.Counters.add(Described, 42, :clicks)
+      iex> for process <- [owner, store], do: GenServer.stop(process)
+      iex> {:ok, %{opened: 1, damages: [], parts: parts}} = AdTally.Store.describe(dir)
+      iex> for part <- parts, part.kind == "counters", do: {part.name, part.entries.rows}
+      [{"Elixir.Described", 1}]
+      iex> {:ok, _removed} = File.rm_rf(dir)
+      iex> {:error, error} = AdTally.Store.describe(dir)
+      iex> error.kind
+      :io
   """
   @spec describe(Path.t()) :: {:ok, map()} | {:error, StoreError.t()}
   def describe(dir), do: dir |> Path.expand() |> Native.store_inspect() |> answer()
