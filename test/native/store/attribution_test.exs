@@ -196,7 +196,8 @@ defmodule AdTally.Native.Store.AttributionTest do
       assert Native.attribution_convert(attribution, conversion("order")) == :busy
       conversions = for order <- 1..3, do: conversion(order)
       assert Native.attribution_convert_many(attribution, conversions) == {[], {0, 0, 0, 0, 3}}
-      assert Native.attribution_info(attribution).touches.busy == 2
+      info = Native.attribution_info(attribution)
+      assert {info.touches.busy, info.conversions.busy} == {2, 4}
     end
 
     defp record_until_busy(meter, attribution, count) do

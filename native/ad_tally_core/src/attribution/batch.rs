@@ -1,8 +1,8 @@
-//! Touches of a list, whose cache misses overlap.
+//! Touches of a list, whose cache misses overlap, and conversions of one.
 
 use super::Attribution;
 use super::stats::Kind;
-use super::types::{Outcome, Touch};
+use super::types::{Conversion, Outcome, Touch};
 
 /// How many touches or conversions had each [`Outcome`], in the order of those.
 pub type Outcomes = [u64; OUTCOMES];
@@ -13,6 +13,8 @@ const OUTCOMES: usize = Outcome::Busy as usize + 1;
 const AHEAD: usize = 8;
 /// Touches between two questions whether to go on. A clock takes a tenth of a touch.
 const TURN: usize = 32;
+/// The same of conversions, one of which takes as long as some readings of the clock.
+const CONVERSION_TURN: usize = 8;
 
 impl Attribution {
     /// Takes touches in turn, for as long as `go_on` says so, which is asked now and then: how many were taken. What became of
@@ -41,7 +43,7 @@ impl Attribution {
         mut go_on: impl FnMut() -> bool,
     ) -> usize {
         if outcomes[Outcome::Busy as usize] > 0 {
-            return self.leave_busy(count, 0, outcomes);
+            return self.leave_busy(Kind::TouchBusy, count, 0, outcomes);
         }
         let first = |at: usize| self.fetch_first(&touch(at));
         let second = |at: usize| self.fetch_second(&touch(at));
@@ -57,7 +59,7 @@ impl Attribution {
             match self.touch(&touch(done), &now) {
                 Ok(Outcome::Busy) => {
                     outcomes[Outcome::Busy as usize] += 1;
-                    return self.leave_busy(count, done + 1, outcomes);
+                    return self.leave_busy(Kind::TouchBusy, count, done + 1, outcomes);
                 }
                 Ok(outcome) => outcomes[outcome as usize] += 1,
                 Err(error) => panic!("{error}"),
@@ -69,11 +71,42 @@ impl Attribution {
         count
     }
 
-    /// Leaves the touches from a place on as busy: the count of all.
+    /// Takes conversions in turn, as [`Self::touch_all`] takes touches.
+    ///
+    /// # Panics
+    /// If there is no such action or time.
+    pub fn convert_all<'t>(
+        &self,
+        count: usize,
+        conversion: impl Fn(usize) -> Conversion<'t>,
+        outcomes: &mut Outcomes,
+        now: impl Fn() -> u64,
+        mut go_on: impl FnMut() -> bool,
+    ) -> usize {
+        if outcomes[Outcome::Busy as usize] > 0 {
+            return self.leave_busy(Kind::ConversionBusy, count, 0, outcomes);
+        }
+        for done in 0..count {
+            match self.convert(&conversion(done), &now) {
+                Ok(Outcome::Busy) => {
+                    outcomes[Outcome::Busy as usize] += 1;
+                    return self.leave_busy(Kind::ConversionBusy, count, done + 1, outcomes);
+                }
+                Ok(outcome) => outcomes[outcome as usize] += 1,
+                Err(error) => panic!("{error}"),
+            }
+            if (done + 1).is_multiple_of(CONVERSION_TURN) && !go_on() {
+                return done + 1;
+            }
+        }
+        count
+    }
+
+    /// Leaves what comes from a place of a list on as busy: the count of all.
     #[cold]
-    fn leave_busy(&self, count: usize, from: usize, outcomes: &mut Outcomes) -> usize {
+    fn leave_busy(&self, kind: Kind, count: usize, from: usize, outcomes: &mut Outcomes) -> usize {
         let left = (count - from) as u64;
-        self.stats.refuse(Kind::TouchBusy, left);
+        self.stats.refuse(kind, left);
         outcomes[Outcome::Busy as usize] += left;
         count
     }

@@ -66,6 +66,30 @@ fn the_end_of_a_list_is_busy() {
 }
 
 #[test]
+fn the_end_of_a_list_of_conversions_is_busy() {
+    let bound = journal::Config { buffer_bytes: 1 << 16, wake_bytes: 1 << 16 };
+    let stored = Stored::opened(&config(), 1, bound);
+    let orders: Vec<_> = (0..5_000).map(integer_words).collect();
+    let conversion = |at: usize| ad_tally_core::attribution::Conversion {
+        order: stored.attribution.seed().key(&orders[at]),
+        user: user(at as u64),
+        at: BEGIN,
+        action: 0,
+        value: 1,
+    };
+    let mut outcomes = Outcomes::default();
+    assert_eq!(stored.attribution.convert_all(5_000, conversion, &mut outcomes, || 0, || true), 5_000);
+    let [applied, duplicate, late, future, busy] = outcomes;
+    assert!(applied > 0 && busy > 0 && [duplicate, late, future] == [0; 3] && applied + busy == 5_000, "{outcomes:?}");
+    drop(stored.cut());
+    assert_eq!(stored.attribution.convert_all(7, conversion, &mut outcomes, || 0, || true), 7);
+    assert_eq!(outcomes, [applied, 0, 0, 0, busy + 7]);
+    assert_eq!(stored.attribution.info().conversions.busy, busy + 7);
+    // Without those, the list is taken as any other, and until it is told to stop.
+    assert_eq!(stored.attribution.convert_all(20, conversion, &mut Outcomes::default(), || 0, || false), 8);
+}
+
+#[test]
 fn a_full_table_keeps_every_value_whole_over_restarts() {
     let config = Config { users: 8, orders: 6, touches_per_user: 3, max_keys: 2, ..config() };
     let mut stored = Stored::new(&config);

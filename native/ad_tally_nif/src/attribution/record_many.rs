@@ -21,8 +21,6 @@ use crate::hot::{Index, hot};
 use crate::sketch;
 use crate::steps::{self, Load};
 
-/// Conversions after which whoever waits is asked whether to go on. A conversion takes as long as some readings of the clock.
-const TURN: usize = 8;
 /// Touches or conversions that one call reads at most.
 const MOST: usize = 256;
 
@@ -183,25 +181,12 @@ impl Item for ConversionParts {
     }
 
     #[inline(always)]
-    fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, mut go_on: impl FnMut() -> bool) -> usize {
-        let mut done = 0;
-        while done < batch.len() {
-            // It is the end of a list that is to be sent again.
-            if outcomes[Outcome::Busy as usize] > 0 {
-                outcomes[Outcome::Busy as usize] += (batch.len() - done) as u64;
-                return batch.len();
-            }
-            let (order, parts) = batch.get(done);
-            // Times were checked when it was read.
-            if let Ok(outcome) = table.attribution.convert(&parts.of(order), now) {
-                outcomes[outcome as usize] += 1;
-            }
-            done += 1;
-            if done % TURN == 0 && !go_on() {
-                break;
-            }
-        }
-        done
+    fn take(table: &Table, batch: &Batch<Self>, outcomes: &mut Outcomes, go_on: impl FnMut() -> bool) -> usize {
+        let conversion = |at: usize| {
+            let (order, parts) = batch.get(at);
+            parts.of(order)
+        };
+        table.attribution.convert_all(batch.len(), conversion, outcomes, now, go_on)
     }
 }
 
