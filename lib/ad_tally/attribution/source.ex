@@ -69,7 +69,7 @@ defmodule AdTally.Attribution.Source do
 
   # Only those in a store are ever busy.
   @outcomes [:applied, :duplicate, :late, :future, :refused, :busy]
-  @changes [:applied, :superseded, :unknown, :retracted, :future, :refused, :busy]
+  @changes [:applied, :superseded, :unknown, :retracted, :future, :refused]
 
   # What is received, by outcome: {name of the measurement, outcome}.
   @received [

@@ -42,8 +42,10 @@ fn keeper<'a>(env: Env<'a>, table: Term<'a>) -> Result<&'a dyn KeepsWindows, Bad
     if let Ok(meter) = resource::of_type::<meter::Table>(env, table.into()) {
         return Ok(meter);
     }
-    let attribution: &attribution::Table = resource::of_type(env, table.into())?;
-    Ok(attribution)
+    match resource::of_type::<attribution::Table>(env, table.into()) {
+        Ok(attribution) => Ok(attribution),
+        Err(_) => Err(bad_argument::not_a("a meter or an attribution", table)),
+    }
 }
 
 /// Gives closed windows, each `{window, sequence}`, their numbers, which are durable once the store is synced.

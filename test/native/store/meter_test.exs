@@ -180,6 +180,11 @@ defmodule AdTally.Native.Store.MeterTest do
     assert Native.windows_closed(meter, [{window, 1}], false, "a@node", 99) == :ok
     assert Native.windows_sequence(meter) == 0
     assert Native.windows_gone(meter, [window]) == :ok
+
+    refused = ~r/a meter or an attribution/
+    assert_raise ArgumentError, refused, fn -> Native.windows_gone(window, [window]) end
+    refused = ~r/a window of an AdTally.Meter/
+    assert_raise ArgumentError, refused, fn -> Native.windows_gone(meter, [meter]) end
   end
 
   test "an event that its store has no room for is not counted" do

@@ -42,10 +42,10 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::no_window(), events.no_window),
         (atoms::overflow(), events.overflow),
         (atoms::refused(), events.refused),
-        // Only where there is a store.
-        (atoms::busy(), events.busy),
     ];
-    let counts = &counts[..counts.len() - usize::from(table.in_store.is_none())];
+    // Only where there is a store.
+    let busy = table.in_store.as_ref().map(|_| (atoms::busy(), events.busy));
+    let counts = counts.into_iter().chain(busy).map(|(name, count)| (name, count.encode(env)));
     let excluded = [atoms::duplicate(), atoms::late(), atoms::future(), atoms::no_window()];
     let excluded: Vec<(Atom, Term<'a>)> = excluded
         .into_iter()
@@ -53,7 +53,7 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         .map(|(why, amounts)| (why, encode::row(env, &table.metrics, amounts)))
         .collect();
     let pairs = [
-        (atoms::events(), Term::map_from_pairs(env, counts)?),
+        (atoms::events(), encode::map(env, counts)),
         (atoms::excluded(), Term::map_from_pairs(env, &excluded)?),
         (atoms::open_windows(), info.open_windows.encode(env)),
         (atoms::newest(), info.newest.encode(env)),

@@ -53,22 +53,22 @@ const ATOM_ROOM: usize = 100_000;
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_open<'a>(env: Env<'a>, dir: &str, options: Vec<(Atom, u64)>) -> NifResult<Term<'a>> {
     let mut atom_room = ATOM_ROOM;
-    let mut taken = Options::default();
+    let mut core_options = Options::default();
     for (name, value) in options {
         let milliseconds = Duration::from_millis(value);
         let bytes = usize::try_from(value).unwrap_or(usize::MAX);
         match name {
-            name if name == atoms::interval() => taken.interval = milliseconds,
-            name if name == atoms::max_age() => taken.max_age = milliseconds,
-            name if name == atoms::segment_bytes() => taken.segment_bytes = value,
-            name if name == atoms::buffer_bytes() => taken.buffer_bytes = bytes,
-            name if name == atoms::wake_bytes() => taken.wake_bytes = bytes,
-            name if name == atoms::repair() => taken.repair = value > 0,
+            name if name == atoms::interval() => core_options.interval = milliseconds,
+            name if name == atoms::max_age() => core_options.max_age = milliseconds,
+            name if name == atoms::segment_bytes() => core_options.segment_bytes = value,
+            name if name == atoms::buffer_bytes() => core_options.buffer_bytes = bytes,
+            name if name == atoms::wake_bytes() => core_options.wake_bytes = bytes,
+            name if name == atoms::repair() => core_options.repair = value > 0,
             name if name == atoms::atom_room() => atom_room = bytes,
             other => return Err(bad_argument::item(other.to_term(env), "name of an option of a store").into()),
         }
     }
-    Ok(match open::open(env, Path::new(dir), taken, atom_room) {
+    Ok(match open::open(env, Path::new(dir), core_options, atom_room) {
         Ok((open, is_live)) => {
             let store = Store { open, owner: Owner::nobody("AdTally.Store") };
             let how = if is_live { atoms::live() } else { atoms::opened() };

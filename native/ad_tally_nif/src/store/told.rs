@@ -6,18 +6,12 @@ use ad_tally_core::store::{Backup, Event, FileReport, Info, PartInfo, PartReport
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::atoms;
+use crate::encode;
 
 /// A map of names that are known here.
 fn map<'a>(env: Env<'a>, pairs: &[(&str, Term<'a>)]) -> Term<'a> {
-    let mut map = Term::map_new(env);
-    for (name, value) in pairs {
-        if let Ok(name) = Atom::from_str(env, name)
-            && let Ok(with) = map.map_put(name, *value)
-        {
-            map = with;
-        }
-    }
-    map
+    let named = |(name, value): &(&str, Term<'a>)| Some((Atom::from_str(env, name).ok()?, *value));
+    encode::map(env, pairs.iter().filter_map(named))
 }
 
 /// What happened: `{:ad_tally_store, what, measurements}`. Durations are in microseconds.
