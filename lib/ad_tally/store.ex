@@ -279,8 +279,8 @@ defmodule AdTally.Store do
       iex> AdTally.Counters.add(Described, 42, :clicks)
       iex> for process <- [owner, store], do: GenServer.stop(process)
       iex> {:ok, %{opened: 1, damages: [], parts: parts}} = AdTally.Store.describe(dir)
-      iex> for part <- parts, part.kind == "counters", do: {part.name, part.entries.rows}
-      [{"Elixir.Described", 1}]
+      iex> for part <- parts, part.kind == "counters", do: {part.name, part.entries}
+      [{"Elixir.Described", [{"rows", 1}]}]
       iex> {:ok, _removed} = File.rm_rf(dir)
       iex> {:error, error} = AdTally.Store.describe(dir)
       iex> error.kind
