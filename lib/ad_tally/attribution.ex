@@ -837,9 +837,8 @@ defmodule AdTally.Attribution do
 
   @doc """
   Makes all conversions final, closes all windows that have anything in them now, and returns once
-  every sink has taken them: for tests, and before a planned move. It returns what
-  `AdTally.Meter.close/2` returns, and with a store the same holds of the next start: an adjustment of a
-  final conversion may be in another window of the same start then.
+  every sink has taken them: for tests, and before a planned move. What is closed stays so, with a store
+  after a restart as well. It returns what `AdTally.Meter.close/2` returns.
 
       iex> options = [name: Finishing, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]

@@ -44,7 +44,8 @@ defmodule AdTally.Meter do
   `+C no_time_warp`, keeps its own time and drifts towards the clock by one percent. After a step
   forward, windows whose time has passed are closed. After a step back, events of windows that were
   closed are not late: such a window opens again, and is closed and delivered as another window of the
-  same start.
+  same start. What `close/2` has closed opens again only if the step is so large that an event of its
+  time would be `:future`.
 
   Events in no window are counted as well, by outcome and with their metrics: see `info/2`, the option
   `:on_late`, and `AdTally.Telemetry`.
@@ -455,9 +456,8 @@ defmodule AdTally.Meter do
   before a planned move of the meter.
 
   Windows up to that of the newest event are closed. Those whose time has not passed yet are flagged as
-  partial; a later event for them, or for windows before them, is `:late`. Newer windows stay open. With
-  a store that holds until the next start: after it an event whose time has not passed begins another
-  window of the same start, which is delivered as one of its own. Do not call it from a sink.
+  partial; a later event for them, or for windows before them, is `:late`, with a store after a restart
+  as well. Newer windows stay open. Do not call it from a sink.
 
     * `:ok` - every sink has answered `:ok` for all windows closed until now
     * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or

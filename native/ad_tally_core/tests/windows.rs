@@ -259,6 +259,32 @@ fn what_was_written_is_in_one_closed_window() {
     assert_eq!(shares.iter().map(|window| window.count.load(Relaxed)).sum::<u64>(), counts, "nothing came afterwards");
 }
 
+/// Neither when somebody looks, nor when an event comes before that.
+#[test]
+fn what_was_closed_before_its_time_stays_closed_when_the_clock_is_set_back() {
+    let (begin, ahead) = (1_000 * LENGTH, 50 * LENGTH);
+    let config = Config { window: LENGTH, lateness: 10 * LENGTH, max_ahead: Some(ahead), max_open_windows: 1_000 };
+    for looks in [false, true] {
+        let windows: Windows<Written> = Windows::new(config).expect("a configuration that is right");
+        all(|| windows.close(begin));
+        assert_eq!(write(&windows, begin, begin), Outcome::Written);
+        assert_eq!(all(|| windows.close_through(begin)), BTreeMap::from([(begin / LENGTH, 1)]));
+        let back = begin - 20 * LENGTH;
+        if looks {
+            assert_eq!(all(|| windows.close(back)), BTreeMap::new());
+        }
+        assert_eq!(write(&windows, begin, back), Outcome::Late);
+        assert_eq!(write(&windows, back, back), Outcome::Late);
+        assert_eq!(write(&windows, begin + LENGTH, back), Outcome::Written);
+        // By more than an event may be ahead: the clock was wrong when it was closed, or is now.
+        let back = begin - 200 * LENGTH;
+        if looks {
+            assert_eq!(all(|| windows.close(back)), BTreeMap::new());
+        }
+        assert_eq!(write(&windows, back, back), Outcome::Written);
+    }
+}
+
 #[test]
 fn windows_that_cannot_be_are_refused() {
     let config = Config { window: LENGTH, lateness: 0, max_ahead: None, max_open_windows: 1 };

@@ -162,6 +162,24 @@ defmodule AdTally.Store.AttributionTest do
     assert_receive {:window, _window, [{"o-1", {42}, -600, _at}], _spend}, 10_000
   end
 
+  test "an adjustment after a restart is in the window that it would have been in without",
+       %{names: names} = context do
+    name = names.attribution
+    tree = start_tree(children(context))
+    for id <- ["o-1", "o-2"], do: :ok = Attribution.convert(name, order(id, "ann", 0))
+    :ok = Attribution.close(name)
+    assert_receive {:window, closed, _credits, _spend}, 10_000
+    assert Attribution.adjust(name, "o-1", :retract, @at) == :ok
+    stop_tree(tree)
+
+    start_tree(children(context))
+    assert Attribution.adjust(name, "o-2", :retract, @at) == :ok
+    :ok = Attribution.close(name)
+    assert_receive {:window, window, adjusted, _spend}, 10_000
+    assert for({order, _key, _value, _at} <- adjusted, do: order) == ["o-1", "o-2"]
+    assert window.start == closed.end
+  end
+
   test "a user who was forgotten stays so", %{names: names} = context do
     name = names.attribution
     tree = start_tree(children(context))

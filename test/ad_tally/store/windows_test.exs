@@ -96,6 +96,36 @@ defmodule AdTally.Store.WindowsTest do
       end
     end
 
+    for {how, ends} <- [
+          {"an orderly stop", :stop_tree},
+          {"a kill of everything at once", :kill_tree}
+        ],
+        clock <- [:events, :system] do
+      test "but for those that close/2 has closed, over #{how}, by clock: #{inspect(clock)}",
+           %{names: names} = context do
+        options = [clock: unquote(clock), lateness: 10 * @minute]
+        children = children(context, options)
+        now = System.system_time(:millisecond)
+        now = now - rem(now, @minute)
+        next = now + @minute
+        event = fn id, at -> %{event(id, 0) | at: at} end
+
+        tree = start_tree(children)
+        :ok = Meter.record(names.meter, event.(1, now))
+        :ok = Meter.close(names.meter)
+        assert_window([{{"home"}, %{views: 1}}])
+        assert Meter.record(names.meter, event.(2, now)) == :late
+        apply(AdTally.Test.Stores, unquote(ends), [tree])
+
+        start_tree(children)
+        assert Meter.record(names.meter, event.(3, now)) == :late
+        assert Meter.record(names.meter, event.(4, now - @minute)) == :late
+        assert Meter.record(names.meter, event.(5, next)) == :ok
+        :ok = Meter.close(names.meter)
+        assert_receive {:window, %{start: ^next}, [{{"home"}, %{views: 1}}]}, 10_000
+      end
+    end
+
     test "when the meter's process is killed", %{names: names} = context do
       start_tree(children(context))
       record(names.meter, 1..10, 0)

@@ -44,6 +44,9 @@ impl Attribution {
         if let Some(writing) = self.write_anyway() {
             closed.windows.iter().for_each(|window| writing.closing(window, is_in_time));
         }
+        self.windows.write_early(|until| {
+            self.write_anyway().into_iter().for_each(|writing| writing.closed_early(until));
+        });
         self.finish_links();
         closed.windows.iter().for_each(|window| self.settle(window));
         closed.windows.retain(|window| self.keep_closed(window));

@@ -11,17 +11,17 @@ pub type Closed = windows::Closed<Window>;
 impl Meter {
     /// Closes the windows whose time has passed, see [`windows::Windows::close`].
     pub fn close(&self, now: u64) -> Closed {
-        self.keep(self.windows.close(now))
+        self.keep(self.windows.close(now), true)
     }
 
     /// Closes the window of a time and those before, whether or not their time has passed.
     pub fn close_through(&self, at: u64) -> Closed {
-        self.keep(self.windows.close_through(at))
+        self.keep(self.windows.close_through(at), false)
     }
 
     /// Closes all windows, those that are to come as well: whatever is recorded afterwards is late.
     pub fn stop(&self) -> Closed {
-        self.keep(self.windows.stop())
+        self.keep(self.windows.stop(), false)
     }
 
     /// Windows that are open and have events, from the one of a number on: the first ones of them from old to new, as they are
@@ -58,7 +58,7 @@ impl Meter {
 
     /// Those that have events, which with a journal are kept until they are delivered. One may have begun for an event that turned
     /// out to be a copy.
-    fn keep(&self, mut closed: Closed) -> Closed {
+    fn keep(&self, mut closed: Closed, is_in_time: bool) -> Closed {
         closed.windows.retain(|window| {
             if window.is_empty()
                 && let Some(stored) = &self.stored
@@ -71,9 +71,14 @@ impl Meter {
             window.note_closed();
             if let Some(stored) = &self.stored {
                 let (begin, end) = self.windows.bounds(window.number);
+                stored.closing(window, is_in_time);
                 let (window, config) = (window.clone(), stored.config);
                 stored.keep(Undelivered { window, config, begin, end, numbered: None });
             }
+        }
+        // After the windows: what was counted in them is in no later interval.
+        if let Some(stored) = &self.stored {
+            self.windows.write_early(|until| stored.close_early(until));
         }
         closed
     }

@@ -6,6 +6,8 @@
 //! ID       hash of the id | generation                            an id that a copy has renewed
 //! CLOSED   instance | number | configuration, and above it whether partial | sequence | closed at | node
 //! GONE     instance
+//! CLOSING  instance | number | whether its time had passed       it is closed
+//! EARLY    version | until when windows were closed before their time
 //! ```
 //!
 //! An event makes the entry of its window as well, so that no interval has rows of a window that only a later one knows. Who recorded
@@ -26,6 +28,8 @@ const EVENT: u8 = 0;
 const ID: u8 = 1;
 const CLOSED: u8 = 2;
 const GONE: u8 = 3;
+const CLOSING: u8 = 4;
+const EARLY: u8 = 5;
 
 /// The begin of the newest generation of ids: what ids are too old by.
 pub(super) const META_IDS: u8 = crate::journal::META_NEWEST;
@@ -35,6 +39,11 @@ pub(super) const META_SEQUENCE: u8 = crate::journal::META_SEQUENCE;
 pub(super) const META_NEWEST_EVENT: u8 = 2;
 /// The clock by which windows were closed because their time had passed.
 pub(super) const META_CLOSED_BY: u8 = 3;
+
+/// The table of records that has one: until when windows were closed before their time.
+pub(super) const CLOSED_EARLY: u8 = 0;
+/// The table of items by which a window is known to be closed.
+pub(super) const CLOSINGS: u8 = 0;
 
 /// Above a time.
 const HAS_ID: u64 = 1 << 62;
@@ -86,6 +95,17 @@ impl Writer<'_> {
     /// Everybody has a window, or it has no events.
     pub(super) fn gone(self, window: &Window) {
         self.scribe.record(self.part, GONE, 1, |words| words.push(window.instance));
+    }
+
+    /// A window is closed: because its time has passed, or before that.
+    pub(super) fn closing(self, window: &Window, is_in_time: bool) {
+        let words = [window.instance, window.number, is_in_time.into()];
+        self.scribe.record(self.part, CLOSING, words.len(), |into| into.extend(&words));
+    }
+
+    /// Windows were closed before their time, until then.
+    pub(super) fn closed_early(self, version: u64, until: u64) {
+        self.scribe.record(self.part, EARLY, 2, |words| words.extend(&[version, until]));
     }
 }
 
@@ -159,11 +179,16 @@ impl Fold for Folding {
                 };
                 into.window(part, *instance, *number, *config as u32, state);
                 into.meta(part, META_SEQUENCE, *sequence);
-                if config & PARTIAL == 0 && *config as u32 == self.config {
+            }
+            (GONE, [instance]) => into.gone(part, *instance),
+            (CLOSING, [instance, number, is_in_time]) => {
+                into.window(part, *instance, *number, self.config, WindowState::Open);
+                into.item(part, CLOSINGS, *instance, &[], &[]);
+                if *is_in_time == 1 {
                     into.meta(part, META_CLOSED_BY, (number + 1) * self.window + self.lateness);
                 }
             }
-            (GONE, [instance]) => into.gone(part, *instance),
+            (EARLY, [version, until]) => into.latest(part, CLOSED_EARLY, 0, *version, &[*until]),
             _ => unreachable!("a meter writes no record of kind {kind} with {} words", words.len()),
         }
     }

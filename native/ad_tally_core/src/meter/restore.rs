@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Meter;
 use super::config::Shape;
-use super::journal::{META_CLOSED_BY, META_IDS, META_NEWEST_EVENT, META_SEQUENCE};
+use super::journal::{CLOSED_EARLY, CLOSINGS, META_CLOSED_BY, META_IDS, META_NEWEST_EVENT, META_SEQUENCE};
 use super::stored::Stored;
 use super::undelivered::Undelivered;
 use super::window::{Shares, Window, WindowRef};
 use crate::counters::Cells;
 use crate::journal::{Entry, Restore};
 use crate::reach::Sketches;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicBool, AtomicU64};
 use crate::table::Durable;
 use crate::windows::{Restored, RestoredWindows};
 
@@ -35,6 +35,7 @@ struct OwnWindow {
     shares: Shares,
     /// Milliseconds of it.
     length: u64,
+    is_closing: AtomicBool,
 }
 
 impl Meter {
@@ -56,10 +57,11 @@ impl Restoring<'_> {
     /// before comes again only now.
     pub fn finish(self, now: u64) {
         let mut open = HashMap::new();
-        for (_, Restored { window: OwnWindow { window, length, .. }, config, numbered }) in self.windows.into_sorted() {
+        for (_, Restored { window: own, config, numbered }) in self.windows.into_sorted() {
+            let OwnWindow { window, length, is_closing, .. } = own;
             let number = window.number;
-            let is_open = numbered.is_none() && config == self.stored.config;
-            // Of two of a number the older one was closed when the clock was set back, and had no number yet.
+            let is_open = numbered.is_none() && config == self.stored.config && !is_closing.into_inner();
+            // Of two of a number the older one was closed when the clock was set back, which was not written any more.
             let closed = if is_open { open.insert(number, window) } else { Some(window) };
             if let Some(window) = closed {
                 window.note_closed();
@@ -70,7 +72,7 @@ impl Restoring<'_> {
         let clock = self.clock.into_inner().max(self.meter.windows.newest());
         // Where there was no event, none comes again.
         let until = if clock == 0 { 0 } else { now.saturating_add(self.meter.windows.lateness()) };
-        self.meter.windows.resume(open, clock, until);
+        self.meter.windows.resume(open, clock, until, now);
     }
 }
 
@@ -89,6 +91,14 @@ impl Restore for Restoring<'_> {
                 self.clock.fetch_max(value, Relaxed);
                 Ok(())
             }
+            Entry::Latest { table: CLOSED_EARLY, words: [until], .. } => {
+                self.meter.windows.restore_early(*until);
+                Ok(())
+            }
+            Entry::Item { table: CLOSINGS, owner, .. } => self.windows.with(owner, |own| {
+                own.is_closing.store(true, Relaxed);
+                Ok(())
+            }),
             Entry::Meta { name: META_IDS, .. } | Entry::Id { .. } => match &self.meter.dedupe {
                 Some(dedupe) => dedupe.restore(entry),
                 // It had ids before, and has none now.
@@ -98,7 +108,8 @@ impl Restore for Restoring<'_> {
                 self.windows.restore(instance, config, state, |shape| {
                     let closed_bytes = self.meter.closed_bytes.clone();
                     let window = Arc::new(Window::new(number, instance, shape, self.meter.seed(), closed_bytes));
-                    Ok(OwnWindow { shares: window.shares(), window, length: shape.window })
+                    let (shares, is_closing) = (window.shares(), AtomicBool::new(false));
+                    Ok(OwnWindow { shares, window, length: shape.window, is_closing })
                 })
             }
             Entry::Row { instance, .. } => {

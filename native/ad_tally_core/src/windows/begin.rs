@@ -43,7 +43,7 @@ impl<W: Send + Sync> Windows<W> {
     }
 
     /// Whether a window that is closed is to open again: the system's time was set back since windows were last closed by it,
-    /// and that of the window has not passed.
+    /// that of the window has not passed, and it was not closed before that.
     #[cold]
     fn opens_again(&self, open: &OpenWindows<W>, number: u64, now: impl Fn() -> u64) -> bool {
         // Not after `stop`.
@@ -53,7 +53,20 @@ impl<W: Send + Sync> Windows<W> {
         // Read before the clock: whoever waits in between does not take a later time for one that was set back.
         let closed_by = self.clock.load(Relaxed);
         let now = now();
-        now.saturating_add(SET_BACK) < closed_by && number >= self.first_in_time(|| now)
+        now.saturating_add(SET_BACK) < closed_by
+            && number >= self.first_in_time(|| now)
+            && number >= self.first_not_early(now)
+    }
+
+    /// The first window that may open again because the clock was set back: those before were closed before their time. If that was
+    /// further ahead than an event may be now, the clock was wrong when they were closed, and all events would be late until it is that
+    /// time: then they may.
+    pub(super) fn first_not_early(&self, now: u64) -> u64 {
+        let first = self.early.first();
+        match self.max_ahead {
+            Some(ahead) if first > self.number_of(now.saturating_add(ahead).saturating_add(SET_BACK)) + 1 => 0,
+            _ => first,
+        }
     }
 
     /// Makes a window that there is none of, unless it is closed by now or there are too many. Not one that would be closed as
@@ -83,8 +96,11 @@ impl<W: Send + Sync> Windows<W> {
             return Err(NotBegun::Full);
         }
         if is_again {
-            open = Arc::new(open.without(first_in_time, std::iter::empty()));
-            self.newest.fetch_min(now(), Relaxed);
+            let now = now();
+            let first = first_in_time.max(self.first_not_early(now)).min(number);
+            self.early.open(first);
+            open = Arc::new(open.without(first, std::iter::empty()));
+            self.newest.fetch_min(now, Relaxed);
         }
         let window = Arc::new(make(number));
         by_number.insert(number, window.clone());

@@ -23,9 +23,9 @@ impl<W: Send + Sync> Windows<W> {
     /// Closes the windows whose time has passed: whose end is not after the system's time or, where that is not asked for, the
     /// newest event's, less the lateness.
     ///
-    /// Where the system's time is earlier than it was the last time, windows open again: an event is late only by the clock
-    /// that there is. What was closed of them stays closed, and they are closed once more with what comes now. An event that
-    /// comes before somebody looks opens them as well.
+    /// Where the system's time is earlier than it was the last time, windows open again, but for those that were closed before their
+    /// time: an event is late only by the clock that there is. What was closed of them stays closed, and they are closed once more with
+    /// what comes now. An event that comes before somebody looks opens them as well.
     pub fn close(&self, now: u64) -> Closed<W> {
         let first = self.first_in_time(|| now);
         if let Some(max_ahead) = self.max_ahead {
@@ -37,37 +37,47 @@ impl<W: Send + Sync> Windows<W> {
                 self.newest.fetch_min(now, Relaxed);
             }
         }
-        self.close_before(first)
+        self.close_before(first, false)
     }
 
     #[cold]
     fn open_again(&self, first: u64, now: u64) {
         let _windows = self.by_number.lock();
+        let first = first.max(self.first_not_early(now));
         let open = self.open.protect().to_arc();
         // Not after `stop`.
         if first < open.first() && open.first() < u64::MAX {
+            self.early.open(first);
             self.open.replace(Arc::new(open.without(first, std::iter::empty())), &REGISTRY);
         }
         // So that times are compared with the clock again.
         self.newest.fetch_min(now, Relaxed);
     }
 
-    /// Closes the window of a time and those before, whether or not their time has passed.
+    /// Closes the window of a time and those before, whether or not their time has passed. They do not open again.
     pub fn close_through(&self, at: u64) -> Closed<W> {
-        self.close_before(self.number_of(at) + 1)
+        self.close_before(self.number_of(at) + 1, true)
+    }
+
+    /// Tells until when windows were closed before their time, if that has changed since it was told. What is written last is what is so.
+    pub(crate) fn write_early(&self, write: impl FnOnce(u64)) {
+        self.early.write(|first| write(first.saturating_mul(self.length)));
     }
 
     /// Closes all windows, those that are to come as well: whatever comes afterwards is late.
     pub fn stop(&self) -> Closed<W> {
-        self.close_before(u64::MAX)
+        self.close_before(u64::MAX, false)
     }
 
-    fn close_before(&self, first: u64) -> Closed<W> {
+    fn close_before(&self, first: u64, is_early: bool) -> Closed<W> {
         let mut by_number = self.by_number.lock();
         let open = self.open.protect().to_arc();
         // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
         let beyond = by_number.numbers_before(first).nth(CLOSED_AT_ONCE);
         let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
+        if is_early {
+            self.early.close(first);
+        }
         if first > open.first() {
             let fresh = if first == u64::MAX {
                 OpenWindows::none(first, self.length)

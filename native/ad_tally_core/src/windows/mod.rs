@@ -15,11 +15,13 @@
 //! * `begin`: whether a time is too late or too early for a window, and windows that begin
 //! * `undelivered`: windows that are closed and not delivered
 //! * `restored`, `resume`, `standing`: windows taken back after a restart, those of them that are open again, and the clock after it
+//! * `early`: which windows were closed before their time
 //! * `close`, `window_ref`: windows that are closed, and those that are open, handed out as shares
 
 mod begin;
 mod by_number;
 mod close;
+mod early;
 mod open_windows;
 mod restored;
 mod resume;
@@ -35,6 +37,7 @@ use parking_lot::Mutex;
 pub use self::begin::NotBegun;
 use self::by_number::ByNumber;
 pub use self::close::Closed;
+use self::early::Early;
 pub use self::open_windows::OpenWindows;
 pub(crate) use self::restored::{Restored, RestoredWindows};
 use self::standing::Standing;
@@ -72,6 +75,7 @@ pub struct Windows<W: Send + Sync + 'static> {
     clock: AtomicU64,
     /// The system's time after a restart.
     standing: Standing,
+    early: Early,
     /// Those that are open, and those that are closed and still to be handed over. Locked by whoever opens or closes some.
     by_number: Mutex<ByNumber<Arc<W>>>,
     max_open_windows: usize,
@@ -107,6 +111,7 @@ impl<W: Send + Sync> Windows<W> {
             newest: AtomicU64::new(0),
             clock: AtomicU64::new(0),
             standing: Standing::default(),
+            early: Early::default(),
             by_number: Mutex::default(),
             max_open_windows,
         })

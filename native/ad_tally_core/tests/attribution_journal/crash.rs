@@ -1,6 +1,7 @@
 //! What was being done when the process died is done after the restart.
 
-use ad_tally_core::attribution::{Config, Outcome};
+use ad_tally_core::attribution::{Change, Config, Outcome};
+use ad_tally_core::key::integer_words;
 
 use crate::store::Stored;
 use crate::told::{BEGIN, Closed, HOUR, MINUTE, SECOND, config, convert, order, touch, user};
@@ -120,4 +121,26 @@ fn what_was_in_time_before_the_restart_is_in_time_for_as_long_as_windows_stay_op
     let closed = attribution.close(later + config.lateness);
     assert_eq!(closed.windows[0].postings(0, 9)[0].steps.len(), 2);
     assert_eq!(touch(attribution, 3, 1, BEGIN + 2 * SECOND, 0, 2, later + config.lateness), Outcome::Late);
+}
+
+#[test]
+fn an_adjustment_after_a_restart_is_in_the_window_that_it_would_be_in_without() {
+    for max_ahead in [None, Some(MINUTE)] {
+        let stored = Stored::new(&Config { max_ahead, ..config() });
+        let attribution = &stored.attribution;
+        let now = BEGIN + SECOND;
+        touch(attribution, 1, 1, BEGIN, 0, 1, now);
+        convert(attribution, 1, 1, now, 0, 100, now);
+        assert_eq!(attribution.close_through(now).windows.len(), 1);
+        let restored = stored.restarted(&[stored.cut()], now);
+        let numbers = [&stored, &restored].map(|stored| {
+            let attribution = &stored.attribution;
+            assert_eq!(touch(attribution, 2, 1, BEGIN, 0, 1, now), Outcome::Late);
+            let words = integer_words(1);
+            _ = attribution.adjust(attribution.seed().key(&words), Change::Retract, now, || now).expect("a time");
+            let open = attribution.open_windows(0, 9);
+            open.iter().map(|window| (window.number, window.postings(0, 9).len())).collect::<Vec<_>>()
+        });
+        assert_eq!(numbers, [[(BEGIN / MINUTE + 1, 1)], [(BEGIN / MINUTE + 1, 1)]]);
+    }
 }

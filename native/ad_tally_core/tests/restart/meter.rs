@@ -99,6 +99,8 @@ struct Service {
 struct State {
     seen: Seen,
     ids: BTreeSet<u64>,
+    /// Windows that are open.
+    open: BTreeSet<u64>,
     newest: u64,
     now: u64,
 }
@@ -211,6 +213,7 @@ impl Service {
 
     fn cut(&mut self) {
         self.state.seen = Seen::of(&self.meter);
+        self.state.open = open(&self.meter);
         self.state.now = self.now;
         self.intervals.push((cut(&self.part, &self.fold), self.state.clone()));
     }
@@ -232,23 +235,16 @@ fn restored<'r>(config: &Config, part: &Part, runs: impl Iterator<Item = &'r [u8
     meter
 }
 
+fn open(meter: &Meter) -> BTreeSet<u64> {
+    meter.open_windows(0, usize::MAX).iter().map(|window| window.instance).collect()
+}
+
 /// That a meter is what another one was.
 fn assert_is(meter: &Meter, state: &State) {
     let seen = Seen::of(meter);
     assert_eq!(seen, state.seen);
     assert_eq!(meter.info().newest, state.newest);
-    // Of each window that has no number the newest one is open.
-    let open: BTreeSet<u64> = meter.open_windows(0, usize::MAX).iter().map(|window| window.instance).collect();
-    for (instance, (contents, numbered)) in &seen.windows {
-        let is_newest = || {
-            let same = seen
-                .windows
-                .iter()
-                .filter(|(_, (other, numbered))| other.number == contents.number && numbered.is_none());
-            same.map(|(other, _)| other).max() == Some(instance)
-        };
-        assert_eq!(open.contains(instance), numbered.is_none() && is_newest(), "{instance}");
-    }
+    assert_eq!(open(meter), state.open);
     // An event of long ago is late, unless its id is known.
     for id in 0..80 {
         let sent = Sent { id: Some(id), at: -10_000_000, key: (0, 0), amounts: [0, 0], user: None };
@@ -364,6 +360,85 @@ fn what_was_in_time_before_a_restart_is_in_time_for_the_lateness_after_it() {
     let numbers: Vec<u64> = meter.close(last + 1).windows.iter().map(|window| window.number * MINUTE).collect();
     assert_eq!(numbers, [BEGIN, now]);
     assert_eq!(record(&meter, &sent(8, before(now)), last + 1), Outcome::Late);
+}
+
+/// The meter of the next start, at another time.
+fn next(config: &Config, runs: &[&[u8]], opened: u32, now: u64) -> Meter {
+    restored(config, &part(opened), runs.iter().copied(), now)
+}
+
+#[test]
+fn what_was_closed_before_its_time_is_closed_after_a_restart() {
+    for max_ahead in [None, Some(5 * MINUTE)] {
+        let (first, config) = (part(1), Config { max_ahead, ..config() });
+        let meter = stored(&config, &first);
+        let sent = |id, at| Sent { id: Some(id), at, key: (0, 0), amounts: [1, 1], user: None };
+        let minutes = MINUTE as i64;
+        assert_eq!(record(&meter, &sent(1, 0), BEGIN), Outcome::Applied);
+        assert_eq!(record(&meter, &sent(2, 2 * minutes), BEGIN), Outcome::Applied);
+        let before = cut(&first, &meter.fold());
+        assert_eq!(meter.close_through(BEGIN + MINUTE).windows.len(), 1);
+        let run = cut(&first, &meter.fold());
+        // Also where the clock was set back meanwhile, as long as an event may be of the time of what is closed.
+        for now in [BEGIN, BEGIN + SECOND, BEGIN - 4 * MINUTE] {
+            let meter = next(&config, &[&before, &run], 2, now);
+            let ago = BEGIN as i64 - now as i64;
+            assert_eq!(record(&meter, &sent(3, ago), now), Outcome::Late, "{now}");
+            // In its minute nothing was counted.
+            assert_eq!(record(&meter, &sent(3, ago + minutes), now), Outcome::Late, "{now}");
+            assert_eq!(record(&meter, &sent(3, ago + 2 * minutes), now), Outcome::Applied, "{now}");
+            assert_eq!(meter.first_open(), BEGIN / MINUTE + 2);
+            // It was closed and has no number: it is still to be given one.
+            let begins: Vec<u64> = meter.undelivered().iter().map(|it| it.begin).collect();
+            assert_eq!(begins, [BEGIN]);
+        }
+        // What was not on disk has not happened.
+        let meter = next(&config, &[&before], 2, BEGIN);
+        assert_eq!(record(&meter, &sent(3, 0), BEGIN), Outcome::Applied);
+        assert_eq!(meter.open_windows(0, 9).len(), 2);
+    }
+}
+
+#[test]
+fn how_far_windows_were_closed_before_their_time_holds_for_windows_of_another_length() {
+    let (first, config) = (part(1), config());
+    let meter = stored(&config, &first);
+    let sent = |id, at| Sent { id: Some(id), at, key: (0, 0), amounts: [1, 1], user: None };
+    assert_eq!(record(&meter, &sent(1, 0), BEGIN), Outcome::Applied);
+    while !meter.close_through(BEGIN).is_all {}
+    let run = cut(&first, &meter.fold());
+    // BEGIN is a multiple of both. A window of two minutes was half closed: it is open.
+    for (window, expected) in [(MINUTE / 2, Outcome::Late), (2 * MINUTE, Outcome::Applied)] {
+        let of_now = Config { window, ..config.clone() };
+        let meter = Meter::stored(&of_now, Seed::new(7), part(2), 2).expect("a configuration that is right");
+        let restoring = meter.restoring([(1, Shape::from(&config))]);
+        take_back(&run, &restoring);
+        restoring.finish(BEGIN);
+        assert_eq!(record(&meter, &sent(2, SECOND as i64), BEGIN), expected);
+        assert_eq!(record(&meter, &sent(3, MINUTE as i64), BEGIN), Outcome::Applied);
+    }
+}
+
+#[test]
+fn what_a_clock_closed_that_was_far_ahead_is_open_when_it_is_right_again() {
+    let (first, config) = (part(1), config());
+    let meter = stored(&config, &first);
+    let sent = |id| Sent { id: Some(id), at: 0, key: (0, 0), amounts: [1, 1], user: None };
+    let wrong = BEGIN + 1_000 * MINUTE;
+    assert_eq!(record(&meter, &sent(1), wrong), Outcome::Applied);
+    assert_eq!(meter.close_through(wrong).windows.len(), 1);
+    let run = cut(&first, &meter.fold());
+    let (second, now) = (part(2), BEGIN + SECOND);
+    let meter = restored(&config, &second, [&run[..]].into_iter(), BEGIN);
+    assert!(meter.close(BEGIN).windows.is_empty());
+    assert_eq!(record(&meter, &sent(2), now), Outcome::Applied);
+    // What is closed early now counts from now on.
+    assert_eq!(meter.close_through(now).windows.len(), 1);
+    assert_eq!(record(&meter, &sent(3), now), Outcome::Late);
+    let later = cut(&second, &meter.fold());
+    let meter = next(&config, &[&run, &later], 3, now);
+    assert_eq!(record(&meter, &sent(3), now), Outcome::Late);
+    assert_eq!(record(&meter, &sent(3), now + MINUTE), Outcome::Applied);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Restoring<'_> {
             }
         }
         let clock = closed_by.into_inner().max(of.windows.newest());
-        of.windows.resume(open, clock, now.saturating_add(of.config.lateness));
+        of.windows.resume(open, clock, now.saturating_add(of.config.lateness), now);
         homeless.into_iter().for_each(|order| of.find_home(order, now));
         let protected = of.windows.protect();
         surplus.into_iter().for_each(|order| of.end_early(order, &protected));

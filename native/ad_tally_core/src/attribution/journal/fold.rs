@@ -10,6 +10,8 @@
 //! Touches, of a user          its newest touches                        united
 //! Number                      dimensions by number                      are equal
 //! Latest 0, of an order       the conversion                            the last version
+//! Latest 1                    until when windows were closed        the last version
+//!                             before their time
 //! Item 0                      a frame that was taken                    a set
 //! Item 1, of a window         a posting, by its place                   a set
 //! Item 2, of a window         a touch that came into a path             a set
@@ -29,8 +31,8 @@ use parking_lot::Mutex;
 use super::super::types::Config;
 use super::super::window::METRICS;
 use super::kinds::{
-    ALIAS, CLOSED, CLOSING, CONVERTED, EVICTED, FORGOTTEN, GONE, MARK, META, META_CLOSED_BY, META_DROPPED, NUMBER,
-    ORDER, PATH, POSTING, STEP, TAKEN, TOUCH,
+    ALIAS, CLOSED, CLOSING, CONVERTED, EARLY, EVICTED, FORGOTTEN, GONE, MARK, META, META_CLOSED_BY, META_DROPPED,
+    NUMBER, ORDER, PATH, POSTING, STEP, TAKEN, TOUCH,
 };
 use super::packed::{final_time, numbers, split_time};
 use crate::counters::{Add, fold_amounts};
@@ -42,6 +44,7 @@ use crate::sync::AtomicU64;
 use crate::table::{Spilled, fold_taken};
 
 pub(super) const ORDERS: u8 = 0;
+pub(super) const CLOSED_EARLY: u8 = 1;
 /// Items of 0 are frames that were taken.
 pub(super) const POSTINGS: u8 = 1;
 pub(super) const PATHS: u8 = 2;
@@ -195,6 +198,7 @@ impl Fold for Folding {
                 into.meta(part, META_SEQUENCE, *sequence);
             }
             (GONE, [instance]) => into.gone(part, *instance),
+            (EARLY, [version, until]) => into.latest(part, CLOSED_EARLY, 0, *version, &[*until]),
             (META, [name, value]) => into.meta(part, *name as u8, *value),
             (STEP, [user, id, time, dimensions, repeats]) => {
                 let (at, kind) = split_time(*time);

@@ -16,6 +16,7 @@ pub(super) const NUMBER: u8 = 12;
 pub(super) const TAKEN: u8 = 13;
 pub(super) const CLOSED: u8 = 14;
 pub(super) const GONE: u8 = 15;
+pub(super) const EARLY: u8 = 16;
 
 /// The time of the newest touch that was dropped because it was too old.
 pub(super) const META_DROPPED: u8 = 2;

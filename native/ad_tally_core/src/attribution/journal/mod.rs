@@ -12,6 +12,7 @@
 //! CLOSING    window                                        nothing is told to it any more, and its conversions become final
 //! CLOSED     window, its configuration, number, node, time
 //! GONE       window
+//! EARLY      version, until when windows were closed before their time
 //! META       name, number                                  the greatest one stays
 //! STEP, EVICTED, NUMBER, TAKEN                              what a frame has brought
 //! ```

@@ -15,7 +15,7 @@ use super::super::ring::{Mark, Owned};
 use super::super::types::{MAX_ACTIONS, Step};
 use super::super::window::{METRICS, Spending, Window};
 use super::bytes::{read_conversion, read_posting};
-use super::fold::{ALIASES, CLOSINGS, CONVERSIONS, MARKS, ORDERS, PATHS, POSTINGS, kept_for};
+use super::fold::{ALIASES, CLOSED_EARLY, CLOSINGS, CONVERSIONS, MARKS, ORDERS, PATHS, POSTINGS, kept_for};
 use super::kinds::{META_CLOSED_BY, META_DROPPED};
 use super::packed::{numbers, split_time};
 use crate::counters::Cells;
@@ -123,6 +123,10 @@ impl Restore for Restoring<'_> {
             }
             Entry::Touches { user, touches, evicted } => self.touches(user, touches, evicted),
             Entry::Latest { table: ORDERS, hash, version, words } => self.order(hash, version, words),
+            Entry::Latest { table: CLOSED_EARLY, words: [until], .. } => {
+                self.of.windows.restore_early(*until);
+                Ok(())
+            }
             Entry::Latest { table: CONVERSIONS, hash: user, version: at, .. } => {
                 check_time(at)?;
                 self.own(user, Owned { converted: Some(at), ..Owned::default() });

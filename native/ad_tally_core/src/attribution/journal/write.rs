@@ -9,7 +9,7 @@ use super::super::types::{Step, Touch};
 use super::super::window::Window;
 use super::fold::PARTIAL;
 use super::kinds::{
-    ALIAS, CLOSED, CLOSING, CONVERTED, EVICTED, FORGOTTEN, GONE, MARK, META, META_DROPPED, NUMBER, ORDER, PATH,
+    ALIAS, CLOSED, CLOSING, CONVERTED, EARLY, EVICTED, FORGOTTEN, GONE, MARK, META, META_DROPPED, NUMBER, ORDER, PATH,
     POSTING, STEP, TAKEN, TOUCH,
 };
 use super::packed::{order_state, time_and_kind};
@@ -123,6 +123,12 @@ impl Writing<'_> {
     /// Everybody has a window, or nothing has happened in it.
     pub(crate) fn gone(&self, instance: u64) {
         self.record(GONE, 1, |words| words.push(instance));
+    }
+
+    /// Windows were closed before their time, until then.
+    pub(crate) fn closed_early(&self, until: u64) {
+        let version = self.journal.instance();
+        self.record(EARLY, 2, |words| words.extend(&[version, until]));
     }
 
     /// A number of the part, of which the greatest one stays.
