@@ -24,11 +24,20 @@ fn write(journal: &Journal, written: &Written, thread: usize, event: usize) {
     let seen = written.0[other].load(Acquire);
     let outer = journal.begin().expect("room");
     let words = [thread as u64, event as u64, other as u64, seen];
-    outer.record(1, 1, 4, |room| room.extend(&words));
+    let given_up = || outer.draft(1, 1, 4, |room| room.extend(&[u64::MAX; 4]));
+    drop(given_up());
+    let given_up_later = (event % 5 == 1).then(given_up);
+    let mut draft = outer.draft(1, 1, 4, |room| room.extend(&[words[0], words[1], words[2], 0]));
     if event.is_multiple_of(64) {
         thread::yield_now();
     }
     let inner = journal.begin().expect("room");
+    if event.is_multiple_of(7) {
+        drop(inner.draft(2, 2, 1, |room| room.push(u64::MAX)));
+    }
+    draft.set(3, seen);
+    draft.finish();
+    drop(given_up_later);
     let more = event % 50;
     inner.record(2, 2, 2 + more, |room| {
         room.extend(&words[..2]);

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use super::pool::{Chunk, Pool};
-use super::record::{self, Record, Records, begun};
+use super::record::{Record, Records, words};
 #[cfg(not(loom))]
 use crate::sync::prefetch::fetch_to_write;
 
@@ -14,20 +14,22 @@ pub(super) struct Buffer {
     last: Chunk,
     /// Those before it, from old to new.
     full: Vec<Chunk>,
+    /// Those that are whole, and those that may still be.
     records: usize,
 }
 
 impl Buffer {
-    /// Takes room for a record of so many words, which is not whole yet: the address of its header, in a chunk that is neither moved
-    /// nor freed while this buffer is there. `None` where the pool has no chunk.
+    /// Takes room for the record that this header of one begins, which is not whole yet: the address of the header, in a chunk that is
+    /// neither moved nor freed while this buffer is there. `None` where the pool has no chunk.
     #[inline(always)]
-    pub(super) fn take_room(&mut self, words: usize, pool: &Pool) -> Option<NonNull<u64>> {
-        let length = self.last.len();
+    pub(super) fn take_room(&mut self, begun: u64, pool: &Pool) -> Option<NonNull<u64>> {
+        let (length, words) = (self.last.len(), words(begun));
         if self.last.capacity() - length <= words {
-            return self.take_room_in_another(words, pool);
+            return self.take_room_in_another(begun, pool);
         }
+        self.records += 1;
         let room = self.last.spare_capacity_mut();
-        room[0].write(std::mem::MaybeUninit::new(begun(words)));
+        room[0].write(std::mem::MaybeUninit::new(begun));
         let header: NonNull<u64> = NonNull::from(room).cast();
         #[cfg(not(loom))]
         fetch_ahead(header);
@@ -37,21 +39,25 @@ impl Buffer {
     }
 
     #[cold]
-    fn take_room_in_another(&mut self, words: usize, pool: &Pool) -> Option<NonNull<u64>> {
-        let full = std::mem::replace(&mut self.last, pool.take(1 + words)?);
+    fn take_room_in_another(&mut self, begun: u64, pool: &Pool) -> Option<NonNull<u64>> {
+        let full = std::mem::replace(&mut self.last, pool.take(1 + words(begun))?);
         if full.capacity() > 0 {
             self.full.push(full);
         }
-        self.take_room(words, pool)
+        self.take_room(begun, pool)
     }
 
-    /// Notes that the words of a record are written.
-    #[inline(always)]
-    pub(super) fn note_whole(&mut self) {
-        self.records += 1;
+    /// Takes the room back of a record of so many words that does not become whole. Where others lie behind it, it stays as it is.
+    pub(super) fn take_back(&mut self, header: NonNull<u64>, words: usize) {
+        self.records -= 1;
+        let (length, room) = (self.last.len(), 1 + words);
+        let end = self.last.as_ptr().wrapping_add(length);
+        if end.cast() == header.as_ptr().wrapping_add(room).cast_const() {
+            self.last.truncate(length - room);
+        }
     }
 
-    /// How many records are whole.
+    /// How many records are whole, once nobody writes any more.
     pub(super) fn len(&self) -> usize {
         self.records
     }
@@ -59,6 +65,11 @@ impl Buffer {
     /// The whole records, in the order in which room was taken for them.
     pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.full.iter().chain([&self.last]).flat_map(|chunk| Records(chunk))
+    }
+
+    /// Whether it has taken memory, though it may have no records.
+    pub(super) fn has_chunks(&self) -> bool {
+        self.last.capacity() > 0
     }
 
     /// Bytes that were written to.
@@ -81,14 +92,4 @@ fn fetch_ahead(header: NonNull<u64>) {
     let ahead = header.as_ptr().wrapping_add(AHEAD);
     fetch_to_write(ahead);
     fetch_to_write(ahead.wrapping_add(LINE));
-}
-
-/// Writes that a record is whole.
-///
-/// # Safety
-/// Room for it was taken at that address, all its words are written, and its buffer is still there.
-#[inline(always)]
-pub(super) unsafe fn write_whole(header: NonNull<u64>, part: u16, kind: u8, words: usize) {
-    // SAFETY: this function's contract.
-    unsafe { header.write(record::whole(part, kind, words)) };
 }

@@ -37,9 +37,9 @@ impl Epoch {
         }
     }
 
-    /// What was written to, once it has ended.
+    /// Those that have memory, once it has ended.
     pub(super) fn into_buffers(self) -> Vec<Buffer> {
         let own = self.buffers.into_iter().map(|own| own.0.into_inner());
-        own.chain([std::mem::take(&mut *self.shared.lock())]).filter(|buffer| buffer.bytes() > 0).collect()
+        own.chain([std::mem::take(&mut *self.shared.lock())]).filter(Buffer::has_chunks).collect()
     }
 }

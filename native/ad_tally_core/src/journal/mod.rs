@@ -1,7 +1,7 @@
 //! What events do, written down by the threads that do it, to be made durable by another one.
 //!
 //! ```text
-//! begin ── Scribe ── record, record ── drop          an event: it is in one interval, wholly
+//! begin ── Scribe ── draft, record, finish ── drop   an event: it is in one interval, wholly
 //!             └ into the buffer of its thread ─┐
 //! Epochs ── current ──> Epoch: a buffer a thread, each a list of chunks
 //! cut ── swap, wait for whoever is in the old one ──> Interval: all its records
@@ -38,7 +38,7 @@ pub use self::part::Part;
 pub use self::pool::Config;
 use self::pool::Pool;
 pub use self::record::Record;
-pub use self::scribe::Scribe;
+pub use self::scribe::{Draft, Scribe};
 #[cfg(not(loom))]
 pub(crate) use self::words::bytes_in_words;
 pub use self::words::{Words, split_bytes, words_of_bytes};

@@ -4,8 +4,8 @@
 //! header   part (16 bits) | kind (8) | whole (1) | 7 bits | words (32)
 //! ```
 //!
-//! Room for a record is taken before its words are written. Where that did not end (it panicked) the record is not whole, and
-//! whoever reads passes over it.
+//! Room for a record is taken before its words are written. Where that did not end, and others have written behind it by then, the
+//! record is not whole, and whoever reads passes over it.
 
 use std::mem::MaybeUninit;
 
@@ -22,17 +22,23 @@ pub struct Record<'a> {
     pub words: &'a [u64],
 }
 
-/// The header of a record whose words are still to be written.
+/// The header of a record of so many words that are still to be written.
 #[inline(always)]
-pub(super) fn begun(words: usize) -> u64 {
+pub(super) fn begun(part: u16, kind: u8, words: usize) -> u64 {
     debug_assert!(words <= u32::MAX as usize);
-    words as u64
+    u64::from(part) << 48 | u64::from(kind) << 40 | words as u64
 }
 
-/// The header of one that is whole.
+/// The header of the same record once it is whole.
 #[inline(always)]
-pub(super) fn whole(part: u16, kind: u8, words: usize) -> u64 {
-    u64::from(part) << 48 | u64::from(kind) << 40 | WHOLE | begun(words)
+pub(super) fn whole(begun: u64) -> u64 {
+    begun | WHOLE
+}
+
+/// How many words a record of that header has.
+#[inline(always)]
+pub(super) fn words(header: u64) -> usize {
+    header as u32 as usize
 }
 
 /// The records of what was written to a chunk.
@@ -46,7 +52,7 @@ impl<'a> Iterator for Records<'a> {
             let (header, rest) = self.0.split_first()?;
             // SAFETY: a header is written when the room for its record is taken, and they lie one behind the other.
             let header = unsafe { header.assume_init() };
-            let (words, rest) = rest.split_at(header as u32 as usize);
+            let (words, rest) = rest.split_at(self::words(header));
             self.0 = rest;
             if header & WHOLE != 0 {
                 // SAFETY: all words of a record that is whole have been written.

@@ -18,7 +18,7 @@ use super::event::Event;
 use super::window::Window;
 use crate::counters::{amounts, are_wide, count_words, fold_amounts, push_amounts};
 use crate::dedupe;
-use crate::journal::{Entries, Entry, Fold, NO_KEY, Record, Scribe, WindowState, split_bytes, words_of_bytes};
+use crate::journal::{Draft, Entries, Entry, Fold, NO_KEY, Record, Scribe, WindowState, split_bytes, words_of_bytes};
 use crate::key::{self, HashedKey, Seed};
 use crate::sketch::Coupon;
 use crate::table::Spilled;
@@ -52,6 +52,10 @@ const TIME_MASK: u64 = HAS_ID - 1;
 /// Above the number of a configuration.
 const PARTIAL: u64 = 1 << 32;
 
+/// Where the words of an event are that are known last.
+const SPILLED_AT: usize = 2;
+const GENERATION_AT: usize = 5;
+
 /// What a part writes by: the right to, and its number.
 #[derive(Clone, Copy)]
 pub(super) struct Writer<'s> {
@@ -59,22 +63,23 @@ pub(super) struct Writer<'s> {
     pub(super) part: u16,
 }
 
-impl Writer<'_> {
-    /// An event was counted: its id is known in a generation, and this of it had no row.
+impl<'s> Writer<'s> {
+    /// An event is to be counted, and its id, which has that hash, to be known.
     #[inline(never)]
-    pub(super) fn event(self, window: &Window, event: &Event<'_>, id: Option<(u64, u64)>, spilled: Spilled) {
+    pub(super) fn event(self, window: &Window, event: &Event<'_>, id: Option<u64>) -> EventDraft<'s> {
         let are_wide = are_wide(event.amounts);
         let flags = if id.is_some() { HAS_ID } else { 0 } | if are_wide { ARE_WIDE } else { 0 };
-        let user = u64::from(event.user.map_or(0, Coupon::word)) | u64::from(spilled.word()) << 32;
-        let (hash, generation) = id.unwrap_or_default();
-        let head = [window.instance, event.at | flags, user, event.key.hash, hash, generation];
-        let head = if id.is_some() { &head[..] } else { &head[..4] };
-        let count = head.len() + event.key.words.len() + count_words(event.amounts, are_wide);
-        self.scribe.record(self.part, EVENT, count, |words| {
-            words.extend(head);
+        let head = [window.instance, event.at | flags, user_and_spilled(event, Spilled::NOTHING), event.key.hash];
+        let count = head.len() + if id.is_some() { 2 } else { 0 };
+        let count = count + event.key.words.len() + count_words(event.amounts, are_wide);
+        EventDraft(self.scribe.draft(self.part, EVENT, count, |words| {
+            words.extend(&head);
+            if let Some(hash) = id {
+                words.extend(&[hash, 0]);
+            }
             words.extend(event.key.words);
             push_amounts(words, event.amounts, are_wide);
-        });
+        }))
     }
 
     /// An id was seen again, in a later generation.
@@ -107,6 +112,27 @@ impl Writer<'_> {
     pub(super) fn closed_early(self, version: u64, until: u64) {
         self.scribe.record(self.part, EARLY, 2, |words| words.extend(&[version, until]));
     }
+}
+
+/// An event that is to be counted, written down while its id and rows are still on their way to the cache.
+pub(super) struct EventDraft<'s>(Draft<'s>);
+
+impl EventDraft<'_> {
+    /// It was counted: its id, if it has one, is known in a generation, and this of it had no row.
+    #[inline(always)]
+    pub(super) fn counted(mut self, event: &Event<'_>, generation: Option<u64>, spilled: Spilled) {
+        if let Some(generation) = generation {
+            self.0.set(GENERATION_AT, generation);
+        }
+        if spilled != Spilled::NOTHING {
+            self.0.set(SPILLED_AT, user_and_spilled(event, spilled));
+        }
+        self.0.finish();
+    }
+}
+
+fn user_and_spilled(event: &Event<'_>, spilled: Spilled) -> u64 {
+    u64::from(event.user.map_or(0, Coupon::word)) | u64::from(spilled.word()) << 32
 }
 
 /// What becomes of a meter's records.

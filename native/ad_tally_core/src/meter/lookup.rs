@@ -6,7 +6,8 @@
 //! fetch_line  the line of the index where its key belongs is asked for
 //! fetch_row   that line is read, and the row that it most likely names asked for
 //! find_rows   that row is compared, and the register of its user asked for
-//! record      its id is looked for, its amounts are added, and its user where the register may rise
+//! record      it is written down where there is a journal, its id is looked for, its amounts are added, and its user where the
+//!             register may rise
 //! ```
 //!
 //! A single event goes through the stages while it is decoded. The events of a list go through each stage together.

@@ -2,11 +2,21 @@
 
 use super::Meter;
 use super::event::{Event, Outcome};
+use super::journal::EventDraft;
 use super::lookup::{Lookup, Recording, Writing};
 use super::window::Window;
 use crate::dedupe::{Id, Seen};
 use crate::error::{Error, check_time};
 use crate::windows::{NotBegun, OpenWindows};
+
+/// Where an event is counted.
+struct Counted<'r> {
+    window: &'r Window,
+    /// What its id is known in from now on.
+    generation: Option<u64>,
+    /// Where there is a journal.
+    draft: Option<EventDraft<'r>>,
+}
 
 impl<'r> Lookup<'r> {
     /// Records the event that was looked up. `None`, with nothing counted, when its window is still to begin: [`Meter::record`]
@@ -24,15 +34,14 @@ impl<'r> Lookup<'r> {
     #[inline(always)]
     pub(super) fn finish(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Outcome> {
         assert_eq!(event.at, self.at, "the time that the lookup has begun with");
-        let Recording { meter, open, writing } = self.recording;
+        let Recording { meter, open, .. } = self.recording;
         let slot = open.slot().id();
-        let outcome = match self.check(now)? {
-            Ok((window, generation)) => {
+        let outcome = match self.check(event, now)? {
+            Ok(Counted { window, generation, draft }) => {
                 // SAFETY: the rows were found in that window, and this thread has protected the windows in that slot.
                 let spilled = unsafe { window.add(self.rows, event, slot) };
-                if let Writing::By(scribe, stored) = writing {
-                    let id = self.id.map(|id| (id.hash(), generation));
-                    stored.writer(scribe).event(window, event, id, spilled);
+                if let Some(draft) = draft {
+                    draft.counted(event, generation, spilled);
                 }
                 spilled.into()
             }
@@ -45,10 +54,9 @@ impl<'r> Lookup<'r> {
         Some(outcome)
     }
 
-    /// The window that the event is counted in, and the generation that its id is known in from now on; or what becomes of the event
-    /// instead; or `None` if its window has not begun.
+    /// Where the event is counted, or what becomes of it instead, or `None` if its window has not begun.
     #[inline(always)]
-    fn check(&self, now: &impl Fn() -> u64) -> Option<Result<(&'r Window, u64), Outcome>> {
+    fn check(&self, event: &Event<'_>, now: &impl Fn() -> u64) -> Option<Result<Counted<'r>, Outcome>> {
         let Recording { meter, open, writing } = self.recording;
         if let Writing::Busy = writing {
             return Some(Err(Outcome::Busy));
@@ -60,11 +68,17 @@ impl<'r> Lookup<'r> {
         let Some(window) = self.window else {
             return self.recording.check_without_window(open, self.at, self.id, now).map(Err);
         };
-        let mut generation = 0;
+        // The bucket of its id is still on its way to the cache.
+        let draft = match writing {
+            Writing::By(scribe, stored) => Some(stored.writer(scribe).event(window, event, self.id.map(Id::hash))),
+            _ => None,
+        };
+        let mut generation = None;
         if let (Some(id), Some(dedupe)) = (self.id, &meter.dedupe) {
             match dedupe.see(id, self.at, now) {
-                Seen::First(now) => generation = now,
+                Seen::First(now) => generation = Some(now),
                 seen => {
+                    drop(draft);
                     self.recording.write_again(id, seen);
                     return Some(Err(Outcome::Duplicate));
                 }
@@ -73,7 +87,7 @@ impl<'r> Lookup<'r> {
         if is_newest {
             meter.windows.note_newest(self.at);
         }
-        Some(Ok((window, generation)))
+        Some(Ok(Counted { window, generation, draft }))
     }
 }
 

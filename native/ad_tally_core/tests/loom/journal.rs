@@ -8,6 +8,9 @@ use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom::sync::atomic::{AtomicBool, AtomicU64};
 use loom::thread;
 
+/// Words of a chunk.
+const CHUNK: usize = 128;
+
 /// A journal and the slots of its writers. Each epoch has one buffer of its own, so the second writer shares one.
 #[derive(Clone)]
 struct Model {
@@ -36,6 +39,28 @@ impl Model {
         // SAFETY: claimed above, all scribes are dropped, and it is not used again.
         unsafe { slot.release() };
         is_written
+    }
+
+    /// The same by drafts, beside some that are dropped: the first one at once, one after others were written, and one whose chunk is
+    /// full by then.
+    fn write_by_drafts(&self, number: u64) {
+        let slot = self.registry.claim();
+        // SAFETY: as in `write`.
+        let begin = || unsafe { self.journal.begin_by(slot) }.expect("room");
+        {
+            let outer = begin();
+            drop(outer.draft(1, 0, 1, |words| words.push(u64::MAX)));
+            let dropped = outer.draft(1, 0, 1, |words| words.push(u64::MAX));
+            let mut first = outer.draft(1, 0, 1, |words| words.push(0));
+            let inner = begin();
+            let second = inner.draft(2, 0, CHUNK - 1, |words| words.extend(&[number; CHUNK - 1]));
+            first.set(0, number);
+            first.finish();
+            drop(dropped);
+            second.finish();
+        }
+        // SAFETY: as in `write`.
+        unsafe { slot.release() };
     }
 
     fn cut(&self) -> Interval {
@@ -73,6 +98,29 @@ fn an_event_beside_a_cut_is_in_exactly_one_interval() {
         for writer in writers {
             writer.join().expect("no panic");
         }
+        assert_eq!(events(&first), all, "what was cut is final");
+        all.extend(events(&model.cut()));
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn drafts_beside_a_cut_are_in_the_interval_of_their_event_if_they_are_finished() {
+    check(2, || {
+        let model = Model::new();
+        let by_drafts = {
+            let model = model.clone();
+            thread::spawn(move || (1..=2).for_each(|number| model.write_by_drafts(number)))
+        };
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || assert!(model.write(3)))
+        };
+        let first = model.cut();
+        let mut all = events(&first);
+        by_drafts.join().expect("no panic");
+        other.join().expect("no panic");
         assert_eq!(events(&first), all, "what was cut is final");
         all.extend(events(&model.cut()));
         all.sort_unstable();

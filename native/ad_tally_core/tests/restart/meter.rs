@@ -322,6 +322,32 @@ fn a_busy_journal_counts_nothing_and_the_end_of_a_list_is_busy() {
 }
 
 #[test]
+fn an_event_that_is_left_out_leaves_nothing_in_the_journal() {
+    let part = part(1);
+    let meter = stored(&config(), &part);
+    let sent = |id, at: u64, now: u64| {
+        let sent = Sent { id: Some(id), at: at as i64 - now as i64, key: (0, 0), amounts: [1, 1], user: Some(id) };
+        record(&meter, &sent, now)
+    };
+    assert_eq!(sent(1, BEGIN, BEGIN), Outcome::Applied);
+    let first = part.journal.cut();
+    assert_eq!(first.len(), 1);
+    assert_eq!(sent(1, BEGIN, BEGIN), Outcome::Duplicate);
+    assert_eq!(sent(1, BEGIN + 10 * MINUTE, BEGIN), Outcome::Duplicate);
+    assert_eq!(sent(2, BEGIN + 10 * MINUTE, BEGIN), Outcome::Future);
+    assert_eq!(sent(2, BEGIN - 10 * MINUTE, BEGIN), Outcome::Late);
+    let nothing = part.journal.cut();
+    assert_eq!((nothing.len(), nothing.bytes()), (0, 0));
+
+    // What is of an event is as long as that of any other, and an id that a copy has renewed is a record of two words.
+    let later = BEGIN + 600 * MINUTE;
+    assert_eq!(sent(2, later, later), Outcome::Applied);
+    assert_eq!(sent(1, later, later), Outcome::Duplicate);
+    let second = part.journal.cut();
+    assert_eq!((second.len(), second.bytes()), (2, first.bytes() + 3 * size_of::<u64>()));
+}
+
+#[test]
 fn what_was_in_time_before_a_restart_is_in_time_for_the_lateness_after_it() {
     let (first, config) = (part(1), config());
     let meter = stored(&config, &first);
