@@ -6,6 +6,7 @@
 //! * [`sync`]: hazard pointers, by which a structure is swapped while others write to it; counters that threads do not meet in
 //! * [`key`]: what is counted, as canonical words and their hash
 //! * [`codec`]: how what a table holds leaves it and comes in again, as frames
+//! * [`time`]: days of time zones
 //! * [`sketch`]: one sketch of users as a value, and its bytes
 //! * [`journal`]: what events do, written down by the threads that do it, in intervals that no event is split by
 //! * [`store`]: durable state, as the files of a directory; the threads that write and merge them
@@ -32,6 +33,7 @@ pub mod frequency_cap;
 pub mod journal;
 mod memory;
 pub mod sync;
+pub mod time;
 
 #[cfg(not(loom))]
 pub mod dedupe;

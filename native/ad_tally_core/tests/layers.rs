@@ -21,7 +21,7 @@ const CORE: Crate = Crate {
     layers: &[
         &["error", "sync", "memory"],
         &["key"],
-        &["codec"],
+        &["codec", "time"],
         &["sketch"],
         &["journal"],
         &["table", "bucket", "store"],

