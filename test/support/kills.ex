@@ -8,6 +8,7 @@ defmodule AdTally.Test.Kills do
   alias AdTally.Test.Kills.{Plan, VM}
 
   @patience 60_000
+  @measurements 6
 
   # `shown`: of each pair of a cap how often it was let through, and `times`, when at last.
   # `lost`: how often of what was not on disk when the service was killed.
@@ -17,11 +18,15 @@ defmodule AdTally.Test.Kills do
     :random,
     :vm,
     :items,
+    :life,
+    :each,
     round: 0,
     starts: [],
     ready?: false,
     sends?: true,
+    pause: 0,
     counts: nil,
+    measured: nil,
     waiting: [],
     waited: 0,
     begun: %{},
@@ -36,31 +41,64 @@ defmodule AdTally.Test.Kills do
   @doc """
   Kills a service so many times, then lets it end in order: `:seed`, `:kills` and `:dir`.
 
+  With `:life` it is killed so many milliseconds after each start, and otherwise much sooner and at random. `:pause` is
+  for how many milliseconds it rests after each round, and `:each` a function that is called before a kill, with what it
+  has measured of itself, after the start and some times since, and how long the start took.
+
   Returns how many `:rounds` are complete, how often each pair of a cap was let through
-  (`:shown`), how often before it was on disk and the service was killed (`:lost`), and how often
-  the service has it at the end (`:counts`).
+  (`:shown`), how often before it was on disk and the service was killed (`:lost`), how often
+  the service has it at the end, where that matters still (`:counts`), and how many events are in its counters
+  (`:counted`).
   """
   def run(options) do
-    state = struct!(__MODULE__, dir: options[:dir], seed: options[:seed])
+    {kills, options} = Keyword.pop!(options, :kills)
+    state = struct!(__MODULE__, options)
     state = %{state | random: :rand.seed_s(:exsss, state.seed)} |> begin_round(0)
-    state = Enum.reduce(1..options[:kills]//1, state, fn _number, state -> killed_life(state) end)
+    state = Enum.reduce(1..kills//1, state, fn _number, state -> killed_life(state) end)
 
     # What is left of the round, and what another start makes of an orderly stop.
     round = state.round
     state = state |> start() |> follow(&(&1.round > round)) |> stop()
-    pairs = Map.keys(state.shown)
+    pairs = counted_pairs(state.times)
     state = %{state | sends?: false} |> start() |> follow(& &1.ready?)
     VM.tell(state.vm, {:count, Enum.map(pairs, &{&1, state.times[&1]})})
     state = state |> follow(& &1.counts) |> stop()
+    {counts, counted} = state.counts
 
     %{
       rounds: state.round,
       shown: state.shown,
       lost: state.lost,
-      counts: pairs |> Enum.zip(state.counts) |> Map.new(),
+      counts: pairs |> Enum.zip(counts) |> Map.new(),
+      counted: counted,
       killed: state.killed,
       stopped: state.stopped
     }
+  end
+
+  # What is older is not kept, but of rules for ever.
+  defp counted_pairs(times) do
+    newest = times |> Map.values() |> Enum.max(fn -> 0 end)
+
+    for {{_scope, _user, {_max, window}} = pair, at} <- times,
+        window == :lifetime or at > newest - div(Plan.longest(), 2),
+        do: pair
+  end
+
+  defp killed_life(%{life: ms} = state) when ms != nil do
+    begun = now()
+    state = state |> start() |> follow(& &1.ready?)
+    took = now() - begun
+    {first, state} = measure(state)
+
+    {later, state} =
+      Enum.map_reduce(1..@measurements, state, fn _number, state ->
+        state |> follow(fn _state -> false end, div(ms, @measurements)) |> measure()
+      end)
+
+    state.each.(%{start: took, measured: [first | later], rounds: state.round})
+    state = kill(state)
+    %{state | killed: state.killed + 1}
   end
 
   # From the first instruction of the VM on, or while it works; and now and then after it was
@@ -88,6 +126,12 @@ defmodule AdTally.Test.Kills do
   defp random(state, below) do
     {number, random} = :rand.uniform_s(below, state.random)
     {number, %{state | random: random}}
+  end
+
+  defp measure(state) do
+    VM.tell(state.vm, :measure)
+    state = follow(%{state | measured: nil}, & &1.measured)
+    {state.measured, state}
   end
 
   # The service
@@ -152,12 +196,15 @@ defmodule AdTally.Test.Kills do
       ["shown", what] -> shown(state, String.split(what))
       ["ack", what] -> acked(state, String.split(what))
       ["closed", round] -> closed(state, String.to_integer(round))
-      ["counts", term] -> %{state | counts: term |> Base.decode64!() |> :erlang.binary_to_term()}
+      ["counts", term] -> %{state | counts: decode(term)}
+      ["measured", term] -> %{state | measured: decode(term)}
       ["failed", text] -> failed(state, text)
     end
   end
 
   defp read(state, logged), do: %{state | log: Enum.take([logged | state.log], 40)}
+
+  defp decode(term), do: term |> Base.decode64!() |> :erlang.binary_to_term()
 
   defp failed(state, what) do
     log = state.log |> Enum.reverse() |> Enum.join("\n")
@@ -214,7 +261,9 @@ defmodule AdTally.Test.Kills do
   defp send_round(state) do
     if state.sends? do
       what =
-        if complete?(state), do: {:close, state.round}, else: {:take, state.round, state.starts}
+        if complete?(state),
+          do: {:close, state.round, state.pause},
+          else: {:take, state.round, state.starts}
 
       VM.tell(state.vm, what)
     end

@@ -9,11 +9,13 @@ defmodule AdTally.Test.Kills.Child do
       ack WORKER NEXT INDEX...     its items before NEXT are on disk, at INDEX it was let through
       shown WORKER INDEX           the item was let through, and is not on disk yet
       closed ROUND                 the windows of the round are with the sinks
-      counts TERM                  how often pairs were counted
+      counts TERM                  how often pairs were counted, and how many events the counters have
+      measured TERM                memory, and how many processes, ports and files there are
       failed TEXT                  something went wrong
   """
 
   alias AdTally.Test.Kills.{Plan, Service}
+  alias AdTally.Test.ResidentMemory
 
   @doc "For `erl -s`: the directory and the seed are plain arguments."
   def main do
@@ -23,19 +25,20 @@ defmodule AdTally.Test.Kills.Child do
     {:ok, supervisor} = Supervisor.start_link(children, strategy: :rest_for_one)
     true = Service.ready?()
     write(output(), "ready\n")
-    listen(supervisor, String.to_integer(seed))
+    listen(supervisor, dir, String.to_integer(seed))
   end
 
-  defp listen(supervisor, seed) do
+  defp listen(supervisor, dir, seed) do
     with line when is_binary(line) <- IO.read(:stdio, :line) do
       case line |> String.trim() |> Base.decode64!() |> :erlang.binary_to_term() do
         {:take, round, starts} -> take(seed, round, starts)
-        {:close, round} -> start(fn -> close(round) end)
+        {:close, round, pause} -> start(fn -> close(round, pause) end)
         {:count, pairs} -> start(fn -> count(pairs) end)
+        :measure -> measure(dir)
         :stop -> stop(supervisor)
       end
 
-      listen(supervisor, seed)
+      listen(supervisor, dir, seed)
     end
 
     System.halt(0)
@@ -75,7 +78,7 @@ defmodule AdTally.Test.Kills.Child do
   defp work([], _worker, _output), do: :ok
 
   defp work(items, worker, output) do
-    {batch, rest} = Enum.split(items, :rand.uniform(30))
+    {batch, rest} = Enum.split(items, :rand.uniform(Plan.longest_batch()))
     synced = Enum.filter(batch, &through?(&1, worker, output))
     {_item, last} = List.last(batch)
     write(output, "begin #{worker}\n")
@@ -99,8 +102,9 @@ defmodule AdTally.Test.Kills.Child do
     end
   end
 
-  defp close(round) do
+  defp close(round, pause) do
     Service.close()
+    Process.sleep(pause)
     write(output(), "closed #{round}\n")
   end
 
@@ -110,7 +114,22 @@ defmodule AdTally.Test.Kills.Child do
         Service.count(scope, user, window, at)
       end)
 
-    write(output(), "counts #{counts |> :erlang.term_to_binary() |> Base.encode64()}\n")
+    write_term("counts", {counts, Service.counted()})
+  end
+
+  defp measure(dir) do
+    dir = Service.store_dir(dir)
+    # One may be removed just now.
+    sizes =
+      for file <- File.ls!(dir), {:ok, stat} <- [File.stat(Path.join(dir, file))], do: stat.size
+
+    write_term("measured", %{
+      memory: ResidentMemory.bytes(),
+      processes: length(Process.list()),
+      ports: length(Port.list()),
+      disk: Enum.sum(sizes),
+      files: length(sizes)
+    })
   end
 
   # Of the process that asks for it: a raw file belongs to one.
@@ -118,6 +137,9 @@ defmodule AdTally.Test.Kills.Child do
     {:ok, output} = :file.open("/dev/stdout", [:raw, :append])
     output
   end
+
+  defp write_term(what, term),
+    do: write(output(), [what, " ", term |> :erlang.term_to_binary() |> Base.encode64(), "\n"])
 
   # With a mark, because logs are written to standard output too.
   defp write(output, line), do: :ok = :file.write(output, ["> " | line])

@@ -5,8 +5,8 @@ defmodule AdTally.Test.Kills.Plan do
 
   An item is `{:event, event}`, `{:conversion, conversion}`, `{:adjust, order, change, at}`, or
   `{:admit, mode, scope, user, rule, at}` with the mode `:synced`, `:quick` or `:released`. One
-  event in twenty comes from a second worker too. All times of a round are in a minute of its own.
-  Users of events are those of two rounds, so that no budget of touches is exceeded.
+  event in twenty comes from a second worker too. All times of a round are in a minute of its own, and
+  rounds begin five minutes after each other. Users of events are those of two rounds, so that no budget of touches is exceeded.
   """
 
   alias AdTally.{Conversion, Event}
@@ -15,11 +15,24 @@ defmodule AdTally.Test.Kills.Plan do
   @items 120
   @slots @workers * @items
   @minute 60_000
+  @apart 5 * @minute
   @day 1_440 * @minute
   # Monday, 1 June 2026.
   @begin 1_780_272_000_000
 
   def workers, do: @workers
+
+  @doc "At most so many items of a worker are not on disk at a time."
+  def longest_batch, do: 30
+
+  @doc "The longest time for which an item matters to others."
+  def longest, do: @day
+
+  @doc "The round of which a time is."
+  def round_at(at), do: div(at - @begin, @apart)
+
+  @doc "The round of which an order is."
+  def round_of(order), do: div(order, 1_000 * @workers)
 
   @doc "Two rounds have the same users."
   def block(round), do: div(round, 2)
@@ -65,7 +78,7 @@ defmodule AdTally.Test.Kills.Plan do
     slot =
       rem((rem(div(number, 1_000), @workers) * @items + rem(number, 1_000) - 1) * 137, @slots)
 
-    at = @begin + round * @minute + slot * div(@minute, @slots) + rem(b, div(@minute, @slots))
+    at = @begin + round * @apart + slot * div(@minute, @slots) + rem(b, div(@minute, @slots))
     user = "#{block(round)}-#{rem(a, 60)}"
 
     case kind do

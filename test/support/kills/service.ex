@@ -1,9 +1,10 @@
 defmodule AdTally.Test.Kills.Service do
   @moduledoc """
-  A store with caps, an attribution and a meter, whose closed windows become files in a directory.
+  A store with caps, an attribution, counters and a meter, whose closed windows become files in two directories.
+  Budgets are a few times what counts at a time, so that a run that takes long has the rest evicted.
   """
 
-  alias AdTally.{Attribution, FrequencyCap, Meter, Sink, Store, Window}
+  alias AdTally.{Attribution, Counters, FrequencyCap, Meter, Sink, Store, Window}
 
   @second 1_000
   @day 86_400 * @second
@@ -61,17 +62,17 @@ defmodule AdTally.Test.Kills.Service do
 
   def children(dir) do
     store = [store: __MODULE__.Store]
-    windows = [clock: :events, lateness: @day, retain: 1, sinks: [{Files, dir: windows_dir(dir)}]]
+    sinks = [{Files, dir: windows_dir(dir)}, {Sink.Files, dir: lines_dir(dir)}]
+    windows = [clock: :events, lateness: @day, retain: 1, sinks: sinks]
 
     [
       {Store,
-       name: __MODULE__.Store,
-       dir: Path.join(dir, "store"),
-       interval: 40,
-       segment_bytes: 1_048_576},
-      {FrequencyCap, [name: __MODULE__.Caps, capacity: 500_000, lifetime: true] ++ store},
+       name: __MODULE__.Store, dir: store_dir(dir), interval: 40, segment_bytes: 1_048_576},
+      {FrequencyCap, [name: __MODULE__.Caps, capacity: 100_000, lifetime: true] ++ store},
       {Attribution,
-       [name: __MODULE__.Attribution, users: 200_000] ++ attribution_options() ++ windows ++ store},
+       [name: __MODULE__.Attribution, users: 20_000, orders: 20_000] ++
+         attribution_options() ++ windows ++ store},
+      {Counters, [name: __MODULE__.Counters, metrics: [:events]] ++ store},
       {Meter,
        [
          name: __MODULE__.Meter,
@@ -79,16 +80,22 @@ defmodule AdTally.Test.Kills.Service do
          metrics: [:impressions, :clicks, :spend_micros],
          window: 10 * @second,
          reach: [by: [:campaign]],
-         dedupe: [window: 600 * @second, capacity: 100_000],
+         dedupe: [window: 600 * @second, capacity: 10_000],
          attribution: [name: __MODULE__.Attribution, cost: :spend_micros]
        ] ++ windows ++ store}
     ]
   end
 
   def windows_dir(dir), do: Path.join(dir, "windows")
+  def lines_dir(dir), do: Path.join(dir, "lines")
+  def store_dir(dir), do: Path.join(dir, "store")
 
   @doc "Takes an item: `true` if a cap let it through and it was not released again."
-  def take({:event, event}), do: taken(Meter.record(__MODULE__.Meter, event))
+  def take({:event, event}) do
+    :ok = Counters.add(__MODULE__.Counters, elem(event.dimensions, 0), :events)
+    taken(Meter.record(__MODULE__.Meter, event))
+  end
+
   def take({:conversion, one}), do: taken(Attribution.convert(__MODULE__.Attribution, one))
 
   def take({:adjust, order, change, at}) do
@@ -120,6 +127,11 @@ defmodule AdTally.Test.Kills.Service do
 
   def count(scope, user, window, at),
     do: FrequencyCap.count(__MODULE__.Caps, scope, user, window, at)
+
+  @doc "How many events the counters have, which know no copies."
+  def counted do
+    for({_key, sums} <- Counters.to_list(__MODULE__.Counters), do: sums.events) |> Enum.sum()
+  end
 
   def ready?, do: Store.ready?(__MODULE__.Store)
 end
