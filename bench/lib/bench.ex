@@ -4,7 +4,7 @@ defmodule AdTally.Bench do
   right, and prints the ratios.
   """
 
-  alias AdTally.Bench.{BencheeTimer, Contender, Group, Inputs, Jobs, Report, Stores, Timer}
+  alias AdTally.Bench.{BencheeTimer, Contender, Group, Inputs, Job, Jobs, Report, Stores, Timer}
 
   @jobs [
     Jobs.Floor,
@@ -26,6 +26,7 @@ defmodule AdTally.Bench do
     Jobs.MeterSparse,
     Jobs.Attribution,
     Jobs.Store,
+    Jobs.StoreLoad,
     Jobs.Report
   ]
 
@@ -72,7 +73,10 @@ defmodule AdTally.Bench do
   defp run(job, size) do
     task = fn ->
       IO.puts("\n## #{job.name()}: #{job.about()}")
-      Enum.each(job.groups(size), &show(&1, size))
+
+      if Job.compares?(job),
+        do: Enum.each(job.groups(size), &show(&1, size)),
+        else: IO.write(["\n" | job.text(size)])
     end
 
     task |> Task.async() |> Task.await(:infinity)

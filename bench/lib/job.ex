@@ -1,6 +1,6 @@
 defmodule AdTally.Bench.Job do
   @moduledoc """
-  A subject to measure: a module in `jobs/`.
+  A subject to measure: a module in `jobs/`. It has either `c:groups/1` or `c:text/1`.
   """
 
   alias AdTally.Bench.Group
@@ -19,4 +19,13 @@ defmodule AdTally.Bench.Job do
 
   @doc "Sets everything up: what is compared with what."
   @callback groups(size()) :: [Group.t()]
+
+  @doc "Measures what is compared with nothing, checks it, and returns its tables."
+  @callback text(size()) :: iodata()
+
+  @optional_callbacks groups: 1, text: 1
+
+  @doc "Whether a job compares contenders."
+  @spec compares?(module()) :: boolean()
+  def compares?(job), do: Code.ensure_loaded?(job) and function_exported?(job, :groups, 1)
 end

@@ -14,7 +14,7 @@ defmodule AdTally.Bench.Stores do
   @spec pop(keyword()) :: {Store.name() | nil, keyword()}
   def pop(options) do
     {wanted?, options} = Keyword.pop(options, :store, false)
-    {if(wanted?, do: start()), options}
+    {if(wanted?, do: start(interval: @interval)), options}
   end
 
   @doc "The option of who writes to a store."
@@ -40,19 +40,22 @@ defmodule AdTally.Bench.Stores do
 
   defp prefix, do: Path.join(System.tmp_dir!(), "ad_tally_bench_#{System.pid()}_")
 
-  # Of a process of its own: a store has to end after those who write to it, and they end with the job's.
-  defp start do
+  @doc "Starts a store with these options. It ends after the calling process."
+  @spec start(keyword()) :: Store.name()
+  def start(options) do
     job = self()
-    holder = spawn(fn -> hold(job) end)
+
+    # Of a process of its own: a store has to end after those who write to it, and they end with the job's.
+    holder = spawn(fn -> hold(job, options) end)
     receive do: ({^holder, name} -> name)
   end
 
-  defp hold(job) do
+  defp hold(job, options) do
     number = System.unique_integer([:positive])
     name = :"#{__MODULE__}.#{number}"
     dir = prefix() <> "#{number}"
     monitor = Process.monitor(job)
-    {:ok, store} = Store.start_link(name: name, dir: dir, interval: @interval)
+    {:ok, store} = Store.start_link([name: name, dir: dir] ++ options)
     send(job, {self(), name})
     receive do: ({:DOWN, ^monitor, :process, _pid, _reason} -> :ok)
     # Those who write end at the same time.

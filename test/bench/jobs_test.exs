@@ -4,7 +4,7 @@ defmodule AdTally.Bench.JobsTest do
   use ExUnit.Case, async: true
 
   alias AdTally.Bench
-  alias AdTally.Bench.{Contender, Group, Keys, Report, WrongResultError}
+  alias AdTally.Bench.{Contender, Group, Job, Keys, Report, WrongResultError}
 
   # Stores say where they begin.
   @moduletag :capture_log
@@ -13,7 +13,14 @@ defmodule AdTally.Bench.JobsTest do
     on_exit(&Bench.Stores.await_removed/0)
   end
 
-  for job <- Bench.jobs() do
+  for job <- Bench.jobs(), not Job.compares?(job) do
+    test "what #{job.name()} measures is checked, and is told in tables" do
+      text = :smoke |> unquote(job).text() |> IO.iodata_to_binary()
+      assert text =~ "### "
+    end
+  end
+
+  for job <- Bench.jobs(), Job.compares?(job) do
     test "what #{job.name()} times counts right, and it is compared with what is in the group" do
       for group <- unquote(job).groups(:smoke) do
         labels = Enum.map(group.contenders, & &1.label)
