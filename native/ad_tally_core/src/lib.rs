@@ -14,6 +14,7 @@
 //! * [`counters`]: keyed 64-bit counters; [`reach`]: keyed sketches; [`frequency_cap`]: how often a user may be shown
 //!   something; [`dedupe`]: whether an id is seen for the first time
 //! * [`windows`]: windows of event time, which begin with an event and are closed exactly
+//! * [`pacer`]: budgets over a period and over nodes: who takes part in a request, and the money for it
 //! * [`meter`]: dedupe, counters and reach of an event in one step, in windows of event time
 //!
 //! Under `--cfg loom` only what a model checker exercises is built, on loom's atomics: it holds every line whose correctness
@@ -43,6 +44,8 @@ pub mod error;
 pub mod key;
 #[cfg(not(loom))]
 pub mod meter;
+#[cfg(not(loom))]
+pub mod pacer;
 #[cfg(not(loom))]
 pub mod reach;
 #[cfg(not(loom))]

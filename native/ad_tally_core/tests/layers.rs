@@ -25,7 +25,7 @@ const CORE: Crate = Crate {
         &["sketch"],
         &["journal"],
         &["table", "bucket", "store"],
-        &["counters", "reach", "frequency_cap", "dedupe"],
+        &["counters", "reach", "frequency_cap", "dedupe", "pacer"],
         &["windows"],
         &["meter", "attribution"],
     ],

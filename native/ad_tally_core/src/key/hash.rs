@@ -88,10 +88,14 @@ pub enum Domain {
     ScopeBytes,
     /// A user that is one binary: its bytes.
     UserBytes,
+    /// A campaign and a request of a pacer.
+    Request,
+    /// The words of a reservation's token, which it is checked by.
+    Token,
 }
 
 /// The names of all but the first one.
-const NAMES: [&str; 7] = ["id", "scope", "user", "pair", "id bytes", "scope bytes", "user bytes"];
+const NAMES: [&str; 9] = ["id", "scope", "user", "pair", "id bytes", "scope bytes", "user bytes", "request", "token"];
 const DOMAINS: usize = 1 + NAMES.len();
 
 /// The seed under which a table hashes. Who does not know it cannot choose keys that collide.
