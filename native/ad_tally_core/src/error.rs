@@ -140,6 +140,34 @@ pub enum Error {
     /// A budget of dimensions that is zero or beyond what a touch can tell.
     #[error("max_keys is 1 to 16777215, not {0}")]
     MaxDimensions(usize),
+    /// A budget that is zero or more than amounts are.
+    #[error("a budget is 1 to 4611686018427387904 micros, not {0}")]
+    Budget(u64),
+    /// A price that is zero or more than amounts are.
+    #[error("a price is 1 to 4611686018427387904 micros, not {0}")]
+    Price(u64),
+    /// A flight that ends before it begins, or long after.
+    #[error(
+        "a flight ends after it begins, and within ten years (315619200000 ms), not at {to} when it begins at {from}"
+    )]
+    Flight {
+        /// When it begins.
+        from: u64,
+        /// When it ends.
+        to: u64,
+    },
+    /// A day of a flight that is to spend less than planned, or far more.
+    #[error("a daily_max is 1000000 to 100000000 millionths, not {0}")]
+    DailyMax(u32),
+    /// A line that falls below nothing.
+    #[error("a pace is front-loaded by 0 to 1000000 millionths, not {0}")]
+    FrontLoaded(u32),
+    /// A profile without traffic.
+    #[error("one of a profile's weights at least is not 0")]
+    Weights,
+    /// A pace for what has no end.
+    #[error("a budget for a lifetime has no end that it could be spread over: its pace is asap")]
+    LifetimePace,
     /// The journal has no room until more of it is on disk.
     #[error("what was recorded is not on disk yet, and there is no room for more until it is: try again")]
     Busy,
