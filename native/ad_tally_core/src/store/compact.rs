@@ -20,7 +20,7 @@ use super::load::{RunFile, each_frame_of_segment, fault};
 use super::manifest::{Folded, Manifest, RunMeta};
 use super::merge::{FileFrames, InMemory, Pace, Source, merge, merge_neighbours};
 use super::new_run::NewRun;
-use super::segment::{Segment, numbers};
+use super::segment::Segment;
 use super::shared::{Shared, now_ms};
 use super::signal::answer;
 use crate::journal::Fold;
@@ -81,7 +81,7 @@ impl Compactor {
 
     /// Does what there is to do. With `all` whatever is in segments that are ended and in runs goes into bases.
     fn work(&mut self, all: bool) -> Result<(), Error> {
-        self.note_segments()?;
+        self.shared.note_segments()?;
         // Who loads wants the cores for that.
         if !all && self.shared.is_read() && self.ended_segment().is_none_or(|(_, ended)| ended < HURRY) {
             return Ok(());
@@ -100,24 +100,6 @@ impl Compactor {
         }
         self.end_old_segment();
         Ok(())
-    }
-
-    /// Has the manifest name the segments that have intervals, so that it is seen if one is missing.
-    fn note_segments(&self) -> Result<(), Error> {
-        let (manifest, known) = {
-            let files = self.shared.files.lock();
-            (files.manifest.clone(), numbers(&files.segments))
-        };
-        if manifest.segments == known {
-            return Ok(());
-        }
-        self.shared.change(
-            |manifest| {
-                manifest.segments = known;
-                Ok(())
-            },
-            |_| {},
-        )
     }
 
     /// The oldest segment that nobody writes to, and how many there are.

@@ -45,6 +45,16 @@ pub enum Error {
     /// A file is not as it was written.
     #[error(transparent)]
     Damaged(#[from] Damage),
+    /// A file is of another version.
+    #[error("{}", other_version(.file, *.found, *.known))]
+    Version {
+        /// Which file.
+        file: PathBuf,
+        /// Its format.
+        found: u32,
+        /// What is read here.
+        known: u32,
+    },
     /// A part was made with another kind or seed.
     #[error("{0}")]
     Part(String),
@@ -67,6 +77,10 @@ impl Error {
     }
 }
 
+fn other_version(file: &Path, found: u32, known: u32) -> String {
+    format!("{}: format {found}, and this version reads format {known}: use the version that wrote it", file.display())
+}
+
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -87,7 +101,7 @@ pub enum OpenError {
         repair: String,
     },
     /// It was written by a later version.
-    #[error("{}: format {found}, and this version reads format {known}: use the version that wrote it", .file.display())]
+    #[error("{}", other_version(.file, *.found, *.known))]
     Version {
         /// The file that says so.
         file: PathBuf,

@@ -46,7 +46,7 @@ impl<'a> RunFile<'a> {
     pub(super) fn open(place: Place<'_>, meta: &'a RunMeta) -> Result<Self, Error> {
         let path = place.dir.join(meta.file());
         let file = open(place.disk, &path)?;
-        let header = FileHeader::read(&*file, FileKind::Run, place.id).map_err(Error::disk("read", &path))?;
+        let header = FileHeader::read(&*file, &path, FileKind::Run, place.id)?;
         let header = header.map_err(|wrong| Error::damaged(&path, wrong.at, wrong.what))?;
         Ok(Self { path, file, chain: header.write().1, meta })
     }

@@ -37,7 +37,7 @@ pub(super) struct Manifest {
     pub folded: Folded,
     pub parts: Vec<PartMeta>,
     pub runs: Vec<RunMeta>,
-    /// Segments that are known to have intervals. There may be newer ones.
+    /// Segments that are known to have intervals. There may be newer ones, of a disk that refused to say so.
     pub segments: Vec<u64>,
 }
 

@@ -87,6 +87,7 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, repair: bool) -> Result<Optio
 fn refused(error: Error, repair: String) -> OpenError {
     match error {
         Error::Damaged(damage) => OpenError::Corrupt { damage, repair },
+        Error::Version { file, found, known } => OpenError::Version { file, found, known },
         error => OpenError::Disk(error),
     }
 }
@@ -112,7 +113,7 @@ fn check_run(disk: &dyn Disk, dir: &Path, manifest: &Manifest, run: &RunMeta) ->
         let what = format!("{size} bytes, expected {} as the manifest says", run.bytes);
         return Err(Error::damaged(&path, size.min(run.bytes), what));
     }
-    let header = FileHeader::read(&*file, FileKind::Run, manifest.id()).map_err(Error::disk("read", &path))?;
+    let header = FileHeader::read(&*file, &path, FileKind::Run, manifest.id())?;
     let header = header.map_err(|wrong| Error::damaged(&path, wrong.at, wrong.what))?;
     if header.number != run.number {
         return Err(Error::damaged(&path, 32, format!("number: {}, expected {}", header.number, run.number)));
@@ -154,7 +155,7 @@ impl Found<'_> {
         for number in numbers.into_iter().rev() {
             let path = self.path(number);
             let file = open(self.disk, &path)?;
-            let read = FileHeader::read(&*file, FileKind::Segment, self.id).map_err(Error::disk("read", &path))?;
+            let read = FileHeader::read(&*file, &path, FileKind::Segment, self.id)?;
             let wrong = match read {
                 Ok(header) if header.number == number && header.previous < number => {
                     headers.insert(number, header);

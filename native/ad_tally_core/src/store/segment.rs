@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! byte  0    magic            89 "ATstore"
-//!       8    version          u16, 1
+//!       8    version          u16, 1; another one has the same header, but for what it means
 //!      10    what it is       u16: 1 a segment, 2 a run
 //!      12    opened           u32: how often the store had been opened
 //!      16    id               16 bytes, of the store
@@ -71,19 +71,29 @@ impl FileHeader {
         (bytes, Chain { number: 0, checksum })
     }
 
-    /// Reads the header of a file of a store: what is wrong with it otherwise, and where.
-    pub(super) fn read(file: &dyn DiskFile, kind: FileKind, id: u128) -> std::io::Result<Result<Self, Wrong>> {
+    /// Reads the header of a file of a store: what is wrong with it otherwise, and where. One of another version is whole, and not read.
+    pub(super) fn read(
+        file: &dyn DiskFile,
+        path: &Path,
+        kind: FileKind,
+        id: u128,
+    ) -> Result<Result<Self, Wrong>, Error> {
         let mut bytes = [0; FILE_HEADER_BYTES];
-        let read = read_full(file, &mut bytes, 0)?;
-        Ok(if read < FILE_HEADER_BYTES {
-            Err(Wrong { at: read as u64, what: format!("cut off, expected a header of {FILE_HEADER_BYTES} bytes") })
-        } else {
-            Self::parse(&bytes, kind, id)
-        })
+        let read = read_full(file, &mut bytes, 0).map_err(Error::disk("read", path))?;
+        if read < FILE_HEADER_BYTES {
+            let what = format!("cut off, expected a header of {FILE_HEADER_BYTES} bytes");
+            return Ok(Err(Wrong { at: read as u64, what }));
+        }
+        Self::parse(&bytes, path, kind, id)
     }
 
-    fn parse(bytes: &[u8; FILE_HEADER_BYTES], kind: FileKind, id: u128) -> Result<Self, Wrong> {
-        let wrong = |at: usize, what: String| Err(Wrong { at: at as u64, what });
+    fn parse(
+        bytes: &[u8; FILE_HEADER_BYTES],
+        path: &Path,
+        kind: FileKind,
+        id: u128,
+    ) -> Result<Result<Self, Wrong>, Error> {
+        let wrong = |at: usize, what: String| Ok(Err(Wrong { at: at as u64, what }));
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&bytes[at..at + 8]);
@@ -102,7 +112,7 @@ impl FileHeader {
             return wrong(CHECKSUM_AT, format!("checksum: {there:#010x}, expected {right:#010x}, that of the header"));
         }
         if half(8) != VERSION {
-            return wrong(8, format!("version: {}, expected {VERSION}: a later version wrote it", half(8)));
+            return Err(Error::Version { file: path.to_owned(), found: half(8).into(), known: VERSION.into() });
         }
         if half(10) != kind as u16 {
             return wrong(10, format!("what it is: {}, expected {} ({kind:?})", half(10), kind as u16));
@@ -114,7 +124,7 @@ impl FileHeader {
                 format!("id: {its_id:032x}, expected {id:032x}, that of the manifest: it is of another store"),
             );
         }
-        Ok(Self {
+        let header = Self {
             kind,
             opened: whole(12),
             id,
@@ -122,7 +132,8 @@ impl FileHeader {
             previous: word(40),
             previous_length: word(48),
             first_interval: word(56),
-        })
+        };
+        Ok(Ok(header))
     }
 }
 

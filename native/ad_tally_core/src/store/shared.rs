@@ -16,7 +16,7 @@ use super::error::Error;
 use super::info::Event;
 use super::manifest::{Manifest, file_number};
 use super::options::Options;
-use super::segment::Segment;
+use super::segment::{Segment, numbers};
 use super::signal::Signal;
 use crate::journal::{Fold, Journal};
 
@@ -184,6 +184,24 @@ impl Shared {
         files.manifest = Arc::new(manifest);
         and(&mut files);
         Ok(result)
+    }
+
+    /// Has the manifest name the segments that have intervals, so that it is seen if one is missing.
+    pub(super) fn note_segments(&self) -> Result<(), Error> {
+        let (manifest, known) = {
+            let files = self.files.lock();
+            (files.manifest.clone(), numbers(&files.segments))
+        };
+        if manifest.segments == known {
+            return Ok(());
+        }
+        self.change(
+            |manifest| {
+                manifest.segments = known;
+                Ok(())
+            },
+            |_| {},
+        )
     }
 
     /// Removes the files that do not count any more, unless somebody may read one: whether there is none left. For the thread that

@@ -47,7 +47,8 @@ impl Writer {
     pub(super) fn append(&mut self, frames: &mut [u8]) -> Result<(), Error> {
         let result = match self.open.take() {
             Some(open) => self.append_to(open, frames),
-            None => self.begin_with(Some(frames)),
+            // Before anybody hears that the interval is durable. Where the disk refuses, the thread that merges does it later.
+            None => self.begin_with(Some(frames)).map(|()| drop(self.shared.note_segments())),
         };
         if result.is_err() {
             self.shared.files.lock().is_open = false;

@@ -60,6 +60,7 @@ impl From<Error> for Refusal {
         let kind = match &error {
             Error::Disk { .. } => Kind::Io,
             Error::Damaged(_) | Error::Restore(_) => Kind::Corrupt,
+            Error::Version { .. } => Kind::Version,
             Error::Part(_) => Kind::Config,
             Error::Stopped => Kind::Stopped,
         };
