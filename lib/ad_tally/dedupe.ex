@@ -151,8 +151,10 @@ defmodule AdTally.Dedupe do
   @doc """
   Whether an id is seen for the first time. It is remembered from now on.
 
-  `:busy` says that the table's store has no room, see `AdTally.Store`: it is not known, and not remembered. Take
-  the event later.
+  It is `true` or `false`, and nothing else. Where the table's store has no room, see `AdTally.Store`, it raises
+  `AdTally.StoreError` with the kind `:busy`: nobody knows then whether the event is a copy, and nothing is
+  remembered. Do not count the event, and take it again later, as a queue does that delivers it again. A
+  `AdTally.Store.sync/1` that returns `:ok` makes room, and with more `:buffer_bytes` it comes later.
 
   Raises `ArgumentError` for a bad id, such as `nil` or `""`, and for a negative time.
 
@@ -162,14 +164,14 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.first?(dedupe, {:click, nil}, 1_780_272_000_000)
       ** (ArgumentError) expected an id that is of one event only: with nil or "", alone or in a tuple, all events of an empty column would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask AdTally.Dedupe), got: {:click, nil}
   """
-  @spec first?(table(), id(), at()) :: boolean() | :busy
+  @spec first?(table(), id(), at()) :: boolean()
   def first?(name, id, at) when is_atom(name),
     do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id, at)
 
   def first?(dedupe, id, at), do: Native.dedupe_first(dedupe, id, at)
 
   @doc "`first?/3` at the system's time."
-  @spec first?(table(), id()) :: boolean() | :busy
+  @spec first?(table(), id()) :: boolean()
   def first?(name, id) when is_atom(name),
     do: Native.dedupe_first(Named.fetch!(__MODULE__, name), id)
 

@@ -43,7 +43,8 @@ defmodule AdTally.Store do
   `sync/1`, the start and the stop.
 
   If the disk is full or fails, what was recorded is kept in memory, up to `:buffer_bytes`, and tried again in
-  another file. Once there is no more room, calls are answered `:busy`, and nothing is counted. Meanwhile
+  another file. Once there is no more room, calls are answered `:busy`, and nothing is counted;
+  `AdTally.Dedupe.first?/3`, which answers `true` or `false`, raises `AdTally.StoreError`. Meanwhile
   `sync/1` returns errors. `info/1`, the log and telemetry tell of it.
 
   ## Stopping and crashing

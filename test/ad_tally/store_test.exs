@@ -212,7 +212,9 @@ defmodule AdTally.StoreTest do
          %{names: names, dir: dir} = context do
       options = [buffer_bytes: 1_048_576, segment_bytes: 1_048_576, interval: 10]
       caps = {FrequencyCap, name: names.caps, store: names.store, capacity: 1_000}
-      start_tree([store(context, options), counters(names), caps])
+      ids = {Dedupe, name: names.dedupe, store: names.store, capacity: 1_000}
+      start_tree([store(context, options), counters(names), caps, ids])
+      assert Dedupe.first?(names.dedupe, "counted")
       File.rename!(dir, dir <> "_away")
       on_exit(fn -> File.rm_rf!(dir <> "_away") end)
 
@@ -230,10 +232,17 @@ defmodule AdTally.StoreTest do
       assert FrequencyCap.count(names.caps, :ad, 1, 3_600_000, System.system_time(:millisecond)) ==
                0
 
+      # True or false, or neither, whatever was asked before.
+      for id <- ["counted", "new"] do
+        error = assert_raise StoreError, fn -> Dedupe.first?(names.dedupe, id) end
+        assert error.kind == :busy
+      end
+
       File.rename!(dir <> "_away", dir)
       await(fn -> Store.sync(names.store) == :ok end, 60_000)
       assert %{error: nil, lag_bytes: 0} = Store.info(names.store)
       assert Counters.add(names.counters, :other, :clicks) == :ok
+      assert for(id <- ["counted", "new"], do: Dedupe.first?(names.dedupe, id)) == [false, true]
 
       assert Enum.sum(
                for {key, %{clicks: n}} <- Counters.to_list(names.counters), is_integer(key), do: n

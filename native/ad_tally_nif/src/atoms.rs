@@ -66,6 +66,7 @@ rustler::atoms! {
     reach_high,
     touch,
     kind,
+    reason,
     cost_micros,
     order,
     action,
@@ -145,5 +146,6 @@ rustler::atoms! {
     conversion_struct = "Elixir.AdTally.Conversion",
     sketch = "Elixir.AdTally.Sketch",
     argument_error = "Elixir.ArgumentError",
+    store_error = "Elixir.AdTally.StoreError",
     runtime_error = "Elixir.RuntimeError",
 }

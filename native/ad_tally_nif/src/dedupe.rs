@@ -16,18 +16,23 @@ use crate::decode::{
 use crate::hot::{At, hot};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
-use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored, raise_busy};
 
 /// A table of ids.
 pub struct Table(pub(crate) Dedupe, Owner, Option<Box<Stored>>);
 
 resource!(Table, c"dedupe", "an AdTally.Dedupe table", owner: 1);
 
+const BUSY: &str = "AdTally.Dedupe does not know whether the id is the first one: its store has no room for another id, because its \
+                    disk does not keep up, or was stopped. Nothing is remembered of it: ask again once AdTally.Store.sync/1 has \
+                    returned :ok. With a larger :buffer_bytes the store has room for longer";
+
 #[inline(always)]
 fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'a>, BadArgument> {
     let id = keys::hash::<Id>(env, table.0.seed(), id)?;
     Ok(match table.0.first(id, at, now) {
-        Err(Error::Busy) => atoms::busy().to_term(env),
+        // Who asks for true or false would take any atom for true.
+        Err(Error::Busy) => raise_busy(env, BUSY),
         first => first?.encode(env),
     })
 }

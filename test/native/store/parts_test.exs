@@ -201,7 +201,16 @@ defmodule AdTally.Native.Store.PartsTest do
 
     assert Native.reach_add_users(reach, "k", [1, 2]) == {[1, 2], {:busy, 0}}
     assert Native.reach_estimate(reach, "k") == 0.0
-    assert Native.dedupe_first(dedupe, "id", at) == :busy
+
+    for ask <- [
+          fn -> Native.dedupe_first(dedupe, "id", at) end,
+          fn -> Native.dedupe_first(dedupe, "id") end
+        ] do
+      error = assert_raise(AdTally.StoreError, ask)
+      assert error.kind == :busy
+      assert Exception.message(error) =~ "sync/1" and Exception.message(error) =~ ":buffer_bytes"
+    end
+
     assert Native.caps_record(caps, "ad", "bob", at) == {:error, :busy}
     assert Native.caps_admit(caps, "ad", "bob", rules, at) == {:error, :busy}
     # A denial counts nothing.

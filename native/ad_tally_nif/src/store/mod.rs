@@ -28,7 +28,7 @@ use rustler::{Atom, Encoder, Env, NifResult, Term};
 pub use self::load::Load;
 use self::open::Open;
 pub use self::part::{Durable, Given, PartTable, Place, PlaceTerm};
-pub use self::refusal::{Refusal, answer};
+pub use self::refusal::{Refusal, answer, raise_busy};
 pub use self::stored::Stored;
 pub use self::sync::{Waiting, wait_for_barrier};
 pub use self::windows::{KeepsWindows, undelivered};

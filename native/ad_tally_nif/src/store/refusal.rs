@@ -1,6 +1,7 @@
 //! Why a store, or a part of one, is not had: `{:error, {kind, text}}`.
 
 use ad_tally_core::store::{Error, OpenError, SyncError};
+use rustler::sys::enif_raise_exception;
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::atoms;
@@ -91,6 +92,21 @@ impl Encoder for Refusal {
         };
         (atoms::error(), (kind, &self.text)).encode(env)
     }
+}
+
+/// Raises an `AdTally.StoreError` in the calling process: its store has no room. What is returned goes back to the VM at once.
+#[cold]
+pub fn raise_busy<'a>(env: Env<'a>, reason: &str) -> Term<'a> {
+    let module = atoms::store_error().to_term(env);
+    let pairs = [
+        (atoms::__struct__().to_term(env), module),
+        (atoms::__exception__().to_term(env), true.encode(env)),
+        (atoms::kind().to_term(env), atoms::busy().to_term(env)),
+        (atoms::reason().to_term(env), reason.encode(env)),
+    ];
+    let error = Term::map_from_pairs(env, &pairs).unwrap_or(module);
+    // SAFETY: the error is of this environment, and so is what says that there is one.
+    unsafe { Term::new(env, enif_raise_exception(env.as_c_arg(), error.as_c_arg())) }
 }
 
 /// What is answered: what there is, or why not.
