@@ -149,7 +149,8 @@ impl<T: Durable> PartTable for T {
             owner.end();
         }
         with_slot(self, |stored, slot| {
-            // To end the interval is to wait for whoever has begun to record.
+            // To end the interval is to wait for whoever has begun to record. Whoever has found that the table runs, and begins only
+            // after that, is on disk with the next interval, and the next process may have loaded by then.
             sync::wait(&stored.core)?;
             slot.clear();
             Ok(())
