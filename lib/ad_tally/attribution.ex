@@ -504,8 +504,9 @@ defmodule AdTally.Attribution do
   still be adjusted.
 
   Closed windows, and what sinks have, contain no users. With a store, this waits for one write to the disk, and
-  the user's bytes are gone from its files after its `:max_age` at most. Raises `AdTally.StoreError` if the disk
-  refuses.
+  the user's bytes are gone from its files after its `:max_age` at most. If the disk refuses, it raises
+  `AdTally.StoreError`: the user is gone from memory and still in the files, and comes back with a restart. Call
+  it again then, until it returns `:ok`.
 
       iex> options = [name: Forgetting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -526,7 +527,12 @@ defmodule AdTally.Attribution do
 
     with :store <- Native.attribution_forget(native, user),
          {:error, {kind, reason}} <- Native.attribution_forget_stored(native, user),
-         do: raise(StoreError, kind: kind, reason: reason)
+         do: raise(StoreError, kind: kind, reason: not_erased(reason))
+  end
+
+  defp not_erased(reason) do
+    "the user is forgotten in memory, and is still in the files of the store: call forget/2 again, until it " <>
+      "returns :ok (#{reason})"
   end
 
   @report_options [:by, :model, :dated_by, :from, :to, :timeout]

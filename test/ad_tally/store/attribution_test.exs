@@ -5,7 +5,7 @@ defmodule AdTally.Store.AttributionTest do
   import AdTally.Test.Polling
   import AdTally.Test.Stores
 
-  alias AdTally.{Attribution, Conversion, Event, Meter, Sink, Store, Touch}
+  alias AdTally.{Attribution, Conversion, Event, Meter, Sink, Store, StoreError, Touch}
 
   @moduletag :capture_log
 
@@ -196,6 +196,29 @@ defmodule AdTally.Store.AttributionTest do
 
     assert credited(name, "a") == [{3, {77}}]
     assert credited(name, "b") == [{2, {42}}]
+  end
+
+  test "while the disk refuses, forget/2 says that it has to be called again, and then erases aliases too",
+       %{names: names, dir: dir} = context do
+    name = names.attribution
+    store = {Store, name: names.store, dir: dir, interval: @minute}
+    tree = start_tree([store, attribution(context, [])])
+    # What is written first goes to a file that cannot be made.
+    File.rename!(dir, dir <> "_away")
+    on_exit(fn -> File.rm_rf!(dir <> "_away") end)
+    :ok = Attribution.touch(name, touch(1, "cookie", 0))
+    :ok = Attribution.link(name, "cookie", "ann")
+    assert {:error, _reason} = Store.sync(names.store)
+    error = assert_raise StoreError, fn -> Attribution.forget(name, "ann") end
+    assert error.kind == :io
+    assert Exception.message(error) =~ "call forget/2 again, until it returns :ok (not on disk: "
+
+    File.rename!(dir <> "_away", dir)
+    await(fn -> Store.sync(names.store) == :ok end, 60_000)
+    assert Attribution.forget(name, "ann") == :ok
+    stop_tree(tree)
+    start_tree(children(context))
+    assert Attribution.info(name).users == 0
   end
 
   test "windows that a sink has not taken are delivered as the same ones",

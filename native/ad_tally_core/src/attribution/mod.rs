@@ -45,6 +45,7 @@ mod types;
 mod users;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -95,6 +96,8 @@ pub struct Attribution {
     settling: Mutex<()>,
     /// Links whose conversions are not all credited yet.
     linking: Mutex<Vec<Arc<Linking>>>,
+    /// By users who were forgotten while the disk refused, whom files may still have.
+    unerased: Mutex<HashMap<u64, Vec<u64>>>,
     stats: Stats,
     /// Of closed windows that somebody still refers to.
     closed_bytes: Arc<AtomicUsize>,
@@ -158,6 +161,7 @@ impl Attribution {
             dimensions: Arc::new(Dimensions::new(max_keys)),
             settling: Mutex::new(()),
             linking: Mutex::default(),
+            unerased: Mutex::default(),
             stats: Stats::new(),
             closed_bytes: Arc::default(),
             taken: Taken::default(),

@@ -65,14 +65,10 @@ impl Attribution {
     /// Where there is a journal: by which hashes it has written of the user. They are to be given to [`Attribution::erase`], once the
     /// interval of all that was written before is ended.
     pub fn forget(&self, user: u64) -> Vec<u64> {
-        let Forgotten { mut users, pending } = self.ring.forget(user);
-        for (order, _at) in pending {
-            let mut orders = self.orders.lock(order);
-            let is_changed = orders.update(order, |record| record.user.take().is_some());
-            if is_changed == Some(true) {
-                self.write_order(&mut orders, order);
-            }
-        }
+        let mut users = self.forget_one(user);
+        // Of whom nobody knows any more that they are the user.
+        let unerased = self.unerased.lock().remove(&user).unwrap_or_default();
+        unerased.into_iter().for_each(|other| users.extend(self.forget_one(other)));
         self.stats.count(Kind::Forgotten);
         if self.journal.is_none() {
             return Vec::new();
@@ -83,6 +79,24 @@ impl Attribution {
         users.sort_unstable();
         users.dedup();
         users
+    }
+
+    fn forget_one(&self, user: u64) -> Vec<u64> {
+        let Forgotten { users, pending } = self.ring.forget(user);
+        for (order, _at) in pending {
+            let mut orders = self.orders.lock(order);
+            let is_changed = orders.update(order, |record| record.user.take().is_some());
+            if is_changed == Some(true) {
+                self.write_order(&mut orders, order);
+            }
+        }
+        users
+    }
+
+    /// Keeps what [`Attribution::forget`] has answered of a user, because the disk refused to end the interval: the next time that the
+    /// user is forgotten it is among the answer.
+    pub fn keep_unerased(&self, user: u64, users: Vec<u64>) {
+        self.unerased.lock().entry(user).or_default().extend(users);
     }
 
     /// Has a journal forget all that older intervals than the current one have of users.

@@ -161,6 +161,32 @@ fn nothing_of_a_user_who_is_forgotten_is_in_any_file_once_they_are_merged() {
 }
 
 #[test]
+fn a_user_who_was_forgotten_while_the_disk_refused_is_erased_with_all_aliases_the_next_time() {
+    let stored = Stored::new(&config());
+    let attribution = &stored.attribution;
+    for by in 1..4 {
+        touch(attribution, by as i64, by, BEGIN, 0, 1, 0);
+    }
+    tell(attribution, crate::told::Fact::Link { alias: 2, user: 1 }, &mut Vec::new());
+    let mut runs = vec![stored.cut()];
+    let users = attribution.forget(user(1));
+    attribution.keep_unerased(user(1), users);
+    // Of somebody else, and of the alias, who is one of its own by now.
+    touch(attribution, 9, 2, BEGIN + SECOND, 0, 1, 0);
+    let others = attribution.forget(user(3));
+    assert!(!others.contains(&user(2)));
+    let users = attribution.forget(user(1));
+    assert!(users.contains(&user(1)) && users.contains(&user(2)), "{users:?}");
+    runs.push(stored.cut());
+    attribution.erase(&[users, others].concat());
+    runs.push(stored.cut());
+    assert_eq!(attribution.info().users, 0);
+    assert_eq!(stored.restarted(&runs, 0).attribution.info().users, 0);
+    // And once only.
+    assert!(!attribution.forget(user(1)).contains(&user(2)));
+}
+
+#[test]
 fn what_is_merged_is_restored_as_what_it_was_merged_from() {
     let stored = Stored::new(&Config { touches_per_user: 3, ..config() });
     let attribution = &stored.attribution;

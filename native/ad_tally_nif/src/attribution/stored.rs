@@ -105,11 +105,9 @@ fn attribution_forget_stored<'a>(env: Env<'a>, table: Term<'a>, user: Term<'a>) 
     let user = with_layout!(L => table.user::<L>(env, Raw::from(user), &mut 0))?;
     let users = table.attribution.forget(user);
     let ended = table.stored().map_or(Ok(()), |stored| store::wait_for_barrier(&stored.core));
-    Ok(store::answer(
-        env,
-        ended.map(|()| {
-            table.attribution.erase(&users);
-            atoms::ok()
-        }),
-    ))
+    match &ended {
+        Ok(()) => table.attribution.erase(&users),
+        Err(_) => table.attribution.keep_unerased(user, users),
+    }
+    Ok(store::answer(env, ended.map(|()| atoms::ok())))
 }
