@@ -36,9 +36,24 @@ defmodule AdTally.FrequencyCap do
   ## Rules
 
   `{max, window}`: never more than `max` admitted in any `window` milliseconds, wherever
-  they begin. `{max, {:day, utc_offset}}`: at most `max` a calendar day, from midnight to
-  midnight where clocks are `utc_offset` milliseconds ahead of UTC. `{max, :lifetime}`: at
-  most `max` ever, in tables made with `lifetime: true`.
+  they begin. `{max, {:day, "Europe/Berlin"}}`: at most `max` a calendar day of a time zone.
+  `{max, {:day, utc_offset}}`: the same where clocks are always `utc_offset` milliseconds ahead of
+  UTC. `{max, :lifetime}`: at most `max` ever, in tables made with `lifetime: true`.
+
+  A day of a zone lasts from the first moment of its date to the first one of the next: 25 hours when
+  clocks are set back, and that is one day.
+
+      iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
+      iex> rules = AdTally.FrequencyCap.rules!([{1, {:day, "Europe/Berlin"}}])
+      iex> at = DateTime.to_unix(~U[2025-10-25 22:00:00Z], :millisecond)
+      iex> AdTally.FrequencyCap.admit(caps, :ad, "user-7", rules, at)
+      :ok
+      iex> AdTally.FrequencyCap.opens_at(caps, :ad, "user-7", rules, at) - at
+      90_000_000
+
+  Zones are those of the IANA database on the machine (in `TZDIR` or `/usr/share/zoneinfo`), and of the one that
+  is built in where that lacks a name or does not exist. A node reads each zone once, when a rule first names it, so a newer
+  database takes effect when the node is started again.
 
   Rules belong to the caller: the same table serves campaigns with different rules, and a
   campaign's rules can change at any time without touching what was counted. Every function
@@ -107,7 +122,11 @@ defmodule AdTally.FrequencyCap do
   @type at :: non_neg_integer()
 
   @typedoc "Over what a rule counts: milliseconds, a calendar day, or all there ever was."
-  @type window :: pos_integer() | {:day, utc_offset_ms :: integer()} | :lifetime
+  @type window ::
+          pos_integer()
+          | {:day, zone :: String.t()}
+          | {:day, utc_offset_ms :: integer()}
+          | :lifetime
 
   @typedoc "At most so many in a window: 1 to 28, for a lifetime 1 to 65,535."
   @type rule :: {max :: pos_integer(), window()}
@@ -296,12 +315,14 @@ defmodule AdTally.FrequencyCap do
        when is_integer(offset) and offset in -0x7FFF_FFFF_FFFF_FFFF..0x7FFF_FFFF_FFFF_FFFF,
        do: {1, offset}
 
+  defp window!({:day, zone}) when is_binary(zone), do: {1, Options.zone_name!(zone)}
+
   defp window!(:lifetime), do: {2, 0}
 
   defp window!(other) do
     raise ArgumentError,
-          "expected a window of milliseconds, {:day, utc_offset_in_milliseconds} or :lifetime, " <>
-            "got: #{Options.shown(other)}"
+          "expected a window of milliseconds, {:day, utc_offset_in_milliseconds}, {:day, \"Europe/Berlin\"} or " <>
+            ":lifetime, got: #{Options.shown(other)}"
   end
 
   @doc """

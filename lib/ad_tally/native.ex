@@ -210,6 +210,8 @@ defmodule AdTally.Native do
   def sketch_estimate_large(_sketch), do: not_loaded()
   def sketch_bounds(_sketch, _deviations), do: not_loaded()
   def sketch_overlap(_one, _other, _deviations), do: not_loaded()
+  def zone_known(_name), do: not_loaded()
+  def zone_check(_name), do: not_loaded()
   def caps_rules(_rules), do: not_loaded()
   def caps_new(_capacities, _tiers, _lifetime, _strict, _max_ahead, _seed), do: not_loaded()
 

@@ -137,6 +137,32 @@ defmodule AdTally.Options do
             shown(time)
   end
 
+  # A time zone: a name of the IANA database, or {:utc_offset, milliseconds} less than a day either way.
+  def zone!(zone, of) do
+    case zone do
+      name when is_binary(name) ->
+        zone_name!(name)
+
+      {:utc_offset, offset} when is_integer(offset) and offset in -86_399_999..86_399_999 ->
+        zone
+
+      other ->
+        raise ArgumentError,
+              "expected #{of} to be a time zone, such as \"Europe/Berlin\", or {:utc_offset, milliseconds}, " <>
+                "less than a day (86400000 ms) either way, got: #{shown(other)}"
+    end
+  end
+
+  # The name of a time zone. The first time it is read from the disk.
+  def zone_name!(name) do
+    with false <- Native.zone_known(name),
+         {:error, message} <- Native.zone_check(name) do
+      raise ArgumentError, message
+    else
+      _known -> name
+    end
+  end
+
   def boolean!(options, name, default) do
     case Keyword.get(options, name, default) do
       value when is_boolean(value) ->

@@ -81,6 +81,7 @@ defmodule AdTally.Test.ArgumentPositions do
       caps_release_at: &FrequencyCap.release(caps, :ad, 1, &1),
       caps_count_window: &FrequencyCap.count(caps, :ad, 1, &1, @at),
       caps_count_offset: &FrequencyCap.count(caps, :ad, 1, {:day, &1}, @at),
+      caps_rule_offset: &FrequencyCap.rules!([{1, {:day, &1}}]),
       caps_opens_at: &FrequencyCap.opens_at(caps, :ad, 1, rules, &1),
       caps_admit_all: &FrequencyCap.admit_all(caps, &1, 1, @at),
       caps_admit_all_item: &FrequencyCap.admit_all(caps, [&1], 1, @at),

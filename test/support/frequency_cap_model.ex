@@ -38,8 +38,8 @@ defmodule AdTally.Test.FrequencyCapModel do
   # The most events in any window that one more event at `at` would be in.
   defp most(times, :lifetime, _at, _longer), do: length(times)
 
-  defp most(times, {:day, offset}, at, _longer) do
-    day = &Integer.floor_div(&1 + offset, @day)
+  defp most(times, {:day, zone}, at, _longer) do
+    day = &Integer.floor_div(&1 + offset(zone, &1), @day)
     Enum.count(times, &(day.(&1) == day.(at)))
   end
 
@@ -48,5 +48,20 @@ defmodule AdTally.Test.FrequencyCapModel do
     window = window + longer
     later = Enum.filter(times, &(&1 > at and &1 - at < window + longer))
     Enum.max([until.(at, window) | Enum.map(later, &until.(&1, window + longer))])
+  end
+
+  # Milliseconds that clocks are ahead of UTC. In Germany, since 1996, by the rule of the European Union: two hours from the
+  # last Sunday of March to that of October, from 1:00 to 1:00 UTC.
+  defp offset("Europe/Berlin", at) do
+    year = DateTime.from_unix!(at, :millisecond).year
+    if at in last_sunday(year, 3)..(last_sunday(year, 10) - 1), do: 7_200_000, else: 3_600_000
+  end
+
+  defp offset(offset, _at), do: offset
+
+  defp last_sunday(year, month) do
+    last = Date.new!(year, month, 31)
+    sunday = Date.add(last, -rem(Date.day_of_week(last), 7))
+    sunday |> DateTime.new!(~T[01:00:00]) |> DateTime.to_unix(:millisecond)
   end
 end

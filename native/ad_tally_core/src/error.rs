@@ -92,6 +92,32 @@ pub enum Error {
          granularity that divides both"
     )]
     Midnight(i64),
+    /// A zone with a day that is longer than any tier keeps events.
+    #[error(
+        "a day of {zone} may be {day} ms long, and the longest horizon of the table's tiers is {most}: choose one of at \
+         least {day} ms"
+    )]
+    LongestDay {
+        /// Its name.
+        zone: &'static str,
+        /// Milliseconds of its longest day.
+        day: u64,
+        /// Those that are kept.
+        most: u64,
+    },
+    /// A zone with midnights that lie within a tick.
+    #[error(
+        "days of {zone} begin at multiples of {granularity} ms, and those are no begin of a tick in any tier that covers \
+         its longest day of {day} ms: choose a granularity that divides {granularity}"
+    )]
+    Midnights {
+        /// Its name.
+        zone: &'static str,
+        /// Milliseconds of its longest day.
+        day: u64,
+        /// What divides the times of its midnights.
+        granularity: u64,
+    },
     /// A lifetime's rule for a table that keeps none.
     #[error("the table keeps no lifetime counts: make it with lifetime: true")]
     NoLifetime,

@@ -7,8 +7,14 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ad_tally_core::frequency_cap::{Config, Decision, Reason};
+use ad_tally_core::time::Zone;
 use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Seed, Window};
 use proptest::prelude::*;
+
+#[path = "support/days.rs"]
+mod days;
+
+use days::{ZONES, changes, naive_day, zone};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -75,8 +81,8 @@ fn blocks(rule: (u32, Window), times: &[u64], at: u64, longer: u64) -> bool {
             let later = times.iter().filter(|time| **time > at && **time - at < window + 2 * longer);
             is_too_many(at, window + longer) || later.into_iter().any(|end| is_too_many(*end, window + 2 * longer))
         }
-        Window::Day(offset) => {
-            let day = |time: u64| (time as i64 + offset).div_euclid(DAY as i64);
+        Window::Day(zone) => {
+            let day = |time| naive_day(zone, time);
             times.iter().filter(|time| day(**time) == day(at)).count() >= max
         }
         Window::Lifetime => times.len() >= max,
@@ -172,7 +178,7 @@ proptest! {
         steps in prop::collection::vec((0..3_u64, 0..9 * HOUR), 1..200),
     ) {
         let caps = caps(&Config { lifetime: true, ..config() });
-        let set = [(max, Window::Day(offset * HOUR as i64)), (lifetime, Window::Lifetime)];
+        let set = [(max, Window::Day(Zone::fixed(offset * HOUR as i64))), (lifetime, Window::Lifetime)];
         let mut now = BEGIN;
         let events = steps.into_iter().map(|(user, step)| {
             now += step;
@@ -183,15 +189,39 @@ proptest! {
     }
 
     #[test]
+    fn a_day_of_a_zone_is_exact_where_clocks_change(
+        of in 0..ZONES.len(),
+        change in any::<prop::sample::Index>(),
+        max in 1..5_u32,
+        steps in prop::collection::vec((0..3_u64, 0..9 * HOUR, 0..4_u64, any::<u64>()), 1..200),
+    ) {
+        let caps = caps(&config());
+        let zone = zone(ZONES[of]);
+        let set = [(max, Window::Day(zone))];
+        let changes = changes(zone);
+        let mut now = changes[change.index(changes.len())] - 2 * DAY;
+        let events = steps.into_iter().map(|(user, step, is_late, back)| {
+            // Steps of whole half hours reach midnights to the millisecond.
+            now += if step % 2 == 0 { step } else { HOUR / 2 - now % (HOUR / 2) };
+            (pair(1, user), if is_late == 0 { now - back % (3 * DAY) } else { now })
+        });
+        let judged = judge(&caps, 0, &set, events);
+        prop_assert_eq!((judged.missed, judged.unexplained, judged.rounded), (0, 0, 0));
+    }
+
+    #[test]
     fn it_opens_when_it_says(
+        of in 0..ZONES.len(),
+        change in any::<prop::sample::Index>(),
         max in 1..5_u32,
         window in 5 * MINUTE..3 * DAY,
         steps in prop::collection::vec(0..5 * HOUR, 1..60),
         ask in 0..2 * DAY,
     ) {
         let caps = caps(&config());
-        let set = rules(&[(max, Window::Rolling(window)), (3, Window::Day(0))]);
-        let mut now = BEGIN;
+        let set = rules(&[(max, Window::Rolling(window)), (3, Window::Day(zone(ZONES[of])))]);
+        let changes = changes(zone(ZONES[of]));
+        let mut now = changes[change.index(changes.len())] - DAY;
         for step in steps {
             now += step;
             admit(&caps, pair(1, 1), &set, now);
@@ -216,7 +246,7 @@ fn a_line_with_an_event_far_ahead_opens_again() {
         let caps = caps(&Config { capacity: 1, max_capacity: 16, max_ahead: Some(14 * DAY), ..config() });
         let ahead = BEGIN + 13 * DAY + 7 * MINUTE;
         assert_eq!(caps.record(pair(1, 1), ahead, || BEGIN), Ok(Decision::Admitted));
-        let rule = if is_day { Window::Day(0) } else { Window::Rolling(window) };
+        let rule = if is_day { Window::Day(Zone::fixed(0)) } else { Window::Rolling(window) };
         let set = rules(&[(max, rule)]);
         let mut blocked = 0;
         // Of those some are in its line.
@@ -628,7 +658,7 @@ fn a_window_shorter_than_the_ticks_it_would_be_counted_in_is_refused() {
     for (window, granularity) in
         [(1, 5 * MINUTE), (5 * MINUTE - 1, 5 * MINUTE), (5 * MINUTE, 0), (DAY, 0), (DAY + 1, 0)]
     {
-        let set = rules(&[(1, Window::Day(0)), (1, Window::Rolling(window))]);
+        let set = rules(&[(1, Window::Day(Zone::fixed(0))), (1, Window::Rolling(window))]);
         let error = (granularity > 0).then_some(Error::Granule { window, granularity });
         let user = pair(1, window);
         assert_eq!(caps.admit(user, &set, BEGIN, || BEGIN).err(), error);
@@ -636,7 +666,7 @@ fn a_window_shorter_than_the_ticks_it_would_be_counted_in_is_refused() {
         assert_eq!(caps.opens_at(user, &set, BEGIN).err(), error);
         assert_eq!(caps.count(user, Window::Rolling(window), BEGIN).err(), error);
         assert_eq!(caps.admit_all(&[(pair(2, window), &set)], BEGIN, || BEGIN).err(), error);
-        assert_eq!(caps.count(user, Window::Day(0), BEGIN), Ok(usize::from(error.is_none())));
+        assert_eq!(caps.count(user, Window::Day(Zone::fixed(0)), BEGIN), Ok(usize::from(error.is_none())));
     }
     // Ticks of a day serve nothing shorter, though a finer tier would if it reached back as far.
     let caps =
@@ -649,6 +679,83 @@ fn a_window_shorter_than_the_ticks_it_would_be_counted_in_is_refused() {
         "a window of 7200000 ms is shorter than a granule of the tier that serves it, 86400000 ms, and would stay closed for \
          all of that: a rule's window is at least as long"
     );
+}
+
+#[test]
+fn a_day_of_25_hours_is_one_day() {
+    let caps = caps(&config());
+    let berlin = zone("Europe/Berlin");
+    // 25 October 2026.
+    let day = berlin.day_of(20_751);
+    let set = rules(&[(3, Window::Day(berlin))]);
+    let user = pair(1, 1);
+    for hours in [0, 12, 24] {
+        assert_eq!(admit(&caps, user, &set, day.begin + hours * HOUR), Decision::Admitted);
+    }
+    assert_eq!(admit(&caps, user, &set, day.end - 1), Decision::Capped { scope: 0, rule: 0 });
+    assert_eq!(caps.count(user, Window::Day(berlin), day.end - 1), Ok(3));
+    assert_eq!(caps.opens_at(user, &set, day.begin + 24 * HOUR), Ok(Some(day.end)));
+    assert_eq!(admit(&caps, user, &set, day.end), Decision::Admitted);
+    assert_eq!(caps.count(user, Window::Day(berlin), day.end), Ok(1));
+    // Where clocks are always two hours ahead the next day has begun with the third event, and has the fourth.
+    assert_eq!(caps.count(user, Window::Day(Zone::fixed(2 * HOUR as i64)), day.end - 1), Ok(2));
+}
+
+#[test]
+fn a_zone_needs_a_tier_that_covers_its_longest_day_and_begins_with_it() {
+    let table = |tiers: &[(u64, u64)]| caps(&Config { tiers: tiers.to_vec(), ..config() });
+    let refused = |tiers: &[(u64, u64)], name: &str| {
+        let window = Window::Day(zone(name));
+        let error = table(tiers).count(pair(1, 1), window, BEGIN).err();
+        assert_eq!(table(tiers).admit(pair(1, 1), &rules(&[(1, window)]), BEGIN, || BEGIN).err(), error);
+        error.map(|error| error.to_string())
+    };
+    let longest = |zone: &str, day: u64| {
+        format!(
+            "a day of {zone} may be {day} ms long, and the longest horizon of the table's tiers is 86400000: choose one of at \
+             least {day} ms"
+        )
+    };
+    assert_eq!(refused(&[(5 * MINUTE, DAY)], "Europe/Berlin"), Some(longest("Europe/Berlin", 90_000_000)));
+    assert_eq!(refused(&[(5 * MINUTE, DAY)], "Antarctica/Casey"), Some(longest("Antarctica/Casey", 97_200_000)));
+    assert_eq!(refused(&[(5 * MINUTE, 25 * HOUR)], "Europe/Berlin"), None);
+    assert_eq!(refused(&[(5 * MINUTE, DAY)], "Etc/UTC"), None);
+    assert_eq!(refused(&[(DAY, 90 * DAY)], "Etc/UTC"), None);
+    let midnights = "days of Asia/Kathmandu begin at multiples of 900000 ms, and those are no begin of a tick in any tier that covers \
+                     its longest day of 86400000 ms: choose a granularity that divides 900000";
+    assert_eq!(refused(&[(HOUR, 90 * DAY)], "Asia/Kathmandu").as_deref(), Some(midnights));
+    assert_eq!(refused(&[(15 * MINUTE, 14 * DAY), (HOUR, 90 * DAY)], "Asia/Kathmandu"), None);
+    // The finest tier that covers a day serves it.
+    assert_eq!(refused(&[(7 * MINUTE, 14 * DAY), (HOUR, 90 * DAY)], "Europe/Berlin"), None);
+    assert!(refused(&[(MINUTE, DAY), (2 * HOUR, 90 * DAY)], "Europe/Berlin").is_some());
+}
+
+/// Before 1972 clocks in Liberia were 44 minutes and 30 seconds behind UTC.
+#[test]
+fn where_a_day_begins_within_a_tick_no_rule_is_passed() {
+    let monrovia = zone("Africa/Monrovia");
+    let begin = monrovia.day_of(600).begin;
+    assert_ne!(begin % (5 * MINUTE), 0);
+    let mut random = 3;
+    let mut draw = |below: u64| {
+        random = mix(random + 1);
+        random % below
+    };
+    for max in 1..4 {
+        let caps = caps(&config());
+        let set = [(max, Window::Day(monrovia))];
+        let mut now = begin - DAY;
+        let events: Vec<(u64, u64)> = (0..400)
+            .map(|_| {
+                now += if draw(2) == 0 { draw(5 * MINUTE) } else { draw(7 * HOUR) };
+                (pair(1, draw(2)), if draw(4) == 0 { now - draw(DAY) } else { now })
+            })
+            .chain((0..40).map(|at| (pair(2, 1), begin + at * MINUTE / 2 - 10 * MINUTE)))
+            .collect();
+        let judged = judge(&caps, 5 * MINUTE, &set, events.into_iter());
+        assert_eq!(judged.missed, 0);
+        assert!(judged.admitted > 40, "{judged:?}");
+    }
 }
 
 #[test]

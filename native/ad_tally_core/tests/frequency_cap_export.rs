@@ -6,6 +6,7 @@ use std::thread;
 
 use ad_tally_core::codec::{Frame, FrameError, Imported};
 use ad_tally_core::frequency_cap::{Config, NotTaken, Part, Parts};
+use ad_tally_core::time::Zone;
 use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
 
 const MINUTE: u64 = 60_000;
@@ -51,7 +52,10 @@ fn configs() -> [Config; 4] {
 }
 
 fn windows(config: &Config) -> Vec<Window> {
-    let rolling = config.tiers.iter().flat_map(|tier| [Window::Rolling(HOUR), Window::Rolling(tier.1), Window::Day(0)]);
+    let rolling = config
+        .tiers
+        .iter()
+        .flat_map(|tier| [Window::Rolling(HOUR), Window::Rolling(tier.1), Window::Day(Zone::fixed(0))]);
     rolling.chain(config.lifetime.then_some(Window::Lifetime)).collect()
 }
 

@@ -13,7 +13,13 @@
 use std::collections::{HashMap, HashSet};
 
 use ad_tally_core::frequency_cap::{Config, Decision, Reason};
+use ad_tally_core::time::Zone;
 use ad_tally_core::{FrequencyCap, Rule, Rules, Window};
+
+#[path = "support/days.rs"]
+mod days;
+
+use days::{ZONES, changes, naive_day, zone};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -98,6 +104,8 @@ struct Run<'r> {
     sets: Vec<(Vec<(u32, Window)>, Rules)>,
     /// Time passes by a few ticks of the finest tier only.
     slow: bool,
+    /// Clocks change there within the run.
+    zone: Zone,
     now: u64,
     newest: u64,
     times: HashMap<u64, Vec<u64>>,
@@ -114,8 +122,8 @@ fn is_passed((max, window): (u32, Window), times: &[u64], at: u64) -> bool {
             let later = times.iter().filter(|time| **time > at && **time - at < window);
             later.map(|end| until(*end)).max().unwrap_or(0).max(until(at))
         }
-        Window::Day(offset) => {
-            let day = |time: u64| (time as i64 + offset).div_euclid(DAY as i64);
+        Window::Day(zone) => {
+            let day = |time| naive_day(zone, time);
             times.iter().filter(|time| day(**time) == day(at)).count()
         }
         Window::Lifetime => times.len(),
@@ -147,7 +155,12 @@ impl<'r> Run<'r> {
             pairs.extend(pairs.clone().into_iter().map(|pair| pair ^ 1 << 30));
         }
         let others = (0..200).map(|_| pair(random)).collect();
-        let now = BEGIN + random.below(30 * DAY);
+        let zone = zone(ZONES[random.below(ZONES.len() as u64) as usize]);
+        let now = if random.percent(50) {
+            *random.among(&changes(zone)) - random.below(2 * DAY)
+        } else {
+            BEGIN + random.below(30 * DAY)
+        };
         let slow = random.percent(60);
         let mut run = Self {
             random,
@@ -160,6 +173,7 @@ impl<'r> Run<'r> {
             others,
             sets: Vec::new(),
             slow,
+            zone,
             now,
             newest: 0,
             times: HashMap::new(),
@@ -190,7 +204,9 @@ impl<'r> Run<'r> {
             return (max as u32 * if random.percent(50) { 1 } else { 5 }, Window::Lifetime);
         }
         if random.percent(15) {
-            return (max as u32, Window::Day((random.below(25) as i64 - 12) * HOUR as i64));
+            let offset = (random.below(25) as i64 - 12) * HOUR as i64;
+            let of = if random.percent(50) { self.zone } else { Zone::fixed(offset) };
+            return (max as u32, Window::Day(of));
         }
         let (granularity, horizon) = *random.among(self.tiers);
         let window = match random.below(4) {

@@ -42,7 +42,7 @@ const NIF: Crate = Crate {
         &["messages"],
         &["store", "hot"],
         &["steps"],
-        &["counters", "sketch"],
+        &["counters", "sketch", "zone"],
         &["reach", "frequency_cap", "dedupe", "attribution"],
         &["meter", "export"],
         &["library", "diagnostics", "parts"],

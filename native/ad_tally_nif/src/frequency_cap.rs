@@ -14,7 +14,7 @@ use crate::clock::now;
 use crate::decode::{
     self, BadArgument, Layout, Raw, bad_argument,
     keys::{self, Hashed, Scope, User},
-    with_layout,
+    with_layout, zone,
 };
 use crate::encode;
 use crate::hot::{At, Index, hot};
@@ -81,8 +81,7 @@ hot! {
 
     /// Counts events of a window, `window` as in `caps_rules`.
     fn caps_count(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, window: Term<'a>, at: At) {
-        let (kind, length): (u8, i64) = window.decode().map_err(|_| bad_argument::item(window, "window"))?;
-        let count = table.0.count(table.pair(env, scope, user)?, self::window(kind, length), at.0)?;
+        let count = table.0.count(table.pair(env, scope, user)?, self::window(window)?, at.0)?;
         Ok(count.encode(env))
     }
 
@@ -255,18 +254,21 @@ fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
     (atoms::error(), reason).encode(env)
 }
 
-fn window(kind: u8, length: i64) -> Window {
-    match kind {
-        0 => Window::Rolling(length.max(0) as u64),
-        1 => Window::Day(length),
+/// `{0, milliseconds}`, `{1, a zone or its offset}` or `{2, _}` for a lifetime.
+fn window(term: Term<'_>) -> Result<Window, BadArgument> {
+    let no_window = |_| bad_argument::item(term, "window");
+    let (kind, of): (u8, Term<'_>) = term.decode().map_err(no_window)?;
+    Ok(match kind {
+        0 => Window::Rolling(of.decode::<i64>().map_err(no_window)?.max(0) as u64),
+        1 => Window::Day(zone::zone(of)?),
         _ => Window::Lifetime,
-    }
+    })
 }
 
 #[rustler::nif]
-fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, (u8, i64))>) -> NifResult<Term<'a>> {
-    let rule = |(max, (kind, length))| Rule { max, window: window(kind, length) };
-    let rules: Vec<Rule> = rules.into_iter().map(rule).collect();
+fn caps_rules<'a>(env: Env<'a>, rules: Vec<(u32, Term<'a>)>) -> NifResult<Term<'a>> {
+    let rule = |(max, window)| Ok(Rule { max, window: self::window(window)? });
+    let rules: Vec<Rule> = rules.into_iter().map(rule).collect::<Result<_, BadArgument>>()?;
     let rules = Rules::new(rules).map_err(BadArgument::from)?;
     Ok(resource::make(env, RuleSet(rules)))
 }

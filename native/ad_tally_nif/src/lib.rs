@@ -37,3 +37,4 @@ mod resource;
 mod sketch;
 mod steps;
 mod store;
+mod zone;

@@ -30,6 +30,41 @@ defmodule AdTally.FrequencyCap.RulesTest do
       assert FrequencyCap.admit(caps, :ad, 1, rules, midnight) == :ok
     end
 
+    test "of a day of a time zone count once on a day of 25 hours" do
+      caps = caps()
+      rules = rules([{1, {:day, "Europe/Berlin"}}])
+      # 26 October 2025.
+      midnight = DateTime.to_unix(~U[2025-10-25 22:00:00Z], :millisecond)
+      next = midnight + 25 * @hour
+      assert FrequencyCap.admit(caps, :ad, 1, rules, midnight - 1) == :ok
+      assert FrequencyCap.admit(caps, :ad, 1, rules, midnight) == :ok
+      capped = {:capped, {1, {:day, "Europe/Berlin"}}}
+      assert FrequencyCap.admit(caps, :ad, 1, rules, midnight + 24 * @hour) == capped
+      assert FrequencyCap.admit(caps, :ad, 1, rules, next - 1) == capped
+      assert FrequencyCap.opens_at(caps, :ad, 1, rules, midnight) == next
+      assert FrequencyCap.count(caps, :ad, 1, {:day, "Europe/Berlin"}, next - 1) == 1
+      assert FrequencyCap.count(caps, :ad, 1, {:day, 2 * @hour}, next - 1) == 0
+      assert FrequencyCap.admit(caps, :ad, 1, rules, next) == :ok
+      plain = [{1, {:day, "Europe/Berlin"}}]
+      assert FrequencyCap.admit(caps, :ad, 1, plain, next + 1) == capped
+
+      assert FrequencyCap.admit_all(caps, [{:ad, plain}], 1, next + 1) ==
+               {:capped, :ad, hd(plain)}
+
+      assert FrequencyCap.admissible(caps, [{:ad, plain}, {:other, rules}], 1, next) == [:other]
+    end
+
+    test "of a day of a time zone begin at 1:00 where there is no midnight" do
+      caps = caps()
+      rules = rules([{1, {:day, "Africa/Cairo"}}])
+      # 25 April 2025, when clocks went from 0:00 to 1:00.
+      begin = DateTime.to_unix(~U[2025-04-24 22:00:00Z], :millisecond)
+      assert FrequencyCap.admit(caps, :ad, 1, rules, begin - 1) == :ok
+      assert FrequencyCap.opens_at(caps, :ad, 1, rules, begin - 1) == begin
+      assert FrequencyCap.admit(caps, :ad, 1, rules, begin) == :ok
+      assert FrequencyCap.opens_at(caps, :ad, 1, rules, begin) == begin + 23 * @hour
+    end
+
     test "of a lifetime never open again, unless an event is taken back" do
       caps = caps(lifetime: true)
       rules = rules([{2, :lifetime}])
@@ -83,6 +118,13 @@ defmodule AdTally.FrequencyCap.RulesTest do
             {[{65_536, :lifetime}], "a rule allows 1 to 65535 events, not 65536"},
             {[{1, 0}], "a window is 1 to 348364800000 ms"},
             {[{1, {:day, @day}}], "an offset from UTC is less than a day"},
+            {[{1, {:day, "Europe/Berlim"}}],
+             ~s(no time zone is named "Europe/Berlim": did you mean "Europe/Berlin"?)},
+            {[{1, {:day, "berlin"}}], ~s(did you mean "Europe/Berlin"?)},
+            {[{1, {:day, ""}}], "names are those of the IANA database"},
+            {[{1, {:day, <<255, 0>>}}], "names are those of the IANA database"},
+            {[{1, {:day, String.duplicate("Europe/", 1_000_000)}}], "no time zone is named"},
+            {[{1, {:day, :berlin}}], ~s({:day, "Europe/Berlin"})},
             {[{1, :week}],
              "expected a window of milliseconds, {:day, utc_offset_in_milliseconds}"},
             {[{1, 1_000} | :more], "expected a list of {max, window}"},
@@ -102,6 +144,10 @@ defmodule AdTally.FrequencyCap.RulesTest do
             {[tiers: [{@minute, @hour}]], {1, {:day, 0}},
              "the longest horizon of the table's tiers"},
             {[tiers: [{7_000, 7 * @hour}]], {1, {:day, 0}}, "a window is 1 to"},
+            {[tiers: [{@minute, @day}]], {1, {:day, "Europe/Berlin"}},
+             "a day of Europe/Berlin may be 90000000 ms long, and the longest horizon of the table's tiers is 86400000"},
+            {[tiers: [{@hour, 30 * @day}]], {1, {:day, "Asia/Kolkata"}},
+             "choose a granularity that divides 1800000"},
             {[tiers: [{@hour, 30 * @day}]], {1, {:day, 30 * @minute}},
              "choose a granularity that divides both"},
             {[tiers: [], lifetime: true], {1, @hour}, "a window is 1 to 0 ms"},

@@ -1,10 +1,10 @@
 //! What a table of caps is to be.
 
-use super::decide::DAY;
 use super::entry::{Format, HORIZON_TICKS, TICKS};
 use super::table::{MOST_TIERS, Table, first_buckets};
 use crate::error::{Error, TIMES};
 use crate::key::bits;
+use crate::time::DAY;
 
 /// The most pairs.
 const MOST_CAPACITY: usize = 1_000_000_000;

@@ -6,6 +6,7 @@
 
 use super::ages::{Lanes, each, within};
 use super::entry::TICKS;
+use crate::time::{Day, Zone};
 
 /// What a rule became for a table's tiers.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +21,11 @@ pub(super) enum Kind {
     /// Any `window` milliseconds: whole ticks and the rest of a tick. Two ticks that are at most `span` apart may share
     /// such a window.
     Rolling { window: u64, ticks: u64, rest: u64, span: u64 },
-    /// The calendar day at an offset from UTC.
-    Day { offset: i64 },
+    /// The calendar day of a time zone.
+    Day { zone: Zone },
     /// All there ever were.
     Lifetime,
 }
-
-pub(super) const DAY: u64 = 86_400_000;
 
 /// The moment of an event, as one tier sees it.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +92,7 @@ impl Compiled {
                 let now = end - moment.tick;
                 (now, now + ticks + u64::from(moment.rest < rest))
             }
-            Kind::Day { offset } => day(moment, end, offset),
+            Kind::Day { zone } => day(moment, end, zone.day(moment.at)),
             Kind::Lifetime => unreachable!("a lifetime is no matter of ticks"),
         }
     }
@@ -135,7 +134,7 @@ impl Compiled {
                 let some = each(ages).flat_map(|age| [begin(age), leaves(age)]).chain(reaches);
                 some.filter(|at| *at > moment.at).min()
             }
-            Kind::Day { offset } => Some(day_begin(moment.at, offset).saturating_add_unsigned(DAY).max(0) as u64),
+            Kind::Day { zone } => Some(zone.day(moment.at).end),
             Kind::Lifetime => None,
         }
     }
@@ -147,18 +146,13 @@ impl Compiled {
     }
 }
 
-/// The ages of the last and the first tick of the moment's day. The last may lie after `end`.
-fn day(moment: &Moment, end: u64, offset: i64) -> (u64, u64) {
-    let begin = day_begin(moment.at, offset);
-    let first = begin.max(0) as u64 / moment.granularity;
-    let last = begin.saturating_add_unsigned(DAY).max(1) as u64 / moment.granularity - 1;
+/// The ages of the last and the first tick of a day. The last may lie after `end`.
+///
+/// A day begins with a tick, but for those of some zones before 1980: there all of a tick counts that has a moment of the day.
+#[inline(always)]
+fn day(moment: &Moment, end: u64, day: Day) -> (u64, u64) {
+    let (first, last) = (day.begin / moment.granularity, (day.end - 1) / moment.granularity);
     (end.saturating_sub(last), end.saturating_sub(first))
-}
-
-/// Milliseconds at which the local day of a moment began.
-fn day_begin(at: u64, offset: i64) -> i64 {
-    let local = at as i64 + offset;
-    local - local.rem_euclid(DAY as i64) - offset
 }
 
 /// Whether one more event would be too many for a window that ends with an event after it: late events count at their time.

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
-use super::decide::{Compiled, DAY, Kind};
+use super::decide::{Compiled, Kind};
 use super::entry::HORIZON_TICKS;
 use crate::error::Error;
+use crate::time::{DAY, Zone};
 
 /// The most events that a rule on ticks can allow: as many are kept of a pair.
 pub const MOST_EVENTS: u32 = 28;
@@ -24,8 +25,8 @@ const LONGEST_HORIZON: u64 = HORIZON_TICKS * DAY;
 pub enum Window {
     /// Any so many milliseconds, wherever they begin.
     Rolling(u64),
-    /// A calendar day, from midnight to midnight, where the clock is that many milliseconds ahead of UTC.
-    Day(i64),
+    /// A calendar day of a time zone, of however many hours.
+    Day(Zone),
     /// All that was admitted since the table was made.
     Lifetime,
 }
@@ -95,7 +96,10 @@ impl Rules {
             }
             match rule.window {
                 Window::Rolling(0) => return Err(Error::Window { window: 0, most: LONGEST_HORIZON }),
-                Window::Day(offset) if offset.unsigned_abs() >= DAY => return Err(Error::Offset(offset)),
+                Window::Day(zone) => match zone.fixed_offset() {
+                    Some(offset) if offset.unsigned_abs() >= DAY => return Err(Error::Offset(offset)),
+                    _ => {}
+                },
                 _ => {}
             }
         }
@@ -144,16 +148,18 @@ impl Rule {
                 };
                 Ok(Compiled { tier, max, kind })
             }
-            Window::Day(offset) => {
-                if longest < DAY {
-                    return Err(Error::Window { window: DAY, most: longest });
-                }
-                let divides = |granularity: u64| {
-                    DAY.is_multiple_of(granularity) && offset.unsigned_abs().is_multiple_of(granularity)
+            Window::Day(zone) => {
+                let (most, granularity) = (zone.longest_day(), zone.granularity());
+                let serves = |tier: &(u64, u64)| tier.1 >= most && granularity.is_multiple_of(tier.0);
+                let Some(tier) = tiers.ticks.iter().position(serves) else {
+                    return Err(match zone.fixed_offset() {
+                        Some(_) if longest < most => Error::Window { window: most, most: longest },
+                        Some(offset) => Error::Midnight(offset),
+                        None if longest < most => Error::LongestDay { zone: zone.name(), day: most, most: longest },
+                        None => Error::Midnights { zone: zone.name(), day: most, granularity },
+                    });
                 };
-                let serves = |tier: &(u64, u64)| tier.1 >= DAY && divides(tier.0);
-                let tier = tiers.ticks.iter().position(serves).ok_or(Error::Midnight(offset))?;
-                Ok(Compiled { tier, max, kind: Kind::Day { offset } })
+                Ok(Compiled { tier, max, kind: Kind::Day { zone } })
             }
             Window::Lifetime if tiers.lifetime => Ok(Compiled { tier: tiers.ticks.len(), max, kind: Kind::Lifetime }),
             Window::Lifetime => Err(Error::NoLifetime),

@@ -2,7 +2,7 @@
 //! refers to one is copied as a word.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
@@ -22,8 +22,8 @@ pub(super) struct Named {
     name: Box<str>,
     zone: TimeZone,
     days: Days,
-    /// The longest day, and what all midnights are multiples of, in milliseconds. Only who makes rules of it asks.
-    regular: OnceLock<(u64, u64)>,
+    /// What [`Zone::longest_day`](super::Zone::longest_day) and [`Zone::granularity`](super::Zone::granularity) say.
+    regular: (u64, u64),
 }
 
 /// The databases, in the order that they are asked in.
@@ -43,11 +43,18 @@ pub fn names() -> Vec<String> {
     names
 }
 
+/// The zones that were read.
+static KNOWN: LazyLock<RwLock<HashMap<&'static str, &'static Named>>> = LazyLock::new(RwLock::default);
+
 impl Named {
+    /// The zone of a name, if it was read before.
+    pub(super) fn known(name: &str) -> Option<&'static Self> {
+        KNOWN.read().get(name).copied()
+    }
+
     /// The zone of a name.
     pub(super) fn get(name: &str) -> Option<&'static Self> {
-        static KNOWN: LazyLock<RwLock<HashMap<&'static str, &'static Named>>> = LazyLock::new(RwLock::default);
-        if let Some(known) = KNOWN.read().get(name) {
+        if let Some(known) = Self::known(name) {
             return Some(known);
         }
         let found = databases().iter().find_map(|database| {
@@ -55,16 +62,19 @@ impl Named {
             // A database also finds a name in other letters, and one for no zone.
             (zone.iana_name() == Some(name) && !zone.is_unknown()).then_some(zone)
         })?;
+        let zone = Self::new(name, found);
         let mut known = KNOWN.write();
         Some(known.get(name).copied().unwrap_or_else(|| {
-            let zone: &'static Self = Box::leak(Box::new(Self::new(name, found)));
+            let zone: &'static Self = Box::leak(Box::new(zone));
             known.insert(&zone.name, zone);
             zone
         }))
     }
 
     fn new(name: &str, zone: TimeZone) -> Self {
-        Self { name: name.into(), zone, days: Days::new(), regular: OnceLock::new() }
+        let mut zone = Self { name: name.into(), zone, days: Days::new(), regular: (DAY, DAY) };
+        zone.regular = zone.regular();
+        zone
     }
 
     #[inline(always)]
@@ -130,32 +140,27 @@ impl Named {
     }
 
     pub(super) fn longest_day(&self) -> u64 {
-        self.regular().0
+        self.regular.0
     }
 
     pub(super) fn granularity(&self) -> u64 {
-        self.regular().1
+        self.regular.1
     }
 
     fn regular(&self) -> (u64, u64) {
-        *self.regular.get_or_init(|| {
-            let offset = |at: i64| self.zone.to_offset(timestamp(at)).seconds().unsigned_abs();
-            let (mut longest, mut granularity) = (DAY, gcd(DAY, u64::from(offset(ROUND_SINCE)) * SECOND));
-            for change in self.zone.following(timestamp(0)) {
-                let at = change.timestamp().as_second();
-                if at >= LISTED_UNTIL {
-                    break;
-                }
-                let number = self.compute(at.max(0) as u64 * SECOND).number;
-                for day in (number - 1..=number + 1).map(|number| self.day_of(number)) {
-                    longest = longest.max(day.end - day.begin);
-                    if at >= ROUND_SINCE {
-                        granularity = gcd(granularity, day.begin);
-                    }
+        let offset = |at: i64| self.zone.to_offset(timestamp(at)).seconds().unsigned_abs();
+        let (mut longest, mut granularity) = (DAY, gcd(DAY, u64::from(offset(ROUND_SINCE)) * SECOND));
+        let changes = self.zone.following(timestamp(0)).map(|change| change.timestamp().as_second());
+        for at in changes.take_while(|at| *at < LISTED_UNTIL) {
+            let number = self.compute(at.max(0) as u64 * SECOND).number;
+            for day in (number - 1..=number + 1).map(|number| self.day_of(number)) {
+                longest = longest.max(day.end - day.begin);
+                if at >= ROUND_SINCE {
+                    granularity = gcd(granularity, day.begin);
                 }
             }
-            (longest, granularity)
-        })
+        }
+        (longest, granularity)
     }
 }
 

@@ -27,6 +27,12 @@ impl Zone {
         Named::get(name).map(|zone| Self(Of::Named(zone))).ok_or_else(|| UnknownZone::new(name))
     }
 
+    /// The zone of a name, if it was read before: without a look at the disk.
+    #[must_use]
+    pub fn known(name: &str) -> Option<Self> {
+        Named::known(name).map(|zone| Self(Of::Named(zone)))
+    }
+
     /// Where clocks are always that many milliseconds ahead of UTC. Offsets of a day or more are for whoever takes a zone to
     /// refuse: here their days only begin at strange times.
     #[must_use]

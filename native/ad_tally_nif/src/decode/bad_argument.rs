@@ -5,6 +5,7 @@
 
 use ad_tally_core::Error;
 use ad_tally_core::key::KeyFault;
+use ad_tally_core::time::UnknownZone;
 use rustler::sys::{ErlNifTerm, enif_raise_exception};
 use rustler::{Encoder, Env, Term};
 
@@ -196,6 +197,13 @@ pub fn item(term: Term<'_>, expected: &str) -> BadArgument {
 pub fn list(term: Term<'_>, item: &str, elements: usize) -> BadArgument {
     let error = BadArgument(format!("expected a proper list of {item}s, got: {}", shown(term)));
     if elements == 0 { error } else { error.after(elements) }
+}
+
+/// A name that no time zone has.
+impl From<UnknownZone> for BadArgument {
+    fn from(error: UnknownZone) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// An argument that the core refused.

@@ -22,6 +22,7 @@ mod read;
 mod roles;
 pub mod shown;
 mod structs;
+pub mod zone;
 
 use rustler::Env;
 
