@@ -4,8 +4,10 @@
 //! * [`curve`]: how much of a period's budget and traffic is for which part of it
 //! * [`learned`]: the traffic that a campaign saw, by the hour of the week; `local_hours`: the hours of a zone
 //! * [`flight`]: what of a flight's budget is for one of its days
+//! * [`controller`]: how often a campaign takes part, decided anew in each tick
 //! * [`token`]: what a caller keeps of a reservation
 
+pub mod controller;
 pub mod curve;
 pub mod flight;
 pub mod learned;
@@ -14,6 +16,7 @@ pub mod plan;
 mod plan_bytes;
 pub mod token;
 
+pub use self::controller::{Controller, Tick};
 pub use self::curve::{Ahead, Curve};
 pub use self::flight::{DayBudget, day_budget};
 pub use self::learned::Learned;
