@@ -10,41 +10,52 @@ defmodule AdTally.Test.Kills.Oracle do
   @window 10_000
   @metrics [:impressions, :clicks, :spend_micros]
   # All items of so many rounds are in memory at a time. Users are of two.
-  @at_once 200
+  @at_once 50
 
   @doc "What differs, as texts."
   def differences(seed, dir, run) do
     found = read(dir)
     groups = 0..div(run.rounds - 1, @at_once)
 
-    {differences, events} =
-      Enum.map_reduce(groups, [], fn group, events ->
-        items = for round <- rounds(group, run), do: items(seed, round)
-        found = for binary <- Map.get(found, group, []), do: :erlang.binary_to_term(binary)
-        {meter(items, found) ++ attribution(items, found), [events(items) | events]}
-      end)
+    compared =
+      groups
+      |> Task.async_stream(&compared(seed, rounds(&1, run), Map.get(found, &1, [])),
+        timeout: :infinity
+      )
+      |> Enum.map(fn {:ok, compared} -> compared end)
 
     others =
       for {group, _parts} <- found,
           group not in groups,
           do: "windows of rounds #{group * @at_once} and later"
 
-    lines =
-      compare("lines of files", sum(Enum.concat(events)), Lines.counters(Service.lines_dir(dir)))
-
-    conflicts(dir) ++
-      List.flatten(differences) ++ others ++ lines ++ counters(seed, run) ++ caps(run)
+    events = sum(Enum.flat_map(compared, & &1.events))
+    lines = compare("lines of files", events, Lines.counters(Service.lines_dir(dir)))
+    sent = compared |> Enum.map(& &1.sent) |> Enum.sum()
+    differences = Enum.flat_map(compared, & &1.differences)
+    conflicts(dir) ++ differences ++ others ++ lines ++ counters(seed, sent, run) ++ caps(run)
   end
+
+  # Rounds beside the parts of windows that are of them, and what all of them together are to be compared with.
+  defp compared(seed, rounds, found) do
+    sent = for round <- rounds, do: for(worker <- workers(), do: Plan.items(seed, round, worker))
+    # An item that is sent by two workers is there once.
+    items = for workers <- sent, do: workers |> Enum.concat() |> Enum.uniq()
+    found = for binary <- found, do: :erlang.binary_to_term(binary)
+
+    %{
+      differences: meter(items, found) ++ attribution(items, found),
+      events: items |> events() |> Enum.to_list(),
+      sent: sent |> Enum.map(&count_events/1) |> Enum.sum()
+    }
+  end
+
+  defp workers, do: 0..(Plan.workers() - 1)
+
+  defp count_events(workers), do: Enum.count(Enum.concat(workers), &match?({:event, _event}, &1))
 
   defp rounds(group, run),
     do: (group * @at_once)..(min((group + 1) * @at_once, run.rounds) - 1)
-
-  # An item that is sent by two workers is there once.
-  defp items(seed, round) do
-    Enum.uniq(
-      for worker <- 0..(Plan.workers() - 1), item <- Plan.items(seed, round, worker), do: item
-    )
-  end
 
   # The parts of windows by groups of rounds, as binaries.
   defp read(dir) do
@@ -84,21 +95,10 @@ defmodule AdTally.Test.Kills.Oracle do
 
   # Counters without ids: of what was not on disk when the service ended, events that are sent again may be counted
   # twice, and of the round that is not complete some are.
-  defp counters(seed, run) do
-    sent = fn round ->
-      for(
-        worker <- 0..(Plan.workers() - 1),
-        {:event, event} <- Plan.items(seed, round, worker),
-        do: event
-      )
-      |> length()
-    end
-
-    least = 0..(run.rounds - 1) |> Enum.map(sent) |> Enum.sum()
-
-    most =
-      least + sent.(run.rounds) +
-        Plan.workers() * Plan.longest_batch() * (run.killed + run.stopped)
+  defp counters(seed, least, run) do
+    incomplete = for worker <- workers(), do: Plan.items(seed, run.rounds, worker)
+    unsynced = Plan.workers() * Plan.longest_batch() * (run.killed + run.stopped)
+    most = least + count_events(incomplete) + unsynced
 
     if run.counted in least..most,
       do: [],
