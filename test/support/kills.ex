@@ -80,7 +80,7 @@ defmodule AdTally.Test.Kills do
   defp counted_pairs(times) do
     newest = times |> Map.values() |> Enum.max(fn -> 0 end)
 
-    for {{_scope, _user, {_max, window}} = pair, at} <- times,
+    for {{_scope, _user, {_max, window}, _cycle} = pair, at} <- times,
         window == :lifetime or at > newest - div(Plan.longest(), 2),
         do: pair
   end
@@ -237,7 +237,7 @@ defmodule AdTally.Test.Kills do
     {:admit, _mode, scope, user, rule, at} =
       state.items |> Enum.at(String.to_integer(worker)) |> elem(String.to_integer(index))
 
-    pair = {scope, user, rule}
+    pair = {scope, user, rule, Plan.cycle(rule, at)}
     times = Map.update(state.times, pair, at, &max(&1, at))
     {pair, %{state | shown: add(pair, state.shown), times: times}}
   end

@@ -110,7 +110,7 @@ defmodule AdTally.Test.Kills.Child do
 
   defp count(pairs) do
     counts =
-      Enum.map(pairs, fn {{scope, user, {_max, window}}, at} ->
+      Enum.map(pairs, fn {{scope, user, {_max, window}, _cycle}, at} ->
         Service.count(scope, user, window, at)
       end)
 

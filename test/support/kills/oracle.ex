@@ -260,7 +260,7 @@ defmodule AdTally.Test.Kills.Oracle do
   # Where what was let through was on disk before it was shown, no rule is ever passed. Elsewhere
   # by no more than what was let through and not on disk when the service was killed.
   defp caps(run) do
-    for {{scope, user, {max, window}} = pair, shown} <- run.shown,
+    for {{scope, user, {max, window}, _cycle} = pair, shown} <- run.shown,
         lost = Map.get(run.lost, pair, 0),
         # Where it is too long ago, nobody asks.
         count = Map.get(run.counts, pair, min(shown, max)),

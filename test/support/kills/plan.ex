@@ -17,6 +17,9 @@ defmodule AdTally.Test.Kills.Plan do
   @minute 60_000
   @apart 5 * @minute
   @day 1_440 * @minute
+  # More than a day of them.
+  @blocks 150
+  @capped 20
   # Monday, 1 June 2026.
   @begin 1_780_272_000_000
 
@@ -27,6 +30,13 @@ defmodule AdTally.Test.Kills.Plan do
 
   @doc "The longest time for which an item matters to others."
   def longest, do: @day
+
+  @doc """
+  Users of caps come again after 25 hours, when no rule of a day knows them. What a pair was let through is of a cycle,
+  or ever.
+  """
+  def cycle({_max, :lifetime}, _at), do: :ever
+  def cycle(_rule, at), do: at |> round_at() |> block() |> div(@blocks)
 
   @doc "The round of which a time is."
   def round_at(at), do: div(at - @begin, @apart)
@@ -96,7 +106,7 @@ defmodule AdTally.Test.Kills.Plan do
         {[{:adjust, order, change, at} | items], state, List.delete(orders, {order, at})}
 
       _ ->
-        {[admit(at, user, a, b) | items], state, orders}
+        {[admit(at, round, a, b) | items], state, orders}
     end
   end
 
@@ -120,8 +130,9 @@ defmodule AdTally.Test.Kills.Plan do
     %Conversion{order: number, user: user, at: at, action: action, value_micros: value}
   end
 
-  # Of some pairs there are events in every round, of others in two.
-  defp admit(at, user, a, b) do
+  # Of some pairs there are events in every round, of others in two of a cycle.
+  defp admit(at, round, a, b) do
+    user = "#{rem(block(round), @blocks)}-#{rem(a, @capped)}"
     mode = Enum.at([:synced, :synced, :quick, :quick, :released], rem(a, 5))
     # What is released is of scopes of its own, so that it is known how many were not.
     if rem(b, 2) == 0,

@@ -1,7 +1,7 @@
 defmodule AdTally.Test.Kills.Service do
   @moduledoc """
   A store with caps, an attribution, counters and a meter, whose closed windows become files in two directories.
-  Budgets are a few times what counts at a time, so that a run that takes long has the rest evicted.
+  What they keep matters for a day or two of event time, so that a run of some days has no more at its end than before.
   """
 
   alias AdTally.{Attribution, Counters, FrequencyCap, Meter, Sink, Store, Window}
@@ -68,9 +68,11 @@ defmodule AdTally.Test.Kills.Service do
     [
       {Store,
        name: __MODULE__.Store, dir: store_dir(dir), interval: 40, segment_bytes: 1_048_576},
-      {FrequencyCap, [name: __MODULE__.Caps, capacity: 100_000, lifetime: true] ++ store},
+      {FrequencyCap,
+       [name: __MODULE__.Caps, capacity: 100_000, tiers: [{300_000, @day}], lifetime: true] ++
+         store},
       {Attribution,
-       [name: __MODULE__.Attribution, users: 20_000, orders: 20_000] ++
+       [name: __MODULE__.Attribution, users: 50_000, adjustable_for: @day] ++
          attribution_options() ++ windows ++ store},
       {Counters, [name: __MODULE__.Counters, metrics: [:events]] ++ store},
       {Meter,
