@@ -11,10 +11,8 @@ Python the package tzdata, which has to be of the same release.
 `zoneinfo` is asked whether it is on that date and the second before is on an earlier one.
 """
 
-import os
 import subprocess
 import sys
-import tempfile
 import zoneinfo
 from array import array
 from datetime import date, datetime, timedelta, timezone
@@ -111,10 +109,11 @@ def compare(task):
     return len(differ), first
 
 
-def read(program, environment):
+def read(program, database):
     """{name: bytes} of all zones."""
-    command = [program, "0", str(DATES - 1)]
-    output, days, place = subprocess.run(command, env=environment, check=True, capture_output=True).stdout, {}, 0
+    command = [program, "0", str(DATES - 1)] + ["bundled"] * (database == "bundled")
+    environment = {} if database == "bundled" else {"TZDIR": database}
+    output, days, place = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout, {}, 0
     while place < len(output):
         end = output.index(b"\n", place)
         days[output[place:end].decode()] = output[end + 1 : end + 1 + 8 * DATES]
@@ -123,9 +122,8 @@ def read(program, environment):
 
 
 def check(program, database):
-    with tempfile.TemporaryDirectory() as empty:
-        is_bundled = database == "bundled"
-        days = read(program, {"TZDIR": empty if is_bundled else database})
+    is_bundled = database == "bundled"
+    days = read(program, database)
     zoneinfo.reset_tzpath([] if is_bundled else [database])
     if is_bundled:
         import tzdata
@@ -135,7 +133,6 @@ def check(program, database):
         database = f"bundled, {tzdata.IANA_VERSION}"
     known = zoneinfo.available_timezones()
     both = sorted(known & days.keys())
-    # `available_timezones` of Python leaves out what is of no region.
     print(f"{database}: zones only there {sorted(known - days.keys())}, only here {sorted(days.keys() - known)}")
     with Pool() as pool:
         results = pool.map(compare, [(name, days[name]) for name in both], chunksize=4)

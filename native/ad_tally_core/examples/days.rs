@@ -2,7 +2,7 @@
 //! eight bytes, little-endian: when each date from 1970-01-01 to 2038-01-01 begins.
 //!
 //! ```text
-//! TZDIR=DATABASE cargo run --release -p ad_tally_core --example days -- FIRST_DATE LAST_DATE
+//! TZDIR=DATABASE cargo run --release -p ad_tally_core --example days -- FIRST_DATE LAST_DATE [bundled]
 //! ```
 //!
 //! Dates are days since 1970. Ends with 1 unless the day of each first and last moment is the one that it was taken from.
@@ -13,12 +13,16 @@ use std::process::ExitCode;
 use ad_tally_core::time::{Zone, names, release};
 
 fn main() -> ExitCode {
+    let is_bundled = std::env::args().next_back().is_some_and(|last| last == "bundled");
     let dates: Vec<i32> = std::env::args().skip(1).filter_map(|date| date.parse().ok()).collect();
     let [first, last] = dates[..] else {
-        eprintln!("usage: days FIRST_DATE LAST_DATE, in days since 1970; the bundled database is {}", release());
+        eprintln!(
+            "usage: days FIRST_DATE LAST_DATE [bundled], in days since 1970; the bundled database is {}",
+            release()
+        );
         return ExitCode::from(2);
     };
-    match write(first, last, &mut io::BufWriter::new(io::stdout().lock())) {
+    match write(first, last, is_bundled, &mut io::BufWriter::new(io::stdout().lock())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -27,9 +31,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(first: i32, last: i32, out: &mut impl Write) -> io::Result<()> {
+fn write(first: i32, last: i32, is_bundled: bool, out: &mut impl Write) -> io::Result<()> {
     for name in names() {
-        let zone = Zone::named(&name).map_err(io::Error::other)?;
+        let found = if is_bundled { Zone::bundled(&name) } else { Zone::named(&name) };
+        let zone = match found {
+            Ok(zone) => zone,
+            // One that only the system has.
+            Err(_) if is_bundled => continue,
+            Err(unknown) => return Err(io::Error::other(unknown)),
+        };
         writeln!(out, "{name}")?;
         for number in first..=last {
             let day = zone.day_of(number);

@@ -61,7 +61,9 @@ fn days_begin_as_in_the_golden_file() {
         let [name, number, begin, end, _date] = fields[..] else { panic!("{line}") };
         let number = number.parse().unwrap();
         let expected = Day { number, begin: begin.parse().unwrap(), end: end.parse().unwrap() };
-        assert_eq!(zone(name).day_of(number), expected, "{line}");
+        for zone in [zone(name), Zone::bundled(name).unwrap()] {
+            assert_eq!(zone.day_of(number), expected, "{line}");
+        }
         if expected.begin < expected.end {
             for at in [expected.begin, expected.begin + 1, expected.end - 1] {
                 assert_eq!(zone(name).day(at), expected, "{line}, at {at}");
@@ -148,8 +150,18 @@ fn a_zone_is_found_by_exactly_its_name() {
     for name in ["UTC", "Etc/UTC", "GMT", "EST5EDT", "US/Eastern", "America/Argentina/Buenos_Aires"] {
         assert_eq!(zone(name).name(), name);
     }
-    let strange =
-        ["", "europe/berlin", "Etc/Unknown", "/etc/passwd", "../zoneinfo/Europe/Berlin", "Europe", "right/UTC", "a\0b"];
+    let strange = [
+        "",
+        "europe/berlin",
+        "Etc/Unknown",
+        "/etc/passwd",
+        "../zoneinfo/Europe/Berlin",
+        "Europe",
+        "right/UTC",
+        "localtime",
+        "posixrules",
+        "a\0b",
+    ];
     for name in strange {
         assert!(Zone::named(name).is_err(), "{name}");
     }

@@ -26,49 +26,73 @@ pub(super) struct Named {
     regular: (u64, u64),
 }
 
-/// The databases, in the order that they are asked in.
-fn databases() -> &'static [TimeZoneDatabase; 2] {
-    static DATABASES: LazyLock<[TimeZoneDatabase; 2]> =
-        LazyLock::new(|| [TimeZoneDatabase::from_env(), TimeZoneDatabase::bundled()]);
-    &DATABASES
+/// Files of a system that are a copy of some zone, another one on each machine.
+const OF_THE_MACHINE: [&str; 2] = ["localtime", "posixrules"];
+
+/// The databases in the order that they are asked in, and the zones that were read.
+struct Source {
+    databases: Vec<TimeZoneDatabase>,
+    known: RwLock<HashMap<&'static str, &'static Named>>,
 }
+
+/// The system's database, then the bundled one.
+static ALL: LazyLock<Source> =
+    LazyLock::new(|| Source::new(vec![TimeZoneDatabase::from_env(), TimeZoneDatabase::bundled()]));
+/// The bundled one alone.
+static BUNDLED: LazyLock<Source> = LazyLock::new(|| Source::new(vec![TimeZoneDatabase::bundled()]));
 
 /// The names of all zones that the databases list.
 #[must_use]
 pub fn names() -> Vec<String> {
-    let mut names: Vec<String> =
-        databases().iter().flat_map(|database| database.available().map(|name| name.to_string())).collect();
+    let all = ALL.databases.iter().flat_map(|database| database.available().map(|name| name.to_string()));
+    let mut names: Vec<String> = all.filter(|name| !OF_THE_MACHINE.contains(&name.as_str())).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-/// The zones that were read.
-static KNOWN: LazyLock<RwLock<HashMap<&'static str, &'static Named>>> = LazyLock::new(RwLock::default);
+impl Source {
+    fn new(databases: Vec<TimeZoneDatabase>) -> Self {
+        Self { databases, known: RwLock::default() }
+    }
+
+    fn known(&self, name: &str) -> Option<&'static Named> {
+        self.known.read().get(name).copied()
+    }
+
+    fn get(&self, name: &str) -> Option<&'static Named> {
+        if let Some(known) = self.known(name) {
+            return Some(known);
+        }
+        let found = self.databases.iter().find_map(|database| {
+            let zone = database.get(name).ok()?;
+            // A database also finds a name in other letters, and one for no zone.
+            (zone.iana_name() == Some(name) && !zone.is_unknown() && !OF_THE_MACHINE.contains(&name)).then_some(zone)
+        })?;
+        let zone = Named::new(name, found);
+        let mut known = self.known.write();
+        Some(known.get(name).copied().unwrap_or_else(|| {
+            let zone: &'static Named = Box::leak(Box::new(zone));
+            known.insert(&zone.name, zone);
+            zone
+        }))
+    }
+}
 
 impl Named {
     /// The zone of a name, if it was read before.
     pub(super) fn known(name: &str) -> Option<&'static Self> {
-        KNOWN.read().get(name).copied()
+        ALL.known(name)
     }
 
     /// The zone of a name.
     pub(super) fn get(name: &str) -> Option<&'static Self> {
-        if let Some(known) = Self::known(name) {
-            return Some(known);
-        }
-        let found = databases().iter().find_map(|database| {
-            let zone = database.get(name).ok()?;
-            // A database also finds a name in other letters, and one for no zone.
-            (zone.iana_name() == Some(name) && !zone.is_unknown()).then_some(zone)
-        })?;
-        let zone = Self::new(name, found);
-        let mut known = KNOWN.write();
-        Some(known.get(name).copied().unwrap_or_else(|| {
-            let zone: &'static Self = Box::leak(Box::new(zone));
-            known.insert(&zone.name, zone);
-            zone
-        }))
+        ALL.get(name)
+    }
+
+    /// The same of the bundled database.
+    pub(super) fn bundled(name: &str) -> Option<&'static Self> {
+        BUNDLED.get(name)
     }
 
     fn new(name: &str, zone: TimeZone) -> Self {

@@ -27,6 +27,14 @@ impl Zone {
         Named::get(name).map(|zone| Self(Of::Named(zone))).ok_or_else(|| UnknownZone::new(name))
     }
 
+    /// The zone of a name as the bundled database has it, whatever the system has.
+    ///
+    /// # Errors
+    /// As [`Zone::named`].
+    pub fn bundled(name: &str) -> Result<Self, UnknownZone> {
+        Named::bundled(name).map(|zone| Self(Of::Named(zone))).ok_or_else(|| UnknownZone::new(name))
+    }
+
     /// The zone of a name, if it was read before: without a look at the disk.
     #[must_use]
     pub fn known(name: &str) -> Option<Self> {
