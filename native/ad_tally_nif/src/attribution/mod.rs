@@ -4,10 +4,11 @@
 //! * `orders`: credits, refunds and restatements; `users`: links, and users that are forgotten
 //! * `close`: windows that are closed or read; `rows`: what is in one
 //! * `report`, `paths`: what windows come to
-//! * `stored`: an attribution that a store has, and its closed windows that are not delivered
+//! * `in_store`, `stored`: an attribution that a store has, and its closed windows that are not delivered
 //! * `info`: the attribution's numbers; `refusals`: some of them
 
 mod close;
+mod in_store;
 mod info;
 mod orders;
 mod parts;
@@ -26,11 +27,11 @@ use ad_tally_core::attribution::{Attribution, Config, Counting, Dimensions, Mode
 use ad_tally_core::windows::WindowRef;
 use rustler::{Atom, Decoder, Encoder, Env, Error, NifResult, Term};
 
+use self::in_store::InStore;
 pub use self::parts::{TouchParts, time, touch_id};
 pub use self::paths::Paths;
 use self::refusals::{Adjustments, Refusals};
 pub use self::report::Report;
-use self::stored::InStore;
 pub use self::users::Linking;
 use crate::atoms;
 use crate::decode::{BadArgument, keys};

@@ -7,19 +7,13 @@ use ad_tally_core::journal::Fold;
 use ad_tally_core::windows::Numbered;
 use rustler::{Env, NifResult, Term};
 
+use super::in_store::InStore;
 use super::{Names, Options, Period, Table, Times, config, table};
 use crate::atoms;
 use crate::clock::now;
 use crate::decode::{BadArgument, Raw, with_layout};
 use crate::resource;
 use crate::store::{self, Durable, Given, KeepsWindows, Load, Place, PlaceTerm, Refusal, Stored};
-
-/// An attribution's place in a store.
-pub struct InStore {
-    stored: Stored,
-    /// The configurations that it had before, by their numbers.
-    olds: Vec<(u32, Shape)>,
-}
 
 /// A configuration of before, as Elixir gives it: its text, the milliseconds of a window, names.
 type OldTerm = (String, u64, Names);

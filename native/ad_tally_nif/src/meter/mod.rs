@@ -2,12 +2,13 @@
 //!
 //! * `event`: an event's parts, decoded
 //! * `record`, `record_many`: an event, and a list of them; `touch`: what an attribution is told of them
-//! * `close`: windows that are closed or read; `stored`: a meter that a store has, and its closed windows that are not delivered
+//! * `close`: windows that are closed or read; `in_store`, `stored`: a meter that a store has, and its closed windows that are not delivered
 //! * `report`: rows of windows, grouped
 //! * `info`: the meter's numbers
 
 mod close;
 mod event;
+mod in_store;
 mod info;
 mod record;
 mod record_many;
@@ -22,8 +23,8 @@ use ad_tally_core::{Meter, Secret, dedupe};
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
+use self::in_store::InStore;
 pub use self::report::Report;
-use self::stored::InStore;
 use crate::decode::{BadArgument, keys};
 use crate::owner::Owner;
 use crate::resource::{self, resource};

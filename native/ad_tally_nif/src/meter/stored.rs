@@ -1,32 +1,19 @@
 //! A meter that a store has: made, loaded, and its closed windows that are not delivered.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ad_tally_core::Meter;
 use ad_tally_core::journal::Fold;
 use ad_tally_core::meter::Shape;
 use ad_tally_core::windows::Numbered;
-use rustler::{Atom, Env, NifResult, Term};
+use rustler::{Env, NifResult, Term};
 
+use super::in_store::{InStore, Old};
 use super::{Ids, Names, Period, Sketches, Table, Times, Touches, config, reach, table};
 use crate::clock::now;
 use crate::decode::BadArgument;
 use crate::resource;
 use crate::store::{self, Durable, Given, KeepsWindows, Load, Place, PlaceTerm, Refusal, Stored};
-
-/// A meter's place in a store.
-pub struct InStore {
-    stored: Stored,
-    /// The configurations that it had before, by their numbers.
-    olds: HashMap<u32, Old>,
-}
-
-/// A configuration.
-struct Old {
-    metrics: Arc<[Atom]>,
-    shape: Shape,
-}
 
 /// A configuration of before, as Elixir gives it: its text, the milliseconds of a window, names, sketches.
 type OldTerm<'a> = (String, u64, Names, Sketches<'a>);
