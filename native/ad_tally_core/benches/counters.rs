@@ -10,10 +10,12 @@
 use std::array;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use ad_tally_core::journal::{Config, Journal, Part};
 use ad_tally_core::key::SHORT_KEY_WORDS;
 use ad_tally_core::{Added, Counters, HashedKey, KeyWriter, Seed};
 use criterion::{Criterion, Throughput};
@@ -93,6 +95,36 @@ impl Table for Counters {
 
     fn len(&self) -> usize {
         self.info().keys
+    }
+}
+
+/// With a journal, that is cut when it is full and without being folded.
+struct Stored(Counters, Arc<Journal>);
+
+impl Table for Stored {
+    const NAME: &'static str = "ad_tally with a journal";
+
+    fn new(budget: usize, _room: usize) -> Self {
+        let journal = Journal::new(Config { buffer_bytes: 8 << 20, wake_bytes: 8 << 20 }, 1);
+        let part = Part { journal: journal.clone(), number: 1 };
+        Self(Counters::stored(METRICS, budget, Seed::random(), part).expect("in range"), journal)
+    }
+
+    #[inline]
+    fn add(&self, key: &Key) {
+        with_words(self.0.seed(), key.campaign, &key.creative, |key| {
+            while self.0.add(key, 0, 1) == Added::Busy {
+                drop(self.1.cut());
+            }
+        });
+    }
+
+    fn total(&self, key: &Key) -> i128 {
+        Table::total(&self.0, key)
+    }
+
+    fn len(&self) -> usize {
+        Table::len(&self.0)
     }
 }
 
@@ -214,6 +246,7 @@ fn main() {
     let adds: Vec<_> = visited.iter().collect();
     for (threads, name) in [(1, "10000 keys, one thread"), (2, "10000 keys, two threads")] {
         known_keys::<Counters>(&mut criterion, name, &inserted, &adds, threads);
+        known_keys::<Stored>(&mut criterion, name, &inserted, &adds, threads);
         known_keys::<Dash>(&mut criterion, name, &inserted, &adds, threads);
         known_keys::<Papaya>(&mut criterion, name, &inserted, &adds, threads);
     }
