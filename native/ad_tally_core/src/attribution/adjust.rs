@@ -51,7 +51,6 @@ impl Attribution {
         }
         let Ok(writing) = self.begin_writing() else { return Err(Unchanged::Busy) };
         let used = if writing.is_some() { orders.next_version() } else { 0 };
-        orders.touch(order.hash);
         let posting = orders.update(order.hash, |record| {
             let before = match record.change(change, at)? {
                 Changed::Superseded => {
@@ -75,6 +74,8 @@ impl Attribution {
             Ok(Some(posting))
         });
         if let Some(posting) = posting.unwrap_or(Err(Unchanged::Unknown))? {
+            // A change that changes nothing is no use of an order: it is not written, so a restart would not know of it.
+            orders.touch(order.hash);
             posting.into_iter().for_each(|posting| self.post(window, posting));
             self.write_order(&mut orders, order.hash);
         }

@@ -11,7 +11,7 @@ use ad_tally_core::key::{AtomFault, AtomNames, integer_words};
 
 use crate::in_memory::merged;
 use crate::store::{Run, Stored, read};
-use crate::told::{Answers, BEGIN, Closed, HOUR, MINUTE, SECOND, config, convert, order, tell, touch, user};
+use crate::told::{Answers, BEGIN, Closed, Fact, HOUR, MINUTE, SECOND, config, convert, order, tell, touch, user};
 
 #[test]
 fn where_the_buffers_are_full_nothing_is_taken_until_they_are_not() {
@@ -107,7 +107,7 @@ fn a_full_table_keeps_every_value_whole_over_restarts() {
         if number % 50 == 49 {
             runs.push(stored.cut());
             stored = stored.restarted(&runs, 0);
-            tell(&stored.attribution, crate::told::Fact::Close, &mut Vec::new());
+            tell(&stored.attribution, Fact::Close, &mut Vec::new());
             for undelivered in stored.attribution.undelivered() {
                 let closed = Closed::of(&stored.attribution, &undelivered.window);
                 delivered += closed.value();
@@ -126,6 +126,27 @@ fn a_full_table_keeps_every_value_whole_over_restarts() {
 }
 
 #[test]
+fn a_full_table_evicts_the_same_order_after_a_restart() {
+    let stored = Stored::new(&Config { orders: 2, ..config() });
+    let tell = |stored: &Stored, fact| tell(&stored.attribution, fact, &mut Vec::new());
+    let restate = |order, value, at| Fact::Adjust { order, change: Change::Restate(value), at };
+    for order in [0, 1] {
+        convert(&stored.attribution, order, 1, BEGIN, 0, 100, 0);
+    }
+    // The last change of the first order is older than the one before it, and changes nothing.
+    for (order, at) in [(0, BEGIN + 2), (1, BEGIN + 2), (0, BEGIN + 1)] {
+        tell(&stored, restate(order, 50, at));
+    }
+    let runs = [stored.cut()];
+    let restored = stored.restarted(&runs, 0);
+    for stored in [&stored, &restored] {
+        convert(&stored.attribution, 2, 1, BEGIN, 0, 100, 0);
+        let is_known = |of| stored.attribution.credits(order(&stored.attribution, of), || 0).is_some();
+        assert_eq!([0, 1, 2].map(is_known), [false, true, true]);
+    }
+}
+
+#[test]
 fn nothing_of_a_user_who_is_forgotten_is_in_any_file_once_they_are_merged() {
     let stored = Stored::new(&config());
     let attribution = &stored.attribution;
@@ -134,7 +155,7 @@ fn nothing_of_a_user_who_is_forgotten_is_in_any_file_once_they_are_merged() {
         touch(attribution, by as i64, by, BEGIN, 0, 1, 0);
         convert(attribution, by as i64, by, BEGIN + SECOND, 1, 100, 0);
     }
-    tell(attribution, crate::told::Fact::Link { alias: 2, user: 1 }, &mut Vec::new());
+    tell(attribution, Fact::Link { alias: 2, user: 1 }, &mut Vec::new());
     runs.push(stored.cut());
     // Marks as well, and a conversion that is provisional.
     touch(attribution, 9, 2, BEGIN + HOUR, 0, 1, 0);
@@ -167,7 +188,7 @@ fn a_user_who_was_forgotten_while_the_disk_refused_is_erased_with_all_aliases_th
     for by in 1..4 {
         touch(attribution, by as i64, by, BEGIN, 0, 1, 0);
     }
-    tell(attribution, crate::told::Fact::Link { alias: 2, user: 1 }, &mut Vec::new());
+    tell(attribution, Fact::Link { alias: 2, user: 1 }, &mut Vec::new());
     let mut runs = vec![stored.cut()];
     let users = attribution.forget(user(1));
     attribution.keep_unerased(user(1), users);
@@ -196,7 +217,7 @@ fn what_is_merged_is_restored_as_what_it_was_merged_from() {
         touch(attribution, number, by, at, (number % 2) as u8, number % 4, 0);
         match number % 10 {
             3 => _ = convert(attribution, number / 10, by, at - MINUTE, (number % 3) as u8, number, 0),
-            5 => tell(attribution, crate::told::Fact::Close, &mut Vec::new()),
+            5 => tell(attribution, Fact::Close, &mut Vec::new()),
             7 => {
                 let oldest = attribution.undelivered().into_iter().next();
                 oldest.into_iter().for_each(|undelivered| attribution.delivered(&undelivered.window));
@@ -295,7 +316,7 @@ fn what_frames_bring_is_there_after_a_restart() {
         touch(&other, id, id as u64 % 2, BEGIN + id as u64 * SECOND, 0, id % 3, 0);
     }
     (0..4).for_each(|number| _ = convert(&other, number, number as u64 % 2, BEGIN + 9 * SECOND, 1, 100, 0));
-    tell(&other, crate::told::Fact::Link { alias: 5, user: 1 }, &mut Vec::new());
+    tell(&other, Fact::Link { alias: 5, user: 1 }, &mut Vec::new());
     // Some are final, and one is not.
     touch(&other, 20, 3, BEGIN + HOUR, 0, 1, 0);
     other.close(0);
