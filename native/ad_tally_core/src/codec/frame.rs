@@ -3,7 +3,8 @@
 //! ```text
 //! byte  0    magic            89 "AdTally"
 //!       8    version          u16, 1
-//!      10    kind             u8: 1 counters, 2 reach, 3 dedupe, 4 frequency caps, 5 attribution
+//!      10    kind             u8: 1 counters, 2 reach, 3 dedupe, 4 frequency caps, 5 attribution; of a pacer 6 reports,
+//!                             7 grants, 8 plans
 //!      11    flags            u8: bit 0, the last frame of its stream
 //!      12    number           u32, from 0
 //!      16    stream           16 random bytes, the same in all frames of a stream
@@ -139,7 +140,7 @@ impl<'a> Frame<'a> {
                 "kind",
                 KIND_AT,
                 number,
-                "1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap) or 5 (attribution)",
+                "1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap), 5 (attribution), or of a pacer 6 (reports), 7 (grants) or 8 (plans)",
             ));
         };
         let flags = field(FLAGS_AT).u8("flags")?;

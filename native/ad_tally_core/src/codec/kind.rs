@@ -1,20 +1,31 @@
-//! What kinds of tables there are frames of.
+//! What there are frames of: kinds of tables, and messages between pacers.
 
-/// What kind of table a frame is of.
+/// What kind of table a frame is of, or which message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "they are the tables' names")]
+#[expect(missing_docs, reason = "they are the names of tables and messages")]
 pub enum Kind {
     Counters = 1,
     Reach = 2,
     Dedupe = 3,
     FrequencyCap = 4,
     Attribution = 5,
+    PacerReports = 6,
+    PacerGrants = 7,
+    PacerPlans = 8,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Counters, Self::Reach, Self::Dedupe, Self::FrequencyCap, Self::Attribution];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Counters,
+        Self::Reach,
+        Self::Dedupe,
+        Self::FrequencyCap,
+        Self::Attribution,
+        Self::PacerReports,
+        Self::PacerGrants,
+        Self::PacerPlans,
+    ];
 
     /// The kind in words.
     #[must_use]
@@ -25,6 +36,9 @@ impl Kind {
             Self::Dedupe => "dedupe",
             Self::FrequencyCap => "frequency_cap",
             Self::Attribution => "attribution",
+            Self::PacerReports => "pacer_reports",
+            Self::PacerGrants => "pacer_grants",
+            Self::PacerPlans => "pacer_plans",
         }
     }
 }

@@ -32,6 +32,11 @@ pub enum Name {
     Dimensions = 23,
     Orders = 24,
     AdjustableFor = 25,
+    Node = 26,
+    Incarnation = 27,
+    After = 28,
+    Version = 29,
+    Coordinator = 30,
 }
 
 impl Name {
@@ -64,6 +69,11 @@ impl Name {
             Self::Dimensions => "dimensions",
             Self::Orders => "orders",
             Self::AdjustableFor => "adjustable_for",
+            Self::Node => "node",
+            Self::Incarnation => "incarnation",
+            Self::After => "after",
+            Self::Version => "version of plans",
+            Self::Coordinator => "coordinator",
         }
     }
 
@@ -78,8 +88,13 @@ impl Name {
             | Self::Newest
             | Self::Places
             | Self::Orders
-            | Self::AdjustableFor => false,
-            Self::Seed => matches!(kind, Kind::Dedupe | Kind::FrequencyCap | Kind::Attribution),
+            | Self::AdjustableFor
+            | Self::Node
+            | Self::Incarnation
+            | Self::After
+            | Self::Version
+            | Self::Coordinator => false,
+            Self::Seed => !matches!(kind, Kind::Counters | Kind::Reach),
             Self::Buckets => kind == Kind::Attribution,
             _ => true,
         }
@@ -122,6 +137,9 @@ impl Kind {
                 Name::MaxKeys,
                 Name::Newest,
             ],
+            Self::PacerReports => &[Name::Seed, Name::Node, Name::Incarnation, Name::Coordinator, Name::Version],
+            Self::PacerGrants => &[Name::Seed, Name::Node, Name::Incarnation],
+            Self::PacerPlans => &[Name::Seed, Name::Coordinator, Name::After, Name::Version],
         }
     }
 }

@@ -131,7 +131,12 @@ impl Value {
             | Name::TouchesPerUser
             | Name::Dimensions
             | Name::Orders
-            | Name::AdjustableFor => reader.u64(field).map(Value::Number),
+            | Name::AdjustableFor
+            | Name::Node
+            | Name::Incarnation
+            | Name::After
+            | Name::Version
+            | Name::Coordinator => reader.u64(field).map(Value::Number),
             Name::Lifetime | Name::Prevail | Name::Collapse => reader.flag(field).map(Value::Flag),
             Name::SecretCheck => match reader.u8(field)? {
                 0 => Ok(Value::Check(None)),

@@ -189,3 +189,8 @@ pub fn atom_hash(text: &str) -> u64 {
 pub fn id_hash(bytes: &[u8]) -> i64 {
     hash(&DEFAULT_RAPID_SECRETS, bytes) as i64
 }
+
+/// The hash of words of a fixed definition, whatever a table's seed is: rapidhash V3 nano under its published secrets.
+pub(crate) fn fixed_hash(words: &[u64]) -> u64 {
+    hash(&DEFAULT_RAPID_SECRETS, bytemuck::cast_slice(words))
+}

@@ -32,8 +32,8 @@ pub use self::bytes::{AtomFault, AtomNames, KeyBytesError, KeyBytesFault, decode
 pub(crate) use self::decode::length_in_words;
 pub use self::decode::{Element, KeyRef, is_key};
 pub use self::encode::{KeyWriter, integer_words};
-pub(crate) use self::hash::bits;
 pub use self::hash::{Domain, HashedKey, Seed, atom_hash, id_hash};
+pub(crate) use self::hash::{bits, fixed_hash};
 pub(crate) use self::project::{Parts, projection};
 
 /// The most elements a tuple key has.
