@@ -6,12 +6,13 @@
 //! * [`flight`]: what of a flight's budget is for one of its days
 //! * [`controller`]: how often a campaign takes part, decided anew in each tick
 //! * [`token`]: what a caller keeps of a reservation
-//! * [`message`]: what crosses nodes
+//! * [`message`]: what crosses nodes; [`ledger`]: the coordinator, who grants
 
 pub mod controller;
 pub mod curve;
 pub mod flight;
 pub mod learned;
+pub mod ledger;
 mod local_hours;
 pub mod message;
 pub mod plan;
