@@ -8,7 +8,8 @@
 //! S <- S 2^(-dt/h) + spent        X <- X 2^(-dt/h) + p traffic             h = 1 h; the same with 24 h
 //! k = 2 price / expected          long  = (S_24 + k expected) / (X_24 + k)
 //! k = n price / long              short = (S_1 + k long) / (X_1 + k)       n = min(20, 2 + events / 10)
-//! p <- left * share / max(rest - 0.01, share) / (short * traffic)          share and traffic of the next tick
+//! p <- left * share / until_end / (short * traffic)                        share and traffic of the next tick
+//!      until_end = max(rest - 0.01, min(rest, 0.01), share)
 //! ```
 //!
 //! The rate rises to 1.5 times and falls to half in a minute at most, but for the begin of a period: that has what is wanted.
@@ -29,7 +30,7 @@ const LONG: f64 = 24.0 * SHORT;
 const TRUST: f64 = 2.0;
 /// What the long estimate counts for in the short one, at most.
 const MOST_TRUST: f64 = 20.0;
-/// The last hundredth of a day's traffic is not counted on: what is confirmed then comes too late.
+/// The last hundredth of a day's traffic is not counted on, but for what is left by then: what is confirmed later comes too late.
 const EARLY: f64 = 0.01;
 /// How much the rate changes in a minute at most.
 const RISE: f64 = 1.5;
@@ -73,8 +74,8 @@ pub struct Tick {
     pub price: u64,
     /// What is ahead of the period.
     pub ahead: Ahead,
-    /// Whether a period has begun since the tick before. The rate that the last one ended with is of no use then: it was nothing
-    /// once the budget was spent.
+    /// Whether a period has begun since the tick before. The rate that the last one ended with is of no use then: it was for what
+    /// little was left of it.
     pub begins: bool,
 }
 
@@ -105,6 +106,10 @@ impl Controller {
         self.events = (self.events + (tick.spent.max(0) as f64) / price).min(f64::from(u32::MAX));
 
         let minutes = tick.elapsed as f64 / MINUTE;
+        // Where nothing can be spent the rate says nothing: it is kept for when there can be.
+        if tick.left < tick.price {
+            return self.p;
+        }
         let wanted = self.wanted(tick, price);
         if tick.begins && self.events > 0.0 {
             self.p = wanted;
@@ -125,7 +130,9 @@ impl Controller {
         let [share, rest, traffic, days] = [share, rest, traffic, days].map(amount);
         // A minute without traffic has the rate of a mean one: there may be requests after all.
         let of_traffic = if traffic > 0.0 && share > 0.0 { share / traffic } else { 1.0 / days };
-        let until_end = (rest - EARLY / days.max(1.0)).max(share);
+        // What is not spent early is spent until the end.
+        let early = EARLY / days.max(1.0);
+        let until_end = (rest - early).max(rest.min(early)).max(share);
         let wanted = tick.left as f64 * of_traffic / (until_end * day);
         // Nothing of the period is left: what the last minutes had is as good as anything.
         if wanted.is_nan() { self.p } else { wanted.clamp(LEAST, 1.0) }
