@@ -194,6 +194,12 @@ pub enum Error {
     /// A pace for what has no end.
     #[error("a budget for a lifetime has no end that it could be spread over: its pace is asap")]
     LifetimePace,
+    /// A budget of campaigns that is zero or more than a pacer has.
+    #[error("max_campaigns is 1 to 4000000, not {0}, with those that were deleted")]
+    MaxCampaigns(usize),
+    /// A budget of reservations that is zero or beyond what a pacer can address.
+    #[error("max_reservations is 1 to 1000000000, not {0}")]
+    MaxReservations(usize),
     /// The journal has no room until more of it is on disk.
     #[error("what was recorded is not on disk yet, and there is no room for more until it is: try again")]
     Busy,

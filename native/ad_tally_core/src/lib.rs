@@ -33,6 +33,7 @@ pub mod counters;
 pub mod frequency_cap;
 pub mod journal;
 mod memory;
+pub mod pacer;
 pub mod sync;
 pub mod time;
 
@@ -44,8 +45,6 @@ pub mod error;
 pub mod key;
 #[cfg(not(loom))]
 pub mod meter;
-#[cfg(not(loom))]
-pub mod pacer;
 #[cfg(not(loom))]
 pub mod reach;
 #[cfg(not(loom))]

@@ -34,6 +34,7 @@ pub use self::durable::{Durable, Of};
 pub use self::export::{Export, Portable};
 pub use self::generation::{Generation, Value};
 pub(crate) use self::index::Line;
+pub(crate) use self::keyed::Keyed;
 pub use self::restore::Restoring;
 pub use self::row_ref::RowRef;
 pub use self::rows::Rows;

@@ -1,0 +1,130 @@
+//! A campaign's row: what every request for it reads, and hardly any writes.
+//!
+//! ```text
+//! cell 0   pass: a request takes part if its hash is below this; u64::MAX: all do
+//! cell 1   head   bits 0..32  the number of the book that money is taken of now, 0: none
+//!                 bit  32     installed: the campaign is known
+//!                 bit  33     wanting: a request found no money since the last report
+//!                 bit  34     learning: requests that take part are counted
+//! cell 2   begin  when the book's period begins, and
+//! cell 3   until  when it ends, in Unix milliseconds
+//! cell 4   passed: requests that took part by their rate, where it is learning
+//! cell 5   asked: the largest amount there was no money for, since the last report
+//! ```
+//!
+//! With the key of an integer behind it that is one cache line. Another book becomes the current one in this order: head without a
+//! book, begin, until, head with it. Whoever takes money reads the head before and after that, so it knows which period it has.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crate::sync::AtomicU64;
+
+/// Cells of a row.
+pub(super) const CELLS: usize = 6;
+
+const PASS: usize = 0;
+const HEAD: usize = 1;
+const BEGIN: usize = 2;
+const UNTIL: usize = 3;
+const PASSED: usize = 4;
+const ASKED: usize = 5;
+
+const BOOK_MASK: u64 = 0xffff_ffff;
+const INSTALLED: u64 = 1 << 32;
+const WANTING: u64 = 1 << 33;
+const LEARNING: u64 = 1 << 34;
+
+/// A row.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a>(pub(super) &'a [AtomicU64]);
+
+/// What a head says.
+#[derive(Clone, Copy)]
+pub(super) struct Head(u64);
+
+impl Head {
+    #[inline(always)]
+    pub(super) fn is_installed(self) -> bool {
+        self.0 & INSTALLED != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_learning(self) -> bool {
+        self.0 & LEARNING != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_wanting(self) -> bool {
+        self.0 & WANTING != 0
+    }
+}
+
+impl Row<'_> {
+    #[inline(always)]
+    pub(super) fn head(self) -> Head {
+        Head(self.0[HEAD].load(Acquire))
+    }
+
+    #[inline(always)]
+    pub(super) fn pass(self) -> u64 {
+        self.0[PASS].load(Relaxed)
+    }
+
+    /// The book that money for an event at that time is taken of.
+    #[inline(always)]
+    pub(super) fn book(self, at: u64) -> Option<u32> {
+        let book = (self.0[HEAD].load(Acquire) & BOOK_MASK) as u32;
+        let is_in_time = self.0[BEGIN].load(Acquire) <= at && at < self.0[UNTIL].load(Acquire);
+        (book != 0 && is_in_time).then_some(book)
+    }
+
+    /// Counts a request that took part.
+    #[inline(always)]
+    pub(super) fn count_passed(self) {
+        self.0[PASSED].fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn passed(self) -> u64 {
+        self.0[PASSED].load(Relaxed)
+    }
+
+    /// Notes that there was no money for an amount: whether that is the first time since the last report.
+    #[inline(always)]
+    pub(super) fn want(self, amount: u64) -> bool {
+        if self.0[ASKED].load(Relaxed) < amount {
+            self.0[ASKED].fetch_max(amount, Relaxed);
+        }
+        !self.head().is_wanting() && self.0[HEAD].fetch_or(WANTING, AcqRel) & WANTING == 0
+    }
+
+    /// Takes what was noted since the last report: whether there was anything, and the largest amount.
+    pub(super) fn take_wanted(self) -> (bool, u64) {
+        let asked = self.0[ASKED].swap(0, Relaxed);
+        (self.0[HEAD].fetch_and(!WANTING, AcqRel) & WANTING != 0, asked)
+    }
+
+    pub(super) fn set_pass(self, pass: u64) {
+        self.0[PASS].store(pass, Relaxed);
+    }
+
+    /// Makes it known, or not known any more.
+    pub(super) fn install(self, is_installed: bool, is_learning: bool) {
+        let flags = if is_installed { INSTALLED } else { 0 } | if is_learning { LEARNING } else { 0 };
+        self.change_head(|head| head & !(INSTALLED | LEARNING) | flags);
+    }
+
+    /// Has money be taken of another book, for events from `begin` to before `until`; of none for 0.
+    pub(super) fn set_book(self, book: u32, begin: u64, until: u64) {
+        self.change_head(|head| head & !BOOK_MASK);
+        self.0[BEGIN].store(begin, Release);
+        self.0[UNTIL].store(until, Release);
+        self.change_head(|head| head & !BOOK_MASK | u64::from(book));
+    }
+
+    fn change_head(self, change: impl Fn(u64) -> u64) {
+        let mut head = self.0[HEAD].load(Relaxed);
+        while let Err(now) = self.0[HEAD].compare_exchange(head, change(head), AcqRel, Relaxed) {
+            head = now;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a node has, for people to look at.
+
+use super::Node;
+use super::book::Totals;
+use super::outcome::{Counts, Kind};
+use crate::key::HashedKey;
+
+/// A campaign on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The version of its plan.
+    pub version: u32,
+    /// A request takes part if its hash is below this; `u64::MAX`: all do.
+    pub pass: u64,
+    /// The number of the period that it is in.
+    pub period: Option<u32>,
+    /// The money of that period.
+    pub current: Totals,
+    /// The money of all periods that are still known.
+    pub all: Totals,
+}
+
+/// The node's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Info {
+    /// Campaigns that are known.
+    pub campaigns: usize,
+    /// Campaigns and removed ones, for which there is no more room than the most.
+    pub rows: usize,
+    /// How often what happened.
+    pub counts: Counts,
+    /// All memory.
+    pub memory_bytes: usize,
+}
+
+impl Node {
+    /// What this node has of a campaign, if it knows that.
+    #[must_use]
+    pub fn status(&self, key: HashedKey<'_>) -> Option<Status> {
+        let row = self.row(key).filter(|row| row.head().is_installed())?;
+        let mut campaigns = self.campaigns.lock();
+        let campaign = campaigns.get(key.hash)?;
+        let period = campaign.period.map(|period| period.number);
+        let (mut current, mut all) = (Totals::default(), Totals::default());
+        for book in &campaign.books {
+            let totals = self.till.book(book.number).totals();
+            all.add(&totals);
+            if period == Some(book.period) {
+                current = totals;
+            }
+        }
+        Some(Status { version: campaign.version, pass: row.pass(), period, current, all })
+    }
+
+    /// The node's numbers.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let campaigns = self.campaigns.lock().all.iter().filter(|campaign| campaign.plan.is_some()).count();
+        Info {
+            campaigns,
+            rows: self.rows.keys(),
+            counts: Counts::of(|kind: Kind| self.counts.get(kind as usize)),
+            memory_bytes: self.memory_bytes(),
+        }
+    }
+
+    /// Its memory, without what a plan has beside itself.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let campaigns = self.campaigns.lock();
+        size_of::<Self>()
+            + self.rows.bytes()
+            + self.till.reservations.bytes()
+            + (*campaigns.used_books().end() as usize + 1) * size_of::<super::book::Book>()
+            + campaigns.all.capacity() * size_of::<super::campaigns::Campaign>()
+            + self.counts.bytes()
+    }
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        let Self { available, spent, pending, confirms, presumed, overspent, granted, returned } = *other;
+        self.available += available;
+        self.spent += spent;
+        self.pending += pending;
+        self.confirms += confirms;
+        self.presumed += presumed;
+        self.overspent += overspent;
+        self.granted += granted;
+        self.returned += returned;
+    }
+}

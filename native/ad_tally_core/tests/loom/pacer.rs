@@ -1,0 +1,172 @@
+//! Interleavings of requests for one campaign with each other, with the end of a reservation's time, and with the coordinator:
+//! money is neither lost nor given out twice. The real `Till`, `Book` and buckets on loom's atomics.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::book::{Book, Totals};
+use super::reservations::Reservations;
+use super::till::{Ask, Settled, Taken, Till};
+use crate::journal::Busy;
+use crate::memory::Lines;
+use crate::sync::AtomicU64;
+
+/// A till, and which book is the current one.
+struct Node {
+    till: Till,
+    current: AtomicU64,
+}
+
+impl Node {
+    /// Whose first book has been granted so much.
+    fn new(granted: u64, is_durable: bool) -> Arc<Self> {
+        let books = Lines::<Book>::new(3).expect("there is room");
+        let till = Till::new(books, Reservations::new(1, 0).expect("there is room"), is_durable);
+        till.book(1).grant(granted);
+        till.book(1).give(granted);
+        Arc::new(Self { till, current: AtomicU64::new(1) })
+    }
+
+    fn reserve(&self, hash: u64, amount: u64) -> Taken {
+        let book = || Some(self.current.load(Acquire) as u32);
+        let ask = Ask { hash, amount, expires: 5, book };
+        let taken: Result<Taken, ()> = self.till.reserve(&ask, 1, nothing, || Ok(()));
+        taken.expect("nobody denies it")
+    }
+
+    fn confirm(&self, hash: u64, price: u64) -> Settled {
+        self.till.confirm(hash, 5, price, 5, nothing)
+    }
+
+    /// All money of a book is somewhere, and what nobody has accounted for is what live reservations hold.
+    fn check(&self, book: u32, reserved: u64) -> Totals {
+        let totals = self.till.book(book).totals();
+        let all = totals.available + totals.pending + totals.returned + totals.presumed + totals.spent;
+        assert_eq!(totals.granted + totals.overspent, all + reserved, "{totals:?}");
+        totals
+    }
+}
+
+fn nothing() -> Result<(), Busy> {
+    Ok(())
+}
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
+#[test]
+fn of_two_requests_one_gets_the_last_money() {
+    check(|| {
+        let node = Node::new(3, false);
+        let other = node.clone();
+        let thread = thread::spawn(move || matches!(other.reserve(1, 2), Taken::New(_)));
+        let here = matches!(node.reserve(2, 2), Taken::New(_));
+        let there = thread.join().expect("no panic");
+        assert!(here != there);
+        assert_eq!(node.confirm(if here { 2 } else { 1 }, 2), Settled::Done);
+        assert_eq!(node.confirm(if here { 1 } else { 2 }, 2), Settled::Missing);
+        let totals = node.check(1, 0);
+        assert_eq!((totals.spent, totals.available), (2, 1));
+    });
+}
+
+#[test]
+fn the_same_request_reserves_once() {
+    check(|| {
+        let node = Node::new(4, false);
+        let other = node.clone();
+        let thread = thread::spawn(move || other.reserve(1, 2));
+        let here = node.reserve(1, 2);
+        let there = thread.join().expect("no panic");
+        let news = [here, there].iter().filter(|taken| matches!(taken, Taken::New(_))).count();
+        assert_eq!(news, 1);
+        assert_eq!(node.check(1, 2).available, 2);
+    });
+}
+
+#[test]
+fn a_reservation_is_confirmed_or_expires() {
+    check(|| {
+        let node = Node::new(3, true);
+        assert!(matches!(node.reserve(1, 3), Taken::New(_)));
+        let other = node.clone();
+        let thread = thread::spawn(move || other.till.sweep(0, 2_000, nothing));
+        let settled = node.confirm(1, 2);
+        let expired = thread.join().expect("no panic");
+        let totals = node.check(1, 0);
+        match settled {
+            Settled::Done => assert_eq!((expired, totals.overspent, totals.pending), (0, 0, 1)),
+            Settled::Late => assert_eq!((expired, totals.overspent, totals.pending), (1, 2, 3)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(totals.spent, 2);
+    });
+}
+
+#[test]
+fn a_price_is_booked_once() {
+    check(|| {
+        let node = Node::new(3, false);
+        assert!(matches!(node.reserve(1, 3), Taken::New(_)));
+        let other = node.clone();
+        let thread = thread::spawn(move || other.confirm(1, 2));
+        let here = node.confirm(1, 2);
+        let there = thread.join().expect("no panic");
+        assert!([here, there].contains(&Settled::Done) && [here, there].contains(&Settled::Confirmed));
+        assert_eq!(node.check(1, 0).spent, 2);
+    });
+}
+
+#[test]
+fn a_period_ends_while_its_money_is_reserved_or_given_back() {
+    check(|| {
+        let node = Node::new(4, false);
+        assert!(matches!(node.reserve(1, 2), Taken::New(_)));
+        let other = node.clone();
+        let thread = thread::spawn(move || {
+            other.till.book(2).grant(2);
+            other.current.store(2, Release);
+            other.till.book(1).close();
+            other.till.book(2).give(2);
+        });
+        let settled = node.till.release(1, 5, nothing);
+        let taken = node.reserve(2, 2);
+        thread.join().expect("no panic");
+        assert_eq!(settled, Settled::Done);
+        let of = |book| match taken {
+            Taken::New(entry) if entry.book == book => 2,
+            _ => 0,
+        };
+        // Nothing of a book that is closed may be used, and all that was not is returned.
+        assert_eq!((node.check(1, of(1)).available, node.check(1, of(1)).returned), (0, 4 - of(1)));
+        node.check(2, of(2));
+    });
+}
+
+#[test]
+fn money_is_granted_freed_and_returned_while_it_is_reserved() {
+    check(|| {
+        let node = Node::new(2, true);
+        assert!(matches!(node.reserve(1, 2), Taken::New(_)));
+        let other = node.clone();
+        let thread = thread::spawn(move || {
+            let book = other.till.book(1);
+            book.grant(1);
+            book.put_aside(1);
+            let pending = book.totals().pending;
+            book.free(pending);
+            book.return_above(1);
+        });
+        let settled = node.confirm(1, 1);
+        let taken = node.reserve(2, 1);
+        thread.join().expect("no panic");
+        assert_eq!(settled, Settled::Done);
+        let totals = node.check(1, u64::from(matches!(taken, Taken::New(_))));
+        assert!(totals.spent == 1 && totals.overspent == 0);
+    });
+}

@@ -1,0 +1,10 @@
+//! A node of a pacer: against a naive twin, by many threads, over restarts, and what it says to what is wrong.
+
+#[path = "../support/in_memory.rs"]
+mod in_memory;
+mod naive;
+mod operations;
+mod restart;
+mod support;
+mod threads;
+mod told;

@@ -1,0 +1,301 @@
+//! A node from what its journal has kept: whatever was cut, no money is given out twice, and after a crash what may have been lost
+//! counts as spent.
+
+use std::sync::Arc;
+
+use ad_tally_core::journal::{Config as Room, Fold, Journal, Part, Restore};
+use ad_tally_core::pacer::node::{Confirmed, Reason, Released, Reserved, Totals};
+use ad_tally_core::pacer::{Node, Token};
+use proptest::prelude::*;
+
+use super::in_memory::{each_entry, folded, merged};
+use super::support::{BEGIN, DAY, HOUR, config, grant, plan, reports, seed, with_key};
+
+const PART: u16 = 3;
+
+/// A node with a journal, and what is on disk of it: runs, the oldest first.
+struct Stored {
+    node: Node,
+    part: Part,
+    opened: u32,
+    runs: Vec<Vec<u8>>,
+    now: u64,
+}
+
+impl Stored {
+    fn new() -> Self {
+        Self::open(Vec::new(), 1, BEGIN)
+    }
+
+    fn open(runs: Vec<Vec<u8>>, opened: u32, now: u64) -> Self {
+        let part = Part { journal: Journal::new(Room::default(), opened), number: PART };
+        let node = Node::new(&config(), seed(), Some(part.clone())).expect("a small node");
+        let restoring = node.restoring();
+        for run in &runs {
+            each_entry(run, |of, entry| {
+                if of == PART {
+                    restoring.restore(entry).expect("one of the node's");
+                }
+            });
+        }
+        assert_eq!(restoring.finish(now), Default::default());
+        let mut stored = Self { node, part, opened, runs, now };
+        stored.sync();
+        stored
+    }
+
+    /// What was written is on disk from now on, and what waited for that is free.
+    fn sync(&mut self) {
+        let noted = self.node.note_pending();
+        let fold = self.node.fold();
+        self.runs
+            .push(folded(self.part.journal.cut().records().filter(|record| record.part == PART), &fold as &dyn Fold));
+        self.node.free_pending(&noted);
+        // Twice is as good as once.
+        self.node.free_pending(&noted);
+    }
+
+    /// It is killed: what was not synced is lost.
+    fn crash(self) -> Self {
+        Self::open(self.runs, self.opened + 1, self.now)
+    }
+
+    fn stop(mut self) -> Self {
+        self.node.leave();
+        self.sync();
+        Self::open(self.runs, self.opened + 1, self.now)
+    }
+
+    /// All runs are merged into one.
+    fn compact(&mut self) {
+        let fold = Arc::new(self.node.fold()) as Arc<dyn Fold>;
+        self.runs = vec![merged(&self.runs, Some(&*fold), true)];
+    }
+
+    fn fund(&mut self, granted: u64) {
+        with_key(1, |key| self.node.install(key, 1, &plan(), self.now)).expect("there is room");
+        self.node.apply(&[grant(1, self.now / DAY, granted)], self.now);
+    }
+
+    fn reserve(&self, request: u64, amount: u64) -> Reserved {
+        with_key(1, |key| self.node.reserve(key, request, amount, self.now, 60_000, || self.now))
+    }
+
+    fn token(&self, request: u64, amount: u64) -> Token {
+        self.reserve(request, amount).token().expect("there is money")
+    }
+
+    fn totals(&self) -> Totals {
+        with_key(1, |key| self.node.status(key)).expect("it is known").all
+    }
+
+    fn advance(&mut self, by: u64) {
+        self.now += by;
+        while !self.node.sweep(self.now, || true) {}
+        reports(&self.node, self.now);
+    }
+}
+
+#[test]
+fn a_grant_is_used_only_once_it_is_on_disk() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    assert_eq!(stored.reserve(1, 10), Reserved::NoBudget);
+    let mut stored = stored.crash();
+    // Nothing of it is known, so the coordinator says again what it has granted.
+    stored.fund(100);
+    stored.sync();
+    assert_eq!((stored.totals().available, stored.totals().presumed), (100, 0));
+}
+
+#[test]
+fn after_an_orderly_stop_all_is_as_it_was() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let (open, confirmed, released) = (stored.token(1, 30), stored.token(2, 20), stored.token(3, 10));
+    assert_eq!(stored.node.confirm(&confirmed, 15, BEGIN), Confirmed::Confirmed);
+    assert_eq!(stored.node.release(&released), Released::Released);
+    let stored = stored.stop();
+    let totals = stored.totals();
+    assert_eq!((totals.available, totals.reserved(), totals.spent, totals.presumed), (55, 30, 15, 0));
+    assert_eq!(stored.node.confirm(&confirmed, 15, BEGIN), Confirmed::Duplicate);
+    assert_eq!(stored.node.release(&released), Released::Released);
+    assert_eq!(stored.reserve(1, 30), Reserved::Again(open));
+    assert_eq!(stored.node.confirm(&open, 30, BEGIN), Confirmed::Confirmed);
+    assert!(matches!(stored.reserve(4, 55), Reserved::Reserved(_)));
+}
+
+#[test]
+fn after_a_crash_what_may_have_been_spent_is_presumed_to_be() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let (confirmed, expiring) = (stored.token(1, 30), stored.token(2, 20));
+    stored.sync();
+    let lost = stored.token(3, 40);
+    let mut stored = stored.crash();
+    let totals = stored.totals();
+    assert_eq!((totals.available, totals.pending, totals.reserved(), totals.presumed), (0, 0, 50, 50));
+    assert_eq!(stored.reserve(9, 1), Reserved::NoBudget);
+    // One that survived is confirmed as any other. What is left of it is free.
+    assert_eq!(stored.node.confirm(&confirmed, 25, BEGIN), Confirmed::Confirmed);
+    // One that was lost is booked from what is presumed, once.
+    assert_eq!(stored.node.confirm(&lost, 35, BEGIN), Confirmed::Confirmed);
+    assert_eq!(stored.node.confirm(&lost, 35, BEGIN), Confirmed::Duplicate);
+    stored.advance(60_001);
+    stored.sync();
+    // What one that survived and expired has held may have been spent.
+    let totals = stored.totals();
+    assert_eq!((totals.available, totals.spent, totals.presumed, totals.overspent), (5, 60, 35, 0));
+    assert_eq!(stored.node.confirm(&expiring, 20, BEGIN), Confirmed::Expired);
+    let totals = stored.totals();
+    assert_eq!((totals.available, totals.spent, totals.presumed, totals.overspent), (5, 80, 15, 0));
+    // A second crash presumes no more than there is.
+    stored.sync();
+    let stored = stored.crash();
+    let totals = stored.totals();
+    assert_eq!((totals.available, totals.spent, totals.presumed, totals.reserved()), (0, 80, 20, 0));
+}
+
+#[test]
+fn a_crash_right_after_an_orderly_start_is_a_crash() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let stored = stored.stop();
+    let token = stored.token(1, 100);
+    assert_eq!(stored.node.confirm(&token, 100, BEGIN), Confirmed::Confirmed);
+    let stored = stored.crash();
+    assert_eq!((stored.totals().available, stored.totals().presumed), (0, 100));
+}
+
+#[test]
+fn what_the_coordinator_knows_better_comes_out_of_what_is_presumed() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let token = stored.token(1, 40);
+    assert_eq!(stored.node.confirm(&token, 40, BEGIN), Confirmed::Confirmed);
+    let stored = stored.crash();
+    let known = ad_tally_core::pacer::message::Grant { spent: 40, returned: 10, ..grant(1, BEGIN / DAY, 100) };
+    stored.node.apply(&[known, known], BEGIN);
+    let totals = stored.totals();
+    assert_eq!((totals.spent, totals.returned, totals.presumed, totals.available), (40, 10, 50, 0));
+}
+
+#[test]
+fn where_the_store_has_no_room_nothing_is_changed() {
+    let part = Part { journal: Journal::new(Room { buffer_bytes: 1 << 16, wake_bytes: 1 << 16 }, 1), number: PART };
+    let node = Node::new(&config(), seed(), Some(part.clone())).expect("a small node");
+    let mut stored = Stored { node, part, opened: 1, runs: Vec::new(), now: BEGIN };
+    stored.fund(100);
+    stored.sync();
+    let token = stored.token(1, 40);
+    while part_has_room(&stored.part) {}
+    let before = stored.totals();
+    assert_eq!(stored.reserve(2, 10), Reserved::Refused(Reason::Busy));
+    assert_eq!(stored.node.confirm(&token, 40, BEGIN), Confirmed::Busy);
+    assert_eq!(stored.node.release(&token), Released::Busy);
+    assert_eq!(stored.totals(), before);
+    assert_eq!(stored.reserve(1, 10), Reserved::Again(token));
+    stored.sync();
+    assert_eq!(stored.node.confirm(&token, 40, BEGIN), Confirmed::Confirmed);
+}
+
+fn part_has_room(part: &Part) -> bool {
+    let Ok(scribe) = part.journal.begin() else { return false };
+    scribe.record(9, 1, 100, |words| words.extend(&[0; 100]));
+    true
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Grant(u64),
+    Reserve { request: u64, amount: u64 },
+    Confirm { which: usize, part: u64 },
+    Release { which: usize },
+    Advance(u64),
+    Sync,
+    Compact,
+    Crash,
+    Stop,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    prop_oneof![
+        3 => (1..300_u64).prop_map(Grant),
+        12 => (0..40_u64, 1..60_u64).prop_map(|(request, amount)| Reserve { request, amount }),
+        8 => (any::<usize>(), 0..=100_u64).prop_map(|(which, part)| Confirm { which, part }),
+        3 => any::<usize>().prop_map(|which| Release { which }),
+        2 => prop_oneof![3 => 0..40_000_u64, 1 => 0..HOUR].prop_map(Advance),
+        4 => Just(Sync),
+        1 => Just(Compact),
+        1 => Just(Crash),
+        1 => Just(Stop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Each price that was answered as booked in time is counted here, whatever crashed later: together they are never more than what was
+    /// granted. Times stay within a day.
+    #[test]
+    fn whatever_crashes_no_more_is_spent_than_was_granted(operations in prop::collection::vec(operation(), 1..150)) {
+        let mut stored = Stored::new();
+        stored.fund(1);
+        let (mut granted, mut paid, mut late, mut tokens) = (1, 0, 0, Vec::<Token>::new());
+        for operation in operations {
+            match operation {
+                Operation::Grant(more) => {
+                    granted += more;
+                    stored.fund(granted);
+                }
+                Operation::Reserve { request, amount } => tokens.extend(stored.reserve(request, amount).token()),
+                Operation::Confirm { which, part } if !tokens.is_empty() => {
+                    let which = which % tokens.len();
+                    let price = tokens[which].amount() * part / 100;
+                    match stored.node.confirm(&tokens[which], price, tokens[which].at()) {
+                        Confirmed::Confirmed => paid += price,
+                        Confirmed::Expired => late += price,
+                        Confirmed::Duplicate | Confirmed::Unknown => {}
+                        other => panic!("{other:?}"),
+                    }
+                    // Who has confirmed it does not do so again: what a crash has lost of it is not known to the node.
+                    let token = tokens.swap_remove(which);
+                    tokens.retain(|other| *other != token);
+                }
+                Operation::Release { which } if !tokens.is_empty() => {
+                    let token = tokens.swap_remove(which % tokens.len());
+                    stored.node.release(&token);
+                    tokens.retain(|other| *other != token);
+                }
+                Operation::Advance(by) => {
+                    let by = by.min((BEGIN / DAY + 1) * DAY - 1 - stored.now);
+                    stored.advance(by);
+                }
+                Operation::Sync => stored.sync(),
+                Operation::Compact => stored.compact(),
+                Operation::Crash => {
+                    stored = stored.crash();
+                    stored.fund(granted);
+                }
+                Operation::Stop => {
+                    let before = stored.totals();
+                    stored = stored.stop();
+                    let after = stored.totals();
+                    prop_assert_eq!(before.available + before.pending, after.available + after.pending);
+                    prop_assert_eq!(Totals { available: 0, pending: 0, ..before }, Totals { available: 0, pending: 0, ..after });
+                }
+                Operation::Confirm { .. } | Operation::Release { .. } => {}
+            }
+            let totals = stored.totals();
+            let held = totals.available + totals.pending + totals.presumed + totals.returned + totals.reserved();
+            prop_assert_eq!(totals.granted, held + totals.spent - totals.overspent);
+            prop_assert!(paid <= granted, "{} of {}", paid, granted);
+            prop_assert!(totals.overspent <= late);
+        }
+    }
+}
