@@ -23,7 +23,7 @@ impl Node {
     /// Whose first book has been granted so much.
     fn new(granted: u64, is_durable: bool) -> Arc<Self> {
         let books = Lines::<Book>::new(3).expect("there is room");
-        let till = Till::new(books, Reservations::new(1, 0).expect("there is room"), is_durable);
+        let till = Till::new(books, Reservations::new(1, 1 << 20).expect("there is room"), is_durable);
         till.book(1).grant(granted);
         till.book(1).give(granted);
         Arc::new(Self { till, current: AtomicU64::new(1) })
