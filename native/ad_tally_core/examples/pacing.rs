@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let of_each = campaigns / RATES.len() as u64;
-    println!("{of_each} campaigns of each rate over three days, the third.\n");
+    println!("{of_each} campaigns of each rate, in requests a minute, on the third day.\n");
     let table = figures::measure(&RATES, of_each);
     println!("{}", table.markdown());
     let stress = stress::measure(STRESSED);

@@ -2,7 +2,9 @@
 #![cfg(not(loom))]
 
 use ad_tally_core::pacer::controller::{LEAST, START, WORDS, threshold};
-use ad_tally_core::pacer::{Ahead, Controller, Tick};
+use ad_tally_core::pacer::plan::MILLION;
+use ad_tally_core::pacer::{Ahead, Controller, Curve, Pace, Period, Plan, Tick, day_budget};
+use ad_tally_core::time::Zone;
 use proptest::prelude::*;
 
 const MINUTE: u64 = 60_000;
@@ -131,6 +133,58 @@ fn a_minute_without_traffic_has_the_rate_of_a_mean_one() {
     (night.ahead.share, night.ahead.traffic) = (0.0, 0.0);
     for _ in 0..60 {
         assert!((controller.tick(&night) - 0.25).abs() < 0.01, "{}", controller.p());
+    }
+}
+
+/// A flight over the two days around a change of clocks, each with its part of the budget. Calls `see` once an hour with the
+/// share of the day's curve, and what was spent of the day's budget.
+fn fly(pace: Pace, mut see: impl FnMut(f64, f64)) {
+    let zone = Zone::named("Europe/Berlin").expect("a zone of the database");
+    // Saturday and Sunday, 2026-10-24 and 25, of 24 and 25 hours.
+    let (from, to) = (1_792_792_800_000, 1_792_969_200_000);
+    let period = Period::Flight { from, to };
+    let plan = Plan { budget: 5_000_000, period, zone, pace, daily_max: Some(1_250_000), price: 1_000 };
+    let at = |number, begin, end| ad_tally_core::pacer::PeriodOf { number, begin, end };
+    let whole = Curve::new(&plan, None, at(0, from, to));
+    let mut controller = Controller::new(1e7);
+    let (mut now, mut left, mut told) = (from, plan.budget, 0);
+    while let Some(period) = plan.period_at(now) {
+        let curve = Curve::new(&plan, None, period);
+        let budget = day_budget(&plan, &whole, period, left).target;
+        let mut spent = 0.0;
+        while now < period.end {
+            let before = if now == period.begin { period.end } else { now };
+            controller.tick(&Tick {
+                elapsed: MINUTE,
+                traffic: curve.traffic(before - MINUTE, before),
+                spent: told,
+                left: budget - spent as u64,
+                price: 1_000,
+                ahead: curve.ahead(now, now + MINUTE),
+                begins: now == period.begin,
+            });
+            let minute = (controller.p() * 1e7 * curve.traffic(now, now + MINUTE)).min(budget as f64 - spent);
+            (spent, told, now) = (spent + minute, minute as i64, now + MINUTE);
+            if now % (60 * MINUTE) == 0 {
+                see(curve.share(period.begin, now), spent / budget as f64);
+            }
+        }
+        left -= spent as u64;
+    }
+    assert_eq!(now, to);
+    assert!(left < 10_000, "{left} are left of the flight");
+}
+
+#[test]
+fn days_of_a_flight_are_spent_along_its_curve_when_clocks_change_as_well() {
+    let weights = Pace::Traffic(Box::new(std::array::from_fn(|hour| 1 + (hour as u32 % 24) * 3)));
+    for pace in [Pace::Even, Pace::FrontLoaded(500_000), Pace::FrontLoaded(MILLION), weights] {
+        let mut hours = 0;
+        fly(pace.clone(), |share, spent| {
+            hours += 1;
+            assert!((share - spent).abs() < 0.03, "{pace:?}, hour {hours}: {spent} of {share}");
+        });
+        assert_eq!(hours, 49);
     }
 }
 

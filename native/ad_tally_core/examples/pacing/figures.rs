@@ -24,6 +24,8 @@ pub struct Figures {
     pub over: u64,
 }
 
+type Figure = fn(&Figures) -> f64;
+
 /// The figures by rate, then by controller, of the first day and of the third.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -105,34 +107,31 @@ impl Table {
         faults
     }
 
-    /// The third day, and ours on the first, in Markdown.
+    /// The third day, and ours on the first, in Markdown: a table a figure.
     pub fn markdown(&self) -> String {
-        let shown: Vec<String> = self.rates.iter().map(f64::to_string).collect();
-        let rates = shown.join(" · ");
+        let figures: [(&str, Figure); 5] = [
+            ("delivery, median, %", |of| of.delivery),
+            ("delivery, 5th percentile, %", |of| of.low_delivery),
+            ("largest deviation, median, % of the budget", |of| of.deviation),
+            ("change of the rate a minute, median, %", |of| of.change),
+            ("spent before 90 % of the traffic, % of campaigns", |of| of.stops_early),
+        ];
         let mut text = String::new();
-        text += "| requests a minute | delivery, median % | delivery, 5th percentile % | largest deviation, median % | change of the rate a minute, % | stops early, % | overspend |\n";
-        text += "| --- | --- | --- | --- | --- | --- | --- |\n";
-        text += &format!("| | {rates} | {rates} | {rates} | {rates} | {rates} | micros |\n");
-        let mut row = |name: &str, of: &dyn Fn(usize) -> Figures| {
-            let all: Vec<Figures> = (0..self.rates.len()).map(of).collect();
-            let cells = |figure: fn(&Figures) -> f64| {
-                all.iter().map(|of| format!("{:.1}", 100.0 * figure(of))).collect::<Vec<_>>().join(" · ")
+        for (what, figure) in figures {
+            let rates: Vec<String> = self.rates.iter().map(f64::to_string).collect();
+            text += &format!("| {what} | {} |\n", rates.join(" | "));
+            text += &format!("| --- |{}\n", " --: |".repeat(self.rates.len()));
+            let mut row = |name: &str, of: &dyn Fn(usize) -> f64| {
+                let cells: Vec<String> = (0..self.rates.len()).map(|rate| format!("{:.1}", 100.0 * of(rate))).collect();
+                text += &format!("| {name} | {} |\n", cells.join(" | "));
             };
-            let over: u64 = all.iter().map(|of| of.over).sum();
-            text += &format!(
-                "| {name} | {} | {} | {} | {} | {} | {over} |\n",
-                cells(|of| of.delivery),
-                cells(|of| of.low_delivery),
-                cells(|of| of.deviation),
-                cells(|of| of.change),
-                cells(|of| of.stops_early),
-            );
-        };
-        for (at, name) in NAMES.iter().enumerate() {
-            let name = if at == OURS { format!("**{name}**") } else { (*name).to_string() };
-            row(&name, &|rate| self.third[rate][at].clone());
+            for (at, name) in NAMES.iter().enumerate() {
+                row(name, &|rate| figure(&self.third[rate][at]));
+            }
+            row("ours, first day", &|rate| figure(&self.first[rate][OURS]));
+            text += "\n";
         }
-        row("ours, first day", &|rate| self.first[rate][OURS].clone());
-        text
+        let over: u64 = self.first.iter().chain(&self.third).flatten().map(|of| of.over).sum();
+        text + &format!("Overspend of all together: {over} micros.\n")
     }
 }

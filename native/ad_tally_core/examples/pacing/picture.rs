@@ -21,7 +21,7 @@ const PANELS: [Panel; 4] = [
     Panel { title: "5 requests a minute", number: 7_000_007, rate: 5.0, special: NOTHING },
     Panel { title: "500 requests a minute", number: 7_000_011, rate: 500.0, special: NOTHING },
     Panel {
-        title: "50 a minute, a quarter of the budget cut at noon",
+        title: "50 a minute, a quarter cut at noon",
         number: 7_000_018,
         rate: 50.0,
         special: Special { at_noon: 0.75, ..NOTHING },
@@ -37,8 +37,9 @@ const TOP: [f64; 2] = [70.0, 370.0];
 const STYLE: &str = "\
 text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 13px }
-.page { fill: #ffffff } .frame { fill: none; stroke: #8c959f } .grid { stroke: #d8dee4 }
+.page { fill: #ffffff } .frame { fill: none; stroke: #8c959f }
 path { fill: none; stroke-width: 1.8; stroke-linejoin: round }
+.grid { stroke: #d8dee4; stroke-width: 1 }
 .target { stroke: #57606a; stroke-width: 1.6; stroke-dasharray: 5 4 }
 .ours { stroke: #0969da; stroke-width: 2.4 } .linkedin { stroke: #bc4c00 } .mystique { stroke: #8250df }
 @media (prefers-color-scheme: dark) {
