@@ -8,6 +8,7 @@
 //! * [`node`]: requests, their reservations, and the money for them on one node
 //! * [`token`]: what a caller keeps of a reservation
 //! * [`message`]: what crosses nodes; [`ledger`]: the coordinator, who grants
+//! * `part`: both sides of a node as one part of a store
 
 #[cfg(not(loom))]
 pub mod controller;
@@ -24,6 +25,8 @@ mod local_hours;
 #[cfg(not(loom))]
 pub mod message;
 pub mod node;
+#[cfg(not(loom))]
+mod part;
 #[cfg(not(loom))]
 pub mod plan;
 #[cfg(not(loom))]
@@ -42,6 +45,8 @@ pub use self::learned::Learned;
 pub use self::node::MOST_PRICE;
 #[cfg(not(loom))]
 pub use self::node::{MOST_TTL, Node};
+#[cfg(not(loom))]
+pub use self::part::{Pacer, Restoring};
 #[cfg(not(loom))]
 pub use self::plan::{Pace, Period, PeriodOf, Plan};
 #[cfg(not(loom))]

@@ -71,6 +71,7 @@ use parking_lot::Mutex;
 use self::campaign::Campaign;
 pub use self::config::{Config, Lease};
 pub use self::edit::PutError;
+pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::restore::Restoring;
 pub use self::status::{NodeLease, Status};
 use crate::journal::Part;

@@ -122,6 +122,8 @@ impl Restoring<'_> {
             }
         }
         for (hash, campaign) in &mut state.campaigns {
+            // In an order that does not depend on how they were found.
+            campaign.accounts.sort_unstable_by_key(|account| (account.period, account.node));
             // A rate that cannot be read begins anew: it decides about no money.
             if let Some((_, words)) = rates.get(hash) {
                 campaign.rate.restore(words);
