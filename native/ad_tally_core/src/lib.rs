@@ -15,6 +15,7 @@
 //!   something; [`dedupe`]: whether an id is seen for the first time
 //! * [`windows`]: windows of event time, which begin with an event and are closed exactly
 //! * [`pacer`]: budgets over a period and over nodes: who takes part in a request, and the money for it
+//! * [`admission`]: a frequency cap and a budget as one step
 //! * [`meter`]: dedupe, counters and reach of an event in one step, in windows of event time
 //!
 //! Under `--cfg loom` only what a model checker exercises is built, on loom's atomics: it holds every line whose correctness
@@ -24,6 +25,8 @@
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 compile_error!("AdTally needs a 64-bit little-endian target");
 
+#[cfg(not(loom))]
+pub mod admission;
 #[cfg(not(loom))]
 pub mod attribution;
 mod bucket;

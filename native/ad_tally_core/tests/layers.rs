@@ -27,7 +27,7 @@ const CORE: Crate = Crate {
         &["table", "bucket", "store"],
         &["counters", "reach", "frequency_cap", "dedupe", "pacer"],
         &["windows"],
-        &["meter", "attribution"],
+        &["meter", "attribution", "admission"],
     ],
 };
 
@@ -43,8 +43,8 @@ const NIF: Crate = Crate {
         &["store", "hot"],
         &["steps"],
         &["counters", "sketch", "zone"],
-        &["reach", "frequency_cap", "dedupe", "attribution"],
-        &["meter", "export"],
+        &["reach", "frequency_cap", "dedupe", "attribution", "pacer"],
+        &["meter", "export", "admission"],
         &["library", "diagnostics", "parts"],
     ],
 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::caps::FrequencyCap;
-use super::decide::{Compiled, Decision};
+use super::decide::{Block, Compiled, Decision, Reason};
 use super::fast::{At, BucketRef, FastDecision};
 use super::locked::{Added, LockedBucket};
 use super::rules::Rules;
@@ -12,6 +12,14 @@ use crate::error::Error;
 
 /// Scopes that are admitted together at most.
 const MOST_SCOPES: usize = 64;
+
+/// A rule that blocks an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denial {
+    /// Its number.
+    pub rule: usize,
+    block: Block,
+}
 
 impl FrequencyCap {
     /// Asks every rule about an event of a pair at a time, and counts it if none blocks: as one step. The system's time is
@@ -81,6 +89,33 @@ impl FrequencyCap {
     pub fn check(&self, pair: u64, rules: &Rules, at: u64, now: impl FnOnce() -> u64) -> Result<Decision, Error> {
         let moment = self.at(at);
         moment.check(moment.find(pair), rules, now)
+    }
+
+    /// Asks every rule as [`FrequencyCap::admit`] does, and counts neither an event nor that one of them blocks: which one, or why it
+    /// cannot be decided.
+    ///
+    /// # Errors
+    /// As [`FrequencyCap::admit`].
+    #[inline(always)]
+    pub fn denial(
+        &self,
+        pair: u64,
+        rules: &Rules,
+        at: u64,
+        now: impl FnOnce() -> u64,
+    ) -> Result<Result<Option<Denial>, Reason>, Error> {
+        let moment = self.at(at);
+        match moment.decide_fast(moment.find(pair), rules) {
+            FastDecision::Open => Ok(Ok(None)),
+            FastDecision::Capped(rule, block) => Ok(Ok(Some(Denial { rule: rule as usize, block }))),
+            FastDecision::Undecided => self.ask_slowly(pair, rules, at, now),
+        }
+    }
+
+    /// Counts that a rule has blocked an event of that time.
+    pub fn note_denial(&self, denial: &Denial, at: u64) {
+        self.times.note(at);
+        self.note_block(denial.block);
     }
 
     /// Asks the rules of several scopes about one event of a user, and counts it in all of them or in none: as one step.
@@ -172,12 +207,28 @@ impl FrequencyCap {
         at: u64,
         now: impl FnOnce() -> u64,
     ) -> Result<Decision, Error> {
+        Ok(match self.ask_slowly(pair, rules, at, now)? {
+            Ok(None) => Decision::Admitted,
+            Ok(Some(Denial { rule, .. })) => Decision::Capped { scope: 0, rule },
+            Err(reason) => Decision::Refused(reason),
+        })
+    }
+
+    #[inline(never)]
+    fn ask_slowly(
+        &self,
+        pair: u64,
+        rules: &Rules,
+        at: u64,
+        now: impl FnOnce() -> u64,
+    ) -> Result<Result<Option<Denial>, Reason>, Error> {
         let rules = rules.fit(&self.tiers)?;
         if let Some(reason) = self.times.refuse(at, now)? {
-            return Ok(self.refuse(reason));
+            self.refuse(reason);
+            return Ok(Err(reason));
         }
         let moments = self.moments(at);
         let block = first_block(&rules, &moments, |tier| self.read(pair, tier, &moments));
-        Ok(block.map_or(Decision::Admitted, |(rule, _)| Decision::Capped { scope: 0, rule }))
+        Ok(Ok(block.map(|(rule, block)| Denial { rule, block })))
     }
 }

@@ -65,6 +65,7 @@ mod written;
 
 #[cfg(not(loom))]
 pub use {
+    admit::Denial,
     caps::FrequencyCap,
     config::Config,
     decide::{Decision, Reason},

@@ -47,7 +47,7 @@ impl Node {
         now: impl FnOnce() -> u64,
         also: impl FnOnce() -> Result<(), D>,
     ) -> Result<Reserved, D> {
-        let (row, hash) = match self.takes_part(campaign, request) {
+        let (row, hash) = match self.asked(campaign, request) {
             Ok(taking_part) => taking_part,
             Err(not) => return Ok(not),
         };
@@ -69,25 +69,42 @@ impl Node {
                 self.counts.add(Kind::Reserved as usize);
                 Reserved::Reserved(self.token(&entry, campaign.hash, request, at))
             }
-            other => self.not_new(other, row, campaign.hash, request, amount, at),
+            Taken::Again(entry) => {
+                self.counts.add(Kind::Again as usize);
+                Reserved::Again(self.token_again(&entry, campaign.hash, request, at, ttl))
+            }
+            other => self.not_taken(other, row, amount),
         })
     }
 
+    /// The reservation that a request has, if it has one that lives; why the campaign does not take part in it.
+    ///
+    /// # Errors
+    /// [`Reserved::Unknown`] and [`Reserved::Paced`].
+    pub fn find(&self, campaign: HashedKey<'_>, request: u64, at: u64, ttl: u64) -> Result<Option<Token>, Reserved> {
+        let (_row, hash) = self.asked(campaign, request)?;
+        let live = self.till.live(hash, self.clock.load(Relaxed));
+        Ok(live.map(|entry| self.token_again(&entry, campaign.hash, request, at, ttl)))
+    }
+
     #[cold]
-    fn not_new(&self, taken: Taken, row: Row<'_>, campaign: u64, request: u64, amount: u64, at: u64) -> Reserved {
+    fn not_taken(&self, taken: Taken, row: Row<'_>, amount: u64) -> Reserved {
         let (kind, reserved) = match taken {
-            Taken::New(entry) | Taken::Again(entry) => {
-                (Kind::Again, Reserved::Again(self.token(&entry, campaign, request, at)))
-            }
-            Taken::NoMoney => {
+            Taken::Full => (Kind::Full, Reserved::Refused(Reason::Full)),
+            Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
+            Taken::NoMoney | Taken::New(_) | Taken::Again(_) => {
                 self.want(row, amount);
                 (Kind::NoBudget, Reserved::NoBudget)
             }
-            Taken::Full => (Kind::Full, Reserved::Refused(Reason::Full)),
-            Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
         };
         self.counts.add(kind as usize);
         reserved
+    }
+
+    /// The token of a reservation that is asked for again. When it was made is not kept: that is as in the first one if `ttl` is the
+    /// same, and it was not made for a time in the past.
+    fn token_again(&self, entry: &Entry, campaign: u64, request: u64, at: u64, ttl: u64) -> Token {
+        self.token(entry, campaign, request, at.min(entry.expires.saturating_sub(ttl)))
     }
 
     /// Whether a campaign would reserve for a request: it takes part, and has the request's reservation or money.
@@ -100,7 +117,25 @@ impl Node {
                 if book.is_some() {
                     self.want(row, 0);
                 }
-                self.till.is_live(hash, self.clock.load(Relaxed))
+                self.till.live(hash, self.clock.load(Relaxed)).is_some()
+            }
+        }
+    }
+
+    /// The same as [`Node::takes_part`], counted.
+    #[inline(always)]
+    fn asked(&self, campaign: HashedKey<'_>, request: u64) -> Result<(Row<'_>, u64), Reserved> {
+        match self.takes_part(campaign, request) {
+            Ok((row, hash)) => {
+                if row.head().is_learning() {
+                    row.count_passed();
+                }
+                Ok((row, hash))
+            }
+            Err(not) => {
+                let kind = if not == Reserved::Paced { Kind::Paced } else { Kind::NoCampaign };
+                self.counts.add(kind as usize);
+                Err(not)
             }
         }
     }
@@ -109,24 +144,13 @@ impl Node {
     #[inline(always)]
     fn takes_part(&self, campaign: HashedKey<'_>, request: u64) -> Result<(Row<'_>, u64), Reserved> {
         let hash = self.reservation(campaign.hash, request);
-        let Some(row) = self.row(campaign) else {
-            self.counts.add(Kind::NoCampaign as usize);
-            return Err(Reserved::Unknown);
-        };
-        let head = row.head();
-        if !head.is_installed() {
-            self.counts.add(Kind::NoCampaign as usize);
-            return Err(Reserved::Unknown);
-        }
+        let row = self.row(campaign).filter(|row| row.head().is_installed());
+        let Some(row) = row else { return Err(Reserved::Unknown) };
         // No hash is as large as the largest rate.
         if hash.min(u64::MAX - 1) >= row.pass() {
-            self.counts.add(Kind::Paced as usize);
             return Err(Reserved::Paced);
         }
         self.till.reservations.fetch(hash);
-        if head.is_learning() {
-            row.count_passed();
-        }
         Ok((row, hash))
     }
 

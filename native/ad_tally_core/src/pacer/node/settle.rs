@@ -46,14 +46,20 @@ impl Node {
 
     /// Gives back what a reservation holds. Twice is as good as once.
     pub fn release(&self, token: &Token) -> Released {
+        self.release_with(token, || {})
+    }
+
+    /// The same together with something else, which is done if it holds anything. That is done with a lock held, so it may not call
+    /// the node.
+    pub fn release_with(&self, token: &Token, also: impl FnOnce()) -> Released {
         let hash = match self.own(token) {
             Ok(hash) => hash,
             Err(Foreign::Unknown) => return Released::Unknown,
             Err(Foreign::Elsewhere(node)) => return Released::Elsewhere(node),
         };
         let settled = match &self.journal {
-            None => self.till.release(hash, token.expires(), || Ok(())),
-            Some(journal) => self.till.release(hash, token.expires(), || journal.begin().map(Some)),
+            None => self.till.release(hash, token.expires(), || Ok(()), also),
+            Some(journal) => self.till.release(hash, token.expires(), || journal.begin().map(Some), also),
         };
         let (kind, released) = match settled {
             Settled::Done | Settled::Over | Settled::Late => (Kind::Released, Released::Released),

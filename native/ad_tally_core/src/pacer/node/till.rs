@@ -198,10 +198,11 @@ impl Till {
         }
     }
 
-    /// Whether such a reservation lives.
-    pub(crate) fn is_live(&self, hash: u64, clock: u64) -> bool {
+    /// The reservation of a hash, if it lives.
+    pub(crate) fn live(&self, hash: u64, clock: u64) -> Option<Entry> {
         let chain = self.reservations.lock(hash);
-        self.reservations.find(&chain, hash).is_some_and(|(_, entry)| entry.state.is_live() && entry.expires >= clock)
+        let found = self.reservations.find(&chain, hash).map(|(_, entry)| entry);
+        found.filter(|entry| entry.state.is_live() && entry.expires >= clock)
     }
 
     /// Books the price of a reservation that expires then.
@@ -269,9 +270,15 @@ impl Till {
         if price > lost.amount { Settled::Over } else { Settled::Done }
     }
 
-    /// Gives back what a reservation that expires then holds.
+    /// Gives back what a reservation that expires then holds. `also` is called if it was not given back before.
     #[inline(always)]
-    pub(crate) fn release<N: Note>(&self, hash: u64, expires: u64, begin: impl Fn() -> Result<N, Busy>) -> Settled {
+    pub(crate) fn release<N: Note>(
+        &self,
+        hash: u64,
+        expires: u64,
+        begin: impl Fn() -> Result<N, Busy>,
+        also: impl FnOnce(),
+    ) -> Settled {
         let mut chain = self.reservations.lock(hash);
         match self.reservations.find(&chain, hash) {
             Some((_, entry)) if entry.expires != expires => Settled::Missing,
@@ -281,6 +288,7 @@ impl Till {
                 let released = entry.with(State::Released);
                 self.reservations.set(&mut chain, place, released);
                 self.give_back(self.book(entry.book), entry.amount);
+                also();
                 note.note(&released, Change::default());
                 Settled::Done
             }
