@@ -84,6 +84,7 @@ defmodule AdTally.MixProject do
       groups_for_modules: [
         Meter: [AdTally.Meter, AdTally.Event, AdTally.Window],
         Attribution: ~r/^AdTally\.(Attribution|Touch$|Conversion$)/,
+        Budgets: [AdTally.Pacer, AdTally.Admission],
         Tables: [AdTally.Counters, AdTally.Reach, AdTally.FrequencyCap, AdTally.Dedupe],
         Store: [AdTally.Store, AdTally.StoreError],
         Sinks: ~r/^AdTally\.Sink/,

@@ -376,9 +376,11 @@ defmodule AdTally.FrequencyCap do
   defp answer(rule, answers) when is_integer(rule), do: elem(answers, rule)
   defp answer(error, _answers), do: error
 
-  defp compiled!(rules) when is_list(rules), do: rules!(rules)
+  @doc false
+  @spec compiled!(rules()) :: compiled_rules()
+  def compiled!(rules) when is_list(rules), do: rules!(rules)
 
-  defp compiled!(other) do
+  def compiled!(other) do
     raise ArgumentError,
           "expected a list of {max, window}, or what AdTally.FrequencyCap.rules!/1 has compiled, " <>
             "got: #{Options.shown(other)}"
@@ -386,7 +388,8 @@ defmodule AdTally.FrequencyCap do
 
   # The candidates of one native call with their rules compiled, each list of rules once. Native code
   # refuses bad candidates. `index` is that of the first one.
-  defp compile_all(scopes, index), do: compile_all(scopes, index, %{}, 65)
+  @doc false
+  def compile_all(scopes, index), do: compile_all(scopes, index, %{}, 65)
 
   defp compile_all([{scope, rules} | rest], index, known, left)
        when is_list(rules) and left > 0 do

@@ -141,6 +141,20 @@ defmodule AdTally.Native do
   def attribution_link_some(_attribution, _linking), do: not_loaded()
   def attribution_forget(_attribution, _user), do: not_loaded()
 
+  def pacer_reserve(_pacer, _campaign, _request, _price, _at, _ttl), do: not_loaded()
+  def pacer_confirm(_pacer, _reservation, _price, _at), do: not_loaded()
+  def pacer_release(_pacer, _reservation), do: not_loaded()
+  def pacer_open(_pacer, _campaigns, _request, _at, _from), do: not_loaded()
+
+  def admission_admit(_caps, _pacer, _campaign, _user, _rules, _request, _price, _at, _ttl),
+    do: not_loaded()
+
+  def admission_release(_caps, _pacer, _reservation), do: not_loaded()
+  def admission_take_back(_caps, _pacer, _reservation), do: not_loaded()
+
+  def admission_admissible(_caps, _pacer, _candidates, _user, _request, _at, _from),
+    do: not_loaded()
+
   def read_in_place(_wanted), do: not_loaded()
   def library_info, do: not_loaded()
   def struct_terms(_term), do: not_loaded()
@@ -219,6 +233,24 @@ defmodule AdTally.Native do
     do: not_loaded()
 
   def caps_info(_table), do: not_loaded()
+  def pacer_new(_options), do: not_loaded()
+  def pacer_new_in(_stored, _options), do: not_loaded()
+  def pacer_begin(_pacer), do: not_loaded()
+  def pacer_wake(_pacer), do: not_loaded()
+  def pacer_set_time(_pacer, _at), do: not_loaded()
+  def pacer_coordinator(_pacer, _campaign), do: not_loaded()
+  def pacer_put(_pacer, _campaign, _plan), do: not_loaded()
+  def pacer_delete(_pacer, _campaign), do: not_loaded()
+  def pacer_note_pending(_pacer), do: not_loaded()
+  def pacer_free_pending(_pacer, _noted), do: not_loaded()
+  def pacer_reports(_pacer, _from), do: not_loaded()
+  def pacer_renew(_pacer, _node, _reports, _last), do: not_loaded()
+  def pacer_apply(_pacer, _node, _granted), do: not_loaded()
+  def pacer_sweep(_pacer, _from), do: not_loaded()
+  def pacer_tick(_pacer, _from), do: not_loaded()
+  def pacer_status(_pacer, _campaign), do: not_loaded()
+  def pacer_campaigns(_pacer, _from), do: not_loaded()
+  def pacer_info(_pacer), do: not_loaded()
   def dedupe_new(_window, _capacity, _wide, _seed), do: not_loaded()
   def dedupe_new_in(_stored, _window, _capacity, _wide, _seed), do: not_loaded()
   def dedupe_info(_table), do: not_loaded()

@@ -1,6 +1,6 @@
 defmodule AdTally.Telemetry do
   @moduledoc """
-  The telemetry events of meters, attributions and stores, for projects that have the library `:telemetry`. None of
+  The telemetry events of meters, attributions, pacers and stores, for projects that have the library `:telemetry`. None of
   them is per ad event.
 
   | event | measurements | metadata |
@@ -17,6 +17,8 @@ defmodule AdTally.Telemetry do
   | `[:ad_tally, :late, :handed]` | `duration`, `events` | `meter` |
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
   | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
+  | `[:ad_tally, :pacer, :tick]` | `campaigns`, `budget_micros`, `spent_micros`, `reserved_micros`, `leased_micros`, `target_micros`, `overspent_micros`, `presumed_micros`, `duration`, and counts by outcome: see below | `pacer` |
+  | `[:ad_tally, :pacer, :campaign]` | `budget_micros`, `spent_micros`, `reserved_micros`, `leased_micros`, `target_micros`, `overspent_micros`, `presumed_micros`, `pass` | `pacer`, `campaign`, `from`, `to`, … |
   | `[:ad_tally, :store, :state]` | `lag`, `waiting_bytes`, `disk_bytes`, `busy` | `store` |
   | `[:ad_tally, :store, :committed]` | `commits`, `records`, `bytes`, `duration`, `longest` | `store` |
   | `[:ad_tally, :store, :failed]` | `lag` | `store`, `reason` |
@@ -59,6 +61,12 @@ defmodule AdTally.Telemetry do
     * `[:late, ...]` are late events for `:on_late`: the function has returned from a list of them, or
       has failed. Events that were dropped because too many wait are reported at most once a minute.
 
+    * `[:pacer, :tick]` comes after each tick of a pacer. Its sums are those of all campaigns whose coordinator the node is,
+      see `AdTally.Pacer.status/2`; `duration` is how long the controller took. Its counts are calls on the node since
+      the last one, as in `:outcomes` of `AdTally.Pacer.info/1`.
+    * `[:pacer, :campaign]` comes after it for each of these campaigns, with what `AdTally.Pacer.status/2` returns of it. With
+      many campaigns a handler of it has as many calls a tick. While handlers are slower than ticks, some ticks have
+      none of either.
     * `[:store, :state]` comes every `:telemetry_interval` of `AdTally.Store.start_link/1`, whatever happens. `lag` is
       for how long the oldest of what is not on disk has waited, `waiting_bytes` how much waits, `disk_bytes`
       the size of the directory, and `busy` how often a call was answered `:busy` since the last one.

@@ -16,7 +16,8 @@ defmodule AdTally.Native.SchedulerGapsTest do
     Responsiveness.ManyWindows,
     Responsiveness.Report,
     Responsiveness.Attribution,
-    Responsiveness.Store
+    Responsiveness.Store,
+    Responsiveness.Pacer
   ]
 
   describe "a process that ticks every millisecond sees no gap over 10 ms beside" do

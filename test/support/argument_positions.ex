@@ -3,7 +3,8 @@ defmodule AdTally.Test.ArgumentPositions do
   Every place where a public function takes an argument, for tests that put wrong ones there.
   """
 
-  alias AdTally.{Counters, Dedupe, Event, FrequencyCap, Meter, Native, Reach, Sketch}
+  alias AdTally.{Admission, Counters, Dedupe, Event, FrequencyCap, Meter, Native, Pacer, Reach}
+  alias AdTally.Sketch
 
   alias AdTally.Test.NativeAttribution
 
@@ -129,7 +130,69 @@ defmodule AdTally.Test.ArgumentPositions do
       meter_dedupe: &Meter.start_link([dedupe: &1] ++ meter_options()),
       meter_on_late: &Meter.start_link([on_late: &1] ++ meter_options()),
       shown: &Native.shown/1
-    ] ++ attribution_calls()
+    ] ++ attribution_calls() ++ pacer_calls(caps, rules)
+  end
+
+  # A pacer of its own, which ends with the calling process.
+  defp pacer_calls(caps, rules) do
+    name = __MODULE__.Pacer
+    _running = Pacer.start_link(name: name, clock: :manual)
+    :ok = Pacer.tick(name, @at)
+    :ok = Pacer.put(name, 1, budget_micros: 1_000_000)
+    {:ok, reservation} = Pacer.reserve(name, 1, 1, 1, @at)
+    parts = {caps, name}
+    put = &Pacer.put(name, 2, [{:budget_micros, 1}, &1])
+
+    [
+      pacer_reserve_name: &Pacer.reserve(&1, 1, 2, 1, @at),
+      pacer_reserve_campaign: &Pacer.reserve(name, &1, 2, 1, @at),
+      pacer_reserve_request: &Pacer.reserve(name, 1, &1, 1, @at),
+      pacer_reserve_price: &Pacer.reserve(name, 1, 2, &1, @at),
+      pacer_reserve_at: &Pacer.reserve(name, 1, 2, 1, &1),
+      pacer_reserve_options: &Pacer.reserve(name, 1, 2, 1, @at, &1),
+      pacer_reserve_ttl: &Pacer.reserve(name, 1, 2, 1, @at, ttl: &1),
+      pacer_reserve_table: &Native.pacer_reserve(&1, 1, 2, 1, @at, 1_000),
+      pacer_confirm_reservation: &Pacer.confirm(name, &1, 1, @at),
+      pacer_confirm_price: &Pacer.confirm(name, reservation, &1, @at),
+      pacer_confirm_at: &Pacer.confirm(name, reservation, 1, &1),
+      pacer_release_reservation: &Pacer.release(name, &1),
+      pacer_open_campaigns: &Pacer.open(name, &1, 1, @at),
+      pacer_open_campaign: &Pacer.open(name, [&1], 1, @at),
+      pacer_open_tail: &Pacer.open(name, [1 | &1], 1, @at),
+      pacer_open_request: &Pacer.open(name, [1], &1, @at),
+      pacer_open_at: &Pacer.open(name, [1], 1, &1),
+      pacer_put_name: &Pacer.put(&1, 1, budget_micros: 1),
+      pacer_put_campaign: &Pacer.put(name, &1, budget_micros: 1),
+      pacer_put_options: &Pacer.put(name, 2, &1),
+      pacer_put_budget: &Pacer.put(name, 2, budget_micros: &1),
+      pacer_put_period: &put.({:period, &1}),
+      pacer_put_zone: &put.({:period, {:daily, &1}}),
+      pacer_put_flight: &put.({:period, {:flight, &1, 2 ** 47}}),
+      pacer_put_pace: &put.({:pace, &1}),
+      pacer_put_daily_max: &put.({:daily_max, &1}),
+      pacer_put_price: &put.({:price_micros, &1}),
+      pacer_delete_campaign: &Pacer.delete(name, &1),
+      pacer_status_campaign: &Pacer.status(name, &1),
+      pacer_info_name: &Pacer.info/1,
+      pacer_tick_at: &Pacer.tick(name, &1),
+      pacer_nodes: &Pacer.start_link(name: :hostile, nodes: &1, tick: 0),
+      pacer_tick: &Pacer.start_link(name: :hostile, tick: &1, clock: :none),
+      admission_admit_parts: &Admission.admit(&1, 1, 1, rules, 2, 1, @at),
+      admission_admit_caps: &Admission.admit({&1, name}, 1, 1, rules, 2, 1, @at),
+      admission_admit_pacer: &Admission.admit({caps, &1}, 1, 1, rules, 2, 1, @at),
+      admission_admit_campaign: &Admission.admit(parts, &1, 1, rules, 2, 1, @at),
+      admission_admit_user: &Admission.admit(parts, 1, &1, rules, 2, 1, @at),
+      admission_admit_rules: &Admission.admit(parts, 1, 1, &1, 2, 1, @at),
+      admission_admit_request: &Admission.admit(parts, 1, 1, rules, &1, 1, @at),
+      admission_admit_price: &Admission.admit(parts, 1, 1, rules, 2, &1, @at),
+      admission_admit_at: &Admission.admit(parts, 1, 1, rules, 2, 1, &1),
+      admission_admit_ttl: &Admission.admit(parts, 1, 1, rules, 2, 1, @at, ttl: &1),
+      admission_release: &Admission.release(parts, &1),
+      admission_admissible: &Admission.admissible(parts, 1, &1, 1, @at),
+      admission_admissible_item: &Admission.admissible(parts, 1, [&1], 1, @at),
+      admission_admissible_user: &Admission.admissible(parts, &1, [{1, rules}], 1, @at),
+      admission_admissible_request: &Admission.admissible(parts, 1, [{1, rules}], &1, @at)
+    ]
   end
 
   defp attribution_calls do

@@ -9,17 +9,42 @@ defmodule AdTally.Test.Nodes do
   Calls a function with the names of this node and of another one. Where no node can be started, it
   says so and calls nothing.
   """
-  def with_peer(function) do
+  def with_peer(function), do: with_peers(1, fn here, [there] -> function.(here, there) end)
+
+  @doc "The same with several other ones, as a list."
+  def with_peers(count, function) do
     case start_distribution() do
       :ok ->
         try do
-          with_started_peer(function)
+          with_started_peers(count, [], function)
         after
           Node.stop()
         end
 
       {:error, reason} ->
         IO.puts("\nnot tested: no node can be started on this machine, #{inspect(reason)}")
+    end
+  end
+
+  @doc "Starts children under a supervisor on a node, and returns that. They end with it, or with the node."
+  def start_tree(node, children), do: :erpc.call(node, __MODULE__, :own_tree, [children])
+
+  @doc false
+  def own_tree(children) do
+    starter = self()
+
+    spawn(fn ->
+      Process.flag(:trap_exit, true)
+      {:ok, supervisor} = Supervisor.start_link(children, strategy: :rest_for_one)
+      send(starter, {:started, supervisor})
+
+      receive do
+        {:EXIT, ^supervisor, _reason} -> :ok
+      end
+    end)
+
+    receive do
+      {:started, supervisor} -> supervisor
     end
   end
 
@@ -59,7 +84,9 @@ defmodule AdTally.Test.Nodes do
     end
   end
 
-  defp with_started_peer(function) do
+  defp with_started_peers(0, nodes, function), do: function.(node(), Enum.reverse(nodes))
+
+  defp with_started_peers(count, nodes, function) do
     paths = for path <- :code.get_path(), argument <- [~c"-pa", path], do: argument
     cookie = [~c"-setcookie", Atom.to_charlist(@cookie)]
     options = %{name: :peer.random_name(), host: ~c"127.0.0.1", args: cookie ++ paths}
@@ -67,7 +94,7 @@ defmodule AdTally.Test.Nodes do
 
     try do
       {:ok, _started} = :erpc.call(node, :application, :ensure_all_started, [:elixir])
-      function.(node(), node)
+      with_started_peers(count - 1, [node | nodes], function)
     after
       :peer.stop(peer)
     end

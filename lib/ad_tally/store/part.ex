@@ -39,7 +39,8 @@ defmodule AdTally.Store.Part do
     AdTally.FrequencyCap => "frequency_cap",
     AdTally.Counters => "counters",
     AdTally.Reach => "reach",
-    AdTally.Dedupe => "dedupe"
+    AdTally.Dedupe => "dedupe",
+    AdTally.Pacer => "pacer"
   }
 
   # How long a sync of an orderly stop may take.

@@ -40,8 +40,8 @@ defmodule AdTally.Telemetry.Queue do
 
   @type t :: %__MODULE__{}
 
-  @typedoc "Its name without `:ad_tally`, measurements and metadata."
-  @type event :: {[atom(), ...], measurements :: map(), metadata :: map()}
+  @typedoc "Its name without `:ad_tally`, measurements and metadata, or a function that executes several."
+  @type event :: {[atom(), ...], measurements :: map(), metadata :: map()} | (() -> term())
 
   @doc "`shown` is whose events these are, for the log."
   @spec new(shown :: String.t()) :: t()
@@ -103,10 +103,10 @@ defmodule AdTally.Telemetry.Queue do
 
   def go_on(state, _event), do: state
 
-  defp execute(queue, {event, measurements, metadata}) do
-    attempt = Part.attempt(fn -> Telemetry.execute(event, measurements, metadata) end)
-    %{queue | attempt: attempt}
-  end
+  defp execute(queue, {event, measurements, metadata}),
+    do: execute(queue, fn -> Telemetry.execute(event, measurements, metadata) end)
+
+  defp execute(queue, several), do: %{queue | attempt: Part.attempt(several)}
 
   @doc "A message that may be about the event that is being executed."
   @spec handle_info(message :: term(), state) :: state

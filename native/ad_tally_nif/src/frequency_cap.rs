@@ -37,7 +37,15 @@ resource!(
 );
 
 /// Candidates that one call looks at: as many as scopes can be admitted together, and one more to see that there are too many.
-const CANDIDATES: usize = 65;
+pub const CANDIDATES: usize = 65;
+
+impl RuleSet {
+    /// The rules.
+    #[inline(always)]
+    pub fn rules(&self) -> &Rules {
+        &self.0
+    }
+}
 
 impl Table {
     #[inline(always)]
@@ -46,7 +54,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, BadArgument> {
+    pub fn pair<'a>(&self, env: Env<'a>, scope: Raw<'a>, user: Raw<'a>) -> Result<u64, BadArgument> {
         Ok(self.0.seed().pair(self.hash::<Scope>(env, scope)?, self.hash::<User>(env, user)?))
     }
 }
@@ -147,22 +155,24 @@ hot! {
 }
 
 /// A scope of a list, and its rules.
-struct Candidate<'a, P> {
-    scope: Raw<'a>,
+pub struct Candidate<'a, P> {
+    pub scope: Raw<'a>,
     /// Its pair with the user, or the bucket of that.
-    pair: P,
-    rules: &'a Rules,
+    pub pair: P,
+    pub rules: &'a Rules,
 }
 
-type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
+/// Those that one call looks at.
+pub type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
 
 /// Why candidates are not read: one is refused, or `None` where its rules are a plain list. The caller compiles those and
 /// calls again, so that nothing is looked at twice where they are compiled already. As a part of what is read, an `Option` of a
 /// candidate, it would be asked for of each one: 39 ns an item of `admissible/3` instead of 35.
-type Unread = Option<BadArgument>;
+pub type Unread = Option<BadArgument>;
 
+/// What is answered, or raised, then.
 #[cold]
-fn unread<'a>(env: Env<'a>, why: Unread) -> Result<Term<'a>, BadArgument> {
+pub fn unread<'a>(env: Env<'a>, why: Unread) -> Result<Term<'a>, BadArgument> {
     why.map_or_else(|| Ok(atoms::compile().to_term(env)), Err)
 }
 
@@ -208,7 +218,7 @@ fn candidate<'a, L: Layout, P>(
 
 /// Reads the first scopes of a list of `{scope, rules}`, with the index of the first one: the rest of it.
 #[inline(always)]
-fn read_candidates<'a, L: Layout, P>(
+pub fn read_candidates<'a, L: Layout, P>(
     env: Env<'a>,
     table: &Table,
     (list, from): (Raw<'a>, usize),
@@ -243,8 +253,9 @@ fn decided(env: Env<'_>, decision: Decision) -> Term<'_> {
     }
 }
 
+/// `{:error, reason}`.
 #[cold]
-fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
+pub fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
     let reason = match reason {
         Reason::Future => atoms::future(),
         Reason::TooOld => atoms::too_old(),

@@ -125,6 +125,7 @@ macro_rules! hot {
         const _: () = {
             $(#[$doc])*
             #[inline(always)]
+            #[allow(clippy::too_many_arguments, reason = "they are those of a function of Elixir")]
             fn body<'a>(
                 $env: ::rustler::Env<'a> $(, $argument: $kind)*
             ) -> Result<::rustler::Term<'a>, $crate::decode::BadArgument> $body

@@ -11,10 +11,11 @@
 //! * `hot`: the one way a per-event function is declared
 //! * `store`: stores, and what a table needs that is a part of one; `parts`: those tables, whatever they are
 //! * `steps`: long lists and large tables, in calls that are short
-//! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `attribution`, `meter`: the functions of the modules of these names
+//! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `attribution`, `meter`, `pacer`, `admission`: the functions of the modules of these names
 //! * `export`: tables as frames, and frames into tables
 //! * `library`: what the VM calls when it loads the library; `diagnostics`: functions that measure and try the boundary
 
+mod admission;
 mod allocator;
 mod atoms;
 mod attribution;
@@ -31,6 +32,7 @@ mod library;
 mod messages;
 mod meter;
 mod owner;
+mod pacer;
 mod parts;
 mod reach;
 mod resource;

@@ -23,7 +23,8 @@ use crate::decode::{BadArgument, bad_argument};
 use crate::owner::Owner;
 use crate::resource::{self, Resource, resource};
 use crate::{
-    allocator, atoms, attribution, counters, decode, dedupe, export, frequency_cap, meter, reach, sketch, steps, store,
+    allocator, atoms, attribution, counters, decode, dedupe, export, frequency_cap, meter, pacer, reach, sketch, steps,
+    store,
 };
 
 /// Its address is that of this image.
@@ -58,6 +59,8 @@ fn open_resources(env: Env<'_>, how: ErlNifResourceFlags) -> bool {
         && resource::open::<attribution::Report>(env, how)
         && resource::open::<attribution::Paths>(env, how)
         && resource::open::<meter::Table>(env, how)
+        && resource::open::<pacer::Table>(env, how)
+        && resource::open::<pacer::NotedMoney>(env, how)
         && resource::open::<meter::Period>(env, how)
         && resource::open::<meter::Report>(env, how)
 }
@@ -128,6 +131,7 @@ fn owner<'a>(env: Env<'a>, table: Term<'a>) -> Result<(&'a Owner, *const c_void)
         .or_else(|_| of::<reach::Table>(env, table))
         .or_else(|_| of::<frequency_cap::Table>(env, table))
         .or_else(|_| of::<dedupe::Table>(env, table))
+        .or_else(|_| of::<pacer::Table>(env, table))
 }
 
 /// Has a table belong to the calling process, under its name.

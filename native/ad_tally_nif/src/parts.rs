@@ -7,7 +7,7 @@ use crate::atoms;
 use crate::decode::{BadArgument, bad_argument};
 use crate::resource;
 use crate::store::{Durable, KeepsWindows, PartTable, answer};
-use crate::{attribution, counters, dedupe, frequency_cap, meter, reach};
+use crate::{attribution, counters, dedupe, frequency_cap, meter, pacer, reach};
 
 /// A table of a kind that may be a part, whatever became of its owner.
 fn part<'a>(env: Env<'a>, table: Term<'a>) -> Result<&'a dyn PartTable, BadArgument> {
@@ -21,6 +21,7 @@ fn part<'a>(env: Env<'a>, table: Term<'a>) -> Result<&'a dyn PartTable, BadArgum
         .or_else(|_| of::<reach::Table>(env, table))
         .or_else(|_| of::<frequency_cap::Table>(env, table))
         .or_else(|_| of::<dedupe::Table>(env, table))
+        .or_else(|_| of::<pacer::Table>(env, table))
         .map_err(|_| bad_argument::not_a("a table that a store may have", table))
 }
 

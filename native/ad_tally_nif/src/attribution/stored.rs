@@ -29,7 +29,7 @@ fn attribution_new_in<'a>(
     options: Options,
     seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
-    Place::read(place)?.table(env, seed, |Given { seed, config: number, stored }| {
+    Place::read(place)?.table(env, seed, |Given { seed, config: number, stored, .. }| {
         let old = |(text, window, (_dimensions, kinds, _actions, _models)): OldTerm| {
             Some((stored.config_number(&text)?, Shape { window, kinds: kinds.len() }))
         };

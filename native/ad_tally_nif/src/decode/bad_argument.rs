@@ -73,6 +73,12 @@ pub fn raise_panic(env: Env<'_>, message: &str) -> ErlNifTerm {
     unsafe { enif_raise_exception(env.as_c_arg(), reason) }
 }
 
+/// What is refused for a reason that is a whole message.
+#[cold]
+pub fn refused(message: String) -> BadArgument {
+    BadArgument(message)
+}
+
 /// The argument is not a reference to the right kind of thing.
 #[cold]
 pub fn not_a(description: &str, term: Term<'_>) -> BadArgument {
@@ -99,6 +105,24 @@ pub fn amount(term: Term<'_>) -> BadArgument {
 #[cold]
 pub fn time(term: Term<'_>) -> BadArgument {
     BadArgument(format!("a time is an integer of milliseconds since 1970, 0 or more, got: {}", shown(term)))
+}
+
+/// The term is no amount that may be reserved.
+#[cold]
+pub fn max_price(term: Term<'_>) -> BadArgument {
+    BadArgument(format!("a price to reserve is an integer of micros from 1 to 2^54 - 1, got: {}", shown(term)))
+}
+
+/// The term is no price.
+#[cold]
+pub fn price(term: Term<'_>) -> BadArgument {
+    BadArgument(format!("a price is an integer of micros from 0 to 2^54 - 1, got: {}", shown(term)))
+}
+
+/// A reservation cannot live that long.
+#[cold]
+pub fn ttl(term: Term<'_>, most: u64) -> BadArgument {
+    BadArgument(format!("expected :ttl to be milliseconds, an integer from 1 to {most}, got: {}", shown(term)))
 }
 
 /// The term is no user.

@@ -9,7 +9,7 @@ use rustler::Env;
 
 use super::bad_argument::{self, BadArgument};
 use super::layout::{Layout, Raw, with_layout};
-pub use super::roles::{Hashed, Id, Person, Place, Role, Scope, User};
+pub use super::roles::{Hashed, Id, Person, Place, Request, Role, Scope, User};
 use super::{interner, read};
 
 /// The seed of a table's options, or a random one.

@@ -31,6 +31,9 @@ pub struct Id;
 /// A user of caps. All events with the user of an empty column would have one cap.
 pub struct User;
 
+/// A request that campaigns take part in. All requests with the id of an empty column would have one reservation.
+pub struct Request;
+
 /// A user of attribution. All touches with the user of an empty column would be those of one person.
 pub struct Person;
 
@@ -61,6 +64,18 @@ impl Role for Id {
          would be copies of the first (for an event without an id, set id: nil in AdTally.Event, and do not ask \
          AdTally.Dedupe)",
     );
+}
+
+impl Role for Request {
+    const DOMAIN: Domain = Domain::Id;
+    const NO_EMPTY: Option<&'static str> = Some(
+        "expected a request that is one only: with nil or \"\", alone or in a tuple, all requests of an empty column would \
+         have one reservation",
+    );
+}
+
+impl Hashed for Request {
+    const BYTES: Domain = Domain::IdBytes;
 }
 
 impl Role for User {

@@ -42,7 +42,7 @@ fn meter_new_in<'a>(
     seed: Option<u64>,
 ) -> NifResult<Term<'a>> {
     let config = config(times, &names, sketches, ids);
-    Place::read(place)?.table(env, seed, |Given { seed, config: number, stored }| {
+    Place::read(place)?.table(env, seed, |Given { seed, config: number, stored, .. }| {
         let meter = Meter::stored(&config, seed, stored.part.clone(), number).map_err(BadArgument::from)?;
         Ok(table(meter, names.0, names.1, touches, Some(in_store(stored, olds))))
     })

@@ -30,7 +30,7 @@ use self::open::Open;
 pub use self::part::{Durable, Given, PartTable, Place, PlaceTerm};
 pub use self::refusal::{Refusal, answer, raise_busy};
 pub use self::stored::Stored;
-pub use self::sync::{Waiting, wait_for_barrier};
+pub use self::sync::{Waiting, wait as wait_for_sync, wait_for_barrier};
 pub use self::windows::{KeepsWindows, undelivered};
 use crate::atoms;
 use crate::decode::bad_argument;

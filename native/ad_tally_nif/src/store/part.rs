@@ -29,6 +29,11 @@ pub trait Durable: Resource {
 
     /// Takes what the store has of it.
     fn load(&self, load: &Load<'_>) -> Result<(), Refusal>;
+
+    /// Records that it is left in order, where that makes a difference: whether it does. It is refused by then.
+    fn leaving(&self) -> bool {
+        false
+    }
 }
 
 /// Which part a table is to be, as Elixir says it: store, name, configuration, all options.
@@ -45,6 +50,8 @@ pub struct Place<'a> {
 /// What a part's table is made with.
 pub struct Given {
     pub seed: Seed,
+    /// A number that no other part has.
+    pub epoch: u64,
     /// The number of its configuration.
     pub config: u32,
     pub stored: Stored,
@@ -93,7 +100,7 @@ impl<'a> Place<'a> {
                     open: Arc::downgrade(&self.store.open),
                     slot: Arc::downgrade(&slot),
                 };
-                let table = make(Given { seed: Seed::new(opened.seed), config, stored })?;
+                let table = make(Given { seed: Seed::new(opened.seed), epoch: opened.epoch, config, stored })?;
                 core.attach(opened.number, table.fold());
                 let table = Kept::new(table);
                 place.put(table.clone(), self.options.clone(), opened.is_new);
@@ -152,6 +159,9 @@ impl<T: Durable> PartTable for T {
             // To end the interval is to wait for whoever has begun to record. Whoever has found that the table runs, and begins only
             // after that, is on disk with the next interval, and the next process may have loaded by then.
             sync::wait(&stored.core)?;
+            if self.leaving() {
+                sync::wait(&stored.core)?;
+            }
             slot.clear();
             Ok(())
         })

@@ -53,7 +53,7 @@ fn encode<'a>(env: Env<'a>, result: &Result<(), SyncError>) -> Term<'a> {
 }
 
 /// Waits until what was recorded before is on disk.
-pub(super) fn wait(core: &Core) -> Result<(), Refusal> {
+pub fn wait(core: &Core) -> Result<(), Refusal> {
     wait_for(|done| core.sync(done))
 }
 

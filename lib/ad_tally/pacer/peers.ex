@@ -1,0 +1,122 @@
+defmodule AdTally.Pacer.Peers do
+  @moduledoc false
+  # The other nodes of a pacer, and what is said to them. Each node has a round a second, in which it sends to every
+  # other one, as that may be a coordinator:
+  #
+  #     {:reports, frame, last?}  what it has spent of that one's budgets, and which of its plans it knows
+  #     {:round, round}           that was all
+  #
+  # and is answered, once what is granted is in the coordinator's store:
+  #
+  #     {:granted, frame}         leases, and plans that it does not know
+  #     {:answered, round}        that was all
+  #
+  # `:changed` says that there are new plans. Reports, leases and plans are frames of native code, and totals: one that is
+  # lost, comes twice or out of order does no harm. Nothing waits for a node that cannot be reached.
+
+  require Logger
+
+  @enforce_keys [:name, :shown, :others, :fingerprint]
+  defstruct @enforce_keys ++ [round: 0, heard: %{}, lost: [], refused_at: nil, called_at: nil]
+
+  @typedoc """
+    * `others` - the other nodes
+    * `fingerprint` - what has to be the same on all of them
+    * `heard` - when a node has answered last, or since when it is asked
+    * `lost` - those that have not answered for long
+  """
+  @type t :: %__MODULE__{}
+
+  # A lease is for about as long.
+  @lost_after 5_000
+  @log_pause 60_000
+  @call_pause 5_000
+
+  @spec new(map()) :: t()
+  def new(config) do
+    others = List.delete(config.nodes, node())
+    now = milliseconds()
+
+    %__MODULE__{
+      name: config.name,
+      shown: "AdTally.Pacer #{inspect(config.name)}",
+      others: others,
+      fingerprint: config.fingerprint,
+      heard: Map.new(others, &{&1, now})
+    }
+  end
+
+  @doc "Another node has answered a round."
+  @spec answered(t(), node()) :: t()
+  def answered(peers, node) do
+    if node in peers.lost, do: Logger.notice("#{peers.shown}: #{node} answers again")
+    heard = Map.put(peers.heard, node, milliseconds())
+    %{peers | heard: heard, lost: List.delete(peers.lost, node)}
+  end
+
+  @doc "Begins the next round."
+  @spec begin_round(t()) :: t()
+  def begin_round(peers), do: %{peers | round: peers.round + 1}
+
+  @doc "All reports of the round are sent. Tells of those that have not answered for long."
+  @spec end_round(t()) :: t()
+  def end_round(%{others: []} = peers), do: peers
+
+  def end_round(peers) do
+    for node <- peers.others, do: tell(peers, node, {:round, peers.round})
+    now = milliseconds()
+    lost = for {node, heard} <- peers.heard, now - heard > @lost_after, do: node
+
+    for node <- lost -- peers.lost do
+      Logger.warning(
+        "#{peers.shown}: #{node} has not answered for #{div(@lost_after, 1_000)} seconds. Budgets that it coordinates " <>
+          "have no money here once what is leased is spent"
+      )
+    end
+
+    call(%{peers | lost: lost}, now)
+  end
+
+  # Nodes that are not connected are called, which may take seconds and is nobody's matter but its own.
+  defp call(peers, now) do
+    if peers.called_at == nil or now - peers.called_at >= @call_pause do
+      for node <- peers.others -- Node.list(:connected), do: spawn(Node, :connect, [node])
+      %{peers | called_at: now}
+    else
+      peers
+    end
+  end
+
+  @doc "Sends something to another node, if it is connected and takes it."
+  @spec tell(t(), node(), term()) :: :ok
+  def tell(peers, node, what) do
+    message = {:ad_tally_pacer, peers.fingerprint, node(), what}
+    _sent_or_not = :erlang.send({peers.name, node}, message, [:noconnect, :nosuspend])
+    :ok
+  end
+
+  @doc "What another node has sent, if it is one of these and is of the same configuration."
+  @spec read(t(), tuple()) :: {:ok, node(), term()} | {:refused, t()}
+  def read(peers, {:ad_tally_pacer, fingerprint, node, what}) do
+    if fingerprint == peers.fingerprint and node in peers.others,
+      do: {:ok, node, what},
+      else: {:refused, log_refused(peers, node)}
+  end
+
+  defp log_refused(peers, node) do
+    now = milliseconds()
+
+    if peers.refused_at == nil or now - peers.refused_at >= @log_pause do
+      Logger.error(
+        "#{peers.shown} has got a message of #{inspect(node)}, which has other :nodes, another :seed or another version " <>
+          "of the library. Nothing is leased to it from here: give all nodes the same"
+      )
+
+      %{peers | refused_at: now}
+    else
+      peers
+    end
+  end
+
+  defp milliseconds, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,222 @@
+defmodule AdTally.Pacer.Rounds do
+  @moduledoc false
+  # How leases are renewed, and plans and rates get to nodes. In a round this node reports to coordinators what it has
+  # spent, and is granted what it needs. Where it is a coordinator itself it grants, to itself in the same way.
+  # Nothing is granted before that is in the coordinator's store: it is an action that waits for a sync.
+  #
+  # The state is that of `AdTally.Pacer.Server`, which see.
+
+  require Logger
+
+  alias AdTally.Native
+  alias AdTally.Pacer.{Events, Peers, Syncs}
+
+  # Between two rounds that are asked for: at first, and where some always are.
+  @soonest 50
+  @latest 1_000
+
+  # For how many rounds somebody waits for an answer.
+  @rounds 10
+
+  @type state :: map()
+
+  @doc "Begins a round."
+  @spec renew(state()) :: state()
+  def renew(%{native: native} = state) do
+    state = free(state, [])
+    peers = Peers.begin_round(state.peers)
+    own = report(native, peers, Native.pacer_reports(native, 0), [])
+    state = %{give_up(state) | peers: Peers.end_round(peers), renewed_at: milliseconds()}
+
+    granted =
+      for {frame, last?} <- own,
+          {:ok, granted} <- [Native.pacer_renew(native, node(), frame, last?)],
+          frame <- granted,
+          do: {:apply, frame}
+
+    later(state, granted ++ [{:answered, peers.round}])
+  end
+
+  # Those for other coordinators are sent, and those for this node returned.
+  defp report(native, peers, {next, reports}, own) do
+    {mine, others} = Enum.split_with(reports, fn {node, _frame, _last?} -> node == node() end)
+    for {node, frame, last?} <- others, do: Peers.tell(peers, node, {:reports, frame, last?})
+    own = Enum.reduce(mine, own, fn {_node, frame, last?}, own -> [{frame, last?} | own] end)
+
+    if next == :done,
+      do: Enum.reverse(own),
+      else: report(native, peers, Native.pacer_reports(native, next), own)
+  end
+
+  # Their coordinator has not answered in time.
+  defp give_up(state) do
+    {waiting, gone} =
+      Enum.split_with(state.waiting, fn {_from, _node, round} ->
+        round > state.peers.round - @rounds
+      end)
+
+    for {from, _node, _round} <- gone, do: GenServer.reply(from, :ok)
+    %{state | waiting: waiting}
+  end
+
+  @doc "A round is asked for: soon, but less and less so while others are."
+  @spec wake(state()) :: state()
+  def wake(%{woken?: true} = state), do: state
+
+  # A simulation has its rounds when it says so.
+  def wake(%{config: %{clock: :manual}} = state), do: state
+
+  def wake(state) do
+    begin = (state.renewed_at || milliseconds()) + max(state.pause, @soonest)
+    Process.send_after(self(), :renew_woken, max(begin - milliseconds(), 0))
+    pause = state.pause |> max(@soonest) |> Kernel.*(2) |> min(@latest)
+    %{state | woken?: true, awake?: true, pause: pause}
+  end
+
+  @doc "A second is over. If no round was asked for in it, the next one that is begins at once."
+  @spec rest(state()) :: state()
+  def rest(%{awake?: false} = state), do: %{state | pause: 0}
+  def rest(state), do: %{state | awake?: false}
+
+  @doc "What another node has said."
+  @spec told(state(), node(), term()) :: state()
+  def told(state, node, {:reports, frame, last?}) do
+    case Native.pacer_renew(state.native, node, frame, last?) do
+      {:ok, granted} -> later(state, for(frame <- granted, do: {:tell, node, {:granted, frame}}))
+      {:error, reason} -> refused(state, node, reason)
+    end
+  end
+
+  def told(state, node, {:round, round}),
+    do: later(state, [{:tell, node, {:answered, round}}])
+
+  def told(state, node, {:granted, granted}), do: apply_granted(state, node, granted)
+
+  def told(state, node, {:answered, round}),
+    do: answered(%{state | peers: Peers.answered(state.peers, node)}, node, round)
+
+  def told(state, _node, :changed), do: wake(state)
+
+  # Of a later version of the library.
+  def told(state, _node, _what), do: state
+
+  @doc "Does something once all that was recorded until now is in the store."
+  @spec later(state(), [Syncs.action()]) :: state()
+  def later(state, actions) do
+    {actions, syncs} = Syncs.add(state.syncs, actions)
+    act(%{state | syncs: syncs}, actions, :ok)
+  end
+
+  @doc "Does what has waited for a sync, unless the disk has refused it."
+  @spec act(state(), [Syncs.action()], :ok | {:error, term()}) :: state()
+  def act(state, actions, :ok), do: Enum.reduce(actions, state, &act(&2, &1))
+
+  # What was granted is granted again, to the next report. What was noted stays pending, and is noted in the next round.
+  def act(state, actions, {:error, _reason}), do: Enum.reduce(actions, state, &give_up(&2, &1))
+
+  defp give_up(%{freeing: freeing} = state, {:free, _noted, callers}) do
+    for from <- callers ++ freeing.callers, do: GenServer.reply(from, :ok)
+    %{state | freeing: idle()}
+  end
+
+  defp give_up(state, {:later, action}), do: give_up(state, action)
+
+  defp give_up(state, {:reply_free, from}) do
+    GenServer.reply(from, {:error, :busy})
+    state
+  end
+
+  defp give_up(state, _action), do: state
+
+  defp act(state, {:free, noted, callers}) do
+    :ok = Native.pacer_free_pending(state.native, noted)
+    for from <- callers, do: GenServer.reply(from, :ok)
+    %{asked?: asked?, callers: next} = state.freeing
+    state = %{state | freeing: idle()}
+    if asked?, do: note_pending(state, next), else: state
+  end
+
+  defp act(state, {:apply, granted}), do: apply_granted(state, node(), granted)
+  defp act(state, {:answered, round}), do: answered(state, node(), round)
+
+  defp act(state, {:tell, node, what}) do
+    Peers.tell(state.peers, node, what)
+    state
+  end
+
+  # Once what the actions before it wait for is done too.
+  defp act(state, {:later, action}), do: later(state, [action])
+
+  # Once money that is granted by now can be used.
+  defp act(state, {:reply_free, from}), do: free(state, [from])
+
+  defp act(state, :changed) do
+    for node <- state.peers.others, do: Peers.tell(state.peers, node, :changed)
+    state
+  end
+
+  # By what was spent until now. The nodes get their new rates with the next grants.
+  defp act(state, :tick) do
+    begin = System.monotonic_time()
+    steps(&Native.pacer_tick(state.native, &1))
+    Events.ticked(state.events, System.monotonic_time() - begin)
+    renew(state)
+  end
+
+  defp apply_granted(%{native: native} = state, node, granted) do
+    case Native.pacer_apply(native, node, granted) do
+      # What is new here has no money yet.
+      {:ok, new} when new > 0 -> %{state | pause: @soonest} |> free([]) |> wake()
+      {:ok, 0} -> free(state, [])
+      {:error, reason} -> refused(state, node, reason)
+    end
+  end
+
+  # Money that was granted or given back may be used once this node's own record of that is in the store. What is free by
+  # then is noted once at a time: what comes meanwhile is noted next. Callers who wait for it are answered.
+  defp free(%{freeing: %{noted?: true} = freeing} = state, callers),
+    do: %{state | freeing: %{freeing | asked?: true, callers: callers ++ freeing.callers}}
+
+  defp free(state, callers), do: note_pending(state, callers)
+
+  defp note_pending(state, callers) do
+    case Native.pacer_note_pending(state.native) do
+      nil ->
+        for from <- callers, do: GenServer.reply(from, :ok)
+        state
+
+      noted ->
+        later(%{state | freeing: %{idle() | noted?: true}}, [{:free, noted, callers}])
+    end
+  end
+
+  @doc "The state in which no money is noted."
+  @spec idle() :: map()
+  def idle, do: %{noted?: false, asked?: false, callers: []}
+
+  defp refused(state, _node, :busy), do: state
+
+  defp refused(state, node, reason) do
+    Logger.error("#{state.peers.shown}: what #{node} has sent is refused: #{reason}")
+    state
+  end
+
+  # Whoever waits for this round, or an earlier one.
+  defp answered(state, node, round) do
+    {over, waiting} =
+      Enum.split_with(state.waiting, fn {_from, whose, since} ->
+        whose == node and since <= round
+      end)
+
+    for {from, _node, _round} <- over, do: GenServer.reply(from, :ok)
+    %{state | waiting: waiting}
+  end
+
+  @doc "Calls a native function from step to step."
+  @spec steps((non_neg_integer() -> non_neg_integer() | :done)) :: :ok
+  def steps(step), do: steps(step, step.(0))
+  defp steps(_step, :done), do: :ok
+  defp steps(step, next), do: steps(step, step.(next))
+
+  defp milliseconds, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,193 @@
+defmodule AdTally.Pacer.Server do
+  @moduledoc false
+  # The process of a pacer on one node. It owns the native table, has this node's leases renewed each second, and
+  # grants those of the budgets whose coordinator this node is (`AdTally.Pacer.Rounds`). Reservations are native
+  # calls of whoever makes them, and send no message to it, unless they are another node's.
+
+  use GenServer
+
+  require Logger
+
+  alias AdTally.{Named, Native, StoreError}
+  alias AdTally.Pacer.{Events, Peers, Rounds, Syncs}
+  alias AdTally.Store.Part
+
+  # A lease is for some seconds, so a round may be missed.
+  @renewal 1_000
+
+  # How long telemetry handlers may take at the end.
+  @telemetry_wait 1_000
+
+  @impl true
+  def init(config) do
+    Process.flag(:trap_exit, true)
+    Named.claim(config.name)
+    native = open(config)
+    Part.watch(config.part)
+    :ok = Native.pacer_wake(native)
+    {:ok, events} = Events.start(config, native)
+
+    state = %{
+      config: config,
+      native: native,
+      syncs: Syncs.new(config.part && fn -> Part.begin_sync(config.part) end),
+      peers: Peers.new(config),
+      events: events,
+      # Callers who wait until a coordinator has answered a round.
+      waiting: [],
+      # Whether money is noted that waits for the store, and who waits for what comes after it.
+      freeing: Rounds.idle(),
+      # When the last round began; whether one is asked for, and was in the last second; how long after the last one the
+      # next one may be.
+      renewed_at: nil,
+      woken?: false,
+      awake?: false,
+      pause: 0
+    }
+
+    Named.put(config.name, AdTally.Pacer, native, native)
+    {:ok, state, {:continue, :begin}}
+  end
+
+  defp open(%{table: table, part: nil}), do: Native.pacer_new(table)
+
+  defp open(%{table: table, part: part}) do
+    {native, _epoch} = Part.open!(part, &Native.pacer_new_in(&1, table))
+
+    with {:error, {kind, reason}} <- Native.pacer_begin(native),
+         do: raise(StoreError, kind: kind, reason: reason)
+
+    native
+  end
+
+  @impl true
+  def handle_continue(:begin, %{config: %{clock: :manual}} = state), do: {:noreply, state}
+
+  def handle_continue(:begin, state) do
+    Process.send_after(self(), :tick, state.config.tick)
+    handle_info(:renew, state)
+  end
+
+  @impl true
+  def handle_info(:renew, state) do
+    Process.send_after(self(), :renew, @renewal)
+    {:noreply, state |> sweep() |> Rounds.rest() |> Rounds.renew()}
+  end
+
+  def handle_info(:renew_woken, state), do: {:noreply, Rounds.renew(%{state | woken?: false})}
+
+  # A budget had no money on this node. Native code says so once in a round.
+  def handle_info(:ad_tally_pacer_wake, state), do: {:noreply, Rounds.wake(state)}
+
+  def handle_info(:tick, state) do
+    Process.send_after(self(), :tick, state.config.tick)
+    {:noreply, state |> Rounds.renew() |> Rounds.later([:tick])}
+  end
+
+  def handle_info({:ad_tally_pacer, _fingerprint, _node, _what} = message, state) do
+    case Peers.read(state.peers, message) do
+      {:ok, node, what} -> {:noreply, Rounds.told(state, node, what)}
+      {:refused, peers} -> {:noreply, %{state | peers: peers}}
+    end
+  end
+
+  def handle_info({tag, answer}, state) when is_reference(tag) do
+    case Syncs.synced(state.syncs, tag, answer) do
+      :unknown -> {:noreply, state}
+      {answer, actions, syncs} -> {:noreply, Rounds.act(%{state | syncs: syncs}, actions, answer)}
+    end
+  end
+
+  def handle_info(:sync_again, state), do: {:noreply, %{state | syncs: Syncs.again(state.syncs)}}
+
+  def handle_info({:EXIT, events, reason}, %{events: events} = state),
+    do: {:stop, {:telemetry, reason}, state}
+
+  def handle_info(message, state) do
+    case Part.handle_info(message, state.config.part) do
+      {:stop, reason} -> {:stop, reason, state}
+      :go_on -> {:noreply, state}
+    end
+  end
+
+  # This node is the coordinator. The answer waits until the plan is in the store, and this node has its first lease.
+  @impl true
+  def handle_call({:put, campaign, plan}, from, state) do
+    case Native.pacer_put(state.native, campaign, plan) do
+      {:ok, granted} -> {:noreply, changed(state, granted, from)}
+      other -> {:reply, other, state}
+    end
+  end
+
+  def handle_call({:delete, campaign}, from, state) do
+    case Native.pacer_delete(state.native, campaign) do
+      {:ok, granted} -> {:noreply, changed(state, granted, from)}
+      other -> {:reply, other, state}
+    end
+  end
+
+  # Once a coordinator has answered what this node reports from now on.
+  def handle_call({:renewed, coordinator}, from, state) do
+    state = Rounds.renew(state)
+    {:noreply, %{state | waiting: [{from, coordinator, state.peers.round} | state.waiting]}}
+  end
+
+  # Of reservations of this node that another node confirms or releases.
+  def handle_call({:confirm, reservation, price, at}, _from, state),
+    do: {:reply, Native.pacer_confirm(state.native, reservation, price, at), state}
+
+  def handle_call({:release, reservation}, _from, state),
+    do: {:reply, Native.pacer_release(state.native, reservation), state}
+
+  def handle_call({:status, campaign}, _from, state),
+    do: {:reply, Native.pacer_status(state.native, campaign), state}
+
+  def handle_call(:info, _from, state),
+    do: {:reply, {Native.pacer_info(state.native), state.peers.lost}, state}
+
+  def handle_call({:tick, at}, from, %{config: %{clock: :manual}} = state) do
+    case Native.pacer_set_time(state.native, at) do
+      :ok ->
+        actions = [:tick, {:later, {:reply_free, from}}]
+        {:noreply, state |> sweep() |> Rounds.renew() |> Rounds.later(actions)}
+
+      earlier ->
+        {:reply, earlier, state}
+    end
+  end
+
+  def handle_call({:tick, _at}, _from, state), do: {:reply, :system, state}
+
+  # A message that was sent by mistake must not end the process.
+  def handle_call(_other, _from, state), do: {:reply, {:error, :unknown_call}, state}
+
+  @impl true
+  def handle_cast(_other, state), do: {:noreply, state}
+
+  # First the name goes, so that nobody finds the table any more.
+  @impl true
+  def terminate(_reason, %{config: config} = state) do
+    Named.erase(config.name)
+
+    if Events.flush(state.events, @telemetry_wait) != :ok do
+      Logger.warning("#{state.peers.shown} stops while a telemetry handler has not returned")
+    end
+
+    if config.part,
+      do: Part.leave(config.part, state.native),
+      else: Native.table_end(state.native)
+  end
+
+  defp changed(state, granted, from),
+    do:
+      Rounds.later(
+        state,
+        for(frame <- granted, do: {:apply, frame}) ++ [{:reply_free, from}, :changed]
+      )
+
+  # Reservations whose time to live is over.
+  defp sweep(state) do
+    Rounds.steps(&Native.pacer_sweep(state.native, &1))
+    state
+  end
+end

@@ -1,0 +1,146 @@
+//! What is called for every request: reservations, confirms, releases, and which campaigns are open.
+
+use ad_tally_core::pacer::Token;
+use ad_tally_core::pacer::node::{Confirmed, Reason, Released, Reserved};
+use arrayvec::ArrayVec;
+use rustler::{Atom, Encoder, Env, Term};
+
+use super::Table;
+use super::arguments::{MaxPrice, Price, Reservation, Ttl};
+use crate::atoms;
+use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_layout};
+use crate::encode;
+use crate::hot::{At, Index, hot};
+
+/// Campaigns that one call looks at.
+const CAMPAIGNS: usize = 64;
+
+hot! {
+    /// Reserves an amount of a campaign's budget for a request.
+    fn pacer_reserve(
+        env, pacer: &Table, campaign: Raw<'a>, request: Raw<'a>, price: MaxPrice, at: At, ttl: Ttl
+    ) {
+        let request = pacer.request(env, request)?;
+        let node = pacer.node();
+        let now = || pacer.now_at(at.0);
+        let reserved = keys::with_key(env, pacer.seed(), campaign, |campaign| {
+            node.reserve(campaign, request, price.0, at.0, ttl.0, now)
+        })?;
+        Ok(reserved_term(env, reserved))
+    }
+
+    /// Books the price of a reservation.
+    fn pacer_confirm(env, pacer: &Table, reservation: Reservation, price: Price, at: At) {
+        let Some(token) = reservation.0 else { return Ok(error(env, atoms::unknown())) };
+        let confirmed = pacer.node().confirm(&token, price.0, at.0);
+        Ok(match confirmed {
+            Confirmed::Confirmed => atoms::ok().to_term(env),
+            Confirmed::Elsewhere(node) => elsewhere(env, pacer, node),
+            other => not_confirmed(env, other),
+        })
+    }
+
+    /// Gives back what was reserved.
+    fn pacer_release(env, pacer: &Table, reservation: Reservation) {
+        let Some(token) = reservation.0 else { return Ok(error(env, atoms::unknown())) };
+        Ok(released(env, pacer, pacer.node().release(&token)))
+    }
+
+    /// Which campaigns of a list take part in a request and have money: those, or those, the rest of a long list and its index.
+    fn pacer_open(env, pacer: &Table, campaigns: Raw<'a>, request: Raw<'a>, at: At, from: Index) {
+        let request = pacer.request(env, request)?;
+        with_layout!(L => open_some::<L>(env, pacer, campaigns, request, at.0, from.0))
+    }
+}
+
+/// `{:ok, reservation}`, or why there is none.
+#[inline(always)]
+pub fn reserved_term(env: Env<'_>, reserved: Reserved) -> Term<'_> {
+    match reserved {
+        Reserved::Reserved(token) | Reserved::Again(token) => (atoms::ok(), reservation(env, &token)).encode(env),
+        Reserved::Paced => atoms::paced().to_term(env),
+        Reserved::NoBudget => atoms::no_budget().to_term(env),
+        Reserved::Unknown => atoms::unknown().to_term(env),
+        Reserved::Refused(reason) => refused(env, reason),
+    }
+}
+
+/// A binary on the heap of the process.
+#[inline(always)]
+pub fn reservation<'a>(env: Env<'a>, token: &Token) -> Term<'a> {
+    encode::binary(env, &token.to_bytes())
+}
+
+#[cold]
+fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
+    let reason = match reason {
+        Reason::Future => atoms::future(),
+        Reason::Full => atoms::full(),
+        Reason::Busy => atoms::busy(),
+    };
+    error(env, reason)
+}
+
+pub fn error(env: Env<'_>, reason: Atom) -> Term<'_> {
+    (atoms::error(), reason).encode(env)
+}
+
+#[cold]
+fn not_confirmed(env: Env<'_>, confirmed: Confirmed) -> Term<'_> {
+    error(
+        env,
+        match confirmed {
+            Confirmed::Expired => atoms::expired(),
+            Confirmed::OverPrice => atoms::over_price(),
+            Confirmed::Duplicate => atoms::duplicate(),
+            Confirmed::Busy => atoms::busy(),
+            Confirmed::Confirmed | Confirmed::Unknown | Confirmed::Elsewhere(_) => atoms::unknown(),
+        },
+    )
+}
+
+/// `ok`, or why it is not released.
+pub fn released<'a>(env: Env<'a>, pacer: &Table, released: Released) -> Term<'a> {
+    match released {
+        Released::Released => atoms::ok().to_term(env),
+        Released::Confirmed => error(env, atoms::confirmed()),
+        Released::Unknown => error(env, atoms::unknown()),
+        Released::Busy => error(env, atoms::busy()),
+        Released::Elsewhere(node) => elsewhere(env, pacer, node),
+    }
+}
+
+/// `{:elsewhere, node}`: the node that has a reservation.
+#[cold]
+fn elsewhere<'a>(env: Env<'a>, pacer: &Table, node: u64) -> Term<'a> {
+    pacer.node_of(node).map_or_else(|| error(env, atoms::unknown()), |node| (atoms::elsewhere(), node).encode(env))
+}
+
+fn open_some<'a, L: Layout>(
+    env: Env<'a>,
+    pacer: &Table,
+    campaigns: Raw<'a>,
+    request: u64,
+    at: u64,
+    from: usize,
+) -> Result<Term<'a>, BadArgument> {
+    let node = pacer.node();
+    let mut open = ArrayVec::<Raw<'a>, CAMPAIGNS>::new();
+    let mut rest = campaigns;
+    for index in from..from + CAMPAIGNS {
+        let Some([campaign, tail]) = decode::list_cell::<L>(env, rest) else {
+            let is_end = decode::is_empty_list::<L>(env, rest);
+            let wrong = || bad_argument::list(rest.in_env(env), "campaign", index);
+            return if is_end { Ok(encode::list(env, &open)) } else { Err(wrong()) };
+        };
+        let is_open = keys::with_key(env, pacer.seed(), campaign, |campaign| node.is_open(campaign, request, at));
+        if is_open.map_err(|error| error.at_index(index))? {
+            open.push(campaign);
+        }
+        rest = tail;
+    }
+    if decode::is_empty_list::<L>(env, rest) {
+        return Ok(encode::list(env, &open));
+    }
+    Ok((encode::list(env, &open), rest.in_env(env), from + CAMPAIGNS).encode(env))
+}

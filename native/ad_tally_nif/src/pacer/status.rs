@@ -1,0 +1,142 @@
+//! What is told of campaigns and of the node.
+
+use ad_tally_core::HashedKey;
+use ad_tally_core::key::KeyRef;
+use ad_tally_core::pacer::ledger::Status;
+use ad_tally_core::pacer::message::Report;
+use rustler::{Atom, Encoder, Env, NifResult, Term};
+
+use super::Table;
+use super::reserve::error;
+use crate::atoms;
+use crate::decode::keys;
+use crate::encode;
+use crate::resource;
+
+/// Campaigns that one call tells of.
+const AT_ONCE: usize = 64;
+
+impl Table {
+    /// What this node has of a campaign, for its coordinator, with a wish for so much more.
+    pub(super) fn report(&self, campaign: HashedKey<'_>, wanted: u64) -> Option<Report> {
+        let status = self.node().status(campaign)?;
+        let totals = status.current;
+        Some(Report {
+            campaign: campaign.hash,
+            period: status.period?,
+            granted: totals.granted,
+            spent: totals.spent,
+            returned: totals.returned,
+            reserved: totals.reserved(),
+            presumed: totals.presumed,
+            overspent: totals.overspent,
+            wanted,
+            confirms: totals.confirms,
+            passed: 0,
+        })
+    }
+
+    /// Where a campaign stands, with what this node has spent until now.
+    fn status(&self, campaign: HashedKey<'_>) -> Option<Status> {
+        let now = self.now();
+        if let Some(report) = self.report(campaign, 0) {
+            // Where the journal has no room, as of the last round.
+            let _ = self.ledger().renew(self.own_ref(), &[report], now);
+        }
+        self.ledger().status(campaign, now)
+    }
+}
+
+/// Where a campaign stands, on its coordinator: a map, or `{:error, unknown}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pacer_status<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>) -> NifResult<Term<'a>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    let status = keys::with_key(env, pacer.seed(), campaign.into(), |campaign| pacer.status(campaign))?;
+    status.map_or_else(|| Ok(error(env, atoms::unknown())), |status| encode_status(env, pacer, &status))
+}
+
+/// Some campaigns whose coordinator this node is, with where they stand, from a version of plans on:
+/// `{next, [{campaign, map}]}`, where `next` is `done` after the last ones.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pacer_campaigns<'a>(env: Env<'a>, pacer: Term<'a>, after: u32) -> NifResult<Term<'a>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    let plans = pacer.ledger().plans(0, after, AT_ONCE);
+    let is_last = plans.plans.len() < AT_ONCE;
+    let campaigns: Vec<_> = plans
+        .plans
+        .iter()
+        .filter_map(|plan| {
+            let status = pacer.ledger().status(pacer.seed().key(&plan.key), pacer.now())?;
+            let status = encode_status(env, pacer, &status);
+            Some(status.map(|status| (encode::key(env, KeyRef::new(&plan.key)), status)))
+        })
+        .collect::<NifResult<_>>()?;
+    let next = if is_last { atoms::done().to_term(env) } else { plans.version.encode(env) };
+    Ok((next, campaigns).encode(env))
+}
+
+fn encode_status<'a>(env: Env<'a>, pacer: &Table, status: &Status) -> NifResult<Term<'a>> {
+    let time = |time: Option<u64>| time.encode(env);
+    let mut nodes: Vec<(Atom, u64)> = Vec::new();
+    for lease in &status.leases {
+        let Some(member) = pacer.nodes.iter().find(|member| member.name == lease.node.name) else { continue };
+        match nodes.iter_mut().find(|(node, _)| *node == member.atom) {
+            Some((_, leased)) => *leased += lease.leased,
+            None => nodes.push((member.atom, lease.leased)),
+        }
+    }
+    // There may be more than `encode::map` takes.
+    let nodes = Term::map_from_pairs(env, &nodes)?;
+    let pairs = [
+        (atoms::budget_micros(), status.budget.encode(env)),
+        (atoms::most_micros(), status.wall.encode(env)),
+        (atoms::spent_micros(), status.spent.encode(env)),
+        (atoms::reserved_micros(), status.reserved.encode(env)),
+        (atoms::leased_micros(), status.leased.encode(env)),
+        (atoms::target_micros(), status.target.encode(env)),
+        (atoms::total_budget_micros(), status.plan.budget.encode(env)),
+        (atoms::total_spent_micros(), status.spent_in_all.encode(env)),
+        (atoms::presumed_micros(), status.presumed.encode(env)),
+        (atoms::overspent_micros(), status.overspent.encode(env)),
+        (atoms::delivery(), status.delivery.encode(env)),
+        (atoms::pass(), status.pass.encode(env)),
+        (atoms::from(), time(status.period.map(|period| period.begin))),
+        (atoms::to(), time(status.period.map(|period| period.end))),
+        (atoms::awaits_history(), status.awaits_history.encode(env)),
+        (atoms::nodes(), nodes),
+    ];
+    Ok(encode::map(env, pairs.into_iter()))
+}
+
+/// The node's numbers.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pacer_info<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    let info = pacer.node().info();
+    let counts = info.counts;
+    let outcomes = [
+        (atoms::reserved(), counts.reserved),
+        (atoms::again(), counts.again),
+        (atoms::paced(), counts.paced),
+        (atoms::no_budget(), counts.no_budget),
+        (atoms::unknown(), counts.unknown_campaign),
+        (atoms::future(), counts.future),
+        (atoms::full(), counts.full),
+        (atoms::busy(), counts.busy),
+        (atoms::confirmed(), counts.confirmed),
+        (atoms::late(), counts.late),
+        (atoms::over_price(), counts.over_price),
+        (atoms::duplicate(), counts.duplicate),
+        (atoms::unknown_reservation(), counts.unknown_reservation),
+        (atoms::elsewhere(), counts.elsewhere),
+        (atoms::released(), counts.released),
+        (atoms::expired(), counts.expired),
+    ];
+    let pairs = [
+        (atoms::campaigns(), info.campaigns.encode(env)),
+        (atoms::coordinated(), pacer.ledger().len().encode(env)),
+        (atoms::memory_bytes(), info.memory_bytes.encode(env)),
+        (atoms::outcomes(), Term::map_from_pairs(env, &outcomes)?),
+    ];
+    Ok(encode::map(env, pairs.into_iter()))
+}

@@ -1,0 +1,131 @@
+defmodule AdTally.Pacer.NodesTest do
+  # Three nodes that spend the same budgets. The test's VM becomes a node for as long as this takes.
+  use ExUnit.Case
+
+  import AdTally.Test.Polling
+
+  alias AdTally.{Admission, FrequencyCap, Named, Native, Pacer, Store}
+  alias AdTally.Test.{Nodes, Stores}
+
+  require Named
+
+  @moduletag :capture_log
+
+  @pacer __MODULE__.Pacer
+  @store __MODULE__.Store
+  @hour 3_600_000
+
+  defp start(nodes, dir) do
+    for {node, number} <- Enum.with_index(nodes), into: %{} do
+      {node, Nodes.start_tree(node, children(nodes, "#{dir}_#{number}"))}
+    end
+  end
+
+  defp children(nodes, dir),
+    do: [{Store, name: @store, dir: dir}, {Pacer, name: @pacer, store: @store, nodes: nodes}]
+
+  # A campaign whose coordinator is that node.
+  defp campaign_of(node) do
+    native = Named.fetch!(Pacer, @pacer)
+    Enum.find(1..1_000, &(Native.pacer_coordinator(native, &1) == node))
+  end
+
+  defp on(node, function, arguments),
+    do: :erpc.call(node, Pacer, function, [@pacer | arguments])
+
+  defp now, do: System.system_time(:millisecond)
+
+  # Once leases are there.
+  defp reserve(node, campaign, request, price, options \\ []) do
+    await(fn -> on(node, :open, [[campaign], request, now()]) == [campaign] end)
+    {:ok, reservation} = on(node, :reserve, [campaign, request, price, now(), options])
+    reservation
+  end
+
+  defp spent_and_held(status),
+    do: status.spent_micros + status.reserved_micros + status.leased_micros
+
+  @tag timeout: 120_000
+  test "budgets are spent on three nodes, and survive the stop of their coordinator" do
+    dir = Stores.dir()
+    on_exit(fn -> for number <- 0..2, do: File.rm_rf!("#{dir}_#{number}") end)
+
+    Nodes.with_peers(2, fn here, [first, second] = others ->
+      nodes = [here | others]
+      trees = start(nodes, dir)
+
+      campaigns = for node <- nodes, into: %{}, do: {node, campaign_of(node)}
+
+      for {_node, campaign} <- campaigns,
+          do: assert(Pacer.put(@pacer, campaign, budget_micros: 10_000_000) == :ok)
+
+      # All nodes agree on who has a budget.
+      for node <- nodes, {owner, campaign} <- campaigns do
+        native = :erpc.call(node, :persistent_term, :get, [@pacer]) |> elem(1)
+        assert :erpc.call(node, Native, :pacer_coordinator, [native, campaign]) == owner
+      end
+
+      # Each node spends of each budget.
+      for node <- nodes, {_owner, campaign} <- campaigns do
+        reservation = reserve(node, campaign, {:first, node}, 1_000)
+        # On the next node, which passes it on.
+        next = Enum.at(nodes, rem(Enum.find_index(nodes, &(&1 == node)) + 1, 3))
+        assert on(next, :confirm, [reservation, 900, now()]) == :ok
+        assert on(next, :confirm, [reservation, 900, now()]) == {:error, :duplicate}
+        assert on(node, :confirm, [reservation, 900, now()]) == {:error, :duplicate}
+        assert on(next, :release, [reservation]) == {:error, :confirmed}
+      end
+
+      for {_owner, campaign} <- campaigns, node <- nodes do
+        await(fn -> on(node, :status, [campaign]).spent_micros == 2_700 end)
+        status = on(node, :status, [campaign])
+        assert spent_and_held(status) <= 10_000_000
+        assert status.nodes |> Map.keys() |> Enum.sort() == Enum.sort(nodes)
+      end
+
+      # A cap of this node and money of another one are taken back together.
+      caps = FrequencyCap.new(capacity: 100)
+      held = reserve(first, campaigns[here], :elsewhere, 1_000, ttl: @hour)
+      assert Admission.release({caps, @pacer}, held) == :ok
+      assert on(first, :release, [held]) == :ok
+
+      # Without its coordinator a node spends what it has leased, and no more.
+      campaign = campaigns[first]
+      unfinished = reserve(first, campaign, :unfinished, 1_000, ttl: @hour)
+      leased = on(here, :status, [campaign]).nodes[here]
+      assert leased > 0
+      :ok = :erpc.call(first, Supervisor, :stop, [trees[first]])
+      assert Pacer.put(@pacer, campaign, budget_micros: 20_000_000) == {:error, :no_coordinator}
+      assert Pacer.status(@pacer, campaign) == {:error, :no_coordinator}
+      assert Pacer.delete(@pacer, campaign) == {:error, :no_coordinator}
+      assert Pacer.confirm(@pacer, unfinished, 900, now()) == {:error, :unreachable}
+      taken = take_all(campaign, 0)
+      assert taken > 0 and taken <= leased
+      # Others are not concerned.
+      reserve(here, campaigns[second], :meanwhile, 1_000)
+
+      # And back.
+      Nodes.start_tree(first, children(nodes, "#{dir}_1"))
+      await(fn -> Pacer.open(@pacer, [campaign], :back, now()) == [campaign] end)
+      assert Pacer.confirm(@pacer, unfinished, 900, now()) == :ok
+      assert {:ok, _} = Pacer.reserve(@pacer, campaign, :back, 100, now())
+      await(fn -> Pacer.status(@pacer, campaign).spent_micros == 3_600 end)
+      assert spent_and_held(Pacer.status(@pacer, campaign)) <= 10_000_000
+
+      # A budget that is taken away is gone on all nodes.
+      assert Pacer.delete(@pacer, campaign) == :ok
+
+      for node <- nodes,
+          do: await(fn -> on(node, :reserve, [campaign, :gone, 1, now()]) == :unknown end)
+
+      Supervisor.stop(trees[here])
+    end)
+  end
+
+  defp take_all(campaign, taken) do
+    case Pacer.reserve(@pacer, campaign, {:take, taken}, 100, now(), ttl: @hour) do
+      {:ok, _} -> take_all(campaign, taken + 100)
+      :no_budget -> taken
+    end
+  end
+end
