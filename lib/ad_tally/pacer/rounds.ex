@@ -26,15 +26,15 @@ defmodule AdTally.Pacer.Rounds do
     state = free(state, [])
     peers = Peers.begin_round(state.peers)
     own = report(native, peers, Native.pacer_reports(native, 0), [])
-    state = %{give_up(state) | peers: Peers.end_round(peers), renewed_at: milliseconds()}
+    state = %{end_waits(state) | peers: Peers.end_round(peers), renewed_at: milliseconds()}
 
     granted =
       for {frame, last?} <- own,
           {:ok, granted} <- [Native.pacer_renew(native, node(), frame, last?)],
           frame <- granted,
-          do: {:apply, frame}
+          do: frame
 
-    later(state, granted ++ [{:answered, peers.round}])
+    later(state, [{:apply, granted}, {:answered, peers.round}])
   end
 
   # Those for other coordinators are sent, and those for this node returned.
@@ -48,8 +48,8 @@ defmodule AdTally.Pacer.Rounds do
       else: report(native, peers, Native.pacer_reports(native, next), own)
   end
 
-  # Their coordinator has not answered in time.
-  defp give_up(state) do
+  # Of callers whose coordinator has not answered in time.
+  defp end_waits(state) do
     {waiting, gone} =
       Enum.split_with(state.waiting, fn {_from, _node, round} ->
         round > state.peers.round - @rounds
@@ -90,7 +90,7 @@ defmodule AdTally.Pacer.Rounds do
   def told(state, node, {:round, round}),
     do: later(state, [{:tell, node, {:answered, round}}])
 
-  def told(state, node, {:granted, granted}), do: apply_granted(state, node, granted)
+  def told(state, node, {:granted, frame}), do: apply_granted(state, node, [frame])
 
   def told(state, node, {:answered, round}),
     do: answered(%{state | peers: Peers.answered(state.peers, node)}, node, round)
@@ -163,17 +163,26 @@ defmodule AdTally.Pacer.Rounds do
     renew(state)
   end
 
-  defp apply_granted(%{native: native} = state, node, granted) do
-    case Native.pacer_apply(native, node, granted) do
+  defp apply_granted(state, node, frames) do
+    frames |> Enum.reduce(state, &apply_frame(&2, node, &1)) |> free([])
+  end
+
+  defp apply_frame(state, node, frame) do
+    case Native.pacer_apply(state.native, node, frame) do
+      {:ok, 0} -> state
       # What is new here has no money yet.
-      {:ok, new} when new > 0 -> %{state | pause: @soonest} |> free([]) |> wake()
-      {:ok, 0} -> free(state, [])
+      {:ok, _new} -> wake(%{state | pause: @soonest})
       {:error, reason} -> refused(state, node, reason)
     end
   end
 
   # Money that was granted or given back may be used once this node's own record of that is in the store. What is free by
   # then is noted once at a time: what comes meanwhile is noted next. Callers who wait for it are answered.
+  defp free(%{config: %{part: nil}} = state, callers) do
+    for from <- callers, do: GenServer.reply(from, :ok)
+    state
+  end
+
   defp free(%{freeing: %{noted?: true} = freeing} = state, callers),
     do: %{state | freeing: %{freeing | asked?: true, callers: callers ++ freeing.callers}}
 

@@ -179,11 +179,7 @@ defmodule AdTally.Pacer.Server do
   end
 
   defp changed(state, granted, from),
-    do:
-      Rounds.later(
-        state,
-        for(frame <- granted, do: {:apply, frame}) ++ [{:reply_free, from}, :changed]
-      )
+    do: Rounds.later(state, [{:apply, granted}, {:reply_free, from}, :changed])
 
   # Reservations whose time to live is over.
   defp sweep(state) do
