@@ -1,8 +1,8 @@
 # The demo: bin/demo [--events N] [--help]
 
 for file <-
-      ~w(text log progress replay events workers generated reach caps meter killed metered credits
-        attribution attributed),
+      ~w(text log progress replay events workers generated reach caps meter service killed metered credits
+        attribution attributed paced paced_killed),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
 alias AdTally.Demo.{
@@ -14,6 +14,8 @@ alias AdTally.Demo.{
   Log,
   Meter,
   Metered,
+  Paced,
+  PacedKilled,
   Reach,
   Replay,
   Text
@@ -22,8 +24,8 @@ alias AdTally.Demo.{
 usage = """
 Usage: bin/demo [--events N] [--help]
 
-Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter and Attribution,
-kills a service of its own in the middle of them, and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
+Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter, Attribution and Pacer,
+kills services of its own in the middle of them, and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
 their users beside an exact count, and attributes generated conversions to half as many touches. Exits
 with 1 if any figure is wrong.
 
@@ -154,6 +156,55 @@ case Attribution.differences(clicks, Attribution.expected(impressions)) do
 
   differences ->
     fail.("Clicks are attributed wrongly:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
+end
+
+paced = Paced.replay(impressions)
+
+IO.puts("""
+The week as one day of #{Text.integer(length(impressions))} requests, in which three campaigns spend a budget of 5.000 each, with \
+frequency caps. Spend against target:
+""")
+
+IO.puts(Paced.hours(paced))
+IO.puts("")
+IO.puts(Paced.outcomes(paced))
+
+case Paced.differences(paced) do
+  [] ->
+    IO.puts("""
+
+    At the end of each hour the pacer has booked what the ads that were shown have cost, and that, what is reserved \
+    and what is leased is at most the budget. Paces differ by what they are for: an even one cannot be met at \
+    night, when too few requests come. A day of #{Text.integer(paced.ticks)} ticks took \
+    #{:erlang.float_to_binary(paced.seconds, decimals: 1)} s.
+    """)
+
+  differences ->
+    fail.("Budgets are paced wrongly:\n" <> Enum.join(Enum.take(differences, 10), "\n"))
+end
+
+dir = Path.join(System.tmp_dir!(), "ad_tally_demo_paced")
+File.rm_rf!(dir)
+spending = PacedKilled.replay(impressions, 5, dir)
+
+IO.puts("""
+The afternoon again, with a budget of 4.000 each, in a service with an AdTally.Store, an operating system process that was \
+killed (kill -9) #{spending.kills} times meanwhile, and started again:
+""")
+
+IO.puts(PacedKilled.table(spending))
+
+case PacedKilled.differences(spending) do
+  [] ->
+    IO.puts("""
+
+    The ads have cost no more than the budget. What may have been spent without a trace when the service was \
+    killed is presumed, and not spent again; of that is stranded what was not. #{Text.integer(spending.requests)} requests, \
+    #{:erlang.float_to_binary(spending.seconds, decimals: 1)} s. The files are in #{dir}.
+    """)
+
+  differences ->
+    fail.("Budgets are spent wrongly:\n" <> Enum.join(differences, "\n"))
 end
 
 IO.puts("""

@@ -5,7 +5,7 @@ defmodule AdTally.Demo.Killed do
   files of its meter have every event once.
   """
 
-  alias AdTally.Demo.Text
+  alias AdTally.Demo.{Service, Text}
   alias AdTally.{Event, Meter, Sink, Store}
 
   @store AdTally.Demo.Killed.Store
@@ -37,12 +37,12 @@ defmodule AdTally.Demo.Killed do
     state =
       for {batch, number} <- Enum.with_index(batches), reduce: state do
         state ->
-          if number in killing, do: kill_within(state.service)
+          if number in killing, do: Service.kill_within(state.service, :rand.uniform(8))
           acknowledged(state, batch)
       end
 
-    :ok = call(state.service, :finish, [])
-    :peer.stop(state.service)
+    :ok = Service.call(state.service, {__MODULE__, :finish, []})
+    Service.stop(state.service)
     {counted, windows} = counted(dir)
 
     %{
@@ -59,41 +59,13 @@ defmodule AdTally.Demo.Killed do
   defp acknowledged(state, batch) do
     state = %{state | sent: state.sent + 1}
 
-    case call(state.service, :record, [batch]) do
+    case Service.call(state.service, {__MODULE__, :record, [batch]}) do
       {:ok, duplicates} -> %{state | duplicates: state.duplicates + duplicates}
       :killed -> acknowledged(%{state | service: start(state.dir)}, batch)
     end
   end
 
-  # Kills the service within the next milliseconds, whatever it is doing then.
-  defp kill_within(service) do
-    pid = call(service, :pid, [])
-    pause = :rand.uniform(8)
-
-    spawn(fn ->
-      Process.sleep(pause)
-      System.cmd("kill", ["-KILL", pid], stderr_to_stdout: true)
-    end)
-  end
-
-  # A VM that is no node of a cluster: it needs no name and no port.
-  defp start(dir) do
-    paths = for app <- [:elixir, :logger, :ad_tally], do: Application.app_dir(app, "ebin")
-    args = Enum.flat_map(paths, &[~c"-pa", to_charlist(&1)])
-    {:ok, service, _node} = :peer.start(%{connection: :standard_io, args: args})
-    {:ok, _started} = :peer.call(service, :application, :ensure_all_started, [:elixir])
-    :peer.call(service, Code, :require_file, [Path.join(__DIR__, "text.ex")])
-    :peer.call(service, Code, :require_file, [__ENV__.file])
-    :ok = :peer.call(service, __MODULE__, :serve, [dir], 60_000)
-    service
-  end
-
-  defp call(service, function, arguments) do
-    :peer.call(service, __MODULE__, function, arguments, 60_000)
-  catch
-    # It is gone, or was killed while it worked.
-    _kind, _reason -> :killed
-  end
+  defp start(dir), do: Service.start([__ENV__.file], {__MODULE__, :serve, [dir]})
 
   # What the service does.
 
@@ -131,10 +103,6 @@ defmodule AdTally.Demo.Killed do
   @doc "Closes all windows, and returns once they are in files."
   @spec finish() :: :ok
   def finish, do: Meter.close(@name, 60_000)
-
-  @doc "The process of the operating system."
-  @spec pid() :: String.t()
-  def pid, do: System.pid()
 
   defp event({impression, number}) do
     clicks = if impression.clicked?, do: 1, else: 0

@@ -4,8 +4,8 @@ defmodule AdTally.DemoTest do
   import ExUnit.CaptureIO
 
   for file <-
-        ~w(text log progress replay events workers generated reach caps meter killed metered credits
-          attribution attributed),
+        ~w(text log progress replay events workers generated reach caps meter service killed metered credits
+          attribution attributed paced paced_killed),
       do: Code.require_file("../../demo/lib/#{file}.ex", __DIR__)
 
   alias AdTally.Test.SinkFiles
@@ -20,6 +20,8 @@ defmodule AdTally.DemoTest do
     Log,
     Meter,
     Metered,
+    Paced,
+    PacedKilled,
     Reach,
     Replay,
     Text
@@ -113,6 +115,64 @@ defmodule AdTally.DemoTest do
     assert result.counted == Killed.expected(log)
     assert result.kills == 2 and result.sent in 240..242
     assert Killed.table(result) =~ ~r/bts +men +10,000 +69/
+  end
+
+  @tag timeout: 600_000
+  test "three campaigns spend their budgets over the day of the log, each at its pace", %{
+    impressions: log
+  } do
+    result = Paced.replay(log)
+    assert Paced.differences(result) == []
+    assert length(result.hours) == 24
+    assert result.hours |> Enum.map(&elem(&1, 0)) |> Enum.sum() == 60_000
+    assert Map.keys(result.confirms) == [:ok]
+
+    for {campaign, outcomes} <- result.outcomes do
+      assert outcomes |> Map.delete(:unpaid) |> Map.values() |> Enum.sum() == 20_000
+      assert outcomes.capped > 1_000 and outcomes.paced > 5_000
+      assert result.spent[campaign] == result.total[campaign]
+      assert result.spent[campaign] in 4_900_000..5_000_000
+    end
+
+    assert Paced.hours(result) =~ ~r/^24:00 +4,467 +4\.9\d\d +5\.000 /m
+    assert Paced.outcomes(result) =~ ~r/^all +with the traffic +4,\d{3} /m
+
+    # What would be wrong is said.
+    [{user, [{"men", _user, at} | _]} | _] =
+      Enum.to_list(
+        Enum.group_by(result.shown, &elem(&1, 1), fn {_, user, at} -> {"men", user, at} end)
+      )
+
+    often = for n <- 0..2, do: {"men", user, at + n}
+    off = %{result | shown: often, confirms: %{{:error, :expired} => 7}}
+    off = put_in(off.total["all"], 5_000_001)
+
+    assert [
+             "all: booked are 5.000, ads have cost 4.9" <> _,
+             "men was shown to " <> _,
+             "7 confirms were {:error, :expired}"
+           ] = Paced.differences(off)
+  end
+
+  @tag :tmp_dir
+  @tag timeout: 600_000
+  test "budgets are not exceeded by a service that is killed while it spends them", %{
+    impressions: log,
+    tmp_dir: dir
+  } do
+    result = PacedKilled.replay(log, 2, dir)
+    assert PacedKilled.differences(result) == []
+    assert result.starts == 3
+
+    for {_campaign, row} <- result.campaigns do
+      assert row.cost <= row.spent + row.presumed
+      assert row.spent + row.presumed <= 4_000_000
+      assert row.cost > 3_880_000
+    end
+
+    assert PacedKilled.table(result) =~ ~r/^women +[23],\d{3} +4\.000 +3\.[89]/m
+    off = put_in(result.campaigns["men"].cost, 4_000_001)
+    assert ["men has 4.000 of 4.000, which is too much" | _] = PacedKilled.differences(off)
   end
 
   test "generated events are counted exactly, by both ways" do
