@@ -25,6 +25,7 @@ defmodule AdTally.Bench do
     Jobs.Meter,
     Jobs.MeterSparse,
     Jobs.Attribution,
+    Jobs.Pacer,
     Jobs.Store,
     Jobs.StoreLoad,
     Jobs.Report

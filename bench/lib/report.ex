@@ -47,7 +47,7 @@ defmodule AdTally.Bench.Report do
 
   defp header(unit, width) do
     columns = ["ns best", "ns median", "M #{unit}s/s", "ms a pass"]
-    [String.duplicate(" ", width), Enum.map(columns, &String.pad_leading(&1, 14)), "\n"]
+    [String.duplicate(" ", width), Enum.map(columns, &column/1), "\n"]
   end
 
   defp row(contender, %{best: best, median: median}, width) do
@@ -57,10 +57,13 @@ defmodule AdTally.Bench.Report do
 
     [
       String.pad_trailing(contender.label, width),
-      Enum.map(columns, &String.pad_leading(&1, 14)),
+      Enum.map(columns, &column/1),
       "\n"
     ]
   end
+
+  # As wide as the longest unit makes it.
+  defp column(text), do: String.pad_leading(text, 18)
 
   defp ratios(contender, figures, unit) do
     own = figures[contender.label]
