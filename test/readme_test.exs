@@ -1,5 +1,8 @@
 defmodule AdTally.ReadmeTest do
-  use ExUnit.Case, async: true
+  # Names of processes are those of the README and of guides.
+  use ExUnit.Case
+
+  alias AdTally.FrequencyCap
 
   @tag :tmp_dir
   test "the example does what the README says", %{tmp_dir: dir} do
@@ -33,8 +36,15 @@ defmodule AdTally.ReadmeTest do
     assert Enum.sort(File.ls!(dir)) == ["credits", "touches"]
   end
 
+  test "the example of a budget does what the README says" do
+    {status, binding} = example(2, "none", "none")
+    assert %{spent_micros: 1_240, budget_micros: 50_000_000} = status
+    assert FrequencyCap.count(MyApp.Caps, 42, "ann", 86_400_000, binding[:at]) == 1
+    Supervisor.stop(binding[:supervisor])
+  end
+
   defp example(number, folder, dir) do
-    [_, _, [_installation]] =
+    [_, _, _, [_installation]] =
       examples =
       Regex.scan(~r/```elixir\n(.*?)```/s, File.read!("README.md"), capture: :all_but_first)
 
