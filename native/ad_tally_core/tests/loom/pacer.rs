@@ -134,7 +134,7 @@ fn a_period_ends_while_its_money_is_reserved_or_given_back() {
             other.till.book(1).close();
             other.till.book(2).give(2);
         });
-        let settled = node.till.release(1, 5, nothing);
+        let settled = node.till.release(1, 5, nothing, || ());
         let taken = node.reserve(2, 2);
         thread.join().expect("no panic");
         assert_eq!(settled, Settled::Done);
