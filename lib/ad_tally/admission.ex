@@ -84,7 +84,7 @@ defmodule AdTally.Admission do
 
   def admit({caps, pacer}, campaign, user, {compiled, answers}, request, price, at, options) do
     caps = caps!(caps)
-    pacer = Named.fetch!(Pacer, pacer)
+    pacer = Pacer.native!(pacer)
     ttl = ttl!(options)
 
     case Native.admission_admit(caps, pacer, campaign, user, compiled, request, price, at, ttl) do
@@ -133,7 +133,7 @@ defmodule AdTally.Admission do
           :ok | {:error, :confirmed | :unknown | :unreachable | :busy}
   def release({caps, pacer}, reservation) do
     caps = caps!(caps)
-    native = Named.fetch!(Pacer, pacer)
+    native = Pacer.native!(pacer)
 
     case Native.admission_release(caps, native, reservation) do
       # That node has the money, and this one the cap.
@@ -170,7 +170,7 @@ defmodule AdTally.Admission do
           Pacer.at()
         ) :: [Pacer.campaign()] | {:error, FrequencyCap.reason()}
   def admissible({caps, pacer}, user, candidates, request, at),
-    do: admissible_from(caps!(caps), Named.fetch!(Pacer, pacer), user, candidates, request, at, 0)
+    do: admissible_from(caps!(caps), Pacer.native!(pacer), user, candidates, request, at, 0)
 
   def admissible(parts, _user, _candidates, _request, _at), do: no_parts!(parts)
 

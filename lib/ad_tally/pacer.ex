@@ -124,6 +124,8 @@ defmodule AdTally.Pacer do
   @typedoc "What a campaign has spent, and how far it should be. See `status/2`."
   @type status :: %{atom() => term()}
 
+  @compile {:inline, native!: 1}
+
   # A web page's billing notice comes within a minute.
   @default_ttl 60_000
 
@@ -254,7 +256,7 @@ defmodule AdTally.Pacer do
   end
 
   defp coordinator(name, campaign),
-    do: Native.pacer_coordinator(Named.fetch!(__MODULE__, name), campaign)
+    do: Native.pacer_coordinator(native!(name), campaign)
 
   # This node has it too once the coordinator has answered it. If that takes long, it has it later.
   defp renewed(name, coordinator) do
@@ -266,7 +268,7 @@ defmodule AdTally.Pacer do
   # Asks the process of this node, or that of another one.
   defp call(name, node, request) when node == node() do
     # Raises where none of that name runs.
-    _native = Named.fetch!(__MODULE__, name)
+    _native = native!(name)
     name |> GenServer.call(request, :infinity) |> answer()
   catch
     :exit, {reason, {GenServer, :call, _arguments}} when reason != :calling_self ->
@@ -325,12 +327,12 @@ defmodule AdTally.Pacer do
   def reserve(name, campaign, request, max_price_micros, at, options \\ [])
 
   def reserve(name, campaign, request, max_price_micros, at, ttl: ttl) do
-    native = Named.fetch!(__MODULE__, name)
+    native = native!(name)
     Native.pacer_reserve(native, campaign, request, max_price_micros, at, ttl)
   end
 
   def reserve(name, campaign, request, max_price_micros, at, []) do
-    native = Named.fetch!(__MODULE__, name)
+    native = native!(name)
     Native.pacer_reserve(native, campaign, request, max_price_micros, at, @default_ttl)
   end
 
@@ -363,7 +365,7 @@ defmodule AdTally.Pacer do
           :ok
           | {:error, :over_price | :expired | :duplicate | :unknown | :unreachable | :busy}
   def confirm(name, reservation, price_micros, at) do
-    native = Named.fetch!(__MODULE__, name)
+    native = native!(name)
 
     case Native.pacer_confirm(native, reservation, price_micros, at) do
       {:elsewhere, node} -> elsewhere(name, node, {:confirm, reservation, price_micros, at})
@@ -391,11 +393,17 @@ defmodule AdTally.Pacer do
   @spec release(name(), reservation()) ::
           :ok | {:error, :confirmed | :unknown | :unreachable | :busy}
   def release(name, reservation) do
-    case Native.pacer_release(Named.fetch!(__MODULE__, name), reservation) do
+    case Native.pacer_release(native!(name), reservation) do
       {:elsewhere, node} -> elsewhere(name, node, {:release, reservation})
       answer -> answer
     end
   end
+
+  # A large term is no key to be looked for.
+  @doc false
+  @spec native!(name()) :: reference()
+  def native!(name) when is_atom(name), do: Named.fetch!(__MODULE__, name)
+  def native!(other), do: Named.raise_not_running(__MODULE__, other)
 
   # The node that has made a reservation has the money.
   @doc false
@@ -416,7 +424,7 @@ defmodule AdTally.Pacer do
   """
   @spec open(name(), [campaign()], request(), at()) :: [campaign()]
   def open(name, campaigns, request, at),
-    do: open_from(Named.fetch!(__MODULE__, name), campaigns, request, at, 0)
+    do: open_from(native!(name), campaigns, request, at, 0)
 
   defp open_from(native, campaigns, request, at, from) do
     case Native.pacer_open(native, campaigns, request, at, from) do

@@ -11,7 +11,14 @@ defmodule AdTally.Native.HostileArgumentsTest do
   @million 1_000_000
 
   # Long lists are worked through in several calls, which other tests time one by one.
-  @in_steps [:reach_add_many, :reach_add_many_users, :reach_estimate_union, :sketch_from_users]
+  @in_steps [
+    :reach_add_many,
+    :reach_add_many_users,
+    :reach_estimate_union,
+    :sketch_from_users,
+    :pacer_open_campaigns,
+    :pacer_open_tail
+  ]
 
   # Longer than any rule of what would have been right, and a term or two.
   @longest_message 1_000

@@ -192,15 +192,19 @@ defmodule AdTally.Pacer.Plan do
   end
 
   defp count(weights) do
-    case Enum.take(weights, @hours_of_a_week + 1) do
-      some when length(some) > @hours_of_a_week -> ", of more than #{@hours_of_a_week}"
-      some when length(some) < @hours_of_a_week -> ", of #{length(some)}"
-      _all -> ""
+    case at_most(weights, @hours_of_a_week + 1, 0) do
+      :none -> ""
+      @hours_of_a_week -> ""
+      count when count > @hours_of_a_week -> ", of more than #{@hours_of_a_week}"
+      count -> ", of #{count}"
     end
-  rescue
-    # It is no list, or an improper one.
-    _error -> ""
   end
+
+  # The length of a list, up to so much. A longer one is not read further.
+  defp at_most([], _left, count), do: count
+  defp at_most([_ | _], 0, count), do: count
+  defp at_most([_ | rest], left, count), do: at_most(rest, left - 1, count + 1)
+  defp at_most(_other, _left, _count), do: :none
 
   ## The walls of days
 
