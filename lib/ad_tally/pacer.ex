@@ -132,6 +132,9 @@ defmodule AdTally.Pacer do
   # Half a day, as in native/ad_tally_core/src/pacer/node/config.rs.
   @longest_ttl 43_200_000
 
+  # In the year 6429.
+  @latest 0x7FFF_FFFF_FFFF
+
   # How long other nodes may take to answer.
   @timeout 5_000
   @renewed_within 1_000
@@ -504,7 +507,7 @@ defmodule AdTally.Pacer do
       [:ok, :ok, :ok]
   """
   @spec tick(name(), at()) :: :ok | {:error, :busy}
-  def tick(name, at) when is_integer(at) and at >= 0 do
+  def tick(name, at) when is_integer(at) and at in 0..@latest do
     case call(name, node(), {:tick, at}) do
       {:earlier, time} ->
         raise ArgumentError,
@@ -521,6 +524,6 @@ defmodule AdTally.Pacer do
 
   def tick(_name, at) do
     raise ArgumentError,
-          "a time is an integer of milliseconds since 1970, 0 or more, got: #{Options.shown(at)}"
+          "a time is an integer of milliseconds since 1970, from 0 to #{@latest}, got: #{Options.shown(at)}"
   end
 end
