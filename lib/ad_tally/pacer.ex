@@ -186,7 +186,8 @@ defmodule AdTally.Pacer do
 
     * `:ok` - it has one. With a store that is on disk. Requests can be reserved on this node at once, on others
       within a second
-    * `{:error, :no_coordinator}` - the node that has this budget cannot be reached
+    * `{:error, :no_coordinator}` - the node that has this budget cannot be reached, or has other `:nodes` or another `:seed`, by
+      which it has not
     * `{:error, :full}` - there are `:max_campaigns`
     * `{:error, :busy}` - the store has no room, or the disk refuses it. Try again: to put the same plan twice makes no
       difference
@@ -230,7 +231,7 @@ defmodule AdTally.Pacer do
           :ok | {:error, :no_coordinator | :full | :busy}
   def put(name, campaign, options) do
     plan = Plan.new!(options)
-    change(name, campaign, {:put, campaign, plan})
+    change(name, campaign, {:put, plan})
   end
 
   @doc """
@@ -247,12 +248,12 @@ defmodule AdTally.Pacer do
       :unknown
   """
   @spec delete(name(), campaign()) :: :ok | {:error, :unknown | :no_coordinator | :busy}
-  def delete(name, campaign), do: change(name, campaign, {:delete, campaign})
+  def delete(name, campaign), do: change(name, campaign, :delete)
 
   defp change(name, campaign, request) do
     coordinator = coordinator(name, campaign)
 
-    with :ok <- call(name, coordinator, request) do
+    with :ok <- call(name, coordinator, {:of, campaign, request}) do
       if coordinator != node(), do: renewed(name, coordinator)
       :ok
     end
@@ -469,7 +470,8 @@ defmodule AdTally.Pacer do
       {1_200, 0, 5_000}
   """
   @spec status(name(), campaign()) :: status() | {:error, :unknown | :no_coordinator}
-  def status(name, campaign), do: call(name, coordinator(name, campaign), {:status, campaign})
+  def status(name, campaign),
+    do: call(name, coordinator(name, campaign), {:of, campaign, :status})
 
   @doc """
   The numbers of a pacer on this node.
@@ -481,6 +483,8 @@ defmodule AdTally.Pacer do
       `:confirmed`, `:over_price`, `:late`, `:duplicate`. Of `release/2`: `:released`. Of both: `:unknown_reservation`,
       `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over
     * `:lost_nodes` - other nodes that have not answered for five seconds
+    * `:clock_offsets` - other nodes whose clock differs by more than five seconds, and by how many milliseconds it is
+      ahead
     * `:memory_bytes` - its memory
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Informed)
@@ -491,8 +495,8 @@ defmodule AdTally.Pacer do
   """
   @spec info(name()) :: %{atom() => term()}
   def info(name) do
-    {info, lost} = call(name, node(), :info)
-    Map.put(info, :lost_nodes, lost)
+    {info, peers} = call(name, node(), :info)
+    Map.merge(info, peers)
   end
 
   @doc """

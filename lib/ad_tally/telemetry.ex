@@ -17,7 +17,7 @@ defmodule AdTally.Telemetry do
   | `[:ad_tally, :late, :handed]` | `duration`, `events` | `meter` |
   | `[:ad_tally, :late, :failed]` | `duration`, `events` | `meter`, `reason` |
   | `[:ad_tally, :late, :dropped]` | `events` | `meter` |
-  | `[:ad_tally, :pacer, :tick]` | `campaigns`, `budget_micros`, `spent_micros`, `reserved_micros`, `leased_micros`, `target_micros`, `overspent_micros`, `presumed_micros`, `duration`, and counts by outcome: see below | `pacer` |
+  | `[:ad_tally, :pacer, :tick]` | `campaigns`, `budget_micros`, `spent_micros`, `reserved_micros`, `leased_micros`, `target_micros`, `overspent_micros`, `presumed_micros`, `lost_nodes`, `duration`, and counts by outcome: see below | `pacer` |
   | `[:ad_tally, :pacer, :campaign]` | `budget_micros`, `spent_micros`, `reserved_micros`, `leased_micros`, `target_micros`, `overspent_micros`, `presumed_micros`, `pass` | `pacer`, `campaign`, `from`, `to`, … |
   | `[:ad_tally, :store, :state]` | `lag`, `waiting_bytes`, `disk_bytes`, `busy` | `store` |
   | `[:ad_tally, :store, :committed]` | `commits`, `records`, `bytes`, `duration`, `longest` | `store` |
@@ -62,7 +62,8 @@ defmodule AdTally.Telemetry do
       has failed. Events that were dropped because too many wait are reported at most once a minute.
 
     * `[:pacer, :tick]` comes after each tick of a pacer. Its sums are those of all campaigns whose coordinator the node is,
-      see `AdTally.Pacer.status/2`; `duration` is how long the controller took. Its counts are calls on the node since
+      see `AdTally.Pacer.status/2`; `duration` is how long the controller took, and `lost_nodes` how many other nodes have not
+      answered for five seconds. Its counts are calls on the node since
       the last one, as in `:outcomes` of `AdTally.Pacer.info/1`.
     * `[:pacer, :campaign]` comes after it for each of these campaigns, with what `AdTally.Pacer.status/2` returns of it. With
       many campaigns a handler of it has as many calls a tick. While handlers are slower than ticks, some ticks have

@@ -14,10 +14,13 @@ defmodule AdTally.Pacer.Events do
   @spec start(map(), reference()) :: {:ok, pid()}
   def start(config, native), do: Part.start(__MODULE__, {config, native})
 
-  @doc "A tick is over, and took so long."
-  @spec ticked(pid(), integer()) :: :ok
-  def ticked(events, duration),
-    do: if(Telemetry.available?(), do: GenServer.cast(events, {:ticked, duration}), else: :ok)
+  @doc "A tick is over, and took so long. So many other nodes do not answer."
+  @spec ticked(pid(), integer(), non_neg_integer()) :: :ok
+  def ticked(events, duration, lost) do
+    if Telemetry.available?(),
+      do: GenServer.cast(events, {:ticked, %{duration: duration, lost_nodes: lost}}),
+      else: :ok
+  end
 
   @doc "Executes what waits: whether all handlers have returned in time."
   @spec flush(pid(), timeout()) :: :ok | :error
@@ -40,8 +43,8 @@ defmodule AdTally.Pacer.Events do
 
   # Of ticks that wait only the last one is told. Its counts are those since the last that was.
   @impl true
-  def handle_cast({:ticked, duration}, state) do
-    queue = Queue.merge(state.queue, :tick, duration, fn _waiting, newest -> newest end)
+  def handle_cast({:ticked, measured}, state) do
+    queue = Queue.merge(state.queue, :tick, measured, fn _waiting, newest -> newest end)
     {:noreply, go_on(%{state | queue: queue})}
   end
 
@@ -58,10 +61,10 @@ defmodule AdTally.Pacer.Events do
 
   defp go_on(state), do: Queue.go_on(state, &event/2)
 
-  defp event({:tick, duration}, %{native: native, name: name, told: told} = state) do
+  defp event({:tick, measured}, %{native: native, name: name, told: told} = state) do
     counts = counts(native)
     since = Map.new(counts, fn {what, count} -> {what, count - Map.fetch!(told, what)} end)
-    measured = Map.put(since, :duration, duration)
+    measured = Map.merge(since, measured)
     {fn -> tell(native, name, measured) end, %{state | told: counts}}
   end
 

@@ -9,7 +9,7 @@ defmodule AdTally.Pacer.Peers do
   # and is answered, once what is granted is in the coordinator's store:
   #
   #     {:granted, frame}         leases, and plans that it does not know
-  #     {:answered, round}        that was all
+  #     {:answered, round, time}  that was all, and what time it is
   #
   # `:changed` says that there are new plans. Reports, leases and plans are frames of native code, and totals: one that is
   # lost, comes twice or out of order does no harm. Nothing waits for a node that cannot be reached.
@@ -17,13 +17,23 @@ defmodule AdTally.Pacer.Peers do
   require Logger
 
   @enforce_keys [:name, :shown, :others, :fingerprint]
-  defstruct @enforce_keys ++ [round: 0, heard: %{}, lost: [], refused_at: nil, called_at: nil]
+  defstruct @enforce_keys ++
+              [
+                round: 0,
+                round_at: 0,
+                heard: %{},
+                lost: [],
+                clock_offsets: %{},
+                refused_at: nil,
+                called_at: nil
+              ]
 
   @typedoc """
     * `others` - the other nodes
     * `fingerprint` - what has to be the same on all of them
     * `heard` - when a node has answered last, or since when it is asked
     * `lost` - those that have not answered for long
+    * `clock_offsets` - by how many milliseconds clocks are ahead that differ
   """
   @type t :: %__MODULE__{}
 
@@ -31,6 +41,9 @@ defmodule AdTally.Pacer.Peers do
   @lost_after 5_000
   @log_pause 60_000
   @call_pause 5_000
+
+  # Of clocks that are kept by NTP none differs by as much.
+  @clock_tolerance 5_000
 
   @spec new(map()) :: t()
   def new(config) do
@@ -46,17 +59,51 @@ defmodule AdTally.Pacer.Peers do
     }
   end
 
-  @doc "Another node has answered a round."
-  @spec answered(t(), node()) :: t()
-  def answered(peers, node) do
+  @doc "Another node has answered a round, at a time by its clock."
+  @spec answered(t(), node(), non_neg_integer(), integer()) :: t()
+  def answered(peers, node, round, time) do
     if node in peers.lost, do: Logger.notice("#{peers.shown}: #{node} answers again")
     heard = Map.put(peers.heard, node, milliseconds())
-    %{peers | heard: heard, lost: List.delete(peers.lost, node)}
+    peers = %{peers | heard: heard, lost: List.delete(peers.lost, node)}
+    if round == peers.round, do: compare_clocks(peers, node, time), else: peers
   end
+
+  # It was answered between the begin of the round and now, so this is by how much the clocks differ at least.
+  defp compare_clocks(peers, node, time) do
+    now = System.system_time(:millisecond)
+    offset = max(time - now, 0) + min(time - peers.round_at, 0)
+    differed? = Map.has_key?(peers.clock_offsets, node)
+
+    cond do
+      abs(offset) > @clock_tolerance ->
+        unless differed?, do: log_clock(peers, node, offset)
+        %{peers | clock_offsets: Map.put(peers.clock_offsets, node, offset)}
+
+      differed? ->
+        Logger.notice("#{peers.shown}: the clocks of this node and of #{node} agree again")
+        %{peers | clock_offsets: Map.delete(peers.clock_offsets, node)}
+
+      true ->
+        peers
+    end
+  end
+
+  defp log_clock(peers, node, offset) do
+    Logger.warning(
+      "#{peers.shown}: the clock of #{node} is #{abs(offset)} ms #{if offset > 0, do: "ahead of", else: "behind"} that of " <>
+        "this node. No budget is exceeded by that, but where a day begins there is no money until it has begun by both, " <>
+        "and reservations for times of the clock that is ahead may be refused as :future"
+    )
+  end
+
+  @doc "What `AdTally.Pacer.info/1` has of it."
+  @spec info(t()) :: map()
+  def info(peers), do: %{lost_nodes: peers.lost, clock_offsets: peers.clock_offsets}
 
   @doc "Begins the next round."
   @spec begin_round(t()) :: t()
-  def begin_round(peers), do: %{peers | round: peers.round + 1}
+  def begin_round(peers),
+    do: %{peers | round: peers.round + 1, round_at: System.system_time(:millisecond)}
 
   @doc "All reports of the round are sent. Tells of those that have not answered for long."
   @spec end_round(t()) :: t()

@@ -88,12 +88,12 @@ defmodule AdTally.Pacer.Rounds do
   end
 
   def told(state, node, {:round, round}),
-    do: later(state, [{:tell, node, {:answered, round}}])
+    do: later(state, [{:tell_answered, node, round}])
 
   def told(state, node, {:granted, frame}), do: apply_granted(state, node, [frame])
 
-  def told(state, node, {:answered, round}),
-    do: answered(%{state | peers: Peers.answered(state.peers, node)}, node, round)
+  def told(state, node, {:answered, round, time}),
+    do: answered(%{state | peers: Peers.answered(state.peers, node, round, time)}, node, round)
 
   def told(state, _node, :changed), do: wake(state)
 
@@ -144,6 +144,10 @@ defmodule AdTally.Pacer.Rounds do
     state
   end
 
+  # With the time at which it is sent.
+  defp act(state, {:tell_answered, node, round}),
+    do: act(state, {:tell, node, {:answered, round, System.system_time(:millisecond)}})
+
   # Once what the actions before it wait for is done too.
   defp act(state, {:later, action}), do: later(state, [action])
 
@@ -159,7 +163,7 @@ defmodule AdTally.Pacer.Rounds do
   defp act(state, :tick) do
     begin = System.monotonic_time()
     steps(&Native.pacer_tick(state.native, &1))
-    Events.ticked(state.events, System.monotonic_time() - begin)
+    Events.ticked(state.events, System.monotonic_time() - begin, length(state.peers.lost))
     renew(state)
   end
 

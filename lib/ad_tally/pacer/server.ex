@@ -110,20 +110,13 @@ defmodule AdTally.Pacer.Server do
     end
   end
 
-  # This node is the coordinator. The answer waits until the plan is in the store, and this node has its first lease.
+  # Of a budget. A node that calls another one than its coordinator has other :nodes or another :seed, and two
+  # coordinators would spend it twice.
   @impl true
-  def handle_call({:put, campaign, plan}, from, state) do
-    case Native.pacer_put(state.native, campaign, plan) do
-      {:ok, granted} -> {:noreply, changed(state, granted, from)}
-      other -> {:reply, other, state}
-    end
-  end
-
-  def handle_call({:delete, campaign}, from, state) do
-    case Native.pacer_delete(state.native, campaign) do
-      {:ok, granted} -> {:noreply, changed(state, granted, from)}
-      other -> {:reply, other, state}
-    end
+  def handle_call({:of, campaign, request}, from, state) do
+    if Native.pacer_coordinator(state.native, campaign) == node(),
+      do: coordinate(request, campaign, from, state),
+      else: {:reply, {:error, :no_coordinator}, state}
   end
 
   # Once a coordinator has answered what this node reports from now on.
@@ -139,11 +132,8 @@ defmodule AdTally.Pacer.Server do
   def handle_call({:release, reservation}, _from, state),
     do: {:reply, Native.pacer_release(state.native, reservation), state}
 
-  def handle_call({:status, campaign}, _from, state),
-    do: {:reply, Native.pacer_status(state.native, campaign), state}
-
   def handle_call(:info, _from, state),
-    do: {:reply, {Native.pacer_info(state.native), state.peers.lost}, state}
+    do: {:reply, {Native.pacer_info(state.native), Peers.info(state.peers)}, state}
 
   def handle_call({:tick, at}, from, %{config: %{clock: :manual}} = state) do
     case Native.pacer_set_time(state.native, at) do
@@ -178,8 +168,22 @@ defmodule AdTally.Pacer.Server do
       else: Native.table_end(state.native)
   end
 
-  defp changed(state, granted, from),
-    do: Rounds.later(state, [{:apply, granted}, {:reply_free, from}, :changed])
+  # The answer waits until the plan is in the store, and this node has its first lease.
+  defp coordinate({:put, plan}, campaign, from, state),
+    do: changed(Native.pacer_put(state.native, campaign, plan), from, state)
+
+  defp coordinate(:delete, campaign, from, state),
+    do: changed(Native.pacer_delete(state.native, campaign), from, state)
+
+  defp coordinate(:status, campaign, _from, state),
+    do: {:reply, Native.pacer_status(state.native, campaign), state}
+
+  defp changed({:ok, granted}, from, state) do
+    actions = [{:apply, granted}, {:reply_free, from}, :changed]
+    {:noreply, Rounds.later(state, actions)}
+  end
+
+  defp changed(other, _from, state), do: {:reply, other, state}
 
   # Reservations whose time to live is over.
   defp sweep(state) do

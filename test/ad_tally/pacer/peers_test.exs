@@ -1,0 +1,75 @@
+defmodule AdTally.Pacer.PeersTest do
+  # What a node says of others that it does not agree with.
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureLog
+
+  alias AdTally.{Named, Native, Pacer}
+  alias AdTally.Pacer.{Peers, Plan}
+
+  require Named
+
+  @other :"other@127.0.0.1"
+
+  defp peers, do: Peers.new(%{name: __MODULE__, nodes: [node(), @other], fingerprint: 1})
+
+  # Other tests may log at the same time.
+  defp told(log, text) do
+    lines = String.split(log, "\n")
+    Enum.count(lines, &(&1 =~ inspect(__MODULE__) and &1 =~ text))
+  end
+
+  # A round that the other node answers at once, at a time so much later by its clock.
+  defp answered(peers, offset) do
+    peers = Peers.begin_round(peers)
+    Peers.answered(peers, @other, peers.round, System.system_time(:millisecond) + offset)
+  end
+
+  test "a clock that differs by minutes is told once, and once it agrees again" do
+    log =
+      capture_log(fn ->
+        peers = answered(peers(), 180_000)
+        assert_in_delta Peers.info(peers).clock_offsets[@other], 180_000, 1_000
+        peers = answered(peers, 180_000)
+        peers = answered(peers, 100)
+        assert Peers.info(peers).clock_offsets == %{}
+        peers = answered(peers, -180_000)
+        assert_in_delta Peers.info(peers).clock_offsets[@other], -180_000, 1_000
+      end)
+
+    assert told(log, "ms ahead of that of this node") == 1
+    assert told(log, "ms behind that of this node") == 1
+    assert told(log, "agree again") == 1
+  end
+
+  test "an answer that comes late is no clock that differs" do
+    peers = peers() |> Peers.begin_round()
+    sent = System.system_time(:millisecond) - 60_000
+    # It was answered as soon as it came, and was under way for long.
+    peers = %{peers | round_at: sent}
+
+    log =
+      capture_log(fn ->
+        assert Peers.info(Peers.answered(peers, @other, 1, sent + 10)).clock_offsets == %{}
+        # Of an earlier round it is not known when that began.
+        later = Peers.begin_round(peers)
+        assert Peers.info(Peers.answered(later, @other, 1, 10)).clock_offsets == %{}
+      end)
+
+    assert told(log, "clock") == 0
+  end
+
+  test "a budget that another node coordinates is not taken from a node that has other :nodes" do
+    name = Module.concat(__MODULE__, Pacer)
+    start_supervised!({Pacer, name: name, nodes: [node(), @other]})
+    native = Named.fetch!(Pacer, name)
+    campaign = Enum.find(1..100, &(Native.pacer_coordinator(native, &1) == @other))
+    plan = Plan.new!(budget_micros: 1_000_000)
+
+    for request <- [{:put, plan}, :delete, :status] do
+      assert GenServer.call(name, {:of, campaign, request}) == {:error, :no_coordinator}
+    end
+
+    assert Pacer.reserve(name, campaign, 1, 1_000, System.system_time(:millisecond)) == :unknown
+  end
+end
