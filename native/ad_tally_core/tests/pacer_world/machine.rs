@@ -1,45 +1,41 @@
-//! A machine: a clock that is wrong, a disk that may refuse, and a process that may be dead.
+//! A machine: a clock, a disk, and a process that may be dead.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ad_tally_core::Seed;
-use ad_tally_core::journal::{self, Fold, Journal, Part, Restore};
+use ad_tally_core::journal::{self, Fold, Journal, Part};
 use ad_tally_core::pacer::ledger::{self, Lease};
 use ad_tally_core::pacer::message::NodeRef;
 use ad_tally_core::pacer::{Pacer, node};
 
-use crate::in_memory::{each_entry, folded, merged};
+use crate::clock::{Clock, MINUTE};
+use crate::disk::Disk;
 
 const PART: u16 = 1;
-/// Intervals on disk before they are merged.
-const MOST_RUNS: usize = 3_000;
 pub const NODES: usize = 4;
+/// The machine that coordinates all budgets.
+pub const COORDINATOR: usize = 0;
 
-pub fn seed() -> Seed {
-    Seed::new(7)
+/// The seed of all nodes.
+pub fn seed() -> &'static Seed {
+    static SEED: LazyLock<Seed> = LazyLock::new(|| Seed::new(7));
+    &SEED
 }
 
 pub struct Machine {
     pub index: usize,
     pub has_store: bool,
+    pub clock: Clock,
+    pub disk: Disk,
     pub process: Option<Process>,
     /// The process starts again then.
     pub starts_at: u64,
     /// Messages of it are lost until then.
     pub cut_until: u64,
-    /// Its disk refuses until then.
-    pub refuses_until: u64,
     /// It is to die when it has granted something, before it has answered.
     pub dies_at_grant: bool,
     /// It reports soon.
     pub is_woken: bool,
-    /// How far its clock is off, and how many millionths it is too fast.
-    pub offset: i64,
-    drift: i64,
-    /// The greatest time that its clock has shown.
-    pub newest: u64,
-    /// What is on disk: intervals, or several that were merged, the oldest first.
-    runs: Vec<Vec<u8>>,
     opened: u32,
 }
 
@@ -54,52 +50,40 @@ pub struct Process {
 }
 
 impl Machine {
-    pub fn new(index: usize, has_store: bool, offset: i64, drift: i64) -> Self {
+    pub fn new(index: usize, has_store: bool, clock: Clock) -> Self {
         Self {
             index,
             has_store,
+            clock,
+            disk: Disk::default(),
             process: None,
             starts_at: 0,
             cut_until: 0,
-            refuses_until: 0,
             dies_at_grant: false,
             is_woken: false,
-            offset,
-            drift,
-            newest: 0,
-            runs: Vec::new(),
             opened: 0,
         }
     }
 
-    /// What its clock shows.
-    pub fn clock(&mut self, at: u64, since: u64) -> u64 {
-        let drift = (at - since) as i64 * self.drift / 1_000_000;
-        let shown = at.saturating_add_signed(self.offset + drift);
-        self.newest = self.newest.max(shown);
-        shown
-    }
-
     /// Starts a process with what is on disk, if that can be read and written.
-    pub fn start(&mut self, at: u64, now: u64, random: u64) {
-        if at < self.refuses_until {
+    pub fn start(&mut self, at: u64, random: u64, hides_crash: bool) {
+        if self.disk.refuses(at) {
             return;
         }
+        let now = self.clock.show(at);
         self.opened += 1;
         let config = journal::Config { buffer_bytes: 1 << 20, wake_bytes: 1 << 20 };
         let journal = self.has_store.then(|| Journal::new(config, self.opened));
         let part = journal.clone().map(|journal| Part { journal, number: PART });
         let name = 1 + self.index as u64;
         let of_node =
-            node::Config { name, max_campaigns: 16, max_reservations: 2_000, max_ahead: 60_000, remember: 600_000 };
+            node::Config { name, max_campaigns: 16, max_reservations: 2_000, max_ahead: MINUTE, remember: 600_000 };
         let lease = Lease::Shared { nodes: NODES as u32 };
-        let of_ledger = ledger::Config { lease, max_campaigns: 16, tick: 60_000 };
-        let pacer = Pacer::new(&of_node, of_ledger, &seed(), part).expect("a pacer");
+        let of_ledger = ledger::Config { lease, max_campaigns: 16, tick: MINUTE };
+        let pacer = Pacer::new(&of_node, of_ledger, seed(), part).expect("a pacer");
         if self.has_store {
             let restoring = pacer.restoring();
-            for run in &self.runs {
-                each_entry(run, |_, entry| restoring.restore(entry).expect("what it wrote"));
-            }
+            self.disk.read(&restoring, hides_crash);
             restoring.finish(now);
         }
         let incarnation = if self.has_store { 77 } else { random | 1 };
@@ -127,16 +111,10 @@ impl Machine {
     pub fn sync(&mut self, at: u64) -> bool {
         let Some(process) = &self.process else { return false };
         let Some(journal) = &process.journal else { return true };
-        if at < self.refuses_until {
+        if self.disk.refuses(at) {
             return false;
         }
-        if journal.stats().waiting_bytes > 0 {
-            let interval = journal.cut();
-            self.runs.push(folded(interval.records(), &*process.fold));
-        }
-        if self.runs.len() > MOST_RUNS {
-            self.runs = vec![merged(&self.runs, Some(&*process.fold), true)];
-        }
+        self.disk.write(journal, &*process.fold);
         true
     }
 }

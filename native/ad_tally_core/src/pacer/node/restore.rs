@@ -5,10 +5,13 @@
 //! the interval that was lost may have spent it. For the same reason a reservation that was live then is one that *survived*: if
 //! it is not confirmed, what it holds is presumed too.
 //!
+//! Campaigns, books and reservations are put back in the order of their numbers and hashes, which depends on nothing but what was
+//! kept: so a node that starts again with the same reports in the same order.
+//!
 //! That this start has begun is written before anything else. Who restores a node syncs that before the node is used: else a
 //! crash right after the start would find that the last end was in order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Relaxed;
 
 use ahash::RandomState;
@@ -39,9 +42,9 @@ struct Found {
     newest: u64,
     sums: HashMap<u64, [i128; 7], RandomState>,
     /// By instance the campaign, the period, and its end.
-    books: HashMap<u64, (u64, u32, u64), RandomState>,
+    books: BTreeMap<u64, (u64, u32, u64)>,
     reservations: HashMap<u64, Kept, RandomState>,
-    campaigns: HashMap<u64, (u64, Box<[u64]>), RandomState>,
+    campaigns: BTreeMap<u64, (u64, Box<[u64]>)>,
 }
 
 struct Kept {
@@ -153,7 +156,7 @@ impl Restoring<'_> {
         }
 
         // By instance the number.
-        let mut numbers = HashMap::<u64, u32, RandomState>::default();
+        let mut numbers = BTreeMap::<u64, u32>::new();
         for (instance, (hash, period, end)) in &found.books {
             let Some(at) = campaigns.number(*hash) else { continue };
             let (campaign, mut free) = campaigns.with_books(at);
@@ -177,7 +180,9 @@ impl Restoring<'_> {
         }
 
         let mut held = HashMap::<u32, u64, RandomState>::default();
-        for (hash, kept) in &found.reservations {
+        let mut reservations: Vec<(u64, Kept)> = found.reservations.into_iter().collect();
+        reservations.sort_unstable_by_key(|(hash, _)| *hash);
+        for (hash, kept) in &reservations {
             let Some(book) = numbers.get(&kept.instance) else { continue };
             let state = State::of(kept.version);
             let survived = state == State::Live && was_crash;

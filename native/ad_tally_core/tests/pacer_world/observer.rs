@@ -1,6 +1,6 @@
 //! The observer: what callers were told, and what was said on the wire. It asks the code nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use ad_tally_core::pacer::message::{Grant, NodeRef, Report};
 
@@ -28,13 +28,13 @@ impl Sums {
 pub struct Campaign {
     pub budget: u64,
     pub is_daily: bool,
-    periods: HashMap<u32, Sums>,
+    periods: BTreeMap<u32, Sums>,
     /// The same of one machine, by its node's name.
-    machines: HashMap<(u32, u64), Sums>,
+    machines: BTreeMap<(u32, u64), Sums>,
     /// What may be out of a period, because it was when the budget became smaller.
-    allowed: HashMap<u32, u64>,
+    allowed: BTreeMap<u32, u64>,
     allowed_in_all: u64,
-    accounts: HashMap<(u32, NodeRef), (u64, u64)>,
+    accounts: BTreeMap<(u32, NodeRef), (u64, u64)>,
 }
 
 impl Campaign {
@@ -42,7 +42,7 @@ impl Campaign {
         Self { budget, is_daily, ..Self::default() }
     }
 
-    pub fn period(&mut self, period: u32) -> Sums {
+    pub fn period(&self, period: u32) -> Sums {
         self.periods.get(&period).copied().unwrap_or_default()
     }
 
@@ -110,6 +110,15 @@ impl Campaign {
                 sums.held(),
                 sums.out
             ));
+        }
+        for ((_, machine), sums) in self.machines.range((period, 0)..=(period, u64::MAX)) {
+            if sums.held() > sums.out {
+                return Err(format!(
+                    "{} are spent and reserved of period {period} on node {machine}, which was granted {}",
+                    sums.held(),
+                    sums.out
+                ));
+            }
         }
         if self.is_daily {
             let allowed = self.allowed.entry(period).or_default();
