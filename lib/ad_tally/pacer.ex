@@ -483,6 +483,8 @@ defmodule AdTally.Pacer do
       `:confirmed`, `:over_price`, `:late`, `:duplicate`. Of `release/2`: `:released`. Of both: `:unknown_reservation`,
       `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over
     * `:lost_nodes` - other nodes that have not answered for five seconds
+    * `:disagreeing_nodes` - other nodes that have other `:nodes`, another `:seed` or another version of the library. While
+      there is one, this node leases nothing, and takes no plan
     * `:clock_offsets` - other nodes whose clock differs by more than five seconds, and by how many milliseconds it is
       ahead
     * `:memory_bytes` - its memory

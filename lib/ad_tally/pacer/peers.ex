@@ -11,8 +11,9 @@ defmodule AdTally.Pacer.Peers do
   #     {:granted, frame}         leases, and plans that it does not know
   #     {:answered, round, time}  that was all, and what time it is
   #
-  # `:changed` says that there are new plans. Reports, leases and plans are frames of native code, and totals: one that is
-  # lost, comes twice or out of order does no harm. Nothing waits for a node that cannot be reached.
+  # `:changed` says that there are new plans, and `:refused` that a node is of another configuration. Reports, leases and
+  # plans are frames of native code, and totals: one that is lost, comes twice or out of order does no harm. Nothing
+  # waits for a node that cannot be reached.
 
   require Logger
 
@@ -24,6 +25,7 @@ defmodule AdTally.Pacer.Peers do
                 heard: %{},
                 lost: [],
                 clock_offsets: %{},
+                disagreeing: [],
                 refused_at: nil,
                 called_at: nil
               ]
@@ -33,6 +35,7 @@ defmodule AdTally.Pacer.Peers do
     * `fingerprint` - what has to be the same on all of them
     * `heard` - when a node has answered last, or since when it is asked
     * `lost` - those that have not answered for long
+    * `disagreeing` - those of another fingerprint
     * `clock_offsets` - by how many milliseconds clocks are ahead that differ
   """
   @type t :: %__MODULE__{}
@@ -64,7 +67,8 @@ defmodule AdTally.Pacer.Peers do
   def answered(peers, node, round, time) do
     if node in peers.lost, do: Logger.notice("#{peers.shown}: #{node} answers again")
     heard = Map.put(peers.heard, node, milliseconds())
-    peers = %{peers | heard: heard, lost: List.delete(peers.lost, node)}
+    disagreeing = List.delete(peers.disagreeing, node)
+    peers = %{peers | heard: heard, lost: List.delete(peers.lost, node), disagreeing: disagreeing}
     if round == peers.round, do: compare_clocks(peers, node, time), else: peers
   end
 
@@ -98,7 +102,13 @@ defmodule AdTally.Pacer.Peers do
 
   @doc "What `AdTally.Pacer.info/1` has of it."
   @spec info(t()) :: map()
-  def info(peers), do: %{lost_nodes: peers.lost, clock_offsets: peers.clock_offsets}
+  def info(peers) do
+    %{
+      lost_nodes: peers.lost,
+      disagreeing_nodes: peers.disagreeing,
+      clock_offsets: peers.clock_offsets
+    }
+  end
 
   @doc "Begins the next round."
   @spec begin_round(t()) :: t()
@@ -147,8 +157,25 @@ defmodule AdTally.Pacer.Peers do
   def read(peers, {:ad_tally_pacer, fingerprint, node, what}) do
     if fingerprint == peers.fingerprint and node in peers.others,
       do: {:ok, node, what},
-      else: {:refused, log_refused(peers, node)}
+      else: {:refused, refuse(peers, node, what)}
   end
+
+  # It is told, as it may not hear of this node otherwise.
+  defp refuse(peers, node, what) do
+    if what != :refused, do: tell(peers, node, :refused)
+    peers = log_refused(peers, node)
+
+    if node in peers.others and node not in peers.disagreeing,
+      do: %{peers | disagreeing: [node | peers.disagreeing]},
+      else: peers
+  end
+
+  @doc """
+  Whether all others that were heard of agree on who coordinates what. Where one does not, a budget may have two
+  coordinators, each of which would spend it.
+  """
+  @spec agree?(t()) :: boolean()
+  def agree?(peers), do: peers.disagreeing == []
 
   defp log_refused(peers, node) do
     now = milliseconds()
@@ -156,13 +183,20 @@ defmodule AdTally.Pacer.Peers do
     if peers.refused_at == nil or now - peers.refused_at >= @log_pause do
       Logger.error(
         "#{peers.shown} has got a message of #{inspect(node)}, which has other :nodes, another :seed or another version " <>
-          "of the library. Nothing is leased to it from here: give all nodes the same"
+          "of the library. " <> consequence(peers, node) <> ": give all nodes the same"
       )
 
       %{peers | refused_at: now}
     else
       peers
     end
+  end
+
+  defp consequence(peers, node) do
+    if node in peers.others,
+      do:
+        "As a budget may have two coordinators by that, nothing is leased from here to any node",
+      else: "Nothing is leased to it from here"
   end
 
   defp milliseconds, do: System.monotonic_time(:millisecond)

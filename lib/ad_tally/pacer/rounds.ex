@@ -30,6 +30,7 @@ defmodule AdTally.Pacer.Rounds do
 
     granted =
       for {frame, last?} <- own,
+          Peers.agree?(peers),
           {:ok, granted} <- [Native.pacer_renew(native, node(), frame, last?)],
           frame <- granted,
           do: frame
@@ -80,6 +81,9 @@ defmodule AdTally.Pacer.Rounds do
 
   @doc "What another node has said."
   @spec told(state(), node(), term()) :: state()
+  def told(%{peers: %{disagreeing: [_ | _]}} = state, _node, {:reports, _frame, _last?}),
+    do: state
+
   def told(state, node, {:reports, frame, last?}) do
     case Native.pacer_renew(state.native, node, frame, last?) do
       {:ok, granted} -> later(state, for(frame <- granted, do: {:tell, node, {:granted, frame}}))

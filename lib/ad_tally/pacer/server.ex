@@ -114,7 +114,9 @@ defmodule AdTally.Pacer.Server do
   # coordinators would spend it twice.
   @impl true
   def handle_call({:of, campaign, request}, from, state) do
-    if Native.pacer_coordinator(state.native, campaign) == node(),
+    own? = Native.pacer_coordinator(state.native, campaign) == node()
+
+    if own? and (request == :status or Peers.agree?(state.peers)),
       do: coordinate(request, campaign, from, state),
       else: {:reply, {:error, :no_coordinator}, state}
   end

@@ -59,6 +59,33 @@ defmodule AdTally.Pacer.PeersTest do
     assert told(log, "clock") == 0
   end
 
+  test "with a node that has other :nodes, which it says or is told, nothing is leased until they agree" do
+    name = Module.concat(__MODULE__, Disagreeing)
+    pid = start_supervised!({Pacer, name: name, nodes: [node(), @other]})
+    native = Named.fetch!(Pacer, name)
+    campaign = Enum.find(1..100, &(Native.pacer_coordinator(native, &1) == node()))
+    at = System.system_time(:millisecond)
+    assert Pacer.put(name, campaign, budget_micros: 1_000_000) == :ok
+
+    log =
+      capture_log(fn ->
+        send(pid, {:ad_tally_pacer, :another, @other, :refused})
+        assert Pacer.info(name).disagreeing_nodes == [@other]
+      end)
+
+    assert log =~ "nothing is leased from here to any node"
+    assert Pacer.put(name, campaign, budget_micros: 2_000_000) == {:error, :no_coordinator}
+    before = Pacer.status(name, campaign).leased_micros
+    assert Pacer.reserve(name, campaign, 1, 900_000, at) == :no_budget
+    send(pid, :renew)
+    assert Pacer.status(name, campaign).leased_micros == before
+
+    %{peers: %{fingerprint: fingerprint}} = :sys.get_state(pid)
+    send(pid, {:ad_tally_pacer, fingerprint, @other, {:answered, 0, at}})
+    assert Pacer.info(name).disagreeing_nodes == []
+    assert Pacer.put(name, campaign, budget_micros: 2_000_000) == :ok
+  end
+
   test "a budget that another node coordinates is not taken from a node that has other :nodes" do
     name = Module.concat(__MODULE__, Pacer)
     start_supervised!({Pacer, name: name, nodes: [node(), @other]})
