@@ -10,10 +10,11 @@ defmodule AdTally.Bench.Jobs.Pacer do
   @redis "the job in Redis, by 100"
   # Few visits and many repeats, as of any hot key.
   @hot_visits 100
+  # Times each campaign is visited in a pass: few reservations, which caches hold, and many.
   @sizes %{
-    full: [campaigns: 10_000, repeats: 20, rounds: 9],
-    quick: [campaigns: 10_000, repeats: 5, rounds: 5],
-    smoke: [campaigns: 100, repeats: 2, rounds: 2]
+    full: [campaigns: 10_000, few: 2, many: 100, hot: 500, rounds: 9],
+    quick: [campaigns: 10_000, few: 2, many: 10, hot: 100, rounds: 5],
+    smoke: [campaigns: 100, few: 2, many: 3, hot: 2, rounds: 2]
   }
 
   @impl true
@@ -26,22 +27,21 @@ defmodule AdTally.Bench.Jobs.Pacer do
   def groups(size) do
     size = @sizes[size]
     keys = Keys.distinct(size[:campaigns])
-    budgets = Budgets.of(keys, passes(size))
-    [reservations(budgets, size), denials(keys, size), hot(size)]
+    budgets = Budgets.of(keys)
+    # In another order: inputs of a group are forgotten with it.
+    reversed = %{budgets | visited: Enum.reverse(budgets.visited)}
+    [few(budgets, size), many(reversed, size), denials(keys, size), hot(size)]
   end
 
-  # One more to warm up.
-  defp passes(size), do: size[:rounds] + 1
-
-  defp reservations(budgets, size) do
+  defp few(budgets, size) do
     one = "AdTally.Pacer.reserve and confirm, 1 process"
     two = "AdTally.Pacer.reserve and confirm, 2 processes"
     admit = "AdTally.Admission.admit and confirm"
-    repeats = [repeats: size[:repeats]]
+    repeats = [repeats: size[:few]]
 
     %Group{
       title:
-        "Reservations of #{size[:campaigns]} campaigns, each confirmed" <>
+        "Reservations of #{size[:campaigns]} campaigns, each confirmed, up to #{size[:few] * size[:campaigns]} known" <>
           if(Redis.available?(), do: "", else: " (Redis is left out: there is no redis-server)"),
       unit: "reservation",
       rounds: size[:rounds],
@@ -53,6 +53,22 @@ defmodule AdTally.Bench.Jobs.Pacer do
           Budgets.ets(@ets, budgets, repeats),
           Budgets.ets_job(@ets_job, budgets, repeats)
         ] ++ redis(budgets)
+    }
+  end
+
+  defp many(budgets, size) do
+    one = "AdTally.Pacer.reserve and confirm"
+    repeats = [repeats: size[:many]]
+
+    %Group{
+      title:
+        "Reservations of #{size[:campaigns]} campaigns, each confirmed, up to #{size[:many] * size[:campaigns]} known",
+      unit: "reservation",
+      rounds: size[:rounds],
+      contenders: [
+        Budgets.reserve_and_confirm(one, budgets, [yardsticks: [@ets]] ++ repeats),
+        Budgets.ets(@ets, budgets, repeats)
+      ]
     }
   end
 
@@ -69,7 +85,7 @@ defmodule AdTally.Bench.Jobs.Pacer do
     paced = "AdTally.Pacer.reserve that is :paced"
     no_budget = "AdTally.Pacer.reserve that is :no_budget"
     open = "AdTally.Pacer.open of #{Denials.candidates()} campaigns"
-    repeats = [repeats: size[:repeats]]
+    repeats = [repeats: size[:few]]
 
     %Group{
       title: "Denials of #{size[:campaigns]} campaigns",
@@ -89,8 +105,8 @@ defmodule AdTally.Bench.Jobs.Pacer do
     two = "AdTally.Pacer.reserve and confirm, 2 processes"
     ets = @ets <> ", 1 process"
     ets_two = @ets <> ", 2 processes"
-    budgets = Budgets.of(Keys.hot(@hot_visits), passes(size))
-    repeats = [repeats: div(size[:campaigns] * size[:repeats], @hot_visits)]
+    budgets = Budgets.of(Keys.hot(@hot_visits))
+    repeats = [repeats: size[:hot]]
     scaled = &([processes: 2, scaling_of: &1] ++ repeats)
 
     %Group{

@@ -22,22 +22,21 @@ defmodule AdTally.Bench.Budgets do
   # All numbers that a hash can be: every request takes part.
   @all 4_294_967_296
 
-  # After so many milliseconds a confirmed reservation may be forgotten, where its place is needed.
-  @ttl 1_000
+  # So much later nothing is known of a reservation, and no rule counts an event.
+  @forgotten 8 * 24 * @hour
+  @century 100 * 365 * 24 * @hour
 
-  @enforce_keys [:campaigns, :visited, :passes]
+  @enforce_keys [:campaigns, :visited]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
           campaigns: [Keys.key(), ...],
-          visited: [Keys.key(), ...],
-          passes: pos_integer()
+          visited: [Keys.key(), ...]
         }
 
-  @doc "Budgets of the keys, in pacers that remember all reservations of so many passes."
-  @spec of(Keys.t(), pos_integer()) :: t()
-  def of(keys, passes),
-    do: %__MODULE__{campaigns: keys.inserted, visited: keys.visited, passes: passes}
+  @doc "Budgets of the keys."
+  @spec of(Keys.t()) :: t()
+  def of(keys), do: %__MODULE__{campaigns: keys.inserted, visited: keys.visited}
 
   @doc "What each campaign has at first."
   @spec budget() :: pos_integer()
@@ -71,11 +70,11 @@ defmodule AdTally.Bench.Budgets do
     at = now()
 
     run = fn {campaign, request} ->
-      {:ok, reservation} = Pacer.reserve(pacer, campaign, request, @most, at, ttl: @ttl)
+      {:ok, reservation} = Pacer.reserve(pacer, campaign, request, @most, at)
       Pacer.confirm(pacer, reservation, @price, at)
     end
 
-    options = [prepare: forgetting(budgets)] ++ options
+    options = [prepare: forgetting(pacer)] ++ options
 
     contender(label, budgets, run, options)
     |> checked(budgets, spent(pacer, budgets), left(pacer, budgets))
@@ -86,19 +85,21 @@ defmodule AdTally.Bench.Budgets do
   def admit_and_confirm(label, budgets, options) do
     room = room(budgets, options)
     pacer = pacer(budgets, room)
-    caps = FrequencyCap.new(capacity: room)
+    caps = FrequencyCap.new(capacity: room, max_ahead: @century)
     rules = FrequencyCap.rules!([{3, 24 * @hour}, {10, 7 * 24 * @hour}])
-    at = now()
 
-    # As many users as requests, so each has seen nothing.
+    # A user for each request of a pass, who has seen nothing for a week.
     run = fn {campaign, request} ->
+      at = :persistent_term.get(pacer_time(pacer))
+      user = band(request, (1 <<< @request_bits) - 1)
+
       {:ok, reservation} =
-        Admission.admit({caps, pacer}, campaign, request, rules, request, @most, at, ttl: @ttl)
+        Admission.admit({caps, pacer}, campaign, user, rules, request, @most, at)
 
       Pacer.confirm(pacer, reservation, @price, at)
     end
 
-    options = [prepare: forgetting(budgets)] ++ options
+    options = [prepare: forgetting(pacer)] ++ options
 
     contender(label, budgets, run, options)
     |> checked(budgets, spent(pacer, budgets), left(pacer, budgets))
@@ -196,25 +197,26 @@ defmodule AdTally.Bench.Budgets do
 
   defp lookup(table, campaign, position), do: :ets.lookup_element(table, campaign, position)
 
-  # A quarter more than that, so that no bucket is full by chance.
+  # Of a pass, and a quarter more, so that no bucket is full by chance.
   defp room(budgets, options) do
     visits = length(budgets.visited) * options[:repeats] * Keyword.get(options, :processes, 1)
-    div(5 * visits * budgets.passes, 4)
+    div(5 * visits, 4)
   end
 
-  # With more passes than there is room for, as Benchee may have, those of the first ones are forgotten.
-  defp forgetting(budgets) do
+  # Each pass begins without reservations, at another time.
+  defp forgetting(pacer) do
+    at = now()
     passes = :counters.new(1, [])
 
     fn ->
-      if :counters.get(passes, 1) == budgets.passes do
-        Process.sleep(@ttl + 100)
-        :counters.put(passes, 1, 0)
-      end
-
       :counters.add(passes, 1, 1)
+      at = at + :counters.get(passes, 1) * @forgotten
+      :ok = Pacer.tick(pacer, at)
+      :persistent_term.put(pacer_time(pacer), at)
     end
   end
+
+  defp pacer_time(pacer), do: {__MODULE__, pacer}
 
   defp pacer(budgets, room) do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
@@ -222,9 +224,12 @@ defmodule AdTally.Bench.Budgets do
     {:ok, _pacer} =
       Pacer.start_link(
         name: name,
+        clock: :manual,
         max_campaigns: length(budgets.campaigns),
         max_reservations: room
       )
+
+    :ok = Pacer.tick(name, now())
 
     for campaign <- budgets.campaigns,
         do: :ok = Pacer.put(name, campaign, budget_micros: @budget)
