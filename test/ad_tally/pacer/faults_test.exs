@@ -76,14 +76,12 @@ defmodule AdTally.Pacer.FaultsTest do
         traffic: [campaigns: Enum.to_list(1..8), ttl: min(div(ms, 2), 4_000)]
       )
 
-    second = 1_000_000
-
-    # Each of the eight is asked for by three nodes of two processes: some 150,000 a second, if there is money.
+    # Three nodes of two processes ask for some 60,000 a second of each of them, and most have less for most of the time.
     seconds = max(div(ms, 1_000), 1)
 
     plans =
       for campaign <- 1..8, into: %{} do
-        budget = div(campaign * seconds * second, 40)
+        budget = 4_000 * campaign * seconds
         {campaign, [budget_micros: budget, pace: :asap] ++ period(campaign, ms)}
       end
 

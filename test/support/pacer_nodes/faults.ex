@@ -81,7 +81,7 @@ defmodule AdTally.Test.PacerNodes.Faults do
     {number, _others} = pick(state)
     {campaign, plan} = Enum.random(state.options.plans)
     [{_since, budget} | _] = state.cluster.budgets[campaign]
-    plan = Keyword.put(plan, :budget_micros, budget + div(plan[:budget_micros], 4))
+    plan = Keyword.put(plan, :budget_micros, budget + div(plan[:budget_micros], 16))
     # Its coordinator may be cut off.
     {_answer, cluster} = PacerNodes.put(state.cluster, number, campaign, plan)
     %{state | cluster: cluster}

@@ -181,7 +181,8 @@ defmodule AdTally.Test.PacerNodes.Traffic do
 
   defp deliver_one(options, path, number) do
     {id, reservation, price, to} = path |> File.read!() |> :erlang.binary_to_term()
-    file = Log.open(options.dir, "#{options.node}-#{options.life}-courier-#{number}")
+    # Lines of several processes do not mix, as each is one call.
+    file = Log.open(options.dir, "#{options.node}-#{options.life}-courier-#{rem(number, 8)}")
 
     case confirm(options, file, id, reservation, price, to) do
       {:error, reason} when reason in [:unreachable, :busy] -> Process.sleep(200)
