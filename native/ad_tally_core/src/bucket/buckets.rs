@@ -7,6 +7,10 @@ use super::line::Bucket;
 use crate::memory::Lines;
 use crate::sync::AtomicU64;
 
+/// On Linux on most machines.
+#[cfg(not(loom))]
+const HUGE_PAGE: usize = 2 << 20;
+
 /// How entries lie in the words of a bucket.
 pub(crate) trait Content<const WORDS: usize>: Copy {
     /// An entry as it is read. That of words that are zero is the default one, and empty.
@@ -75,6 +79,13 @@ impl<C: Content<WORDS>, const WORDS: usize> Buckets<C, WORDS> {
     /// Memory of all buckets that were ever used.
     pub(crate) fn bytes(&self) -> usize {
         (self.in_use() + self.overflow.touched()) * size_of::<Bucket<WORDS>>()
+    }
+
+    /// Bytes of them that lie in huge pages, where the system tells. It may have joined their mapping with that of others, so no more
+    /// than are used, and the rest of a page.
+    #[cfg(not(loom))]
+    pub(crate) fn huge_bytes(&self) -> Option<usize> {
+        self.memory.huge_bytes().map(|bytes| bytes.min(self.bytes() + HUGE_PAGE))
     }
 
     /// How often each of the first buckets may be split by now.

@@ -205,7 +205,7 @@ impl Dedupe {
             forgotten: table.tally.get(Kind::Forgotten as usize),
             future: table.tally.get(Kind::Future as usize),
             memory_bytes: self.memory_bytes(),
-            huge_bytes: table.buckets.memory.huge_bytes(),
+            huge_bytes: table.buckets.huge_bytes(),
         })
     }
 

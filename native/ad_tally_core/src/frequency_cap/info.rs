@@ -76,7 +76,7 @@ impl FrequencyCap {
                 stash: buckets.overflow.taken(),
                 grown: buckets.level(),
                 memory_bytes: buckets.bytes() + table.population.bytes(),
-                huge_bytes: buckets.memory.huge_bytes(),
+                huge_bytes: buckets.huge_bytes(),
             }
         };
         let tiers: Vec<TierInfo> = self.tables.iter().enumerate().map(tier).collect();
