@@ -21,13 +21,11 @@ defmodule AdTally.Native.SchedulerGapsTest do
   ]
 
   describe "a process that ticks every millisecond sees no gap over 10 ms beside" do
-    @describetag :slow
+    # On a machine that others use as well, threads wait for a processor as long as that, without the library too.
+    # What a call itself takes is asserted below, in its thread's time.
+    @describetag :exhaustive
 
     for table <- @tables, {operation, index} <- Enum.with_index(table.beside()) do
-      if operation[:exhaustive] do
-        @tag :exhaustive
-      end
-
       test operation.name do
         unquote(table).beside() |> Enum.at(unquote(index)) |> assert_no_gap()
       end

@@ -26,8 +26,7 @@ defmodule AdTally.Test.Responsiveness do
           required(:name) => String.t(),
           required(:setup) => (... -> term()),
           required(:operation) => (term() -> term()),
-          required(:plain) => (... -> term()),
-          optional(:exhaustive) => true
+          required(:plain) => (... -> term())
         }
 
   @typedoc """

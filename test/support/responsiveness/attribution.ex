@@ -54,7 +54,6 @@ defmodule AdTally.Test.Responsiveness.Attribution do
       %{
         name: "closing, reporting and writing while two processes touch and convert",
         # As of a meter: it takes every core for itself.
-        exhaustive: true,
         setup: &Recorders.directory/0,
         operation: fn dir ->
           attribution = start(sinks: [{Files, dir: dir}])

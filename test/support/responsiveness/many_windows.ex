@@ -23,7 +23,6 @@ defmodule AdTally.Test.Responsiveness.ManyWindows do
       %{
         name: "a meter of 40,000 windows that is killed",
         # Alone it is 4 to 9 ms; after all other tests of the same VM it may be more than ten.
-        exhaustive: true,
         setup: &start_closing/0,
         operation: &kill_and_start_another/1,
         plain: fn -> for(n <- 1..20_000, do: {n, %{n: n}}) end

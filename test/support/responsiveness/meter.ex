@@ -21,7 +21,6 @@ defmodule AdTally.Test.Responsiveness.Meter do
         name: "closing, reporting and writing while two processes record",
         # It takes every core for itself, and some for what runs beside: where there are few, or
         # others need them too, the system makes gaps of its own.
-        exhaustive: true,
         setup: &Recorders.directory/0,
         operation: fn dir ->
           options = [window: 200, lateness: 100, retain: 400, sinks: [{Files, dir: dir}]]

@@ -18,7 +18,6 @@ defmodule AdTally.Test.Responsiveness.Report do
       %{
         name: "reports of a million rows every second",
         # The rows take a while to be recorded, and the second core is others' too.
-        exhaustive: true,
         setup: fn -> MillionRows.start(@name, 200) end,
         operation: fn meter ->
           for _ <- 1..@seconds do
