@@ -481,7 +481,8 @@ defmodule AdTally.Pacer do
     * `:outcomes` - how often what came of calls on this node, since it was started. Of `reserve/6`: `:reserved`,
       `:again` for a reservation that lived already, `:paced`, `:no_budget`, `:unknown`, `:future`, `:full`. Of `confirm/4`:
       `:confirmed`, `:over_price`, `:late`, `:duplicate`. Of `release/2`: `:released`. Of both: `:unknown_reservation`,
-      `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over
+      `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over, and `:no_book`, grants that this
+      node had no room for, so that their campaigns are without money: `:max_campaigns` is too small
     * `:lost_nodes` - other nodes that have not answered for five seconds
     * `:disagreeing_nodes` - other nodes that have other `:nodes`, another `:seed` or another version of the library. While
       there is one, this node leases nothing, and takes no plan

@@ -161,6 +161,7 @@ rustler::atoms! {
     learned,
     leased_micros,
     most_micros,
+    no_book,
     no_budget,
     no_time,
     nodes,

@@ -1,5 +1,6 @@
 //! A node of a pacer: against a naive twin, by many threads, over restarts, and what it says to what is wrong.
 
+mod books;
 #[path = "../support/in_memory.rs"]
 mod in_memory;
 mod naive;

@@ -131,6 +131,7 @@ fn pacer_info<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::elsewhere(), counts.elsewhere),
         (atoms::released(), counts.released),
         (atoms::expired(), counts.expired),
+        (atoms::no_book(), counts.no_book),
     ];
     let pairs = [
         (atoms::campaigns(), info.campaigns.encode(env)),

@@ -1,5 +1,7 @@
 //! How large a node's pacer is.
 
+use super::entry::BOOK_BITS;
+
 /// The most campaigns.
 pub const MOST_CAMPAIGNS: usize = 4_000_000;
 /// The most reservations.
@@ -30,7 +32,21 @@ impl Default for Config {
     }
 }
 
-/// Books that there are for so many campaigns: of the period that is now, and of one or two that are over.
-pub(super) fn books(campaigns: usize) -> usize {
-    3 * campaigns + 64
+/// The most days that are over of which each campaign has room for a book. Where events may be further ahead than that books may run out.
+const MOST_DAYS_OVER: u64 = 7;
+/// No day of a zone is shorter, but for those that were skipped.
+const SHORTEST_DAY: u64 = 23 * HOUR;
+
+impl Config {
+    /// For how long a book is kept after its period: longer than any reservation of it is remembered, and than a plan that is edited
+    /// may have its period again. The same day of two zones ends up to 26 hours apart.
+    pub(super) fn keeps_books(&self) -> u64 {
+        (MOST_TTL + 48 * HOUR).saturating_add(self.max_ahead).saturating_add(self.remember)
+    }
+
+    /// How many books there are: each campaign has one of its period and those of the days before that are kept.
+    pub(super) fn books(&self) -> usize {
+        let days = self.keeps_books().div_ceil(SHORTEST_DAY).min(MOST_DAYS_OVER) as usize + 1;
+        (days * self.max_campaigns + 64).min(1 << BOOK_BITS)
+    }
 }

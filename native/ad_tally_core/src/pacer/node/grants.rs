@@ -1,10 +1,10 @@
 //! The coordinator's side of a node: plans and grants that come, reports that go.
 
+use super::Node;
 use super::book::Totals;
 use super::campaigns::{Campaign, OfBook};
-use super::config::HOUR;
+use super::outcome::Kind;
 use super::written::{Sums, Writing};
-use super::{MOST_TTL, Node};
 use crate::error::Error;
 use crate::key::HashedKey;
 use crate::pacer::message::{Grant, MOST_TOTAL, Report};
@@ -117,7 +117,10 @@ impl Node {
         let Some(row) = self.row(key) else { return };
         if campaign.book(grant.period).is_none() {
             let Some(period) = campaign.period.filter(|_| is_current && grant.granted > 0) else { return };
-            let Some(number) = take_number() else { return };
+            let Some(number) = take_number() else {
+                self.counts.add(Kind::NoBook as usize);
+                return;
+            };
             let book = OfBook::new(number, period.number, period.end, row.passed());
             self.begin_book(number, campaign.hash, &book, writing);
             campaign.books.push(book);
@@ -235,9 +238,7 @@ impl Node {
 
     /// Lets go of books that are long over: nothing that may still come is of them.
     fn let_go(&self, campaign: &mut Campaign, now: u64, mut give_back: impl FnMut(u32), writing: Option<&Writing<'_>>) {
-        // For longer than any reservation of it is remembered, and than a plan that is edited may have its period again: the same
-        // day of two zones ends up to 26 hours apart.
-        let kept = MOST_TTL + self.config.max_ahead + self.config.remember + 48 * HOUR;
+        let kept = self.config.keeps_books();
         let is_removed = campaign.plan.is_none();
         campaign.books.retain(|book| {
             let totals = self.till.book(book.number).totals();

@@ -94,9 +94,10 @@ pub(super) enum Kind {
     Elsewhere,
     Released,
     Expired,
+    NoBook,
 }
 
-pub(super) const KINDS: usize = Kind::Expired as usize + 1;
+pub(super) const KINDS: usize = Kind::NoBook as usize + 1;
 
 /// How often each of them happened since the node was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,6 +134,8 @@ pub struct Counts {
     pub released: u64,
     /// Reservations whose time ended without either.
     pub expired: u64,
+    /// Grants for which there was no book: their campaign has no money of its period.
+    pub no_book: u64,
 }
 
 impl Counts {
@@ -154,6 +157,7 @@ impl Counts {
             elsewhere: count(Kind::Elsewhere),
             released: count(Kind::Released),
             expired: count(Kind::Expired),
+            no_book: count(Kind::NoBook),
         }
     }
 }

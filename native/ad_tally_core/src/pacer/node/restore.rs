@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::Node;
 use super::book::Totals;
 use super::campaigns::OfBook;
-use super::entry::{BOOK_BITS, Entry, LAST_EXPIRY, MOST_PRICE, State, expires};
+use super::entry::{Entry, LAST_EXPIRY, MOST_PRICE, State, expires};
 use super::fold::{BEGUN, BOOKS, CAMPAIGNS, LEFT, RESERVATIONS};
 use super::till::Change;
 use super::written::Sums;
@@ -160,7 +160,7 @@ impl Restoring<'_> {
         for (instance, (hash, period, end)) in &found.books {
             let Some(at) = campaigns.number(*hash) else { continue };
             let (campaign, mut free) = campaigns.with_books(at);
-            let Some(number) = free.take(node.till.books().min(1 << BOOK_BITS)) else { continue };
+            let Some(number) = free.take(node.till.books()) else { continue };
             let sum = |at: usize| found.sums.get(instance).map_or(0, |sums| sums[at].clamp(0, 1 << 63) as u64);
             let totals = Totals {
                 granted: sum(0),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::book::Book;
 use super::campaigns::Campaigns;
-use super::config::{self, Config, MOST_CAMPAIGNS, MOST_RESERVATIONS};
+use super::config::{Config, MOST_CAMPAIGNS, MOST_RESERVATIONS};
 use super::outcome::KINDS;
 use super::reservations::Reservations;
 use super::row::{CELLS, Row};
@@ -56,7 +56,7 @@ impl Node {
         if max_ahead >= TIMES {
             return Err(Error::MaxAhead(max_ahead));
         }
-        let books = config::books(max_campaigns);
+        let books = config.books();
         let reservations = Reservations::new(max_reservations, remember).map_err(Error::Memory)?;
         let lines = Lines::new(books).ok_or(Error::Memory(books * size_of::<Book>()))?;
         Ok(Self {
