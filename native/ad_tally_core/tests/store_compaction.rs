@@ -3,7 +3,7 @@
 mod store_support;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ad_tally_core::journal::{Entries, Fold, Part, Record};
@@ -312,6 +312,65 @@ fn a_disk_that_is_full_while_it_merges_keeps_no_half_of_a_run_and_heals() {
     let held = open.load(&part).normal();
     assert_eq!(held.ids.len(), expected.ids.len() + 2_000);
     assert_eq!(held.counts, expected.counts);
+}
+
+/// The segments that the newest manifests name, but for so many before.
+fn named_segments(disk: &FakeDisk, before: usize) -> Vec<Vec<u64>> {
+    let manifests = disk.versions("MANIFEST").into_iter().skip(before);
+    let numbers = |manifest: Vec<u8>| {
+        let text = String::from_utf8(manifest).unwrap();
+        let (_, rest) = text.split_once("\"segments\":[").expect("a manifest");
+        let (numbers, _) = rest.split_once(']').unwrap();
+        numbers.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
+    };
+    manifests.map(numbers).collect()
+}
+
+/// Waits for what another thread does.
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_segment_that_was_begun_while_a_manifest_was_changed_is_named_by_the_next_one() {
+    let disk = FakeDisk::default();
+    let open = Opened::open(disk.clone(), quiet()).unwrap();
+    let part = open.part("ads");
+    open.compact().unwrap();
+    // The first segment has its name, both its writes and both its syncs; and then no manifest names it.
+    disk.fail(Fault::Io, 5, 1);
+    record(&part, &[(COUNT, vec![1, 1])]);
+    open.sync().unwrap();
+    assert_eq!(disk.heal(), 1);
+    assert_eq!(named_segments(&disk, 0).pop(), Some(vec![]));
+
+    disk.hold_renames(true);
+    let before = disk.versions("MANIFEST").len();
+    let store = open.store.clone();
+    let maker = std::thread::spawn(move || store.part("caps", "test", None, "of one kind").map(drop));
+    wait_until(|| disk.held() == 1);
+    // Once nobody reads files the thread that merges looks which segments there are. It has to wait for that manifest.
+    assert_eq!(open.load(&part).counts[&1], 1);
+    std::thread::sleep(Duration::from_millis(100));
+    // Meanwhile a second segment begins.
+    let (sender, merged) = mpsc::channel();
+    open.store.compact(Box::new(move |result| drop(sender.send(result))));
+    open.sync().unwrap();
+    record(&part, &[(COUNT, vec![1, 1])]);
+    let (sender, synced) = mpsc::channel();
+    open.store.sync(Box::new(move |result| drop(sender.send(result))));
+    wait_until(|| open.store.info().files == 3);
+    disk.hold_renames(false);
+    maker.join().unwrap().unwrap();
+    synced.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+    merged.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+    let named = named_segments(&disk, before);
+    assert_eq!(named[0], [0_u64; 0], "that of the part, which was there before");
+    assert!(named.len() > 1 && named[1..].iter().all(|segments| segments.contains(&2)), "{named:?}");
 }
 
 /// A part whose records are rows under a key with an atom.

@@ -188,16 +188,19 @@ impl Shared {
 
     /// Has the manifest name the segments that have intervals, so that it is seen if one is missing.
     pub(super) fn note_segments(&self) -> Result<(), Error> {
-        let (manifest, known) = {
+        let is_known = {
             let files = self.files.lock();
-            (files.manifest.clone(), numbers(&files.segments))
+            files.manifest.segments == numbers(&files.segments)
         };
-        if manifest.segments == known {
-            return Ok(());
-        }
+        if is_known { Ok(()) } else { self.name_segments() }
+    }
+
+    /// Has the manifest name the segments, even if it does.
+    pub(super) fn name_segments(&self) -> Result<(), Error> {
         self.change(
             |manifest| {
-                manifest.segments = known;
+                // Looked up here, where no other change is under way: one that began meanwhile may be named already.
+                manifest.segments = numbers(&self.files.lock().segments);
                 Ok(())
             },
             |_| {},

@@ -53,17 +53,8 @@ impl Store {
             // Which of the segments before count, and how far, is what a segment says: so it has to be there first.
             writer.begin_with(None).map_err(OpenError::Disk)?;
         }
-        let known = numbers(&shared.files.lock().segments);
-        let counted = known.clone();
-        shared
-            .change(
-                |manifest| {
-                    manifest.segments = known;
-                    Ok(())
-                },
-                |_| {},
-            )
-            .map_err(OpenError::Disk)?;
+        let counted = numbers(&shared.files.lock().segments);
+        shared.name_segments().map_err(OpenError::Disk)?;
         // Those that were given up, and those that were dropped.
         sweep(&*shared.disk, dir, &shared.manifest(), |number| !counted.contains(&number));
         let mut atoms = Atoms::new(texts);

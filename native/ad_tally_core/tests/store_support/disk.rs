@@ -52,6 +52,11 @@ struct State {
     room: Option<usize>,
     /// From which call on it is dead: nothing works, and nothing changes.
     dies_at: Option<u64>,
+    /// Files that got another name, and which.
+    renamed: Vec<(PathBuf, usize)>,
+    /// Whether files get no other name for now, and how many callers wait for that.
+    holds_renames: bool,
+    held: usize,
 }
 
 #[derive(Default, Clone)]
@@ -146,6 +151,23 @@ impl FakeDisk {
     pub fn die_after(&self, calls: u64) {
         let mut state = self.state();
         state.dies_at = Some(state.calls + calls);
+    }
+
+    /// Has whoever gives a file another name wait, or wait no longer.
+    pub fn hold_renames(&self, holds: bool) {
+        self.state().holds_renames = holds;
+    }
+
+    /// How many callers wait for that.
+    pub fn held(&self) -> usize {
+        self.state().held
+    }
+
+    /// The bytes of all files that were renamed so, the oldest first.
+    pub fn versions(&self, wanted: &str) -> Vec<Vec<u8>> {
+        let state = self.state();
+        let renamed = state.renamed.iter().filter(|(path, _)| name(path) == wanted);
+        renamed.map(|(_, file)| state.files[*file].bytes.clone()).collect()
     }
 
     /// The names of the files.
@@ -243,9 +265,15 @@ impl Disk for FakeDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.state().held += 1;
+        while self.state().holds_renames {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         let mut state = self.state();
+        state.held -= 1;
         state.call(true)?;
         let file = state.find(from)?;
+        state.renamed.push((to.to_owned(), file));
         state.log.push(Call::Rename(name(from), name(to)));
         state.change(vec![(from.to_owned(), None), (to.to_owned(), Some(file))]);
         Ok(())
