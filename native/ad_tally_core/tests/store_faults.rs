@@ -72,6 +72,40 @@ fn after_a_crash_at_any_moment_everything_synced_is_there_and_no_event_is_split(
     }
 }
 
+/// A process that is killed has written what it had not synced yet: the next one counts it, so from then on it has to stay.
+#[test]
+fn what_a_start_finds_after_a_kill_at_any_call_survives_a_crash_after_that_start() {
+    for seed in 0..if tries_all() { 500 } else { 40 } {
+        let mut random = Random::new(seed);
+        let disk = FakeDisk::default();
+        let open = Opened::open(disk.clone(), Options { segment_bytes: 300, ..quiet() }).unwrap();
+        let part = open.part("ads");
+        let before = random.below(4);
+        for number in 0..before {
+            event(&part, number);
+            open.sync().unwrap();
+        }
+        disk.die_after(random.below(9));
+        event(&part, before);
+        let synced = before + u64::from(open.sync().is_ok());
+        let killed = disk.after_a_kill();
+
+        let open = Opened::open(killed.clone(), quiet()).unwrap();
+        let part = open.part("ads");
+        let found = count(&open.load(&part).normal());
+        assert!((synced..=before + 1).contains(&found), "seed {seed}: {found} events");
+        // There is nothing to be written.
+        open.sync().unwrap();
+        let crashed = killed.after_a_crash(|| random.next());
+        assert_eq!(count(&held(crashed, "ads")), found, "seed {seed}");
+        // Now the next segment says how much of this one counts.
+        event(&part, found);
+        open.sync().unwrap();
+        let crashed = killed.after_a_crash(|| random.next());
+        assert_eq!(opened(&crashed, quiet()), Ok(found + 1), "seed {seed}");
+    }
+}
+
 /// Records and syncs as well as it can, with a fault at some calls, and again once it is healed: how many calls there were.
 fn work_with(fault: Fault, after: u64, lasting: u64, seed: u64) -> u64 {
     let disk = FakeDisk::default();

@@ -13,11 +13,11 @@ use super::disk::{Disk, Lock};
 use super::error::{Error, OpenError};
 use super::info::Event;
 use super::load::read_part;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, segment_file};
 use super::options::Options;
 use super::parts::random;
-use super::recover::{Recovered, recover};
-use super::segment::numbers;
+use super::recover::{Recovered, open, recover};
+use super::segment::{Segment, numbers};
 use super::shared::{Listener, Shared, now_ms, sweep};
 use super::writer::Writer;
 use crate::journal::{Atoms, Config, Entry, Journal, STORE_PART};
@@ -41,6 +41,9 @@ impl Store {
         disk.create_folder(dir).map_err(|error| OpenError::Disk(Error::disk("create", dir)(error)))?;
         let lock = lock(&*disk, dir)?;
         let found = recover(&*disk, dir, options.repair)?;
+        if let Some(last) = found.as_ref().and_then(|found| found.segments.last()) {
+            sync(&*disk, dir, last).map_err(OpenError::Disk)?;
+        }
         let mut found = found.unwrap_or_else(|| Recovered::nothing(Manifest::new(id())));
         found.manifest.opened += 1;
         let config = Config { buffer_bytes: options.buffer_bytes, wake_bytes: options.wake_bytes };
@@ -77,6 +80,14 @@ impl Store {
         }));
         start(shared, writer, atoms)
     }
+}
+
+/// Makes the last segment durable, and its name: a process that was killed may have written it and not synced it. From now on its
+/// intervals count, for whoever syncs and for the header of the next segment. Those before it were synced before it was begun.
+fn sync(disk: &dyn Disk, dir: &Path, last: &Segment) -> Result<(), Error> {
+    let path = dir.join(segment_file(last.header.number));
+    open(disk, &path)?.sync().map_err(Error::disk("sync", &path))?;
+    disk.sync_folder(dir).map_err(Error::disk("sync", dir))
 }
 
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Lock, OpenError> {

@@ -202,11 +202,16 @@ fn name(path: &Path) -> String {
 }
 
 impl State {
+    /// Whether the last call came after the process was killed.
+    fn is_dead(&self) -> bool {
+        self.dies_at.is_some_and(|dies_at| self.calls > dies_at)
+    }
+
     /// Counts a call, and lets it fail where it is to.
     fn call(&mut self, takes_room: bool) -> io::Result<Option<Fault>> {
         let at = self.calls;
         self.calls += 1;
-        if self.dies_at.is_some_and(|dies_at| at >= dies_at) {
+        if self.is_dead() {
             return Err(Error::other("the process was killed"));
         }
         let Some((fault, from, count)) = self.fault else { return Ok(None) };
@@ -349,6 +354,10 @@ impl DiskFile for FakeFile {
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
         let called = state.call(true);
+        if state.is_dead() {
+            // Nobody has asked the system.
+            return called.map(drop);
+        }
         let file = &mut state.files[self.file];
         if called.is_err() {
             file.is_lost = true;
