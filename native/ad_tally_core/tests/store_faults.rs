@@ -72,6 +72,22 @@ fn after_a_crash_at_any_moment_everything_synced_is_there_and_no_event_is_split(
     }
 }
 
+#[test]
+fn a_new_store_is_there_after_a_crash_whatever_folders_were_made_for_it() {
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let disk = FakeDisk::default();
+        let dir = Path::new("/var/lib/ads");
+        let open = Opened::open_in(disk.clone(), dir, quiet()).unwrap();
+        let part = open.part("ads");
+        event(&part, 0);
+        open.sync().unwrap();
+        let open = Opened::open_in(disk.after_a_crash(|| random.next()), dir, quiet()).unwrap();
+        let part = open.part("ads");
+        assert_eq!(count(&open.load(&part).normal()), 1, "seed {seed}");
+    }
+}
+
 /// A process that is killed has written what it had not synced yet: the next one counts it, so from then on it has to stay.
 #[test]
 fn what_a_start_finds_after_a_kill_at_any_call_survives_a_crash_after_that_start() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::disk::{Disk, DiskFile, read_full, write_all};
+use super::disk::{Disk, DiskFile, create_folders, read_full, write_all};
 use super::error::{Error, OpenError};
 use super::inspect::{again_while_files_go, inspect, no_store};
 use super::manifest::segment_file;
@@ -28,7 +28,7 @@ pub struct Backup {
 /// # Errors
 /// That there is no store, that it is damaged, that the directory has files, or what the disk says.
 pub fn backup(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Backup, OpenError> {
-    disk.create_folder(to).map_err(|error| OpenError::Disk(Error::disk("create", to)(error)))?;
+    create_folders(disk, to).map_err(|error| OpenError::Disk(Error::disk("create", to)(error)))?;
     let there = disk.list(to).map_err(|error| OpenError::Disk(Error::disk("list", to)(error)))?;
     if let Some(name) = there.first() {
         let error = std::io::Error::other(format!("it has files, as {name}: give an empty directory"));

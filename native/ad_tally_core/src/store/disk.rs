@@ -7,10 +7,11 @@ use std::path::Path;
 
 /// Folders and files by name.
 pub trait Disk: Send + Sync {
-    /// Makes a folder and those that it is in, where they are not there.
+    /// Makes a folder in one that is there.
     ///
     /// # Errors
-    /// What the system says.
+    /// That there is one ([`ErrorKind::AlreadyExists`]), that the one it is to be in is not there ([`ErrorKind::NotFound`]), or what
+    /// else the system says.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
 
     /// The names of a folder's files. Those that are no UTF-8 are none of the store's and are left out.
@@ -43,7 +44,7 @@ pub trait Disk: Send + Sync {
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the names of a folder's files durable.
+    /// Makes the names of a folder's files and folders durable.
     ///
     /// # Errors
     /// What the system says.
@@ -87,6 +88,29 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
+/// Makes a folder and those that it is in, where they are not there, and their names durable: what is synced in a folder is lost with
+/// the folder's name.
+///
+/// # Errors
+/// What the system says.
+pub fn create_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    // The parent of a name alone is where the process is.
+    let parent = path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent });
+    let made = match (disk.create_folder(path), parent) {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+            create_folders(disk, parent)?;
+            disk.create_folder(path)
+        }
+        (made, _) => made,
+    };
+    match (made, parent) {
+        (Ok(()), Some(parent)) => disk.sync_folder(parent),
+        // Somebody else may have made it meanwhile.
+        (Err(error), _) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Appends all of the bytes.
 pub(super) fn write_all(file: &mut dyn DiskFile, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
@@ -120,7 +144,7 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        fs::create_dir(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

@@ -48,7 +48,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 pub use self::backup::{Backup, backup};
-pub use self::disk::{Disk, DiskFile, Lock, RealDisk};
+pub use self::disk::{Disk, DiskFile, Lock, RealDisk, create_folders};
 pub use self::error::{Damage, Error, OpenError, SyncError};
 pub use self::info::{Event, Info, PartInfo};
 pub use self::inspect::{FileReport, PartReport, Report, inspect};

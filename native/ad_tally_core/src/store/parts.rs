@@ -42,7 +42,8 @@ impl Store {
                 }
                 let number = manifest.parts.iter().map(|part| part.number).max().unwrap_or(0).checked_add(1);
                 let number = number.ok_or_else(|| Error::Part("a store has at most 65535 parts".to_owned()))?;
-                let [low, high] = random();
+                let random = random();
+                let (low, high) = (random as u64, (random >> 64) as u64);
                 let part = PartMeta {
                     number,
                     name: name.to_owned(),
@@ -103,10 +104,9 @@ fn found(part: &PartMeta, kind: &str, seed: Option<u64>, config: &str) -> Result
     })
 }
 
-/// Two random numbers.
-pub(super) fn random() -> [u64; 2] {
-    let id = u128::from_le_bytes(StreamId::random().0);
-    [id as u64, (id >> 64) as u64]
+/// A random number.
+pub(super) fn random() -> u128 {
+    u128::from_le_bytes(StreamId::random().0)
 }
 
 impl Shared {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::Store;
 use super::commit::{self, Committer};
 use super::compact::{self, Compactor};
-use super::disk::{Disk, Lock};
+use super::disk::{Disk, Lock, create_folders};
 use super::error::{Error, OpenError};
 use super::info::Event;
 use super::load::read_part;
@@ -38,13 +38,13 @@ impl Store {
         claim_atom: &mut dyn FnMut(u64, &str) -> Result<(), String>,
         events: Listener,
     ) -> Result<Arc<Self>, OpenError> {
-        disk.create_folder(dir).map_err(|error| OpenError::Disk(Error::disk("create", dir)(error)))?;
+        create_folders(&*disk, dir).map_err(|error| OpenError::Disk(Error::disk("create", dir)(error)))?;
         let lock = lock(&*disk, dir)?;
         let found = recover(&*disk, dir, options.repair)?;
         if let Some(last) = found.as_ref().and_then(|found| found.segments.last()) {
             sync(&*disk, dir, last).map_err(OpenError::Disk)?;
         }
-        let mut found = found.unwrap_or_else(|| Recovered::nothing(Manifest::new(id())));
+        let mut found = found.unwrap_or_else(|| Recovered::nothing(Manifest::new(random())));
         found.manifest.opened += 1;
         let config = Config { buffer_bytes: options.buffer_bytes, wake_bytes: options.wake_bytes };
         let journal = Journal::new(config, found.manifest.opened);
@@ -98,11 +98,6 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Lock, OpenError> {
         let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
         OpenError::Locked { dir: dir.to_owned(), holder }
     })
-}
-
-fn id() -> u128 {
-    let [low, high] = random();
-    u128::from(high) << 64 | u128::from(low)
 }
 
 fn claim_atoms(

@@ -1,7 +1,7 @@
 //! A disk in memory that can die, fail, be full, and take less than it is given.
 //!
-//! What was not synced may be gone after it has died: of a file all behind what was synced, or some of it, and any change of a name
-//! since the folder was synced. After a sync has failed what had been written counts as synced to whoever asks again, and is not: as
+//! What was not synced may be gone after it has died: of a file all behind what was synced, or some of it, any change of a name
+//! since the folder was synced, and a folder with all in it since the one that it is in was. After a sync has failed what had been written counts as synced to whoever asks again, and is not: as
 //! Linux does it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ struct State {
     durable: BTreeMap<PathBuf, usize>,
     /// Changes of names since then.
     changes: Vec<Vec<(PathBuf, Option<usize>)>>,
+    /// Folders, and whether their names are durable.
+    folders: BTreeMap<PathBuf, bool>,
     locked: BTreeSet<PathBuf>,
     calls: u64,
     log: Vec<Call>,
@@ -136,7 +138,13 @@ impl FakeDisk {
             }
             (file.synced, file.is_lost) = (file.bytes.len(), false);
         }
-        Self(Arc::new(Mutex::new(State { files, durable: names.clone(), names, ..State::default() })))
+        let mut folders = state.folders.clone();
+        folders.retain(|_, is_durable| std::mem::replace(is_durable, true) || random().is_multiple_of(2));
+        let is_there = |path: &Path| {
+            path.ancestors().skip(1).all(|folder| folder.parent().is_none() || folders.contains_key(folder))
+        };
+        names.retain(|path, _| is_there(path));
+        Self(Arc::new(Mutex::new(State { files, durable: names.clone(), names, folders, ..State::default() })))
     }
 
     /// What is there after the process was killed: all that was written.
@@ -144,7 +152,8 @@ impl FakeDisk {
         let state = self.state();
         let files = state.files.clone();
         let (names, durable, changes) = (state.names.clone(), state.durable.clone(), state.changes.clone());
-        Self(Arc::new(Mutex::new(State { files, names, durable, changes, ..State::default() })))
+        let folders = state.folders.clone();
+        Self(Arc::new(Mutex::new(State { files, names, durable, changes, folders, ..State::default() })))
     }
 
     /// After so many calls none works, as after a kill: the threads that still use it do no more harm.
@@ -242,8 +251,18 @@ impl State {
 }
 
 impl Disk for FakeDisk {
-    fn create_folder(&self, _path: &Path) -> io::Result<()> {
-        self.state().call(true).map(drop)
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.call(true)?;
+        let is_known = |path: &Path| path == Path::new("/") || state.folders.contains_key(path);
+        match path.parent() {
+            _ if is_known(path) => Err(ErrorKind::AlreadyExists.into()),
+            Some(parent) if !is_known(parent) => Err(ErrorKind::NotFound.into()),
+            _ => {
+                state.folders.insert(path.to_owned(), false);
+                Ok(())
+            }
+        }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -293,9 +312,17 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
-    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.call(true)?;
+        let mut has_folders = false;
+        for (_, is_durable) in state.folders.iter_mut().filter(|(folder, _)| folder.parent() == Some(path)) {
+            (*is_durable, has_folders) = (true, true);
+        }
+        if has_folders {
+            // No store lies in the same folder as another one.
+            return Ok(());
+        }
         state.log.push(Call::SyncFolder);
         state.durable = state.names.clone();
         state.changes.clear();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use ad_tally_core::store::{Event, Options, RealDisk, Store as Core};
+use ad_tally_core::store::{Event, Options, RealDisk, Store as Core, create_folders};
 use parking_lot::Mutex;
 use rustler::{Env, LocalPid};
 
@@ -30,7 +30,7 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Arc<Open>>>> = LazyLock::new(Mutex:
 /// The store of a directory, and whether it was open already. The caller is told from now on what happens.
 pub(super) fn open(env: Env<'_>, dir: &Path, options: Options, atom_room: usize) -> Result<(Arc<Open>, bool), Refusal> {
     let refused = |what: &str, error| Refusal::io(format!("{what} {}: {error}", dir.display()));
-    std::fs::create_dir_all(dir).map_err(|error| refused("create", error))?;
+    create_folders(&RealDisk, dir).map_err(|error| refused("create", error))?;
     let dir = dir.canonicalize().map_err(|error| refused("find", error))?;
     let found = OPEN.lock().get(&dir).cloned();
     if let Some(open) = found {
