@@ -93,6 +93,22 @@ impl<'f> FrameReader<'f> {
         Ok((self.buffer.len() - self.begin).min(wanted))
     }
 
+    fn skip(&mut self, bytes: usize) {
+        self.begin += bytes;
+        self.at += bytes as u64;
+    }
+
+    /// The header of the frame that begins here, if all of it is there and it has the checksum that it should have.
+    fn whole_frame(&mut self) -> std::io::Result<Option<FrameHeader>> {
+        let there = self.fill(FRAME_HEADER_BYTES)?;
+        let Ok(header) = FrameHeader::read(&self.buffer[self.begin..][..there]) else { return Ok(None) };
+        if header.bytes as u64 > self.limit - self.at || self.fill(header.bytes)? < header.bytes {
+            return Ok(None);
+        }
+        let is_whole = header.check(&self.buffer[self.begin..][..header.bytes]).is_ok();
+        Ok(is_whole.then_some(header))
+    }
+
     /// The next frame, into `frame`: whether there is one.
     pub(super) fn next(&mut self, frame: &mut RawFrame) -> Result<bool, Fault> {
         let at = self.at;
@@ -115,35 +131,104 @@ impl<'f> FrameReader<'f> {
             return Err(Fault::Misplaced { at: at + error.at as u64, what });
         }
         self.chain = self.chain.after(header.checksum);
-        self.begin += header.bytes;
-        self.at += header.bytes as u64;
+        self.skip(header.bytes);
         Ok(true)
     }
 }
 
-/// The whole frames that lie anywhere behind a place, and where they begin.
+/// The whole frames that lie anywhere behind a place, and where they begin. The file may be of any size: it is read in steps.
 pub(super) fn frames_behind(file: &dyn DiskFile, from: u64) -> std::io::Result<Vec<(u64, FrameHeader)>> {
-    let size = usize::try_from(file.size()?.saturating_sub(from)).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; size];
-    let read = read_full(file, &mut bytes, from)?;
-    bytes.truncate(read);
+    let mut reader = FrameReader::new(file, from, file.size()?, Chain::default());
     let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(begin) = frame_magic_at(&bytes[at..]) {
-        at += begin;
-        match whole_frame(&bytes[at..]) {
-            Some(header) => {
-                found.push((from + at as u64, header));
-                at += header.bytes;
+    loop {
+        let there = reader.fill(READ_BYTES)?;
+        let bytes = &reader.buffer[reader.begin..][..there];
+        match frame_magic_at(bytes) {
+            Some(begin) => {
+                reader.skip(begin);
+                match reader.whole_frame()? {
+                    Some(header) => {
+                        found.push((reader.at, header));
+                        reader.skip(header.bytes);
+                    }
+                    None => reader.skip(1),
+                }
             }
-            None => at += 1,
+            None if there < READ_BYTES => return Ok(found),
+            // The magic may begin in this step and end in the next one.
+            None => reader.skip(there - FRAME_HEADER_BYTES),
         }
     }
-    Ok(found)
 }
 
-fn whole_frame(bytes: &[u8]) -> Option<FrameHeader> {
-    let header = FrameHeader::read(bytes).ok()?;
-    header.check(bytes.get(..header.bytes)?).ok()?;
-    Some(header)
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::journal::{Entry, RunWriter};
+
+    /// A file that ends before it should, whose reads are as large as they are asked to be.
+    struct Cut {
+        bytes: Vec<u8>,
+        size: u64,
+    }
+
+    impl DiskFile for Cut {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            unreachable!("it is read")
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            unreachable!("it is read")
+        }
+
+        fn size(&self) -> io::Result<u64> {
+            Ok(self.size)
+        }
+
+        fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+            let rest = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default();
+            let length = rest.len().min(into.len());
+            into[..length].copy_from_slice(&rest[..length]);
+            Ok(length)
+        }
+    }
+
+    fn frame(interval: u64) -> Vec<u8> {
+        let mut run = RunWriter::of_interval(Chain::default(), interval);
+        (0..20).for_each(|hash| run.push(1, &Entry::Id { hash, generation: 1 }));
+        run.finish().0
+    }
+
+    #[test]
+    fn frames_are_found_wherever_they_lie_in_a_file_of_any_size() {
+        let length = frame(0).len();
+        let mut bytes = vec![0x5a; 4 * READ_BYTES];
+        // Behind each other, over the ends of steps, and at the end of all.
+        let mut places: Vec<usize> = vec![100, 100 + length, bytes.len() - length];
+        places.extend((1..4).flat_map(|step| [step * READ_BYTES - 3 * length, step * READ_BYTES - 1 - step * 7]));
+        places.sort_unstable();
+        for (interval, at) in (0..).zip(&places) {
+            bytes[*at..at + length].copy_from_slice(&frame(interval));
+        }
+        // A begin of one that is of no frame, and a frame that is not whole.
+        let begin = frame(0)[..FRAME_HEADER_BYTES].to_vec();
+        bytes[50..50 + begin.len()].copy_from_slice(&begin);
+        let broken = READ_BYTES + READ_BYTES / 2;
+        bytes[broken..broken + length].copy_from_slice(&frame(99));
+        bytes[broken + length - 1] ^= 1;
+        for size in [bytes.len() as u64, 1 << 60] {
+            let file = Cut { bytes: bytes.clone(), size };
+            for from in [0, 101] {
+                let found = frames_behind(&file, from).expect("it is read");
+                let found: Vec<(usize, u64)> =
+                    found.iter().map(|(at, header)| (*at as usize, header.interval)).collect();
+                let expected = places.iter().copied().zip(0..).filter(|(at, _)| *at as u64 >= from);
+                assert_eq!(found, expected.collect::<Vec<_>>(), "{size} bytes from {from}");
+            }
+        }
+        let nothing = frames_behind(&Cut { bytes, size: 1 << 60 }, 1 << 61).expect("nothing is read");
+        assert!(nothing.is_empty());
+    }
 }
