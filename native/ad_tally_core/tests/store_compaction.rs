@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ad_tally_core::journal::{Entries, Fold, Part, Record};
+use ad_tally_core::journal::{Entries, Entry, Fold, Part, Record};
 use ad_tally_core::key::{SHORT_KEY_WORDS, atom_hash};
-use ad_tally_core::store::{Event, Options, Store};
+use ad_tally_core::store::{Event, Options, Store, SyncError};
 use ad_tally_core::{KeyWriter, Seed};
 use store_support::disk::{Call, FakeDisk, Fault};
-use store_support::part::{COUNT, FORGET, GONE, Held, ID, ITEM, ROW, record};
+use store_support::part::{COUNT, FORGET, Folding, GONE, Held, ID, ITEM, ROW, record};
 use store_support::{Opened, Random, files, held, quiet, tries_all};
 
 /// Records something, and notes what it comes to. What was forgotten or is gone is in an interval of its own.
@@ -385,6 +385,38 @@ impl Fold for OfAtoms {
         writer.atom(atom_hash(ATOM));
         into.row(self.0, 0, Seed::new(7).key(writer.finish()), 1, [(0, 1)]);
     }
+}
+
+/// A part of which nobody can tell what is kept.
+struct Panics(Folding);
+
+impl Fold for Panics {
+    fn fold(&self, record: Record<'_>, into: &mut Entries) {
+        self.0.fold(record, into);
+    }
+
+    fn keeps(&self, _entry: &Entry<'_>, _newest: u64) -> bool {
+        panic!("it keeps nothing in mind")
+    }
+}
+
+#[test]
+fn who_waits_for_a_merge_that_panics_is_told_why_and_the_store_goes_on() {
+    let disk = FakeDisk::default();
+    let open = Opened::open(disk.clone(), quiet()).unwrap();
+    let part = open.part("ads");
+    open.store.attach(part.number, Arc::new(Panics(Folding(part.number))));
+    record(&part, &[(COUNT, vec![1, 1])]);
+    let SyncError::Disk(reason) = open.compact().unwrap_err() else { panic!("it is not stopped") };
+    assert_eq!(reason, "the thread that merges has panicked: it keeps nothing in mind");
+    wait_until(|| open.store.info().compaction_errors == 1);
+    let told =
+        open.events.lock().unwrap().iter().any(|event| *event == Event::CompactionFailed { reason: reason.clone() });
+    assert!(told, "{:?}", open.events.lock().unwrap());
+    record(&part, &[(COUNT, vec![1, 1])]);
+    open.sync().unwrap();
+    open.store.stop().unwrap();
+    assert_eq!(held(disk, "ads").counts[&1], 2);
 }
 
 #[test]

@@ -59,14 +59,11 @@ impl Meter {
     /// Those that have events, which with a journal are kept until they are delivered. One may have begun for an event that turned
     /// out to be a copy.
     fn keep(&self, mut closed: Closed, is_in_time: bool) -> Closed {
-        closed.windows.retain(|window| {
-            if window.is_empty()
-                && let Some(stored) = &self.stored
-            {
-                stored.drop_window(window);
-            }
-            !window.is_empty()
-        });
+        let (empty, windows): (Vec<WindowRef>, _) = closed.windows.into_iter().partition(|window| window.is_empty());
+        closed.windows = windows;
+        if let Some(stored) = &self.stored {
+            empty.iter().for_each(|window| stored.drop_window(window));
+        }
         for window in &closed.windows {
             window.note_closed();
             if let Some(stored) = &self.stored {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::error::SyncError;
 use super::info::Event;
 use super::shared::Shared;
-use super::signal::{Done, answer};
+use super::signal::{Done, answer, text_of};
 use super::writer::Writer;
 use crate::journal::{Atoms, Chain, Entries, RunWriter};
 
@@ -189,8 +189,7 @@ impl Committer {
 impl Committer {
     /// What was recorded in the interval is lost to the disk, and nothing that comes later may be there without it.
     fn note_panic(&self, panic: &dyn std::any::Any) -> SyncError {
-        let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let reason = format!("the store's thread has panicked: {}", what.unwrap_or("without a text"));
+        let reason = format!("the store's thread has panicked: {}", text_of(panic));
         let mut progress = self.shared.progress.lock();
         progress.errors += 1;
         progress.error = Some(reason.clone());

@@ -9,8 +9,9 @@
 //! manifest that names it; only then the files that it was made of are removed. The thread sleeps as long as it has worked, unless
 //! somebody waits for it or segments come faster than they are merged.
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use super::merge::{FileFrames, InMemory, Pace, Source, merge, merge_neighbours};
 use super::new_run::NewRun;
 use super::segment::Segment;
 use super::shared::{Shared, now_ms};
-use super::signal::answer;
+use super::signal::{answer, text_of};
 use crate::journal::Fold;
 
 /// A part has at most so many runs beside its base, for long.
@@ -49,7 +50,7 @@ impl Compactor {
     fn run(mut self) {
         let mut next = Instant::now();
         loop {
-            let waiting = self.shared.compaction.wait(next);
+            let mut waiting = self.shared.compaction.wait(next);
             if self.shared.compaction.stops() {
                 return answer(waiting, &Err(SyncError::Stopped));
             }
@@ -57,7 +58,11 @@ impl Compactor {
                 // After a failure it is not tried again at once.
                 continue;
             }
-            let result = self.work(!waiting.is_empty());
+            let worked = catch_unwind(AssertUnwindSafe(|| self.work(!waiting.is_empty())));
+            let result = worked.unwrap_or_else(|panic| {
+                answer(std::mem::take(&mut waiting), &Err(SyncError::Disk(panicked(&*panic))));
+                resume_unwind(panic)
+            });
             next = Instant::now() + LOOK.min(self.shared.options.max_age / 4);
             match result {
                 Ok(()) => {
@@ -259,10 +264,14 @@ impl Compactor {
 /// Runs the thread, and whatever becomes of it, nobody waits for it in vain.
 pub(super) fn run(compactor: Compactor) {
     let shared = compactor.shared.clone();
-    if catch_unwind(AssertUnwindSafe(|| compactor.run())).is_err() {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| compactor.run())) {
         shared.progress.lock().compaction_errors += 1;
-        shared.tell(Event::CompactionFailed { reason: "the thread that merges has panicked".to_owned() });
+        shared.tell(Event::CompactionFailed { reason: panicked(&*panic) });
     }
     shared.compaction.end();
     shared.end_thread();
+}
+
+fn panicked(panic: &dyn Any) -> String {
+    format!("the thread that merges has panicked: {}", text_of(panic))
 }

@@ -92,3 +92,9 @@ pub(super) fn answer(waiters: impl IntoIterator<Item = Done>, result: &Result<()
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || done(result)));
     }
 }
+
+/// What a panic says.
+pub(super) fn text_of(panic: &dyn std::any::Any) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a text")
+}

@@ -22,8 +22,7 @@ impl<W: Send + Sync> Windows<W> {
         let mut by_number = self.by_number.lock();
         self.standing.stand(clock, until);
         let there = self.open.protect().to_arc();
-        let in_time = there.first().min(clock.saturating_sub(self.lateness) / self.length);
-        let mut first = in_time.max(self.first_not_early(now));
+        let mut first = self.first_not_early(now);
         let mut open = there.without(there.first(), std::iter::empty());
         for (number, window) in windows {
             first = first.min(number);
