@@ -118,6 +118,9 @@ defmodule AdTally.Admission do
   `AdTally.Pacer.release/2`, whose answers it has. A reservation that `AdTally.Pacer.reserve/6` has made has no
   event to be taken back.
 
+  What another node has admitted is taken back there: the event in the caps of the same name. Where `caps` is a table
+  without a name, only the money is.
+
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Withdrawing)
       iex> AdTally.Pacer.put(Withdrawing, 42, budget_micros: 1_000_000)
       iex> caps = AdTally.FrequencyCap.new(capacity: 1_000)
@@ -132,17 +135,10 @@ defmodule AdTally.Admission do
   @spec release(parts(), Pacer.reservation()) ::
           :ok | {:error, :confirmed | :unknown | :unreachable | :busy}
   def release({caps, pacer}, reservation) do
-    caps = caps!(caps)
-    native = Pacer.native!(pacer)
-
-    case Native.admission_release(caps, native, reservation) do
-      # That node has the money, and this one the cap.
-      {:elsewhere, node} ->
-        with :ok <- Pacer.elsewhere(pacer, node, {:release, reservation}),
-             do: Native.admission_take_back(caps, native, reservation)
-
-      answer ->
-        answer
+    case Native.admission_release(caps!(caps), Pacer.native!(pacer), reservation) do
+      # That node has counted the event, too.
+      {:elsewhere, node} -> Pacer.elsewhere(pacer, node, elsewhere(caps, reservation))
+      answer -> answer
     end
   end
 
@@ -190,6 +186,9 @@ defmodule AdTally.Admission do
         answer
     end
   end
+
+  defp elsewhere(name, reservation) when is_atom(name), do: {:release, name, reservation}
+  defp elsewhere(_table, reservation), do: {:release, reservation}
 
   defp caps!(name) when is_atom(name), do: Named.fetch!(FrequencyCap, name)
   defp caps!(table), do: table

@@ -82,6 +82,15 @@ defmodule AdTally.Named do
     end
   end
 
+  # The same, or nil.
+  @spec find(module(), term()) :: term()
+  def find(module, name) do
+    case :persistent_term.get(name, nil) do
+      {^module, value, _watcher} -> value
+      _other -> nil
+    end
+  end
+
   @spec raise_not_running(module(), term()) :: no_return()
   def raise_not_running(module, name) when is_atom(name) do
     with {^module, reader} <- :persistent_term.get({__MODULE__, name}, nil),

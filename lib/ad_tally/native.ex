@@ -150,7 +150,6 @@ defmodule AdTally.Native do
     do: not_loaded()
 
   def admission_release(_caps, _pacer, _reservation), do: not_loaded()
-  def admission_take_back(_caps, _pacer, _reservation), do: not_loaded()
 
   def admission_admissible(_caps, _pacer, _candidates, _user, _request, _at, _from),
     do: not_loaded()

@@ -8,7 +8,7 @@ defmodule AdTally.Pacer.Server do
 
   require Logger
 
-  alias AdTally.{Named, Native, StoreError}
+  alias AdTally.{FrequencyCap, Named, Native, StoreError}
   alias AdTally.Pacer.{Events, Peers, Rounds, Syncs}
   alias AdTally.Store.Part
 
@@ -134,6 +134,9 @@ defmodule AdTally.Pacer.Server do
   def handle_call({:release, reservation}, _from, state),
     do: {:reply, Native.pacer_release(state.native, reservation), state}
 
+  def handle_call({:release, caps, reservation}, _from, state),
+    do: {:reply, release(state.native, caps, reservation), state}
+
   def handle_call(:info, _from, state),
     do: {:reply, {Native.pacer_info(state.native), Peers.info(state.peers)}, state}
 
@@ -186,6 +189,14 @@ defmodule AdTally.Pacer.Server do
   end
 
   defp changed(other, _from, state), do: {:reply, other, state}
+
+  # With a reservation of `AdTally.Admission` this node has counted an event, in the caps of that name.
+  defp release(native, caps, reservation) do
+    case Named.find(FrequencyCap, caps) do
+      nil -> Native.pacer_release(native, reservation)
+      caps -> Native.admission_release(caps, native, reservation)
+    end
+  end
 
   # Reservations whose time to live is over.
   defp sweep(state) do

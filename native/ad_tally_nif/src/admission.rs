@@ -1,14 +1,11 @@
 //! The functions of `AdTally.Admission`.
 
 use ad_tally_core::admission::{self, Admitted, Ask, Reason};
-use ad_tally_core::frequency_cap::Decision;
-use arrayvec::ArrayVec;
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
-use crate::decode::{BadArgument, Raw, keys, with_layout};
-use crate::encode;
-use crate::frequency_cap::{self, CANDIDATES, Candidates, RuleSet, read_candidates, unread};
+use crate::decode::{BadArgument, Raw, keys};
+use crate::frequency_cap::{self, RuleSet};
 use crate::hot::{At, Index, hot};
 use crate::pacer::{self, MaxPrice, Reservation, Ttl};
 
@@ -43,50 +40,16 @@ hot! {
         Ok(pacer::released(env, pacer, admission::release(&caps.0, pacer.node(), &token)))
     }
 
-    /// Takes back the event that was counted with a reservation of another node.
-    fn admission_take_back(
-        env, caps: &frequency_cap::Table, pacer: &pacer::Table, reservation: Reservation
-    ) {
-        if let Some(token) = reservation.0.filter(|token| token.is_of(pacer.seed())) {
-            admission::take_back(&caps.0, &token);
-        }
-        Ok(atoms::ok().to_term(env))
-    }
-
     /// Which campaigns of a list may be shown to a user for a request, by caps and budget: those, or those and the rest of a long list.
     fn admission_admissible(
         env, caps: &frequency_cap::Table, pacer: &pacer::Table, candidates: Raw<'a>, user: Raw<'a>, request: Raw<'a>,
         at: At, from: Index
     ) {
         let request = pacer.request(env, request)?;
-        let (moment, now) = (caps.0.at(at.0), || pacer.now_at(at.0));
-        let find = |pair| {
-            // As `caps_admissible`.
-            let bucket = moment.find(pair);
-            bucket.fetch();
-            bucket
-        };
-        let (list, mut read) = ((candidates, from.0), Candidates::new());
-        let rest = match with_layout!(L => read_candidates::<L, _>(env, caps, list, user, find, &mut read)) {
-            Ok(rest) => rest,
-            Err(why) => return unread(env, why),
-        };
-        let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
-        for candidate in &read {
-            match moment.check(candidate.pair, candidate.rules, now)? {
-                Decision::Admitted if is_open(env, pacer, candidate.scope, request, at.0)? => {
-                    admissible.push(candidate.scope);
-                }
-                Decision::Admitted | Decision::Capped { .. } => {}
-                Decision::Refused(reason) => return Ok(frequency_cap::refused(env, reason)),
-            }
-        }
-        let admissible = encode::list(env, &admissible);
-        if read.is_full() {
-            Ok((admissible, rest.in_env(env), from.0 + CANDIDATES).encode(env))
-        } else {
-            Ok(admissible)
-        }
+        let now = || pacer.now_at(at.0);
+        frequency_cap::admissible(env, caps, (candidates, from.0), user, (at.0, now), |campaign| {
+            is_open(env, pacer, campaign, request, at.0)
+        })
     }
 }
 

@@ -37,7 +37,7 @@ resource!(
 );
 
 /// Candidates that one call looks at: as many as scopes can be admitted together, and one more to see that there are too many.
-pub const CANDIDATES: usize = 65;
+const CANDIDATES: usize = 65;
 
 impl RuleSet {
     /// The rules.
@@ -115,32 +115,7 @@ hot! {
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
     fn caps_admissible(env, table: &Table, scopes: Raw<'a>, user: Raw<'a>, at: At, from: Index) {
-        let at = table.0.at(at.0);
-        let find = |pair| {
-            // All are read later: until then the buckets of many are on their way.
-            let bucket = at.find(pair);
-            bucket.fetch();
-            bucket
-        };
-        let (scopes, mut candidates) = ((scopes, from.0), Candidates::new());
-        let rest = match with_layout!(L => read_candidates::<L, _>(env, table, scopes, user, find, &mut candidates)) {
-            Ok(rest) => rest,
-            Err(why) => return unread(env, why),
-        };
-        let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
-        for candidate in &candidates {
-            match at.check(candidate.pair, candidate.rules, now)? {
-                Decision::Admitted => admissible.push(candidate.scope),
-                Decision::Capped { .. } => {}
-                Decision::Refused(reason) => return Ok(refused(env, reason)),
-            }
-        }
-        let admissible = encode::list(env, &admissible);
-        if candidates.is_full() {
-            Ok((admissible, rest.in_env(env), from.0 + CANDIDATES).encode(env))
-        } else {
-            Ok(admissible)
-        }
+        admissible(env, table, (scopes, from.0), user, (at.0, now), |_scope| Ok(true))
     }
 
     /// Removes what is too old from some lines: where to go on, or `done`, and how many words became empty.
@@ -155,24 +130,24 @@ hot! {
 }
 
 /// A scope of a list, and its rules.
-pub struct Candidate<'a, P> {
-    pub scope: Raw<'a>,
+struct Candidate<'a, P> {
+    scope: Raw<'a>,
     /// Its pair with the user, or the bucket of that.
-    pub pair: P,
-    pub rules: &'a Rules,
+    pair: P,
+    rules: &'a Rules,
 }
 
 /// Those that one call looks at.
-pub type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
+type Candidates<'a, P> = ArrayVec<Candidate<'a, P>, CANDIDATES>;
 
 /// Why candidates are not read: one is refused, or `None` where its rules are a plain list. The caller compiles those and
 /// calls again, so that nothing is looked at twice where they are compiled already. As a part of what is read, an `Option` of a
 /// candidate, it would be asked for of each one: 39 ns an item of `admissible/3` instead of 35.
-pub type Unread = Option<BadArgument>;
+type Unread = Option<BadArgument>;
 
 /// What is answered, or raised, then.
 #[cold]
-pub fn unread<'a>(env: Env<'a>, why: Unread) -> Result<Term<'a>, BadArgument> {
+fn unread<'a>(env: Env<'a>, why: Unread) -> Result<Term<'a>, BadArgument> {
     why.map_or_else(|| Ok(atoms::compile().to_term(env)), Err)
 }
 
@@ -218,7 +193,7 @@ fn candidate<'a, L: Layout, P>(
 
 /// Reads the first scopes of a list of `{scope, rules}`, with the index of the first one: the rest of it.
 #[inline(always)]
-pub fn read_candidates<'a, L: Layout, P>(
+fn read_candidates<'a, L: Layout, P>(
     env: Env<'a>,
     table: &Table,
     (list, from): (Raw<'a>, usize),
@@ -241,6 +216,45 @@ pub fn read_candidates<'a, L: Layout, P>(
         rest = tail;
     }
     Ok(rest)
+}
+
+/// The first scopes of a list of `{scope, rules}` that may be shown to a user by their rules and by `also`: those, or those, the
+/// rest of a long list and the index of that.
+#[inline(always)]
+pub fn admissible<'a>(
+    env: Env<'a>,
+    table: &Table,
+    (list, from): (Raw<'a>, usize),
+    user: Raw<'a>,
+    (at, now): (u64, impl Fn() -> u64 + Copy),
+    also: impl Fn(Raw<'a>) -> Result<bool, BadArgument>,
+) -> Result<Term<'a>, BadArgument> {
+    let at = table.0.at(at);
+    let find = |pair| {
+        // All are read later: until then the buckets of many are on their way.
+        let bucket = at.find(pair);
+        bucket.fetch();
+        bucket
+    };
+    let mut candidates = Candidates::new();
+    let rest = match with_layout!(L => read_candidates::<L, _>(env, table, (list, from), user, find, &mut candidates)) {
+        Ok(rest) => rest,
+        Err(why) => return unread(env, why),
+    };
+    let mut admissible = ArrayVec::<Raw<'a>, CANDIDATES>::new();
+    for candidate in &candidates {
+        match at.check(candidate.pair, candidate.rules, now)? {
+            Decision::Admitted if also(candidate.scope)? => admissible.push(candidate.scope),
+            Decision::Admitted | Decision::Capped { .. } => {}
+            Decision::Refused(reason) => return Ok(refused(env, reason)),
+        }
+    }
+    let admissible = encode::list(env, &admissible);
+    if candidates.is_full() {
+        Ok((admissible, rest.in_env(env), from + CANDIDATES).encode(env))
+    } else {
+        Ok(admissible)
+    }
 }
 
 /// `ok`, the number of the rule that blocks, or an error. A rule is not named here: on the other side it lies there already.

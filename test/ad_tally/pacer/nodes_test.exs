@@ -13,6 +13,7 @@ defmodule AdTally.Pacer.NodesTest do
 
   @pacer __MODULE__.Pacer
   @store __MODULE__.Store
+  @caps __MODULE__.Caps
   @hour 3_600_000
 
   defp start(nodes, dir) do
@@ -22,7 +23,11 @@ defmodule AdTally.Pacer.NodesTest do
   end
 
   defp children(nodes, dir),
-    do: [{Store, name: @store, dir: dir}, {Pacer, name: @pacer, store: @store, nodes: nodes}]
+    do: [
+      {Store, name: @store, dir: dir},
+      {FrequencyCap, name: @caps, capacity: 100},
+      {Pacer, name: @pacer, store: @store, nodes: nodes}
+    ]
 
   # A campaign whose coordinator is that node.
   defp campaign_of(node) do
@@ -83,11 +88,38 @@ defmodule AdTally.Pacer.NodesTest do
         assert status.nodes |> Map.keys() |> Enum.sort() == Enum.sort(nodes)
       end
 
-      # A cap of this node and money of another one are taken back together.
-      caps = FrequencyCap.new(capacity: 100)
-      held = reserve(first, campaigns[here], :elsewhere, 1_000, ttl: @hour)
-      assert Admission.release({caps, @pacer}, held) == :ok
+      # What another node has admitted is taken back there, money and event, once.
+      admit = fn request ->
+        arguments = [{@caps, @pacer}, campaigns[here], "ann", [{1, @hour}], request, 1_000, now()]
+        :erpc.call(first, Admission, :admit, arguments ++ [[ttl: @hour]])
+      end
+
+      shown = fn ->
+        :erpc.call(first, FrequencyCap, :count, [@caps, campaigns[here], "ann", @hour])
+      end
+
+      {:ok, held} = admit.(:elsewhere)
+      assert {:capped, _rule} = admit.(:another)
+      assert Admission.release({@caps, @pacer}, held) == :ok
+      assert shown.() == 0
+      await(fn -> match?({:ok, _again}, admit.(:another)) end)
+      assert Admission.release({@caps, @pacer}, held) == :ok
       assert on(first, :release, [held]) == :ok
+      assert shown.() == 1
+
+      # A table without a name is of one node.
+      {:ok, held} =
+        :erpc.call(first, Admission, :admit, [
+          {@caps, @pacer},
+          campaigns[here],
+          "bob",
+          [{1, @hour}],
+          :table,
+          1_000,
+          now()
+        ])
+
+      assert Admission.release({FrequencyCap.new(capacity: 100), @pacer}, held) == :ok
 
       # Without its coordinator a node spends what it has leased, and no more.
       campaign = campaigns[first]

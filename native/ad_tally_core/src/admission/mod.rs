@@ -142,7 +142,7 @@ pub fn release(caps: &FrequencyCap, node: &Node, token: &Token) -> Released {
 }
 
 /// Takes back the event that was counted with a reservation, if there is one.
-pub fn take_back(caps: &FrequencyCap, token: &Token) {
+fn take_back(caps: &FrequencyCap, token: &Token) {
     if token.pair() != 0 {
         // Where the caps cannot know that there was such an event nothing is taken back.
         let _ = caps.release(token.pair(), token.at());
