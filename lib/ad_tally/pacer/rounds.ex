@@ -30,7 +30,7 @@ defmodule AdTally.Pacer.Rounds do
 
     granted =
       for {frame, last?} <- own,
-          Peers.agree?(peers),
+          grants?(state),
           {:ok, granted} <- [Native.pacer_renew(native, node(), frame, last?)],
           frame <- granted,
           do: frame
@@ -48,6 +48,9 @@ defmodule AdTally.Pacer.Rounds do
       do: Enum.reverse(own),
       else: report(native, peers, Native.pacer_reports(native, next), own)
   end
+
+  # Not while nodes disagree about who coordinates what, nor while so much waits for the disk already.
+  defp grants?(state), do: Peers.agree?(state.peers) and not Syncs.full?(state.syncs)
 
   # Of callers whose coordinator has not answered in time.
   defp end_waits(state) do
@@ -81,12 +84,13 @@ defmodule AdTally.Pacer.Rounds do
 
   @doc "What another node has said."
   @spec told(state(), node(), term()) :: state()
-  def told(%{peers: %{disagreeing: [_ | _]}} = state, _node, {:reports, _frame, _last?}),
-    do: state
-
   def told(state, node, {:reports, frame, last?}) do
-    case Native.pacer_renew(state.native, node, frame, last?) do
-      {:ok, granted} -> later(state, for(frame <- granted, do: {:tell, node, {:granted, frame}}))
+    with true <- grants?(state),
+         {:ok, granted} <- Native.pacer_renew(state.native, node, frame, last?) do
+      later(state, for(frame <- granted, do: {:tell, node, {:granted, frame}}))
+    else
+      # A report has totals, so the next one has all of this one.
+      false -> state
       {:error, reason} -> refused(state, node, reason)
     end
   end
@@ -177,11 +181,23 @@ defmodule AdTally.Pacer.Rounds do
 
   defp apply_frame(state, node, frame) do
     case Native.pacer_apply(state.native, node, frame) do
-      {:ok, 0} -> state
-      # What is new here has no money yet.
-      {:ok, _new} -> wake(%{state | pause: @soonest})
-      {:error, reason} -> refused(state, node, reason)
+      {:ok, new, without_room} ->
+        warn_of_room(state, without_room)
+        # What is new here has no money yet.
+        if new > 0, do: wake(%{state | pause: @soonest}), else: state
+
+      {:error, reason} ->
+        refused(state, node, reason)
     end
+  end
+
+  defp warn_of_room(_state, 0), do: :ok
+
+  defp warn_of_room(state, campaigns) do
+    Logger.warning(
+      "#{state.peers.shown} has no room for #{campaigns} campaigns that another node has taken: they are unknown here. " <>
+        "Start it with more :max_campaigns"
+    )
   end
 
   # Money that was granted or given back may be used once this node's own record of that is in the store. What is free by

@@ -25,6 +25,9 @@ defmodule AdTally.Pacer.Syncs do
   # Until the next process of a store that has crashed has begun.
   @pause 100
 
+  # Rounds of many nodes, for some seconds.
+  @most 1_000
+
   @spec new((() -> reference() | :error) | nil) :: t()
   def new(sync), do: %__MODULE__{sync: sync}
 
@@ -49,9 +52,9 @@ defmodule AdTally.Pacer.Syncs do
   def again(%{syncing: :pause} = syncs), do: begin(%{syncs | syncing: nil})
   def again(syncs), do: syncs
 
-  @doc "Whether something waits."
-  @spec waiting?(t()) :: boolean()
-  def waiting?(syncs), do: syncs.waiting != [] or syncs.syncing != nil
+  @doc "Whether so much waits, because the disk does not answer, that what will come again is not taken."
+  @spec full?(t()) :: boolean()
+  def full?(syncs), do: length(syncs.waiting) >= @most
 
   defp begin(%{syncing: nil, waiting: [_ | _]} = syncs) do
     case syncs.sync.() do

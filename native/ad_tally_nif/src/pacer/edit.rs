@@ -35,15 +35,19 @@ fn pacer_put<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>, plan: Term<'
         return Ok(atoms::no_time().to_term(env));
     }
     let put = keys::with_key(env, pacer.seed(), campaign.into(), |key| {
+        // Before the ledger has the plan: other nodes would spend it.
+        if pacer.node().make_room(key).is_err() {
+            return Ok(None);
+        }
         let version = pacer.ledger().put(key, plan.clone(), now)?;
         // Without a grant it has no money yet.
         let installed = pacer.node().install(key, version, &plan, now);
         let wanted = plan.price.saturating_mul(AT_FIRST);
-        Ok::<_, PutError>(installed.map(|()| granted(env, pacer, key, wanted)))
+        Ok::<_, PutError>(installed.ok().map(|()| granted(env, pacer, key, wanted)))
     })?;
     Ok(match put {
-        Ok(Ok(granted)) => (atoms::ok(), granted).encode(env),
-        Ok(Err(_)) | Err(PutError::Full(_)) => error(env, atoms::full()),
+        Ok(Some(granted)) => (atoms::ok(), granted).encode(env),
+        Ok(None) | Err(PutError::Full(_)) => error(env, atoms::full()),
         Err(PutError::Busy(_)) => error(env, atoms::busy()),
         Err(other) => return Err(bad_argument::refused(other.to_string()).into()),
     })

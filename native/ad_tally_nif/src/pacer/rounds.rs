@@ -117,8 +117,8 @@ fn pacer_renew<'a>(
     Ok((atoms::ok(), frames).encode(env))
 }
 
-/// Takes what a coordinator has granted: `{:ok, new}`, of how many campaigns there are plans that were not known, or
-/// `{:error, text}`.
+/// Takes what a coordinator has granted: `{:ok, new, without_room}`, of how many campaigns there are plans that were not known, and for
+/// how many there is no room, or `{:error, text}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
@@ -134,17 +134,17 @@ fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a
                 let grants: Vec<_> = grants.grants.into_iter().filter(|grant| of(grant.campaign)).collect();
                 pacer.node().apply(&grants, pacer.now());
             }
-            0
+            (0, 0)
         }),
     };
     Ok(match applied {
-        Ok(new) => (atoms::ok(), new).encode(env),
+        Ok((new, without_room)) => (atoms::ok(), new, without_room).encode(env),
         Err(fault) => wrong(env, &fault),
     })
 }
 
-/// Installs the plans of a coordinator: how many were not known.
-fn install(pacer: &Table, member: &Member, plans: &Plans) -> usize {
+/// Installs the plans of a coordinator: how many were not known, and for how many there is no room.
+fn install(pacer: &Table, member: &Member, plans: &Plans) -> (usize, usize) {
     let mut known = member.plans.lock();
     if known.0 != plans.from {
         // Another start of it, with other versions.
@@ -152,22 +152,24 @@ fn install(pacer: &Table, member: &Member, plans: &Plans) -> usize {
     }
     if plans.after > known.1 {
         // Those before them are asked for in the next round.
-        return 0;
+        return (0, 0);
     }
-    let mut new = 0;
+    let (mut new, mut without_room) = (0, 0);
     for plan in plans.plans.iter().filter(|plan| plan.version > known.1) {
         let key = pacer.seed().key(&plan.key);
         if !std::ptr::eq(&pacer.nodes[pacer.coordinator(key.hash)], member) {
             continue;
         }
         match &plan.plan {
-            // Without room it is not known here, as `pacer_put` has told.
-            Some(of) => new += usize::from(pacer.node().install(key, plan.version, of, pacer.now()).is_ok()),
+            Some(of) => match pacer.node().install(key, plan.version, of, pacer.now()) {
+                Ok(()) => new += 1,
+                Err(_) => without_room += 1,
+            },
             None => pacer.node().remove(key, plan.version, pacer.now()),
         }
     }
     known.1 = known.1.max(plans.version);
-    new
+    (new, without_room)
 }
 
 fn refused<'a>(env: Env<'a>, why: &str) -> Term<'a> {

@@ -20,20 +20,7 @@ impl Table {
     /// What this node has of a campaign, for its coordinator, with a wish for so much more.
     pub(super) fn report(&self, campaign: HashedKey<'_>, wanted: u64) -> Option<Report> {
         let status = self.node().status(campaign)?;
-        let totals = status.current;
-        Some(Report {
-            campaign: campaign.hash,
-            period: status.period?,
-            granted: totals.granted,
-            spent: totals.spent,
-            returned: totals.returned,
-            reserved: totals.reserved(),
-            presumed: totals.presumed,
-            overspent: totals.overspent,
-            wanted,
-            confirms: totals.confirms,
-            passed: 0,
-        })
+        Some(Report { wanted, ..status.current.report(campaign.hash, status.period?) })
     }
 
     /// Where a campaign stands, with what this node has spent until now.

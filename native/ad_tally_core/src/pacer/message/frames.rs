@@ -152,22 +152,8 @@ fn read_report(reader: &mut Reader<'_>) -> Result<Report, FrameError> {
         passed: read_total(reader, "passed")?,
     };
     let Report { granted, spent, returned, overspent, .. } = report;
-    if returned > granted {
-        return Err(FrameError::new(
-            "returned",
-            reader.at(),
-            returned,
-            format_args!("at most what was granted, {granted}"),
-        ));
-    }
-    if overspent > spent {
-        return Err(FrameError::new(
-            "overspent",
-            reader.at(),
-            overspent,
-            format_args!("at most what was spent, {spent}"),
-        ));
-    }
+    check_part(reader, "returned", returned, ("granted", granted))?;
+    check_part(reader, "overspent", overspent, ("spent", spent))?;
     Ok(report)
 }
 
@@ -201,19 +187,25 @@ fn read_grant(reader: &mut Reader<'_>) -> Result<Grant, FrameError> {
         plan: read_u32(reader, "plan")?,
     };
     let Grant { granted, returned, .. } = grant;
-    if returned > granted {
-        return Err(FrameError::new(
-            "returned",
-            reader.at(),
-            returned,
-            format_args!("at most what was granted, {granted}"),
-        ));
-    }
+    check_part(reader, "returned", returned, ("granted", granted))?;
     Ok(grant)
 }
 
 pub(super) fn read_u32(reader: &mut Reader<'_>, field: &'static str) -> Result<u32, FrameError> {
     reader.number(field, 0..=u32::MAX.into()).map(|number| number as u32)
+}
+
+/// Checks that a total is not above the one that it is a part of.
+fn check_part(
+    reader: &Reader<'_>,
+    field: &'static str,
+    total: u64,
+    (of, whole): (&str, u64),
+) -> Result<(), FrameError> {
+    if total <= whole {
+        return Ok(());
+    }
+    Err(FrameError::new(field, reader.at(), total, format_args!("at most what was {of}, {whole}")))
 }
 
 fn read_total(reader: &mut Reader<'_>, field: &'static str) -> Result<u64, FrameError> {

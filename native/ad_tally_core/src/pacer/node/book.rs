@@ -18,6 +18,8 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use crate::memory::ZeroIsEmpty;
+#[cfg(not(loom))]
+use crate::pacer::message::Report;
 use crate::sync::AtomicU64;
 
 const CLOSED: u64 = 1 << 63;
@@ -84,6 +86,27 @@ impl Totals {
         let all = sum(&[self.granted, self.overspent]);
         let known = sum(&[self.available, self.spent, self.pending, self.presumed, self.returned]);
         all.saturating_sub(known) as u64
+    }
+
+    /// What a coordinator is told of a campaign's period, without a wish.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub fn report(&self, campaign: u64, period: u32) -> Report {
+        let Self { spent, confirms, presumed, overspent, granted, returned, .. } = *self;
+        let reserved = self.reserved();
+        Report {
+            campaign,
+            period,
+            granted,
+            spent,
+            returned,
+            reserved,
+            presumed,
+            overspent,
+            wanted: 0,
+            confirms,
+            passed: 0,
+        }
     }
 }
 

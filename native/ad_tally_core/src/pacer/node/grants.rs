@@ -11,6 +11,14 @@ use crate::pacer::message::{Grant, MOST_TOTAL, Report};
 use crate::pacer::plan::{Pace, PeriodOf, Plan};
 
 impl Node {
+    /// Sees to it that there is room for a campaign, which stays unknown until it is installed.
+    ///
+    /// # Errors
+    /// [`Error::MaxCampaigns`] where there is none.
+    pub fn make_room(&self, key: HashedKey<'_>) -> Result<(), Error> {
+        self.rows.insert(key).map(drop).ok_or(Error::MaxCampaigns(self.config.max_campaigns))
+    }
+
     /// Makes a campaign known, or changes its plan, which came with that version. Older plans than the one that is known are
     /// not taken.
     ///
@@ -185,19 +193,8 @@ impl Node {
         let Some(row) = self.row(key) else { return };
         let (is_wanting, asked) = row.take_wanted();
         let current = campaign.period.map(|period| period.number);
-        let report = |period, totals: &Totals, passed, wanted| Report {
-            campaign: campaign.hash,
-            period,
-            granted: totals.granted,
-            spent: totals.spent,
-            returned: totals.returned,
-            reserved: totals.reserved(),
-            presumed: totals.presumed,
-            overspent: totals.overspent,
-            wanted,
-            confirms: totals.confirms,
-            passed,
-        };
+        let hash = campaign.hash;
+        let report = |period, totals: &Totals, passed, wanted| Report { wanted, passed, ..totals.report(hash, period) };
         let price = campaign.plan.as_ref().map_or(0, |plan| plan.price);
         let is_first = current.is_some_and(|period| campaign.books.iter().all(|book| book.period != period));
         if let Some(period) = current.filter(|_| is_first) {
