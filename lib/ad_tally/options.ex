@@ -65,15 +65,15 @@ defmodule AdTally.Options do
 
   def count!(options, name, default), do: integer!(options, name, default, @most_keys)
 
-  # From 1 on.
-  def integer!(options, name, default, most) do
+  # From 1 on. What it has to be may be said in other words.
+  def integer!(options, name, default, most, words \\ nil) do
     case Keyword.get(options, name, default) do
       integer when is_integer(integer) and integer in 1..most//1 ->
         integer
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be an integer from 1 to #{most}, got: #{shown(other)}"
+              "expected #{inspect(name)} to be #{words || "an integer from 1 to #{most}"}, got: #{shown(other)}"
     end
   end
 

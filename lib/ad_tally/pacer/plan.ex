@@ -43,16 +43,15 @@ defmodule AdTally.Pacer.Plan do
      daily_max!(options), micros!(options, :price_micros, 1_000, @most_price)}
   end
 
-  defp micros!(options, name, default, most) do
-    case Keyword.get(options, name, default) do
-      micros when is_integer(micros) and micros in 1..most//1 ->
-        micros
-
-      other ->
-        raise ArgumentError,
-              "expected #{inspect(name)} to be an integer of micros from 1 to #{power(most)}, got: #{Options.shown(other)}"
-    end
-  end
+  defp micros!(options, name, default, most),
+    do:
+      Options.integer!(
+        options,
+        name,
+        default,
+        most,
+        "an integer of micros from 1 to #{power(most)}"
+      )
 
   defp power(@most_micros), do: "2^62"
   defp power(@most_price), do: "2^54 - 1"
