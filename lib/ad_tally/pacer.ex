@@ -78,7 +78,7 @@ defmodule AdTally.Pacer do
   are gone with the process, and have to be put again. What was spent before is not known then.
   """
 
-  alias AdTally.{Counters, Named, Native, Options}
+  alias AdTally.{Counters, Named, Native, Options, TableOwner}
   alias AdTally.Pacer.{Config, Plan, Server}
 
   require Named
@@ -89,7 +89,7 @@ defmodule AdTally.Pacer do
   @typedoc "What has a budget."
   @type campaign :: Counters.key()
 
-  @typedoc "What tells a request from all others."
+  @typedoc "The id of a request, unique among requests."
   @type request :: Counters.key()
 
   @typedoc "A part of a budget that is held for one impression. It may be sent to other nodes, and kept as any binary."
@@ -145,11 +145,7 @@ defmodule AdTally.Pacer do
   With a store its supervisor waits for as long as it takes to stop, which is one write to the disk.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
-  def child_spec(options) do
-    {name, others} = Options.pop_name!(options)
-    child = %{id: {__MODULE__, name}, start: {__MODULE__, :start_link, [options]}}
-    if Keyword.get(others, :store), do: Map.put(child, :shutdown, :infinity), else: child
-  end
+  def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
 
   @doc """
   Starts a pacer. As a child of a supervisor it is `{AdTally.Pacer, options}`.
@@ -164,9 +160,11 @@ defmodule AdTally.Pacer do
     * `:tick` - every so many milliseconds the controller decides anew, from 1,000 to an hour. Default: 60,000.
     * `:clock` - `:system`, or `:manual`: time passes by `tick/2` alone, for simulations and tests. Default:
       `:system`.
-    * `:max_campaigns` - how many campaigns there may be, at most 1,000,000. Default: 100,000.
-    * `:max_reservations` - how many reservations this node knows: those that live, and others for an hour after
-      they have expired. Default: 1,000,000.
+    * `:max_campaigns` - how many campaigns this node has room for: those of all coordinators, and those that were
+      deleted since it was started, too. At most 1,000,000. Default: 100,000.
+    * `:max_reservations` - how many reservations this node knows. One keeps its place until its `:ttl` is over, confirmed
+      or not, so this is at least reservations a second times their `:ttl`. Those that have expired are known for an
+      hour more, or until their place is needed. Default: 1,000,000.
     * `:max_ahead` - how many milliseconds past the system's time a reservation may be made. Default: 60,000.
     * `:seed` - the number under which campaigns and requests are hashed, from 0 to 2^64 - 1, the same on all nodes.
       Who knows it can choose requests that are never paced. Default: one that follows from the name. Give
@@ -186,8 +184,8 @@ defmodule AdTally.Pacer do
 
     * `:ok` - it has one. With a store that is on disk. Requests can be reserved on this node at once, on others
       within a second
-    * `{:error, :no_coordinator}` - the node that has this budget cannot be reached, or has other `:nodes` or another `:seed`, by
-      which it has not
+    * `{:error, :no_coordinator}` - the node that has this budget did not answer within five seconds, or it has other
+      `:nodes` or another `:seed`. It may have taken the plan all the same: put it again, which makes no difference
     * `{:error, :full}` - there are `:max_campaigns`
     * `{:error, :busy}` - the store has no room, or the disk refuses it. Try again: to put the same plan twice makes no
       difference
@@ -295,7 +293,8 @@ defmodule AdTally.Pacer do
   @doc """
   Reserves up to `max_price_micros` of a campaign's budget for a request, or says why it does not take part.
 
-    * `{:ok, reservation}` - the amount is held until it is confirmed or released, or `ttl` milliseconds after `at`
+    * `{:ok, reservation}` - the amount is held until it is confirmed or released, or for `ttl` milliseconds after `at`
+      or after now, whichever is later
     * `:paced` - the campaign does not take part in this request. The same request gets the same answer at the same
       rate, so ask once a request
     * `:no_budget` - it does, but there is no money: the budget is spent or reserved, its period has not begun or is
@@ -305,7 +304,8 @@ defmodule AdTally.Pacer do
     * `{:error, :full}` - there are `:max_reservations`
     * `{:error, :busy}` - the store has no room, see `AdTally.Store`
 
-  Asked again while the reservation lives, it returns the same one. Nothing is held but with `{:ok, reservation}`.
+  Asked again while the reservation lives, it returns the same one, with the amount and the end of the first call: the
+  same binary, unless `:ttl` differs or `at` was in the past. Only `{:ok, reservation}` holds money.
 
   The option `:ttl` is how long it lives, from 1 to #{@longest_ttl} milliseconds. Take the time within which billing
   notices come: about a minute for web pages, ten for native ads, half an hour and more for interstitials. Default:
@@ -350,7 +350,8 @@ defmodule AdTally.Pacer do
     * `{:error, :over_price}` - it is booked, and was above what was reserved: the difference is overspend
     * `{:error, :expired}` - it is booked, and the reservation had expired or was released: the price is overspend
     * `{:error, :duplicate}` - it was confirmed before: nothing is booked
-    * `{:error, :unknown}` - there is no such reservation, or it has expired more than an hour ago: nothing is booked
+    * `{:error, :unknown}` - there is no such reservation, or it has expired more than an hour ago, or earlier where its
+      place was needed: nothing is booked
     * `{:error, :unreachable}` - it is of another node, which does not answer. It may be booked or not: try again
     * `{:error, :busy}` - the store has no room: nothing is booked
 
@@ -478,7 +479,7 @@ defmodule AdTally.Pacer do
 
     * `:campaigns` - campaigns that this node knows, and `:coordinated`, those whose coordinator it is, with those that were
       deleted in the last two days
-    * `:outcomes` - how often what came of calls on this node, since it was started. Of `reserve/6`: `:reserved`,
+    * `:outcomes` - calls on this node by outcome, since it was started. Of `reserve/6`: `:reserved`,
       `:again` for a reservation that lived already, `:paced`, `:no_budget`, `:unknown`, `:future`, `:full`. Of `confirm/4`:
       `:confirmed`, `:over_price`, `:late`, `:duplicate`. Of `release/2`: `:released`. Of both: `:unknown_reservation`,
       `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over, and `:no_book`, grants that this
@@ -503,8 +504,8 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  Has a pacer with `clock: :manual` do all that is due at a time, in Unix milliseconds: reservations expire, periods begin
-  and end, leases are renewed, the controller decides.
+  Advances the clock of a pacer with `clock: :manual` to a time, in Unix milliseconds, and does all that is due by
+  then: reservations expire, periods begin and end, leases are renewed, the controller decides.
 
   `{:error, :busy}` if the disk refuses it. Raises `ArgumentError` for a time before that of the last call, and for a
   pacer that goes by the system's clock.

@@ -1,6 +1,6 @@
 defmodule AdTally.Store do
   @moduledoc """
-  Keeps what meters, attributions and tables hold on disk, so that a restart goes on where the service was,
+  Keeps what meters, attributions, pacers and tables hold on disk, so that a restart goes on where the service was,
   after a crash too.
 
       children = [

@@ -65,7 +65,8 @@ defmodule AdTally.Telemetry do
       see `AdTally.Pacer.status/2`; `duration` is how long the controller took, and `lost_nodes` how many other nodes have not
       answered for five seconds. Its counts are calls on the node since
       the last one, as in `:outcomes` of `AdTally.Pacer.info/1`.
-    * `[:pacer, :campaign]` comes after it for each of these campaigns, with what `AdTally.Pacer.status/2` returns of it. With
+    * `[:pacer, :campaign]` comes after it for each of these campaigns, with what `AdTally.Pacer.status/2` returns of it, but for
+      `:nodes`. With
       many campaigns a handler of it has as many calls a tick. While handlers are slower than ticks, some ticks have
       none of either.
     * `[:store, :state]` comes every `:telemetry_interval` of `AdTally.Store.start_link/1`, whatever happens. `lag` is
@@ -91,7 +92,7 @@ defmodule AdTally.Telemetry do
 
       :telemetry.attach("rollups", [:ad_tally, :sink, :failed], &MyApp.Alerts.sink_failed/4, nil)
 
-  `attach_default_logger/1` logs them.
+  `attach_default_logger/1` logs those of windows, sinks, late events and counts.
   """
 
   require Logger
