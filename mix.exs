@@ -87,6 +87,7 @@ defmodule AdTally.MixProject do
         Budgets: [AdTally.Pacer, AdTally.Admission],
         Tables: [AdTally.Counters, AdTally.Reach, AdTally.FrequencyCap, AdTally.Dedupe],
         Store: [AdTally.Store, AdTally.StoreError],
+        Observability: ~r/^AdTally\.(Metrics|Telemetry|Web)/,
         Sinks: ~r/^AdTally\.Sink/,
         "Values and formats": [AdTally.Sketch, AdTally.Frame]
       ]

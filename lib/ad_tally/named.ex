@@ -12,6 +12,7 @@ defmodule AdTally.Named do
   # An entry is {module, value, watcher}. Its key is the name alone, as that of a process is: a pair of
   # module and name takes 17 ns more to find.
 
+  alias AdTally.Metrics.Parts
   alias AdTally.{Native, Options}
 
   # Refuses a name that is a key of somebody else's in :persistent_term. An entry of this library is of an
@@ -34,25 +35,32 @@ defmodule AdTally.Named do
   # A process's name is free as soon as the process begins to end, and its watcher erases its entry later:
   # waits for that, so that it does not erase the next entry. To be called before the next table is made,
   # so that the memory of two is never taken at once.
-  @spec claim(atom()) :: :ok
-  def claim(name) do
-    with {_module, _value, watcher} when is_pid(watcher) <- :persistent_term.get(name, nil) do
-      monitor = Process.monitor(watcher)
+  @spec claim(atom(), module()) :: :ok
+  def claim(name, module) do
+    with {_module, _value, watcher} when is_pid(watcher) <- :persistent_term.get(name, nil),
+         do: await_end(watcher)
 
-      receive do
-        {:DOWN, ^monitor, :process, _pid, _reason} -> :ok
-      end
-    end
-
+    # One that has erased its entry by itself has a watcher too, which reads its totals.
+    with watcher when is_pid(watcher) <- Parts.watcher(name, module), do: await_end(watcher)
     :ok
   end
 
-  # Puts the value of a table there, which belongs to the calling process from now on.
-  @spec put(atom(), module(), reference(), term()) :: :ok
-  def put(name, module, table, value) do
+  defp await_end(watcher) do
+    monitor = Process.monitor(watcher)
+
+    receive do
+      {:DOWN, ^monitor, :process, _pid, _reason} -> :ok
+    end
+  end
+
+  # Puts the value of a table there, which belongs to the calling process from now on. `about` is for metrics
+  # (`AdTally.Metrics.Parts`).
+  @spec put(atom(), module(), reference(), term(), about :: map()) :: :ok
+  def put(name, module, table, value, about) do
     :ok = Native.table_own(table, name)
     # Not a function: code that is loaded again would end a process that holds one.
-    watcher = spawn(__MODULE__, :watch, [self(), name, table])
+    watcher = spawn(__MODULE__, :watch, [self(), module, name, table])
+    Parts.begin(name, module, table, value, watcher, about)
     :persistent_term.put(name, {module, value, watcher})
   end
 
@@ -116,20 +124,24 @@ defmodule AdTally.Named do
   end
 
   @doc false
-  def watch(owner, name, table) do
+  def watch(owner, module, name, table) do
     monitor = Process.monitor(owner)
-    hibernate(monitor, name, table)
+    hibernate(monitor, module, name, table)
   end
 
   # Small, and in no version of this module's code, for as long as the owner lives.
-  defp hibernate(monitor, name, table),
-    do: :erlang.hibernate(__MODULE__, :watching, [monitor, name, table])
+  defp hibernate(monitor, module, name, table),
+    do: :erlang.hibernate(__MODULE__, :watching, [monitor, module, name, table])
 
   @doc false
-  def watching(monitor, name, table) do
+  def watching(monitor, module, name, table) do
     receive do
-      {:DOWN, ^monitor, :process, _owner, _reason} -> clear(name, table)
-      _other -> hibernate(monitor, name, table)
+      {:DOWN, ^monitor, :process, _owner, reason} ->
+        clear(name, table)
+        Parts.ended(name, module, table, reason)
+
+      _other ->
+        hibernate(monitor, module, name, table)
     end
   end
 

@@ -103,9 +103,9 @@ defmodule AdTally.TableOwner do
   @impl true
   def init({module, name, part, make}) do
     Process.flag(:trap_exit, true)
-    Named.claim(name)
+    Named.claim(name, module)
     table = make(part, make)
-    :ok = Named.put(name, module, table, table)
+    :ok = Named.put(name, module, table, table, %{store: Part.store(part)})
     Part.watch(part)
     {:ok, {name, table, part}, :hibernate}
   end

@@ -22,7 +22,7 @@ defmodule AdTally.Meter.Late do
   # Between two warnings of that.
   @drop_pause 60_000
 
-  @enforce_keys [:server, :meter, :function, :counters, :emitter]
+  @enforce_keys [:server, :meter, :function, :counters, :totals, :emitter]
   defstruct @enforce_keys ++
               [
                 events: :queue.new(),
@@ -42,30 +42,43 @@ defmodule AdTally.Meter.Late do
                 flushing: nil
               ]
 
-  @typedoc "What callers send events with."
-  @type t :: {pid(), :atomics.atomics_ref()}
+  @typedoc "What callers send events with, and what metrics read."
+  @type t :: {pid(), :atomics.atomics_ref(), :counters.counters_ref()}
+
+  # What metrics read: these never fall.
+  @counted [handed: 1, failed: 2, dropped: 3]
 
   # Linked to the meter, whose process calls this.
   def start(meter, function, emitter) do
     counters = :atomics.new(3, signed: true)
-    {:ok, pid} = Part.start(__MODULE__, {meter, function, counters, emitter})
-    {:ok, {pid, counters}}
+    totals = :counters.new(length(@counted), [])
+    {:ok, pid} = Part.start(__MODULE__, {meter, function, {counters, totals}, emitter})
+    {:ok, {pid, counters, totals}}
   end
 
   @spec pid(t() | nil) :: pid() | nil
   def pid(nil), do: nil
-  def pid({pid, _counters}), do: pid
+  def pid({pid, _counters, _totals}), do: pid
+
+  @doc "How many events were handed over, had failed, and were dropped."
+  @spec totals(t()) :: :counters.counters_ref()
+  def totals({_pid, _counters, totals}), do: totals
+
+  @doc "How many wait."
+  @spec waiting(t()) :: non_neg_integer()
+  def waiting({_pid, counters, _totals}), do: :atomics.get(counters, @waiting)
 
   # Sends events, or the first ones of them where too many are waiting.
   def take(_late, []), do: :ok
 
-  def take({pid, counters}, events) do
+  def take({pid, counters, totals}, events) do
     count = length(events)
     over = min(count, max(0, :atomics.add_get(counters, @waiting, count) - @most))
 
     if over > 0 do
       :atomics.sub(counters, @waiting, over)
       :atomics.add(counters, @dropped, over)
+      :counters.add(totals, @counted[:dropped], over)
       notice(pid, counters)
     end
 
@@ -80,14 +93,14 @@ defmodule AdTally.Meter.Late do
   @spec memory(t() | nil) :: non_neg_integer()
   def memory(nil), do: 0
 
-  def memory({pid, _counters}) do
+  def memory({pid, _counters, _totals}) do
     case Process.info(pid, :memory) do
       {:memory, bytes} -> bytes
       nil -> 0
     end
   end
 
-  def info({pid, counters}, timeout) do
+  def info({pid, counters, _totals}, timeout) do
     info = GenServer.call(pid, :info, timeout)
 
     Map.merge(info, %{
@@ -97,9 +110,10 @@ defmodule AdTally.Meter.Late do
   end
 
   @impl true
-  def init({pid, {meter, function, counters, emitter}}) do
+  def init({pid, {meter, function, {counters, totals}, emitter}}) do
     Part.join(pid)
-    fields = [meter: meter, function: function, counters: counters, emitter: emitter]
+    shared = [counters: counters, totals: totals]
+    fields = [meter: meter, function: function, emitter: emitter] ++ shared
     {:ok, struct!(__MODULE__, [server: pid] ++ fields)}
   end
 
@@ -133,6 +147,7 @@ defmodule AdTally.Meter.Late do
     state =
       if reason == :normal do
         Emitter.execute(state.emitter, [:late, :handed], measured, %{meter: state.meter})
+        :counters.add(state.totals, @counted[:handed], count)
         # Events that came meanwhile have waited long enough.
         go_on(%{state | handed: state.handed + count, failing: false})
       else
@@ -143,6 +158,7 @@ defmodule AdTally.Meter.Late do
             "#{count} late events: #{if is_binary(reason), do: reason, else: inspect(reason)}"
         )
 
+        :counters.add(state.totals, @counted[:failed], count)
         metadata = %{meter: state.meter, reason: reason}
         Emitter.execute(state.emitter, [:late, :failed], measured, metadata)
         state = %{state | failed: state.failed + count, failing: true}

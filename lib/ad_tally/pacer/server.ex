@@ -21,7 +21,7 @@ defmodule AdTally.Pacer.Server do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
-    Named.claim(config.name)
+    Named.claim(config.name, AdTally.Pacer)
     native = open(config)
     Part.watch(config.part)
     :ok = Native.pacer_wake(native)
@@ -45,7 +45,8 @@ defmodule AdTally.Pacer.Server do
       pause: 0
     }
 
-    Named.put(config.name, AdTally.Pacer, native, native)
+    about = %{store: Part.store(config.part)}
+    Named.put(config.name, AdTally.Pacer, native, native, about)
     {:ok, state, {:continue, :begin}}
   end
 

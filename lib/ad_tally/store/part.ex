@@ -71,6 +71,11 @@ defmodule AdTally.Store.Part do
     {store, List.keydelete(options, :store, 0)}
   end
 
+  @doc "The name of the store that keeps a part, or `nil`."
+  @spec store(t() | nil) :: atom()
+  def store(nil), do: nil
+  def store(part), do: part.store
+
   @doc """
   A table in a store, which has to run. Raises `ArgumentError` if the table cannot go on with what is stored of
   it. `options` are all of its options that native code gets.

@@ -22,11 +22,13 @@ defmodule AdTally.Store.Server do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
-    Named.claim(config.name)
+    Named.claim(config.name, AdTally.Store)
 
     with {:ok, how, native} <- open(config) do
       {:ok, events} = Events.start(config.name)
-      Named.put(config.name, AdTally.Store, native, native)
+      # One that goes on has its counts.
+      about = %{same?: how == :live, dir: config.dir}
+      Named.put(config.name, AdTally.Store, native, native, about)
 
       state = %{
         name: config.name,

@@ -19,6 +19,7 @@ defmodule AdTally.Windows.Delivery do
     :options,
     :most,
     :emitter,
+    :counters,
     queue: :queue.new(),
     length: 0,
     attempt: nil,
@@ -40,10 +41,34 @@ defmodule AdTally.Windows.Delivery do
     awaiting: []
   ]
 
+  # What metrics read, without asking the process. The first ones never fall.
+  @counted [:delivered, :failed, :dropped, :waiting, :failures]
+
+  @spec counters() :: :counters.counters_ref()
+  def counters, do: :counters.new(length(@counted), [])
+
+  @doc "The names of those that are totals, which come first."
+  @spec totals() :: [atom()]
+  def totals, do: Enum.take(@counted, 3)
+
+  @doc "All numbers."
+  @spec counted(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
+  def counted(counters) do
+    for {name, index} <- Enum.with_index(@counted, 1),
+        into: %{},
+        do: {name, :counters.get(counters, index)}
+  end
+
   # Linked to the server, which calls this.
   # `newest` is the sequence before that of the first window that it will get.
-  @spec start(Source.t(), module(), keyword(), pos_integer(), pid(), non_neg_integer()) ::
-          {:ok, pid()}
+  @spec start(
+          {Source.t(), :counters.counters_ref()},
+          module(),
+          keyword(),
+          pos_integer(),
+          pid(),
+          non_neg_integer()
+        ) :: {:ok, pid()}
   def start(owner, sink, options, most, emitter, newest),
     do: Part.start(__MODULE__, {owner, sink, options, most, emitter, newest})
 
@@ -58,9 +83,18 @@ defmodule AdTally.Windows.Delivery do
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
   @impl true
-  def init({pid, {owner, sink, options, most, emitter, newest}}) do
+  def init({pid, {{owner, counters}, sink, options, most, emitter, newest}}) do
     Part.join(pid)
-    fields = [owner: owner, sink: sink, options: options, most: most, emitter: emitter]
+
+    fields = [
+      owner: owner,
+      counters: counters,
+      sink: sink,
+      options: options,
+      most: most,
+      emitter: emitter
+    ]
+
     {:ok, struct!(__MODULE__, [server: pid, newest: newest] ++ fields)}
   end
 
@@ -71,7 +105,7 @@ defmodule AdTally.Windows.Delivery do
     newest = List.last(windows).sequence
     state = %{state | queue: queue, length: state.length + length(windows), newest: newest}
     dropped = state.dropped
-    state = state |> bound() |> go_on()
+    state = state |> bound() |> note() |> go_on()
 
     if state.dropped > dropped,
       do: {:noreply, state, {:continue, :collect}},
@@ -225,7 +259,17 @@ defmodule AdTally.Windows.Delivery do
     tell(:delivered, %{duration: duration(state), waiting: state.length - 1}, window, state)
     taken(window, state)
     state = %{state | queue: queue, length: state.length - 1, delivered: state.delivered + 1}
-    %{state | failures: 0, rows_read: nil, most_read: 0}
+    note(%{state | failures: 0, rows_read: nil, most_read: 0})
+  end
+
+  defp note(state) do
+    waiting = %{waiting: state.length}
+    numbers = state |> Map.take(@counted) |> Map.merge(waiting)
+
+    for {name, index} <- Enum.with_index(@counted, 1),
+        do: :counters.put(state.counters, index, Map.fetch!(numbers, name))
+
+    state
   end
 
   # The server needs to know when every sink has a window, where a store keeps it until then.
@@ -253,7 +297,7 @@ defmodule AdTally.Windows.Delivery do
 
     timer = Process.send_after(self(), :again, pause)
     state = %{state | failures: failures, failed: state.failed + 1, pausing: timer}
-    %{state | most_read: most_read(state), rows_read: nil}
+    note(%{state | most_read: most_read(state), rows_read: nil})
   end
 
   # A sink makes progress when it takes a window, and when it reads rows that no attempt has read before: one

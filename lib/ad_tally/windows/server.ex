@@ -19,6 +19,7 @@ defmodule AdTally.Windows.Server do
     Found,
     Memory,
     Retained,
+    Sinks,
     Source,
     Stop
   }
@@ -41,7 +42,7 @@ defmodule AdTally.Windows.Server do
   @impl true
   def init(%{source: source, name: name} = config) do
     Process.flag(:trap_exit, true)
-    Named.claim(name)
+    Named.claim(name, source.module())
     {native, epoch} = open(config)
 
     # Secrets and options of sinks are not kept: they would be in the log of a crash.
@@ -53,10 +54,14 @@ defmodule AdTally.Windows.Server do
     found = Found.new(config, native, epoch)
     newest = Found.delivered(found)
 
+    counted =
+      for {name, {sink, options}} <- Sinks.named(sinks),
+          do: {name, sink, options, Delivery.counters()}
+
     deliveries =
-      for {sink, options} <- sinks do
+      for {_name, sink, options, counters} <- counted do
         {:ok, delivery} =
-          Delivery.start(owner, sink, options, config.max_waiting, emitter, newest)
+          Delivery.start({owner, counters}, sink, options, config.max_waiting, emitter, newest)
 
         delivery
       end
@@ -81,8 +86,17 @@ defmodule AdTally.Windows.Server do
 
     # So that what is of long ago is late from the beginning, and opens no window.
     state = state |> Closing.found(found) |> Closing.due()
-    Named.put(name, source.module(), native, value)
+    Named.put(name, source.module(), native, value, about(config, counted))
     {:ok, tick(state)}
+  end
+
+  # What metrics tell of it.
+  defp about(config, counted) do
+    counters =
+      for {name, _sink, _options, counters} <- counted,
+          do: {[:sinks, name], counters, Delivery.totals()}
+
+    config |> Map.take([:store, :names, :clock, :lateness]) |> Map.put(:counters, counters)
   end
 
   # The native table, and what tells its start, or that of what is stored of it, from all others.

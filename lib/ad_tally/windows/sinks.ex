@@ -26,6 +26,19 @@ defmodule AdTally.Windows.Sinks do
       else: {module, options}
   end
 
+  @doc "Each with the name that metrics have of it: of its module, and of those that share one a number from 2 on."
+  @spec named([{module(), keyword()}]) :: [{String.t(), {module(), keyword()}}]
+  def named(sinks) do
+    {named, _counts} =
+      Enum.map_reduce(sinks, %{}, fn {module, _options} = sink, counts ->
+        count = Map.get(counts, module, 0) + 1
+        name = if count == 1, do: inspect(module), else: "#{inspect(module)} #{count}"
+        {{name, sink}, Map.put(counts, module, count)}
+      end)
+
+    named
+  end
+
   @doc "Raises `ArgumentError` if the options of a sink have a name that is not among the names in rows."
   @spec check_names!([{module(), keyword()}], AdTally.Sink.names()) :: :ok
   def check_names!(sinks, names) do

@@ -12,6 +12,7 @@ use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys};
 use crate::encode::{self, Overflowed};
 use crate::hot::{Amount, Index, hot};
+use crate::metered::{Metered, numbers};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::steps;
@@ -217,4 +218,16 @@ pub fn walk<'a>(env: Env<'a>, metrics: &[Atom], mut rows: Rows<Cells>) -> Term<'
         let env = page.env();
         rows.walk(|key, totals| page.push((encode::key(env, key), encode::row(env, &metrics, totals)).encode(env), 1))
     })
+}
+
+impl Metered for Table {
+    fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
+        numbers(env, &[])
+    }
+
+    fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let info = self.counters.info();
+        let [keys, max_keys, memory] = [info.keys, info.max_keys, info.memory_bytes].map(|number| number as u64);
+        numbers(env, &[("keys", keys), ("max_keys", max_keys), ("memory_bytes", memory)])
+    }
 }

@@ -14,6 +14,7 @@ use crate::decode::{
     keys::{self, Id},
 };
 use crate::hot::{At, hot};
+use crate::metered::{Metered, numbers};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored, raise_busy};
@@ -106,4 +107,15 @@ fn dedupe_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::huge_bytes(), huge_bytes.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs)
+}
+
+impl Metered for Table {
+    fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let [duplicates, forgotten, future] = self.0.counts();
+        numbers(env, &[("duplicates", duplicates), ("forgotten", forgotten), ("future", future)])
+    }
+
+    fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
+        numbers(env, &[("memory_bytes", self.0.memory_bytes() as u64)])
+    }
 }

@@ -18,6 +18,7 @@ use crate::decode::{
 };
 use crate::encode;
 use crate::hot::{At, Index, hot};
+use crate::metered::{Metered, named, numbers};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::steps;
@@ -400,4 +401,30 @@ fn tier_term<'a>(env: Env<'a>, tier: &TierInfo) -> NifResult<Term<'a>> {
         (atoms::memory_bytes(), tier.memory_bytes.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs)
+}
+
+impl Metered for Table {
+    fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let [rule, rounding, future, too_old, full, busy] = self.0.not_admitted();
+        let denials = [
+            ("rule", rule),
+            ("rounding", rounding),
+            ("future", future),
+            ("too_old", too_old),
+            ("full", full),
+            ("busy", busy),
+        ];
+        named(env, &[("denials", numbers(env, &denials))])
+    }
+
+    fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let load = self.0.load();
+        let pairs = [
+            ("pairs", load.pairs.encode(env)),
+            ("load", load.load.encode(env)),
+            ("stash", load.stash.encode(env)),
+            ("memory_bytes", load.memory_bytes.encode(env)),
+        ];
+        named(env, &pairs)
+    }
 }

@@ -6,12 +6,13 @@
 //! * `decode`: terms to Rust values, and what is raised where they are none
 //! * `encode`: Rust values to terms
 //! * `owner`: the process that a table with a name belongs to
-//! * `messages`: messages to processes, from any thread
+//! * `messages`: messages to processes, from any thread; `metered`: what a table tells for metrics
 //! * `resource`: Rust values that Elixir holds a reference to
 //! * `hot`: the one way a per-event function is declared
 //! * `store`: stores, and what a table needs that is a part of one; `parts`: those tables, whatever they are
 //! * `steps`: long lists and large tables, in calls that are short
 //! * `counters`, `sketch`, `reach`, `frequency_cap`, `dedupe`, `attribution`, `meter`, `pacer`, `admission`: the functions of the modules of these names
+//! * `metrics`: totals of tables, whatever they are, and how they are now
 //! * `export`: tables as frames, and frames into tables
 //! * `library`: what the VM calls when it loads the library; `diagnostics`: functions that measure and try the boundary
 
@@ -31,6 +32,8 @@ mod hot;
 mod library;
 mod messages;
 mod meter;
+mod metered;
+mod metrics;
 mod owner;
 mod pacer;
 mod parts;

@@ -14,6 +14,7 @@ use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_layout};
 use crate::encode::{self, Overflowed};
 use crate::hot::{Index, hot};
+use crate::metered::{Metered, numbers};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::sketch::{self, Users};
@@ -305,4 +306,16 @@ pub fn walk<'a>(env: Env<'a>, mut rows: Rows<Sketches>) -> Term<'a> {
             page.push(row, cost)
         })
     })
+}
+
+impl Metered for Table {
+    fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
+        numbers(env, &[])
+    }
+
+    fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let info = self.0.info();
+        let [keys, max_keys, memory] = [info.keys, info.max_keys, info.memory_bytes].map(|number| number as u64);
+        numbers(env, &[("keys", keys), ("max_keys", max_keys), ("memory_bytes", memory)])
+    }
 }

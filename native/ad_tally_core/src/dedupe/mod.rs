@@ -209,6 +209,14 @@ impl Dedupe {
         })
     }
 
+    /// How many ids were duplicates, were forgotten before their time, and came from too far ahead: what [`Dedupe::info`] has of it,
+    /// without a look at the buckets.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 3] {
+        let kinds = [Kind::Duplicate, Kind::Forgotten, Kind::Future];
+        with_table!(self, table => kinds.map(|kind| table.tally.get(kind as usize)))
+    }
+
     /// How many buckets it has, without overflow buckets. Always the same for the same capacity.
     #[must_use]
     pub fn buckets(&self) -> u64 {

@@ -45,7 +45,47 @@ pub struct Info {
     pub memory_bytes: usize,
 }
 
+/// How full a table is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Pairs with events, of the tier that has most.
+    pub pairs: usize,
+    /// The part of its entries that is in use, of the fullest tier.
+    pub load: f64,
+    /// Overflow buckets in use.
+    pub stash: usize,
+    /// All memory.
+    pub memory_bytes: usize,
+}
+
 impl FrequencyCap {
+    /// Events that were not admitted: denied by a rule, denied by rounding, too far ahead, too old, without room, and with a store
+    /// that was busy.
+    #[must_use]
+    pub fn not_admitted(&self) -> [u64; 6] {
+        let blocks = [Block::Rule, Block::Rounding].map(|block| self.not_admitted.get(block as usize));
+        let reasons = [Reason::Future, Reason::TooOld, Reason::Full, Reason::Busy];
+        let [rule, rounding] = blocks;
+        let [future, too_old, full, busy] = reasons.map(|reason| self.not_admitted.get(reason as usize));
+        [rule, rounding, future, too_old, full, busy]
+    }
+
+    /// How full it is. Unlike [`FrequencyCap::info`] it does not ask the system for huge pages, which takes milliseconds.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let none = Load { pairs: 0, load: 0.0, stash: 0, memory_bytes: size_of::<Self>() + self.not_admitted.bytes() };
+        self.tables.iter().fold(none, |load, table| {
+            let (buckets, (words, pairs)) = (&table.buckets, table.population.count());
+            let slots = buckets.in_use() * table.format().entries(false);
+            Load {
+                pairs: load.pairs.max(pairs),
+                load: load.load.max(words as f64 / slots as f64),
+                stash: load.stash + buckets.overflow.taken(),
+                memory_bytes: load.memory_bytes + buckets.bytes() + table.population.bytes(),
+            }
+        })
+    }
+
     /// Removes what is too old at a time from some buckets, and from where to go on: `None` at the end. How many entries
     /// became empty.
     ///

@@ -73,7 +73,7 @@ pub use {
     export_frames::Export,
     fast::{At, BucketRef},
     fold::Fold,
-    info::{Info, TierInfo},
+    info::{Info, Load, TierInfo},
     restore::Restoring,
     rules::{MOST_EVENTS, MOST_EVENTS_OF_A_LIFETIME, MOST_RULES, Rule, Rules, Window},
 };

@@ -42,7 +42,7 @@ pub use self::event::{Event, Outcome};
 use self::journal::Folding;
 pub use self::lookup::{Lookup, Recording};
 pub use self::restore::Restoring;
-pub use self::stats::Counts;
+pub use self::stats::{Counts, Totals};
 use self::stats::{LEFT_OUT, Stats};
 use self::stored::Stored;
 pub use self::undelivered::Undelivered;
@@ -186,6 +186,12 @@ impl Meter {
             id_bytes: self.dedupe.as_ref().map_or(0, Dedupe::memory_bytes),
             closed_bytes: self.closed_bytes.load(Relaxed),
         }
+    }
+
+    /// What was counted in the windows that were closed until now.
+    #[must_use]
+    pub fn closed_totals(&self) -> Totals {
+        self.stats.closed()
     }
 
     /// The time of the last event that was late, and of the last one that was too far ahead; 0 if none was.

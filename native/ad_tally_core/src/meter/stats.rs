@@ -41,6 +41,18 @@ pub(super) struct Stats {
     left_out: [Mutex<Vec<i128>>; LEFT_OUT],
     /// The times of the last events that were.
     last_left_out: [AtomicU64; LEFT_OUT],
+    closed: Mutex<Totals>,
+}
+
+/// What was counted in windows that are closed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// How many were closed.
+    pub windows: u64,
+    /// By metric the sum of what each window had, of those where that is more than 0.
+    pub added: Vec<i128>,
+    /// The same of those where it is less, as a number above 0: corrections. Neither ever falls.
+    pub corrected: Vec<i128>,
 }
 
 impl Stats {
@@ -49,7 +61,23 @@ impl Stats {
             events: ShardedCounter::new(),
             left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
             last_left_out: Default::default(),
+            closed: Mutex::new(Totals { windows: 0, added: vec![0; metrics], corrected: vec![0; metrics] }),
         }
+    }
+
+    /// Adds up what was counted in a window that is closed.
+    pub(super) fn close(&self, totals: &[i128]) {
+        let mut closed = self.closed.lock();
+        let Totals { windows, added, corrected } = &mut *closed;
+        *windows += 1;
+        for ((added, corrected), total) in added.iter_mut().zip(corrected).zip(totals) {
+            *added += (*total).max(0);
+            *corrected -= (*total).min(0);
+        }
+    }
+
+    pub(super) fn closed(&self) -> Totals {
+        self.closed.lock().clone()
     }
 
     /// Counts an event that a thread with that hazard slot has recorded.

@@ -1,8 +1,8 @@
 //! The tables of one window.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, OnceLock};
 
 use super::config::Shape;
 use super::event::Event;
@@ -24,6 +24,8 @@ pub struct Window {
     counters: Arc<Generation<Cells>>,
     reach: Option<Reach>,
     closed_bytes: ClosedBytes,
+    /// Its totals, once it is closed: reading all rows again takes as long as the first time.
+    totals: OnceLock<Box<[i128]>>,
 }
 
 /// A share in a window.
@@ -59,7 +61,14 @@ impl Window {
         });
         let config = counters::Config { metrics: shape.metrics, linked: reach.is_some() };
         let counters = Arc::new(Generation::undivided(&config, shape.max_keys, seed.clone()));
-        Self { number, instance, counters, reach, closed_bytes: ClosedBytes::none(closed_bytes) }
+        Self {
+            number,
+            instance,
+            counters,
+            reach,
+            closed_bytes: ClosedBytes::none(closed_bytes),
+            totals: OnceLock::new(),
+        }
     }
 
     /// Shares in its tables, to merge rows into.
@@ -205,6 +214,10 @@ impl Window {
     /// Totals by metric: of all rows, and what had no row.
     #[must_use]
     pub fn totals(&self) -> Vec<i128> {
+        self.totals.get().map_or_else(|| self.read_totals(), |totals| totals.to_vec())
+    }
+
+    fn read_totals(&self) -> Vec<i128> {
         let mut totals = self.overflow();
         self.counters().walk(|_key, row| {
             totals.iter_mut().zip(row).for_each(|(total, amount)| *total += amount);
@@ -219,9 +232,11 @@ impl Window {
         size_of::<Self>() + self.counters.bytes() + self.reach.as_ref().map_or(0, |reach| reach.table.bytes())
     }
 
-    /// Has what it takes be counted among closed windows, until it is dropped. Once, when nothing is recorded in it any more.
+    /// Has what it takes be counted among closed windows, until it is dropped, and keeps its totals. Once, when nothing is recorded
+    /// in it any more.
     pub(super) fn note_closed(&self) {
         self.closed_bytes.note(self.bytes());
+        self.totals.get_or_init(|| self.read_totals().into());
     }
 }
 

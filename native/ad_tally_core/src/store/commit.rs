@@ -164,6 +164,7 @@ impl Committer {
                 progress.written_bytes += bytes;
                 progress.last_sync_us = sync_us;
                 progress.max_sync_us = progress.max_sync_us.max(sync_us);
+                progress.sync_times.add(sync_us);
                 progress.error = None;
                 (progress.waiting_since, progress.waiting_bytes) = (None, 0);
                 drop(progress);

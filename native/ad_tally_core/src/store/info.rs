@@ -4,6 +4,28 @@ use std::time::Duration;
 
 use super::error::Damage;
 
+/// The upper ends of the buckets of [`SyncTimes`], in microseconds: from what a disk with a cache of its own takes to what stops a
+/// service.
+pub const SYNC_TIMES_US: [u64; 13] =
+    [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000];
+
+/// A histogram of how long something took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SyncTimes {
+    /// How many took at most the time of the same place in [`SYNC_TIMES_US`], and longer than that of the place before. The last ones
+    /// took longer than all.
+    pub counts: [u64; SYNC_TIMES_US.len() + 1],
+    /// How long all took together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl SyncTimes {
+    pub(super) fn add(&mut self, took_us: u64) {
+        self.counts[SYNC_TIMES_US.partition_point(|end| *end < took_us)] += 1;
+        self.sum_us += took_us;
+    }
+}
+
 /// The figures of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
@@ -27,6 +49,8 @@ pub struct Info {
     pub last_sync_us: u64,
     /// How long the slowest one took.
     pub max_sync_us: u64,
+    /// How long all intervals took to be written and synced.
+    pub sync_times: SyncTimes,
     /// How often the disk refused an interval.
     pub errors: u64,
     /// What it said, while it still refuses.

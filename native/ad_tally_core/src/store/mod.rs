@@ -50,7 +50,7 @@ use parking_lot::Mutex;
 pub use self::backup::{Backup, backup};
 pub use self::disk::{Disk, DiskFile, Lock, RealDisk, create_folders};
 pub use self::error::{Damage, Error, OpenError, SyncError};
-pub use self::info::{Event, Info, PartInfo};
+pub use self::info::{Event, Info, PartInfo, SYNC_TIMES_US, SyncTimes};
 pub use self::inspect::{FileReport, PartReport, Report, inspect};
 pub use self::load::Loaded;
 use self::load::{Load, Place};

@@ -136,6 +136,7 @@ impl Shared {
             syncs: progress.syncs,
             last_sync_us: progress.last_sync_us,
             max_sync_us: progress.max_sync_us,
+            sync_times: progress.sync_times,
             errors: progress.errors,
             error: progress.error,
             files: 1 + (manifest.runs.len() + files.segments.len()) as u64,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::compaction_signal::CompactionSignal;
 use super::disk::{Disk, Lock};
 use super::error::Error;
-use super::info::Event;
+use super::info::{Event, SyncTimes};
 use super::manifest::{Manifest, file_number};
 use super::options::Options;
 use super::segment::{Segment, numbers};
@@ -70,6 +70,7 @@ pub(super) struct Progress {
     pub syncs: u64,
     pub last_sync_us: u64,
     pub max_sync_us: u64,
+    pub sync_times: SyncTimes,
     pub errors: u64,
     pub error: Option<String>,
     /// When an interval was last ended.

@@ -1,12 +1,13 @@
 //! An attribution's numbers.
 
-use ad_tally_core::attribution::Counts;
+use ad_tally_core::attribution::{Counts, Info};
 use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use super::Table;
 use super::refusals::Refusals;
 use crate::atoms;
 use crate::encode;
+use crate::metered::{Metered, named, numbers};
 use crate::resource;
 
 /// Notes that so many touches of a list were refused, and why, if that is not the reason of one of them.
@@ -39,12 +40,9 @@ fn attribution_examples<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>
     Ok((examples(touches, &table.touches), examples(conversions, &table.conversions)).encode(env))
 }
 
-/// The attribution's numbers.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn attribution_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
-    let table: &Table = resource::expect(table)?;
-    let info = table.attribution.info();
-    let counts = |of: &Counts| {
+/// The counts of an attribution, as `attribution_info` has them.
+fn counts<'a>(env: Env<'a>, table: &Table, info: &Info) -> [(Atom, Term<'a>); 5] {
+    let outcomes = |of: &Counts| {
         let pairs = [
             (atoms::applied(), of.applied),
             (atoms::duplicate(), of.duplicate),
@@ -80,15 +78,24 @@ fn attribution_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::forgotten(), info.forgotten),
     ];
     let counted = counted.into_iter().map(|(name, count)| (name, count.encode(env)));
-    let pairs = [
-        (atoms::touches(), counts(&info.touches)),
-        (atoms::conversions(), counts(&info.conversions)),
+    [
+        (atoms::touches(), outcomes(&info.touches)),
+        (atoms::conversions(), outcomes(&info.conversions)),
         (atoms::adjustments(), encode::map(env, adjustments)),
         (atoms::counts(), encode::map(env, counted)),
         (
             atoms::excluded(),
             encode::map(env, [(atoms::cost_micros(), encode::total(env, info.excluded_cost))].into_iter()),
         ),
+    ]
+}
+
+/// The attribution's numbers.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn attribution_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let info = table.attribution.info();
+    let pairs = [
         (atoms::users(), info.users.encode(env)),
         (atoms::kept_touches(), info.kept_touches.encode(env)),
         (atoms::orders(), info.orders.encode(env)),
@@ -100,5 +107,31 @@ fn attribution_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         (atoms::key_bytes(), info.dimension_bytes.encode(env)),
         (atoms::closed_bytes(), info.closed_bytes.encode(env)),
     ];
-    Ok(encode::map(env, pairs.into_iter()))
+    Ok(encode::map(env, counts(env, table, &info).into_iter().chain(pairs)))
+}
+
+impl Metered for Table {
+    fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
+        encode::map(env, counts(env, self, &self.attribution.info()).into_iter())
+    }
+
+    fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let info = self.attribution.info();
+        let memory = [
+            ("users", info.ring_bytes as u64),
+            ("orders", info.order_bytes as u64),
+            ("keys", info.dimension_bytes as u64),
+            ("closed_windows", info.closed_bytes as u64),
+        ];
+        let pairs = [
+            ("users", info.users.encode(env)),
+            ("kept_touches", info.kept_touches.encode(env)),
+            ("orders", info.orders.encode(env)),
+            ("keys", info.dimensions.encode(env)),
+            ("open_windows", info.open_windows.encode(env)),
+            ("newest", info.newest.encode(env)),
+            ("memory", numbers(env, &memory)),
+        ];
+        named(env, &pairs)
+    }
 }

@@ -56,6 +56,7 @@ pub struct Table {
     wake: Arc<Wake>,
     /// Whether a node with a store has begun, see `begin`.
     has_begun: AtomicBool,
+    summing: Mutex<status::Summing>,
     owner: Owner,
     /// Where it is kept, if it is.
     stored: Option<Box<Stored>>,
@@ -223,6 +224,7 @@ impl Table {
             manual: is_manual.then(AtomicU64::default),
             wake,
             has_begun: AtomicBool::default(),
+            summing: Mutex::default(),
             owner: Owner::nobody("AdTally.Pacer"),
             stored,
         })

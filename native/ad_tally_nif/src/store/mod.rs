@@ -5,10 +5,11 @@
 //! * `sync`: whoever waits until what was recorded is on disk
 //! * `files`: a store as it lies on disk, looked through and copied
 //! * `windows`: closed windows that are kept until they are delivered
-//! * `told`, `refusal`: what is answered
+//! * `told`, `refusal`: what is answered; `metered`: what metrics tell
 
 mod files;
 mod load;
+mod metered;
 mod open;
 mod part;
 mod refusal;

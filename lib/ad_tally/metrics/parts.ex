@@ -1,0 +1,161 @@
+defmodule AdTally.Metrics.Parts do
+  @moduledoc false
+  # Which tables with a name there are in the VM, of whatever module, and what earlier processes of the same name
+  # have counted, so that no total falls when one is restarted. An entry of :persistent_term for each name that
+  # there ever was, written when a process begins and when it ends:
+  #
+  #     begins    base = base + last, unless it goes on with the same native table
+  #     runs      a total is base + what the native table and the processes' counters have now
+  #     ends      last = what the native table has, read by the watcher (`AdTally.Named`)
+  #
+  # A native table outlives a crash of its process where a store keeps it.
+
+  alias AdTally.{Meter, Named, Native}
+
+  @typedoc "Totals by name, which may be nested."
+  @type totals :: %{term() => integer() | totals()}
+
+  @typedoc "Counters of a process: where in the totals they belong, and the names of the first ones."
+  @type counters :: {[term()], :counters.counters_ref(), [atom()]}
+
+  @typedoc """
+    * `:module`, `:name` - those of the table
+    * `:state` - `:runs`, `:stopped`, or `:crashed`
+    * `:value` - what its name's entry has, of one that runs
+    * `:watcher` - who reads the last totals, of one that runs
+    * `:about` - what its process says of it, with `counters: [counters()]`
+    * `:id` - what tells its native table from all others
+    * `:base`, `:last` - totals of processes before this one, and those of the native table that ended last
+  """
+  @type t :: %{
+          module: module(),
+          name: atom(),
+          state: :runs | :stopped | :crashed,
+          value: term(),
+          watcher: pid() | nil,
+          about: map(),
+          id: term(),
+          base: totals(),
+          last: totals()
+        }
+
+  @doc """
+  A process begins to own a table. `about` may have `same?: true`, where its native table counts on from that of
+  the process before although it is another reference.
+  """
+  @spec begin(atom(), module(), reference(), term(), pid(), map()) :: :ok
+  def begin(name, module, native, value, watcher, about) do
+    {same?, about} = Map.pop(about, :same?, false)
+    part = new(module, name)
+    id = if same? and part.id != nil, do: part.id, else: :erlang.ref_to_list(native)
+    base = if id == part.id, do: part.base, else: add(part.base, part.last)
+    begun = %{state: :runs, value: value, watcher: watcher, about: about, id: id}
+    put(Map.merge(part, begun) |> Map.merge(%{base: base, last: %{}}))
+  end
+
+  @doc "That process has ended, for that reason. Called by its watcher."
+  @spec ended(atom(), module(), reference(), term()) :: :ok
+  def ended(name, module, native, reason) do
+    part = new(module, name)
+
+    put(%{
+      part
+      | state: if(orderly?(reason), do: :stopped, else: :crashed),
+        value: nil,
+        watcher: nil,
+        about: %{},
+        base: add(part.base, counted(part)),
+        last: Native.table_totals(native)
+    })
+  end
+
+  @doc "Who watches the process of a name, if one does."
+  @spec watcher(atom(), module()) :: pid() | nil
+  def watcher(name, module), do: new(module, name).watcher
+
+  @doc """
+  The parts that run, and the names of those that should: that have crashed and do not run again, or read their
+  state from a store.
+  """
+  @spec all() :: {[t()], missing :: [atom()]}
+  def all do
+    {parts, missing} =
+      Enum.reduce(:persistent_term.get(), {[], []}, fn
+        {{__MODULE__, _module, _name}, %{state: :runs} = part}, {parts, missing} ->
+          {[part | parts], missing}
+
+        {{__MODULE__, _module, name}, %{state: :crashed}}, {parts, missing} ->
+          {parts, [name | missing]}
+
+        {{Named, name}, {module, reader}}, {parts, missing}
+        when is_atom(module) and is_pid(reader) ->
+          {parts, if(Process.alive?(reader), do: [name | missing], else: missing)}
+
+        _other, found ->
+          found
+      end)
+
+    {Enum.sort_by(parts, & &1.name), missing |> Enum.uniq() |> Enum.sort()}
+  end
+
+  @doc "What a part that runs has counted, together with processes before it. Never less than before."
+  @spec totals(t()) :: totals()
+  def totals(part) do
+    part.base |> add(Native.table_totals(native(part))) |> add(counted(part))
+  end
+
+  @doc "The native table of one that runs."
+  @spec native(t()) :: reference()
+  def native(%{value: value}) when is_tuple(value), do: elem(value, 0)
+  def native(%{value: native}), do: native
+
+  @doc "The sums of two maps of totals."
+  @spec add(totals(), totals()) :: totals()
+  def add(one, other) do
+    Map.merge(one, other, fn
+      _name, one, other when is_map(one) -> add(one, other)
+      _name, one, other -> one + other
+    end)
+  end
+
+  # What its processes count by themselves.
+  defp counted(%{about: about} = part) do
+    (Map.get(about, :counters, []) ++ late(part))
+    |> Enum.reduce(%{}, fn {path, counters, names}, totals ->
+      counts =
+        for {name, index} <- Enum.with_index(names, 1),
+            into: %{},
+            do: {name, :counters.get(counters, index)}
+
+      put_in(totals, Enum.map(path, &Access.key(&1, %{})), counts)
+    end)
+  end
+
+  defp late(%{module: Meter, value: value}) when is_tuple(value) do
+    case elem(value, 1) do
+      nil -> []
+      late -> [{[:on_late], Meter.Late.totals(late), [:handed, :failed, :dropped]}]
+    end
+  end
+
+  defp late(_part), do: []
+
+  defp new(module, name) do
+    :persistent_term.get({__MODULE__, module, name}, %{
+      module: module,
+      name: name,
+      state: :stopped,
+      value: nil,
+      watcher: nil,
+      about: %{},
+      id: nil,
+      base: %{},
+      last: %{}
+    })
+  end
+
+  defp put(part), do: :persistent_term.put({__MODULE__, part.module, part.name}, part)
+
+  # As `AdTally.Store.Server.orderly?/1`, which is above this.
+  defp orderly?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
+end

@@ -1,0 +1,114 @@
+defmodule AdTally.Metrics.Snapshot do
+  @moduledoc false
+  # Reads what runs: of each part totals, gauges and what its process said of it. No process is asked.
+
+  alias AdTally.Meter.Late
+  alias AdTally.Metrics.Parts
+  alias AdTally.Native
+  alias AdTally.Windows.{Delivery, Memory}
+
+  @kinds %{
+    AdTally.Meter => :meters,
+    AdTally.Attribution => :attributions,
+    AdTally.Counters => :counters,
+    AdTally.Reach => :reach,
+    AdTally.FrequencyCap => :frequency_caps,
+    AdTally.Dedupe => :dedupes,
+    AdTally.Store => :stores,
+    AdTally.Pacer => :pacers
+  }
+
+  # Of which a pacer's campaigns are read at a time, 64 each.
+  @steps 32
+
+  @doc "What parts have, by kind and name, and the names of those that have ended meanwhile."
+  @spec parts([Parts.t()], now :: non_neg_integer()) :: {map(), [atom()]}
+  def parts(parts, now) do
+    none = for {_module, kind} <- @kinds, into: %{}, do: {kind, %{}}
+
+    Enum.reduce(parts, {none, []}, fn part, {read, gone} ->
+      case read(part, now) do
+        {:ok, map} -> {put_in(read, [@kinds[part.module], part.name], map), gone}
+        :gone -> {read, [part.name | gone]}
+      end
+    end)
+  end
+
+  defp read(part, now) do
+    native = Parts.native(part)
+    # After the totals: of one that has ended they can still be read, and these cannot.
+    totals = Parts.totals(part)
+
+    {:ok,
+     part
+     |> of(native, totals, Native.table_gauges(native), now)
+     |> Map.put(:store, part.about[:store])}
+  rescue
+    ArgumentError -> :gone
+  end
+
+  defp of(%{module: AdTally.Meter} = part, native, totals, gauges, now) do
+    open = Memory.open_windows(&Native.meter_open_bytes(native, &1))
+    on_late = on_late(elem(part.value, 1), totals)
+
+    totals
+    |> Map.update!(:events, &received/1)
+    |> windows(part, gauges, open, now)
+    |> Map.put(:on_late, on_late)
+  end
+
+  defp of(%{module: AdTally.Attribution} = part, native, totals, gauges, now) do
+    open = Memory.open_windows(&Native.attribution_open_bytes(native, &1))
+    {counts, totals} = Map.pop!(totals, :counts)
+
+    totals
+    |> Map.merge(counts)
+    |> Map.update!(:touches, &received/1)
+    |> Map.update!(:conversions, &received/1)
+    |> windows(part, gauges, open, now)
+  end
+
+  defp of(%{module: AdTally.Pacer}, native, totals, gauges, _now),
+    do: totals |> Map.merge(gauges) |> Map.put(:budgets, budgets(native, @steps))
+
+  defp of(%{module: AdTally.Store} = part, _native, totals, gauges, _now),
+    do: totals |> Map.merge(gauges) |> Map.put(:dir, part.about.dir)
+
+  defp of(_table, _native, totals, gauges, _now), do: Map.merge(totals, gauges)
+
+  defp windows(totals, %{about: about}, gauges, open_bytes, now) do
+    memory = Map.put(gauges.memory, :open_windows, open_bytes)
+
+    totals
+    |> Map.merge(gauges)
+    |> Map.merge(%{
+      memory: memory,
+      memory_bytes: Memory.sum(memory),
+      watermark_lag_ms: if(gauges.newest > 0, do: max(now - gauges.newest, 0)),
+      sinks: sinks(about.counters, totals),
+      names: about.names,
+      clock: about.clock,
+      lateness_ms: about.lateness
+    })
+  end
+
+  # Totals of a sink that is not among them any more are kept, and not told.
+  defp sinks(counters, totals) do
+    for {[:sinks, name], counters, _names} <- counters, into: %{} do
+      {name, counters |> Delivery.counted() |> Map.merge(totals.sinks[name])}
+    end
+  end
+
+  defp on_late(nil, _totals), do: nil
+  defp on_late(late, totals), do: Map.put(totals.on_late, :waiting, Late.waiting(late))
+
+  defp received(outcomes),
+    do: Map.put(outcomes, :received, outcomes |> Map.values() |> Enum.sum())
+
+  defp budgets(native, steps) do
+    case Native.pacer_sums(native) do
+      {false, _sums} when steps > 1 -> budgets(native, steps - 1)
+      {_done, sums} -> sums
+    end
+  end
+end
