@@ -285,6 +285,22 @@ fn what_was_closed_before_its_time_stays_closed_when_the_clock_is_set_back() {
     }
 }
 
+/// Times up to the newest one are not compared with a clock, which may have been set back since.
+#[test]
+fn an_event_that_is_too_far_ahead_of_a_clock_that_was_set_back_opens_no_window_again() {
+    let (begin, ahead) = (1_000 * LENGTH, 50 * LENGTH);
+    let config = Config { window: LENGTH, lateness: 10 * LENGTH, max_ahead: Some(ahead), max_open_windows: 1_000 };
+    let windows: Windows<Written> = Windows::new(config).expect("a configuration that is right");
+    all(|| windows.close(begin));
+    assert_eq!(write(&windows, begin + 40 * LENGTH, begin), Outcome::Written);
+    all(|| windows.close_through(begin + 40 * LENGTH));
+    let (first, back) = (windows.first_open(), begin - 30 * LENGTH);
+    assert_eq!(write(&windows, back + ahead + 1, back), Outcome::Late);
+    assert_eq!((windows.first_open(), windows.last_open()), (first, None));
+    // One that may be as far ahead does: those that were closed are further ahead than that.
+    assert_eq!(write(&windows, back + ahead, back), Outcome::Written);
+}
+
 #[test]
 fn windows_that_cannot_be_are_refused() {
     let config = Config { window: LENGTH, lateness: 0, max_ahead: None, max_open_windows: 1 };

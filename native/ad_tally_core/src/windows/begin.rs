@@ -35,11 +35,12 @@ impl<W: Send + Sync> Windows<W> {
         self.max_ahead.is_some_and(|ahead| at > now().saturating_add(ahead))
     }
 
-    /// Whether a time whose window is not among the open ones is late. Otherwise its window is still to begin.
+    /// Whether a time whose window is not among the open ones is late. Otherwise its window is still to begin. One that is too far
+    /// ahead of a clock that was set back opens none again.
     #[cold]
     pub fn is_late(&self, open: &OpenWindows<W>, at: u64, now: impl Fn() -> u64) -> bool {
         let number = self.number_of(at);
-        number < open.first() && !self.opens_again(open, number, now)
+        number < open.first() && (self.is_future(at, &now) || !self.opens_again(open, number, now))
     }
 
     /// Whether a window that is closed is to open again: the system's time was set back since windows were last closed by it,
