@@ -75,9 +75,6 @@ impl<W: Send + Sync> Windows<W> {
         // Of more than a step closes the others are closed by the next one; but where nothing stays open all at once.
         let beyond = by_number.numbers_before(first).nth(CLOSED_AT_ONCE);
         let first = if first == u64::MAX { first } else { beyond.unwrap_or(first) };
-        if is_early {
-            self.early.close(first);
-        }
         if first > open.first() {
             let fresh = if first == u64::MAX {
                 OpenWindows::none(first, self.length)
@@ -85,6 +82,11 @@ impl<W: Send + Sync> Windows<W> {
                 open.without(first, by_number.numbers_before(first))
             };
             self.open.replace(Arc::new(fresh), &REGISTRY);
+        }
+        // Whoever counted in them has done so by now: nobody writes down that they are closed, and it is on disk, before what was
+        // counted in them.
+        if is_early {
+            self.early.close(first);
         }
         let mut windows = Vec::new();
         while windows.len() < CLOSED_AT_ONCE
@@ -118,5 +120,32 @@ impl<W: Send + Sync> Windows<W> {
     #[must_use]
     pub fn first_from(&self, at: u64) -> u64 {
         at.div_ceil(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn that_windows_are_closed_early_is_not_told_while_somebody_counts_in_them() {
+        let config = Config { window: 10, lateness: 0, max_ahead: None, max_open_windows: 4 };
+        let windows = Windows::<()>::new(config).expect("a configuration that is right");
+        windows.begin(3, || 0, |_| ()).expect("in time");
+        std::thread::scope(|scope| {
+            let counting = windows.protect();
+            let closing = scope.spawn(|| windows.close_through(35).windows.len());
+            while windows.first_open() == 0 {
+                std::thread::yield_now();
+            }
+            assert!(counting.find(3).is_some());
+            windows.write_early(|until| panic!("closed until {until}, and somebody counts in them"));
+            drop(counting);
+            assert_eq!(closing.join().expect("no panic"), 1);
+        });
+        let mut told = None;
+        windows.write_early(|until| told = Some(until));
+        assert_eq!(told, Some(40));
     }
 }
