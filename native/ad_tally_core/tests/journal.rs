@@ -1,9 +1,10 @@
 //! The journal: what is written is in one interval, wholly, and the buffers are bounded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use ad_tally_core::journal::{Busy, Config, Interval, Journal, Scribe};
 
@@ -132,6 +133,51 @@ fn whoever_cuts_is_woken_once_an_interval() {
         (0..3 << 10).for_each(|number| write(&begin(&journal), number));
         assert_eq!(woken.load(Relaxed), interval + 1);
         assert_eq!(journal.cut().len(), 6 << 10);
+    }
+}
+
+/// A journal whose threads have buffers of their own, or share one, and which wakes whoever cuts at its first chunk.
+fn waking(has_own_buffers: bool, waker: impl Fn(&Journal) + Send + Sync + 'static) -> Arc<Journal> {
+    let slots = if has_own_buffers { 1 << 10 } else { 0 };
+    let journal = Journal::with_slots(Config { buffer_bytes: 64 << 10, wake_bytes: 1 }, 1, slots);
+    let weak = Arc::downgrade(&journal);
+    journal.set_waker(Box::new(move || waker(&weak.upgrade().expect("it is written to"))));
+    journal
+}
+
+#[test]
+fn a_waker_may_write_by_the_thread_that_calls_it() {
+    for has_own_buffers in [true, false] {
+        // Fills a chunk and more, before the record that it is called for has any words.
+        let journal = waking(has_own_buffers, |journal| (10..300).for_each(|number| write(&begin(journal), number)));
+        let (done, is_done) = mpsc::channel();
+        let writer = journal.clone();
+        std::thread::spawn(move || {
+            (0..10).for_each(|number| write(&begin(&writer), number));
+            done.send(())
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).expect("it does not wait for itself");
+        let interval = journal.cut();
+        let mut numbers: Vec<u64> = interval.records().map(|record| record.words[0]).collect();
+        assert_eq!(numbers[0], 0, "room was taken for it first");
+        numbers.sort_unstable();
+        assert_eq!((interval.len(), numbers), (300, (0..300).collect()));
+        drop(interval);
+        assert_eq!(journal.stats().waiting_bytes, 0);
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_the_record_that_it_is_called_for_and_no_memory() {
+    for has_own_buffers in [true, false] {
+        let journal = waking(has_own_buffers, |_| panic!("who cuts cannot be woken"));
+        assert!(catch_unwind(AssertUnwindSafe(|| write(&begin(&journal), 0))).is_err());
+        (1..3).for_each(|number| write(&begin(&journal), number));
+        let interval = journal.cut();
+        assert_eq!(records(&interval), [(1, 2, vec![1]), (1, 2, vec![2])]);
+        assert_eq!((interval.len(), interval.bytes()), (2, 8 * 4));
+        drop(interval);
+        assert_eq!(journal.stats().waiting_bytes, 0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::pool::{Chunk, Pool};
+use super::pool::Chunk;
 use super::record::{Record, Records, words};
 #[cfg(not(loom))]
 use crate::sync::prefetch::fetch_to_write;
@@ -20,12 +20,12 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Takes room for the record that this header of one begins, which is not whole yet: the address of the header, in a chunk that is
-    /// neither moved nor freed while this buffer is there. `None` where the pool has no chunk.
+    /// neither moved nor freed while this buffer is there. `None` where that needs another chunk.
     #[inline(always)]
-    pub(super) fn take_room(&mut self, begun: u64, pool: &Pool) -> Option<NonNull<u64>> {
+    pub(super) fn take_room(&mut self, begun: u64) -> Option<NonNull<u64>> {
         let (length, words) = (self.last.len(), words(begun));
         if self.last.capacity() - length <= words {
-            return self.take_room_in_another(begun, pool);
+            return None;
         }
         self.records += 1;
         let room = self.last.spare_capacity_mut();
@@ -38,22 +38,20 @@ impl Buffer {
         Some(header)
     }
 
-    #[cold]
-    fn take_room_in_another(&mut self, begun: u64, pool: &Pool) -> Option<NonNull<u64>> {
-        let full = std::mem::replace(&mut self.last, pool.take(1 + words(begun))?);
+    /// Has what comes next be written to another chunk.
+    pub(super) fn add(&mut self, chunk: Chunk) {
+        let full = std::mem::replace(&mut self.last, chunk);
         if full.capacity() > 0 {
             self.full.push(full);
         }
-        self.take_room(begun, pool)
     }
 
     /// Takes the room back of a record of so many words that does not become whole. Where others lie behind it, it stays as it is.
     pub(super) fn take_back(&mut self, header: NonNull<u64>, words: usize) {
         self.records -= 1;
-        let (length, room) = (self.last.len(), 1 + words);
-        let end = self.last.as_ptr().wrapping_add(length);
-        if end.cast() == header.as_ptr().wrapping_add(room).cast_const() {
-            self.last.truncate(length - room);
+        let Some(begin) = self.last.len().checked_sub(1 + words) else { return };
+        if self.last.as_ptr().wrapping_add(begin).cast() == header.as_ptr().cast_const() {
+            self.last.truncate(begin);
         }
     }
 

@@ -96,8 +96,9 @@ impl Pool {
         self.is_full.store(chunks.is_closed || chunks.taken >= self.bound, Relaxed);
     }
 
-    /// A chunk with room for so many words. `None` where nobody would give it back: what it is for came after the last cut.
-    pub(super) fn take(&self, words: usize) -> Option<Chunk> {
+    /// A chunk with room for so many words, and who is to be woken for it, once it is where others find it. `None` where nobody would
+    /// give it back: what it is for came after the last cut.
+    pub(super) fn take(&self, words: usize) -> Option<(Chunk, Option<Waker>)> {
         let mut chunks = self.state.0.lock();
         if chunks.is_over {
             return None;
@@ -111,10 +112,7 @@ impl Pool {
         self.note_full(&chunks);
         let waker = chunks.waker.clone().filter(|_| !was_due && chunks.taken_in_epoch >= self.wake);
         drop(chunks);
-        if let Some(wake) = waker {
-            wake();
-        }
-        Some(free.unwrap_or_else(|| Vec::with_capacity(words)))
+        Some((free.unwrap_or_else(|| Vec::with_capacity(words)), waker))
     }
 
     /// Notes that another epoch begins, which has none yet: whether it is closed before that.

@@ -41,9 +41,12 @@ impl<'j> Scribe<'j> {
     /// As [`Self::record`].
     #[inline(always)]
     pub fn draft(&self, part: u16, kind: u8, words: usize, write: impl FnOnce(&mut Words<'_>)) -> Draft<'_> {
-        let header = self.with_buffer(|buffer| buffer.take_room(begun(part, kind, words), self.pool));
-        let draft = Draft { scribe: self, header };
-        let Some(header) = header else {
+        let begun = begun(part, kind, words);
+        let draft = match self.with_buffer(|buffer| buffer.take_room(begun)) {
+            Some(header) => Draft { scribe: self, header: Some(header) },
+            None => self.draft_in_another_chunk(begun),
+        };
+        let Some(header) = draft.header else {
             throw_away(words, write);
             return draft;
         };
@@ -53,6 +56,24 @@ impl<'j> Scribe<'j> {
         let mut pushed = Words::new(room);
         write(&mut pushed);
         pushed.finish();
+        draft
+    }
+
+    /// A draft of what this header begins, in a chunk of the pool's.
+    #[cold]
+    fn draft_in_another_chunk(&self, begun: u64) -> Draft<'_> {
+        let Some((chunk, waker)) = self.pool.take(1 + record::words(begun)) else {
+            return Draft { scribe: self, header: None };
+        };
+        let header = self.with_buffer(|buffer| {
+            buffer.add(chunk);
+            buffer.take_room(begun)
+        });
+        let draft = Draft { scribe: self, header };
+        // Only now: it may write by this thread as well, and if it panics the draft is dropped and the chunk given back with the others.
+        if let Some(wake) = waker {
+            wake();
+        }
         draft
     }
 
