@@ -8,6 +8,12 @@ pub(crate) fn check_time(at: u64) -> Result<(), Error> {
     if at < TIMES { Ok(()) } else { Err(Error::Time(at)) }
 }
 
+/// The same of one that was read from a file.
+#[cfg(not(loom))]
+pub(crate) fn check_restored_time(at: u64) -> Result<(), String> {
+    check_time(at).map_err(|error| error.to_string())
+}
+
 /// Why a table, or a call of one, was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -56,7 +56,7 @@ impl Fold for Folding {
     /// What a table forgets once time has come so far.
     fn keeps(&self, entry: &Entry<'_>, newest: u64) -> bool {
         match entry {
-            Entry::Id { generation, .. } => newest / self.generation < generation + REMEMBERED,
+            Entry::Id { generation, .. } => newest / self.generation < generation.saturating_add(REMEMBERED),
             _ => true,
         }
     }

@@ -3,6 +3,7 @@
 use super::entry::{Format, known};
 use super::table::Table;
 use super::{Dedupe, Tables};
+use crate::error::check_restored_time;
 use crate::journal::{Entry, META_NEWEST, Restore};
 use crate::table::restore_taken;
 
@@ -10,6 +11,7 @@ impl Restore for Dedupe {
     fn restore(&self, entry: Entry<'_>) -> Result<(), String> {
         match entry {
             Entry::Meta { name: META_NEWEST, value } => {
+                check_restored_time(value)?;
                 with_table!(self, table => table.generations.resume(value / table.generations.length()));
                 Ok(())
             }

@@ -14,11 +14,12 @@ use super::stored::Stored;
 use super::undelivered::Undelivered;
 use super::window::{Shares, Window, WindowRef};
 use crate::counters::Cells;
+use crate::error::check_restored_time;
 use crate::journal::{Entry, Restore};
 use crate::reach::Sketches;
 use crate::sync::{AtomicBool, AtomicU64};
 use crate::table::Durable;
-use crate::windows::{Restored, RestoredWindows};
+use crate::windows::{Restored, RestoredWindows, check_number};
 
 /// A meter that takes its entries back.
 pub struct Restoring<'m> {
@@ -84,6 +85,7 @@ impl Restore for Restoring<'_> {
                 Ok(())
             }
             Entry::Meta { name: META_NEWEST_EVENT, value } => {
+                check_restored_time(value)?;
                 self.meter.windows.note_newest(value);
                 Ok(())
             }
@@ -106,6 +108,7 @@ impl Restore for Restoring<'_> {
             },
             Entry::Window { instance, number, config, state } => {
                 self.windows.restore(instance, config, state, |shape| {
+                    check_number(instance, number, shape.window)?;
                     let closed_bytes = self.meter.closed_bytes.clone();
                     let window = Arc::new(Window::new(number, instance, shape, self.meter.seed(), closed_bytes));
                     let (shares, is_closing) = (window.shares(), AtomicBool::new(false));

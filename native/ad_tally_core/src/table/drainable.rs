@@ -160,11 +160,12 @@ impl<V: Value> Drainable<V> {
         let mut drained = self.drained.lock();
         let old = self.replace(fresh);
         old.value.add_overflowed(&mut drained);
-        drop(drained);
-        // Nobody writes to it any more, so that no interval after this one has anything of it.
+        // Nobody writes to it any more, so that no interval after this one has anything of it. What was restored into it goes with it,
+        // and not with a later generation that another thread drains meanwhile.
         if let Some(stored) = self.journal() {
             stored.drained(old.instance);
         }
+        drop(drained);
         let overflow = old.value.overflow();
         Drained { rows: Rows::new(old), overflow }
     }

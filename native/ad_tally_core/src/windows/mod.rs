@@ -39,7 +39,7 @@ use self::by_number::ByNumber;
 pub use self::close::Closed;
 use self::early::Early;
 pub use self::open_windows::OpenWindows;
-pub(crate) use self::restored::{Restored, RestoredWindows};
+pub(crate) use self::restored::{Restored, RestoredWindows, check_number};
 use self::standing::Standing;
 pub(crate) use self::undelivered::Kept;
 pub use self::undelivered::{Numbered, Undelivered};

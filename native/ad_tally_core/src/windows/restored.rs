@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use parking_lot::RwLock;
 
 use super::undelivered::Numbered;
+use crate::error::TIMES;
 use crate::journal::WindowState;
 
 /// Windows that are taken back, each as a `W` that threads may share. What a window is follows from the shape `S` of its
@@ -25,6 +26,15 @@ pub(crate) struct Restored<W> {
     pub(crate) config: u32,
     /// Of one that is closed and has a number.
     pub(crate) numbered: Option<Numbered>,
+}
+
+/// Whether a time can be in the window of that number, of windows of so many milliseconds: so its begin and end are times as well.
+pub(crate) fn check_number(instance: u64, number: u64, length: u64) -> Result<(), String> {
+    let last = (TIMES - 1) / length;
+    if number <= last {
+        return Ok(());
+    }
+    Err(format!("window {instance} has number {number}, and {last} is the last one of windows of {length} ms"))
 }
 
 impl<S, W> RestoredWindows<S, W> {

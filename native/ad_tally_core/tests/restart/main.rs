@@ -2,6 +2,8 @@
 //! them. There are no files here: an interval is written as a run and read again.
 #![cfg(not(loom))]
 
+mod drains;
+mod hostile;
 #[path = "../support/in_memory.rs"]
 mod in_memory;
 mod journal;

@@ -19,11 +19,11 @@ use super::fold::{ALIASES, CLOSED_EARLY, CLOSINGS, CONVERSIONS, MARKS, ORDERS, P
 use super::kinds::{META_CLOSED_BY, META_DROPPED};
 use super::packed::{numbers, split_time};
 use crate::counters::Cells;
-use crate::error::TIMES;
+use crate::error::check_restored_time;
 use crate::journal::{Entry, META_NEWEST, META_SEQUENCE, Restore, TouchEntry, split_bytes};
 use crate::sync::{AtomicBool, AtomicU64};
 use crate::table::{Durable, restore_taken};
-use crate::windows::RestoredWindows;
+use crate::windows::{RestoredWindows, check_number};
 
 /// What windows of a configuration are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Restore for Restoring<'_> {
                 Ok(())
             }
             Entry::Latest { table: CONVERSIONS, hash: user, version: at, .. } => {
-                check_time(at)?;
+                check_restored_time(at)?;
                 self.own(user, Owned { converted: Some(at), ..Owned::default() });
                 Ok(())
             }
@@ -164,13 +164,13 @@ impl Restoring<'_> {
     fn meta(&self, name: u8, value: u64) -> Result<(), String> {
         match name {
             META_NEWEST => {
-                check_time(value)?;
+                check_restored_time(value)?;
                 self.of.windows.note_newest(value);
             }
             META_SEQUENCE => self.of.journal.iter().for_each(|journal| journal.kept.pass_sequence(value)),
             META_CLOSED_BY => _ = self.closed_by.fetch_max(value, Relaxed),
             META_DROPPED => {
-                check_time(value)?;
+                check_restored_time(value)?;
                 self.of.ring.note_dropped(value);
             }
             other => return Err(format!("an attribution has no number {other}")),
@@ -180,20 +180,18 @@ impl Restoring<'_> {
 
     fn window(&self, instance: u64, number: u64, shape: &Shape) -> Result<OwnWindow, String> {
         let Shape { window: length, kinds } = *shape;
-        if number >= TIMES / length {
-            return Err(format!("window {instance} has number {number}, which is below {}", TIMES / length));
-        }
+        check_number(instance, number, length)?;
         let spending = Window::spending(METRICS * kinds, self.of.config.max_keys, &self.of.seed);
         Ok(OwnWindow { number, length, spending, postings: Mutex::default(), is_closing: AtomicBool::new(false) })
     }
 
     fn touches(&self, user: u64, touches: &[TouchEntry], evicted: u64) -> Result<(), String> {
-        check_time(evicted)?;
+        check_restored_time(evicted)?;
         let kinds = self.of.config.lookbacks.len();
         let oldest = self.of.windows.newest().saturating_sub(kept_for(self.of.matters_for));
         let mut steps = Vec::with_capacity(touches.len());
         for TouchEntry { at, id, kind, dimensions, repeats } in touches.iter().copied() {
-            check_time(at)?;
+            check_restored_time(at)?;
             check_kind(kind, kinds)?;
             // As files are merged, those of users that have none that is newer are dropped.
             if at < oldest {
@@ -208,7 +206,7 @@ impl Restoring<'_> {
 
     fn mark(&self, user: u64, key: &[u8]) -> Result<(), String> {
         let [action, has_touch, touch, order, at] = numbers(key).ok_or("a mark is 5 numbers")?;
-        check_time(at)?;
+        check_restored_time(at)?;
         let action = u8::try_from(action).ok().filter(|action| usize::from(*action) < MAX_ACTIONS);
         let action = action.ok_or_else(|| format!("action is below {MAX_ACTIONS}"))?;
         let mark = Mark::new(action, (has_touch == 1).then_some(touch as i64), order, at);
@@ -238,16 +236,12 @@ impl Restoring<'_> {
     fn told(&self, key: &[u8]) -> Result<(), String> {
         let [order, born, id, revision, time, dimensions] = numbers(key).ok_or("a step is 6 numbers")?;
         let (at, kind) = split_time(time);
-        check_time(at)?;
+        check_restored_time(at)?;
         check_kind(kind, self.of.config.lookbacks.len())?;
         let step = Step { id: id as i64, at, first_at: at, kind, dimensions: dimensions as u32, repeats: 0 };
         self.told.lock().push(Told { order, born, revision: revision as u32, step });
         Ok(())
     }
-}
-
-fn check_time(at: u64) -> Result<(), String> {
-    crate::error::check_time(at).map_err(|error| error.to_string())
 }
 
 fn check_kind(kind: u8, kinds: usize) -> Result<(), String> {
