@@ -39,13 +39,13 @@ const NIF: Crate = Crate {
         &["encode"],
         &["owner"],
         &["resource"],
-        &["messages"],
+        &["messages", "metered"],
         &["store", "hot"],
         &["steps"],
         &["counters", "sketch", "zone"],
         &["reach", "frequency_cap", "dedupe", "attribution", "pacer"],
         &["meter", "export", "admission"],
-        &["library", "diagnostics", "parts"],
+        &["library", "diagnostics", "parts", "metrics"],
     ],
 };
 

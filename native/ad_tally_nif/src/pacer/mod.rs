@@ -4,7 +4,7 @@
 //! * `reserve`: what is called for every request
 //! * `plan`: what a campaign is to spend; `edit`: plans that come and go
 //! * `rounds`: what this node reports to coordinators and is granted, and what it grants as one
-//! * `status`: what is told of campaigns and of the node
+//! * `status`: what is told of campaigns and of the node; `sums`: sums over campaigns
 
 mod arguments;
 mod edit;
@@ -12,6 +12,7 @@ mod plan;
 mod reserve;
 mod rounds;
 mod status;
+mod sums;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -56,7 +57,7 @@ pub struct Table {
     wake: Arc<Wake>,
     /// Whether a node with a store has begun, see `begin`.
     has_begun: AtomicBool,
-    summing: Mutex<status::Summing>,
+    summing: Mutex<sums::Summing>,
     owner: Owner,
     /// Where it is kept, if it is.
     stored: Option<Box<Stored>>,

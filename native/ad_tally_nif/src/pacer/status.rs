@@ -135,76 +135,21 @@ fn outcomes<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
     encode::map(env, outcomes.into_iter().map(|(name, count)| (name, count.encode(env))))
 }
 
-/// What campaigns have together whose coordinator this node is, read some campaigns at a time.
-#[derive(Clone, Copy, Default)]
-pub struct Sums {
-    campaigns: u64,
-    budget: u64,
-    spent: u64,
-    reserved: u64,
-    leased: u64,
-    target: u64,
-    overspent: u64,
-    presumed: u64,
-}
-
-/// Sums that are being read: from which version of plans on, what was summed until there, and those of the last time that all were
-/// read.
-#[derive(Default)]
-pub struct Summing {
-    after: u32,
-    so_far: Sums,
-    last: Option<Sums>,
-}
-
-impl Sums {
-    fn add(&mut self, status: &Status) {
-        self.campaigns += 1;
-        let sums = [
-            (&mut self.budget, status.budget),
-            (&mut self.spent, status.spent),
-            (&mut self.reserved, status.reserved),
-            (&mut self.leased, status.leased),
-            (&mut self.target, status.target),
-            (&mut self.overspent, status.overspent),
-            (&mut self.presumed, status.presumed),
-        ];
-        for (sum, amount) in sums {
-            *sum = sum.saturating_add(amount);
-        }
-    }
-}
-
 /// Goes on with the sums of campaigns whose coordinator this node is: whether the last ones were read, and the sums of all as they were
 /// read last, or nil.
 #[rustler::nif]
 fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
     let mut summing = pacer.summing.lock();
-    let plans = pacer.ledger().plans(0, summing.after, AT_ONCE);
+    let plans = pacer.ledger().plans(0, summing.after(), AT_ONCE);
     for plan in &plans.plans {
         if let Some(status) = pacer.ledger().status(pacer.seed().key(&plan.key), pacer.now()) {
-            summing.so_far.add(&status);
+            summing.add(&status);
         }
     }
     let is_last = plans.plans.len() < AT_ONCE;
-    summing.after = plans.version;
-    if is_last {
-        *summing = Summing { after: 0, so_far: Sums::default(), last: Some(summing.so_far) };
-    }
-    let sums = summing.last.map(|sums| {
-        let pairs = [
-            ("campaigns", sums.campaigns),
-            ("budget_micros", sums.budget),
-            ("spent_micros", sums.spent),
-            ("reserved_micros", sums.reserved),
-            ("leased_micros", sums.leased),
-            ("target_micros", sums.target),
-            ("overspent_micros", sums.overspent),
-            ("presumed_micros", sums.presumed),
-        ];
-        numbers(env, &pairs)
-    });
+    summing.read(plans.version, is_last);
+    let sums = summing.last().map(|sums| numbers(env, &sums.named()));
     Ok((is_last, sums).encode(env))
 }
 
