@@ -1,100 +1,13 @@
 //! A node from what its journal has kept: whatever was cut, no money is given out twice, and after a crash what may have been lost
 //! counts as spent.
 
-use std::sync::Arc;
-
-use ad_tally_core::journal::{Config as Room, Fold, Journal, Part, Restore};
+use ad_tally_core::journal::{Config as Room, Journal, Part};
 use ad_tally_core::pacer::node::{Confirmed, Reason, Released, Reserved, Totals};
 use ad_tally_core::pacer::{Node, Token};
 use proptest::prelude::*;
 
-use super::in_memory::{each_entry, folded, merged};
-use super::support::{BEGIN, DAY, HOUR, config, grant, plan, reports, seed, with_key};
-
-const PART: u16 = 3;
-
-/// A node with a journal, and what is on disk of it: runs, the oldest first.
-struct Stored {
-    node: Node,
-    part: Part,
-    opened: u32,
-    runs: Vec<Vec<u8>>,
-    now: u64,
-}
-
-impl Stored {
-    fn new() -> Self {
-        Self::open(Vec::new(), 1, BEGIN)
-    }
-
-    fn open(runs: Vec<Vec<u8>>, opened: u32, now: u64) -> Self {
-        let part = Part { journal: Journal::new(Room::default(), opened), number: PART };
-        let node = Node::new(&config(), seed(), Some(part.clone())).expect("a small node");
-        let restoring = node.restoring();
-        for run in &runs {
-            each_entry(run, |of, entry| {
-                if of == PART {
-                    restoring.restore(entry).expect("one of the node's");
-                }
-            });
-        }
-        assert_eq!(restoring.finish(now), Default::default());
-        let mut stored = Self { node, part, opened, runs, now };
-        stored.sync();
-        stored
-    }
-
-    /// What was written is on disk from now on, and what waited for that is free.
-    fn sync(&mut self) {
-        let noted = self.node.note_pending();
-        let fold = self.node.fold();
-        self.runs
-            .push(folded(self.part.journal.cut().records().filter(|record| record.part == PART), &fold as &dyn Fold));
-        self.node.free_pending(&noted);
-        // Twice is as good as once.
-        self.node.free_pending(&noted);
-    }
-
-    /// It is killed: what was not synced is lost.
-    fn crash(self) -> Self {
-        Self::open(self.runs, self.opened + 1, self.now)
-    }
-
-    fn stop(mut self) -> Self {
-        self.node.leave();
-        self.sync();
-        Self::open(self.runs, self.opened + 1, self.now)
-    }
-
-    /// All runs are merged into one.
-    fn compact(&mut self) {
-        let fold = Arc::new(self.node.fold()) as Arc<dyn Fold>;
-        self.runs = vec![merged(&self.runs, Some(&*fold), true)];
-    }
-
-    fn fund(&mut self, granted: u64) {
-        with_key(1, |key| self.node.install(key, 1, &plan(), self.now)).expect("there is room");
-        self.node.apply(&[grant(1, self.now / DAY, granted)], self.now);
-    }
-
-    fn reserve(&self, request: u64, amount: u64) -> Reserved {
-        with_key(1, |key| self.node.reserve(key, request, amount, self.now, 60_000, || self.now))
-    }
-
-    fn token(&self, request: u64, amount: u64) -> Token {
-        self.reserve(request, amount).token().expect("there is money")
-    }
-
-    fn totals(&self) -> Totals {
-        with_key(1, |key| self.node.status(key)).expect("it is known").all
-    }
-
-    fn advance(&mut self, by: u64) {
-        self.now += by;
-        while !self.node.sweep(self.now, || true) {}
-        reports(&self.node, self.now);
-    }
-}
+use super::stored::{PART, Stored};
+use super::support::{BEGIN, DAY, HOUR, config, grant, seed};
 
 #[test]
 fn a_grant_is_used_only_once_it_is_on_disk() {

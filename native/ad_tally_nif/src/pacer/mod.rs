@@ -238,7 +238,7 @@ impl Table {
         }
         let without_room = restoring().finish(self.now());
         wait_for_sync(&stored.core)?;
-        Ok(without_room.campaigns + without_room.reservations)
+        Ok(without_room.campaigns + without_room.books + without_room.reservations)
     }
 }
 

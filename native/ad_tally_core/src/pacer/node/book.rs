@@ -120,6 +120,15 @@ pub(crate) struct Booked {
     pub(crate) presumed: u64,
 }
 
+/// What a node had forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Learned {
+    pub(crate) spent: u64,
+    pub(crate) returned: u64,
+    /// The part of both that was presumed.
+    pub(crate) presumed: u64,
+}
+
 impl Book {
     /// Takes money to be reserved: whether there was enough.
     #[inline(always)]
@@ -272,13 +281,33 @@ impl Book {
         self.granted.fetch_add(more, Relaxed);
     }
 
-    /// What the coordinator knows to be spent or returned that a crash has lost here: how much of each was presumed.
-    pub(crate) fn learn(&self, spent: u64, returned: u64) -> (u64, u64) {
-        let spent = self.take_presumed(spent.saturating_sub(self.spent.load(Relaxed)));
-        self.spent.fetch_add(spent, Relaxed);
-        let returned = self.take_presumed(returned.saturating_sub(self.returned.load(Relaxed)));
-        self.returned.fetch_add(returned, Relaxed);
-        (spent, returned)
+    /// What the coordinator knows to be spent or returned that is forgotten here: it comes out of what is presumed. Where that is
+    /// too little this node's store is an older one, and it comes out of what is available, so that it is not spent again.
+    pub(crate) fn learn(&self, spent: u64, returned: u64) -> Learned {
+        let mut learned = Learned::default();
+        for (total, known, part) in
+            [(&self.spent, spent, &mut learned.spent), (&self.returned, returned, &mut learned.returned)]
+        {
+            let forgotten = known.saturating_sub(total.load(Relaxed));
+            let presumed = self.take_presumed(forgotten);
+            *part = presumed + self.take_up_to(forgotten - presumed);
+            learned.presumed += presumed;
+            total.fetch_add(*part, Relaxed);
+        }
+        learned
+    }
+
+    /// Takes what is available, up to so much.
+    fn take_up_to(&self, most: u64) -> u64 {
+        let mut available = self.available.load(Relaxed);
+        while available & CLOSED == 0 {
+            let part = available.min(most);
+            match self.available.compare_exchange(available, available - part, AcqRel, Relaxed) {
+                Ok(_) => return part,
+                Err(now) => available = now,
+            }
+        }
+        0
     }
 
     /// What it says.

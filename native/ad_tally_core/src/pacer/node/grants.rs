@@ -137,25 +137,27 @@ impl Node {
         let Some(of_book) = campaign.book(grant.period) else { return };
         let book = self.till.book(of_book.number);
         let mut sums = Sums::default();
-        if grant.spent > 0 || grant.returned > 0 {
-            let (spent, returned) = book.learn(grant.spent, grant.returned);
-            (sums.spent, sums.returned) = (spent as i64, returned as i64);
-            sums.presumed = -((spent + returned) as i64);
-            of_book.written[0] += returned;
-        }
-        let granted = book.totals().granted;
-        if let Some(more) = grant.granted.checked_sub(granted) {
+        let known = book.totals();
+        if let Some(more) = grant.granted.checked_sub(known.granted) {
+            let used = used_before(&known, grant).min(more);
             book.grant(more);
-            sums.granted = more as i64;
+            book.presume(used);
+            (sums.granted, sums.presumed) = (more as i64, used as i64);
             if !is_current || self.journal.is_none() {
-                book.give(more);
+                book.give(more - used);
             } else {
-                book.put_aside(more);
+                book.put_aside(more - used);
             }
-            if is_current {
-                row.set_pass(grant.pass);
-                book.return_above(grant.keep);
-            }
+        }
+        if grant.spent > 0 || grant.returned > 0 {
+            let learned = book.learn(grant.spent, grant.returned);
+            (sums.spent, sums.returned) = (learned.spent as i64, learned.returned as i64);
+            sums.presumed -= learned.presumed as i64;
+            of_book.written[0] += learned.returned;
+        }
+        if grant.granted >= known.granted && is_current {
+            row.set_pass(grant.pass);
+            book.return_above(grant.keep);
         }
         for (told, now) in of_book.told.iter_mut().zip([grant.granted, grant.spent, grant.returned]) {
             *told = now.max(*told);
@@ -252,4 +254,15 @@ impl Node {
             !is_over
         });
     }
+}
+
+/// How much of what a grant brings this node has used before, as far as it has forgotten that: if its store is an older one, or had no
+/// room for the book. What a crash has lost is presumed already, so it does not count here.
+fn used_before(known: &Totals, grant: &Grant) -> u64 {
+    if grant.spent.saturating_add(grant.returned) > known.granted.saturating_add(known.overspent) {
+        // More than this node has ever got, as it knows: it has forgotten grants, and may have used all of them.
+        return u64::MAX;
+    }
+    let forgotten = grant.spent.saturating_sub(known.spent) + grant.returned.saturating_sub(known.returned);
+    forgotten.saturating_sub(known.presumed)
 }

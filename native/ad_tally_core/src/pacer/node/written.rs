@@ -85,9 +85,14 @@ impl Note for Option<Writing<'_>> {
 }
 
 impl Writing<'_> {
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn reservation(&self, entry: &Entry, change: Change) {
-        let instance = self.journal.instance(entry.book);
+        self.reservation_of(self.journal.instance(entry.book), entry, change);
+    }
+
+    /// The same of a book's instance.
+    #[inline(never)]
+    pub(super) fn reservation_of(&self, instance: u64, entry: &Entry, change: Change) {
         let words = [entry.hash, entry.version(), entry.amount, instance];
         if entry.state == State::Live {
             return self.words(RESERVED, &words);
@@ -104,16 +109,26 @@ impl Writing<'_> {
     }
 
     pub(super) fn sums(&self, book: u32, sums: &Sums) {
+        self.sums_of(self.journal.instance(book), sums);
+    }
+
+    /// The same of a book's instance.
+    pub(super) fn sums_of(&self, instance: u64, sums: &Sums) {
         let Sums { granted, returned, spent, presumed, passed } = *sums;
         if *sums != Sums::default() {
             let words = [granted, returned, spent, presumed, passed].map(|sum| sum as u64);
             let [granted, returned, spent, presumed, passed] = words;
-            self.words(SUMS, &[self.journal.instance(book), granted, returned, spent, presumed, passed]);
+            self.words(SUMS, &[instance, granted, returned, spent, presumed, passed]);
         }
     }
 
     pub(super) fn gone(&self, book: u32) {
-        self.words(GONE, &[self.journal.instance(book)]);
+        self.gone_of(self.journal.instance(book));
+    }
+
+    /// The same of a book's instance.
+    pub(super) fn gone_of(&self, instance: u64) {
+        self.words(GONE, &[instance]);
     }
 
     pub(super) fn campaign(&self, campaign: u64, version: u32, key: &[u64], plan: &[u8]) {
