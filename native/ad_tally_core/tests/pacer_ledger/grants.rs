@@ -1,5 +1,6 @@
 //! How much a node gets.
 
+use ad_tally_core::pacer::Plan;
 use ad_tally_core::pacer::ledger::Lease;
 use ad_tally_core::pacer::message::{NodeRef, Report};
 
@@ -61,6 +62,12 @@ fn what_is_returned_is_free_again() {
     assert_eq!(renew(&ledger, node(2), report(0, 5_000), BEGIN).granted, 0);
     renew(&ledger, node(1), Report { returned: 4_000, ..report(10_000, 1_000) }, BEGIN);
     assert_eq!(renew(&ledger, node(2), report(0, 5_000), BEGIN).granted, 4_000);
+}
+
+#[test]
+fn of_the_highest_price_a_node_gets_what_it_wants() {
+    let ledger = ledger(SHARED, Plan { price: 1 << 62, ..daily(1_000_000) });
+    assert_eq!(renew(&ledger, node(1), report(0, 600_000), BEGIN).granted, 600_000);
 }
 
 #[test]

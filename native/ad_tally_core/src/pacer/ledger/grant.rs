@@ -19,7 +19,7 @@ impl Campaign {
         let granted = match lease {
             Lease::Whole => free,
             Lease::Shared { nodes } => {
-                let least = (LEAST_PRICES * self.price()).max(account.wanted / SECONDS_WANTED);
+                let least = LEAST_PRICES.saturating_mul(self.price()).max(account.wanted / SECONDS_WANTED);
                 let part = free / (2 * u64::from(nodes.max(1)));
                 account.wanted.saturating_sub(account.has()).min(part.max(least)).min(free)
             }
