@@ -205,3 +205,21 @@ fn a_request_without_money_wakes_once_until_the_next_report() {
     reserve(&node, 9, 1);
     assert_eq!(woken.load(Relaxed), 2);
 }
+
+#[test]
+fn a_request_that_no_grant_can_help_asks_for_no_money() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    let (node, woken) = (node(), Arc::new(AtomicUsize::new(0)));
+    let counter = woken.clone();
+    node.set_waker(Box::new(move || {
+        counter.fetch_add(1, Relaxed);
+    }));
+    fund(&node, 1, 100);
+    // The event of yesterday, and an amount that is above all prices.
+    let late = with_key(1, |key| node.reserve(key, 1, 10, BEGIN - DAY, 60_000, || BEGIN));
+    assert_eq!((late, reserve(&node, 2, MOST_PRICE + 1)), (Reserved::NoBudget, Reserved::NoBudget));
+    assert_eq!((woken.load(Relaxed), reports(&node, BEGIN)[0].wanted), (0, 50));
+    assert_eq!(reserve(&node, 3, 200), Reserved::NoBudget);
+    assert_eq!((woken.load(Relaxed), reports(&node, BEGIN)[0].wanted), (1, 2_000));
+}

@@ -73,7 +73,7 @@ impl Node {
                 self.counts.add(Kind::Again as usize);
                 Reserved::Again(self.token_again(&entry, campaign.hash, request, at, ttl))
             }
-            other => self.not_taken(other, row, amount),
+            other => self.not_taken(other, row, amount, at),
         })
     }
 
@@ -88,12 +88,16 @@ impl Node {
     }
 
     #[cold]
-    fn not_taken(&self, taken: Taken, row: Row<'_>, amount: u64) -> Reserved {
+    fn not_taken(&self, taken: Taken, row: Row<'_>, amount: u64, at: u64) -> Reserved {
         let (kind, reserved) = match taken {
             Taken::Full => (Kind::Full, Reserved::Refused(Reason::Full)),
             Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
             Taken::NoMoney | Taken::New(_) | Taken::Again(_) => {
-                self.want(row, amount);
+                // A grant brings money of the current period only, and nobody is granted as much as the largest amount.
+                let is_of_period = !row.head().has_book() || row.book(at).is_some();
+                if is_of_period && amount <= MOST_PRICE {
+                    self.want(row, amount);
+                }
                 (Kind::NoBudget, Reserved::NoBudget)
             }
         };

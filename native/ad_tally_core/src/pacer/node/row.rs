@@ -48,6 +48,10 @@ impl Head {
         self.0 & INSTALLED != 0
     }
 
+    pub(super) fn has_book(self) -> bool {
+        self.0 & BOOK_MASK != 0
+    }
+
     #[inline(always)]
     pub(super) fn is_learning(self) -> bool {
         self.0 & LEARNING != 0
