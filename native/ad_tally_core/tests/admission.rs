@@ -125,6 +125,24 @@ fn a_release_takes_both_back_once() {
 }
 
 #[test]
+fn a_release_takes_the_event_back_whether_or_not_its_time_has_ended_and_was_swept() {
+    let (parts, rules) = (Parts::new(20), rules(2));
+    let [swept, due] = [(1, 1), (2, 2)].map(|(user, request)| (user, token(parts.admit(user, request, &rules))));
+    let check = |(user, token): (u64, Token)| {
+        assert_eq!(release(&parts.caps, &parts.node, &token), Released::Released);
+        assert_eq!(parts.count(user), 0);
+        // Another one of the same user is not taken back by it.
+        assert_eq!(parts.caps.record(pair(user), BEGIN, || BEGIN), Ok(frequency_cap::Decision::Admitted));
+        assert_eq!(release(&parts.caps, &parts.node, &token), Released::Released);
+        assert_eq!(parts.count(user), 1);
+    };
+    check(due);
+    while !parts.node.sweep(BEGIN + TTL + 1, || true) {}
+    assert_eq!((parts.count(swept.0), parts.reserved()), (1, 0));
+    check(swept);
+}
+
+#[test]
 fn threads_count_exactly_what_they_reserve() {
     const THREADS: u64 = 4;
     const USERS: u64 = 50;

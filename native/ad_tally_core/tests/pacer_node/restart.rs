@@ -72,6 +72,27 @@ fn after_a_crash_what_may_have_been_spent_is_presumed_to_be() {
 }
 
 #[test]
+fn what_is_done_with_a_release_is_done_once_before_and_after_a_restart() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let token = stored.token(1, 30);
+    stored.advance(60_001);
+    let release = |stored: &Stored| {
+        let mut is_done = false;
+        assert_eq!(stored.node.release_with(&token, || is_done = true), Released::Released);
+        is_done
+    };
+    // It has expired before.
+    assert_eq!(stored.totals().reserved(), 0);
+    assert_eq!((release(&stored), release(&stored)), (true, false));
+    let mut stored = stored.stop();
+    assert!(!release(&stored));
+    stored.sync();
+    assert_eq!((stored.totals().available, stored.totals().presumed), (100, 0));
+}
+
+#[test]
 fn a_crash_right_after_an_orderly_start_is_a_crash() {
     let mut stored = Stored::new();
     stored.fund(100);

@@ -42,8 +42,9 @@ pub(crate) enum State {
     Live = 1,
     /// The same, made before a crash: it may have been confirmed by what was lost.
     Survived = 2,
-    Released = 3,
-    Expired = 4,
+    Expired = 3,
+    /// Before it expired or later.
+    Released = 4,
     Confirmed = 5,
 }
 
@@ -52,8 +53,8 @@ impl State {
         match word & STATE_MASK {
             1 => Self::Live,
             2 => Self::Survived,
-            3 => Self::Released,
-            4 => Self::Expired,
+            3 => Self::Expired,
+            4 => Self::Released,
             5 => Self::Confirmed,
             _ => Self::Empty,
         }

@@ -49,8 +49,8 @@ impl Node {
         self.release_with(token, || {})
     }
 
-    /// The same together with something else, which is done if it holds anything. That is done with a lock held, so it may not call
-    /// the node.
+    /// The same together with something else, which is done the first time. That is done with a lock held, so it may not call the
+    /// node.
     pub fn release_with(&self, token: &Token, also: impl FnOnce()) -> Released {
         let hash = match self.own(token) {
             Ok(hash) => hash,

@@ -270,7 +270,8 @@ impl Till {
         if price > lost.amount { Settled::Over } else { Settled::Done }
     }
 
-    /// Gives back what a reservation that expires then holds. `also` is called if it was not given back before.
+    /// Gives back what a reservation that expires then holds. `also` is called unless it was released before, even if its time
+    /// has ended: whether a sweep has seen that makes no difference.
     #[inline(always)]
     pub(crate) fn release<N: Note>(
         &self,
@@ -283,11 +284,13 @@ impl Till {
         match self.reservations.find(&chain, hash) {
             Some((_, entry)) if entry.expires != expires => Settled::Missing,
             Some((_, entry)) if entry.state == State::Confirmed => Settled::Confirmed,
-            Some((place, entry)) if entry.state.is_live() => {
+            Some((place, entry)) if entry.state != State::Released => {
                 let Ok(note) = begin() else { return Settled::Busy };
                 let released = entry.with(State::Released);
                 self.reservations.set(&mut chain, place, released);
-                self.give_back(self.book(entry.book), entry.amount);
+                if entry.state.is_live() {
+                    self.give_back(self.book(entry.book), entry.amount);
+                }
                 also();
                 note.note(&released, Change::default());
                 Settled::Done
