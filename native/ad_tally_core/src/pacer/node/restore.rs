@@ -157,11 +157,12 @@ impl Restoring<'_> {
     pub fn finish(self, now: u64) -> WithoutRoom {
         let (node, found) = (self.node, self.found.into_inner());
         let Some(journal) = &node.journal else { return WithoutRoom::default() };
+        let mut campaigns = node.campaigns.lock();
+        // Begun under the lock, as everywhere.
         let writing = journal.begin_anyway();
         node.reach(now.max(found.newest));
         node.begun.store(found.begun + 1, Relaxed);
         writing.meta(BEGUN, found.begun + 1);
-        let mut campaigns = node.campaigns.lock();
         let was_crash = found.begun != found.left;
         let mut filling = Filling {
             node,

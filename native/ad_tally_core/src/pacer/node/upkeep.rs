@@ -72,8 +72,9 @@ impl Node {
     /// had is presumed to be spent at the next start.
     pub fn leave(&self) {
         let Some(journal) = &self.journal else { return };
-        let writing = journal.begin_anyway();
         let mut campaigns = self.campaigns.lock();
+        // Begun under the lock, so that it is in no earlier interval than what it is based on.
+        let writing = journal.begin_anyway();
         for campaign in &mut campaigns.all {
             for book in &mut campaign.books {
                 let passed = book.written[1];
