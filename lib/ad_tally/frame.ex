@@ -65,6 +65,15 @@ defmodule AdTally.Frame do
           rows: non_neg_integer()
         }
 
+  # Of other kinds are messages between nodes.
+  @modules %{
+    "counters" => AdTally.Counters,
+    "reach" => AdTally.Reach,
+    "dedupe" => AdTally.Dedupe,
+    "frequency_cap" => AdTally.FrequencyCap,
+    "attribution" => AdTally.Attribution
+  }
+
   @doc """
   What a frame says of itself. Its rows are not checked.
 
@@ -83,12 +92,12 @@ defmodule AdTally.Frame do
       {:error, byte, field, reason} ->
         {:error, %FrameError{frame: 0, byte: byte, field: field, reason: reason}}
 
-      {kind, last?, number, stream, rows, settings} ->
+      {kind, last?, number, stream, rows, settings} when is_map_key(@modules, kind) ->
         given = Map.new(settings)
 
         {:ok,
          %{
-           module: module(kind),
+           module: @modules[kind],
            options: options(settings),
            secret?: given["secret"] == true,
            newest: given["newest"],
@@ -97,6 +106,10 @@ defmodule AdTally.Frame do
            last?: last?,
            rows: rows
          }}
+
+      {kind, _last?, _number, _stream, _rows, _settings} ->
+        reason = "#{kind}, expected that of a table, which can be exported"
+        {:error, %FrameError{frame: 0, byte: 10, field: "kind", reason: reason}}
     end
   end
 
@@ -123,12 +136,6 @@ defmodule AdTally.Frame do
       &File.close/1
     )
   end
-
-  defp module("counters"), do: AdTally.Counters
-  defp module("reach"), do: AdTally.Reach
-  defp module("dedupe"), do: AdTally.Dedupe
-  defp module("frequency_cap"), do: AdTally.FrequencyCap
-  defp module("attribution"), do: AdTally.Attribution
 
   # What is no option of `new/1` is left out.
   @options [

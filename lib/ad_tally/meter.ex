@@ -97,7 +97,7 @@ defmodule AdTally.Meter do
   """
 
   alias AdTally.{Attribution, Batch, Event, Named, Native, Options, Windows}
-  alias AdTally.Meter.{Config, Events, Late, Report, Source}
+  alias AdTally.Meter.{Config, Events, Late, Nodes, Report, Source}
   alias AdTally.Windows.{Deadline, Reader}
 
   require Named
@@ -305,6 +305,13 @@ defmodule AdTally.Meter do
   @typedoc "A value of a dimension."
   @type value :: integer() | binary() | atom()
 
+  @typedoc "A report over nodes: its rows, whose they are, and which nodes are missing, each with the reason in words."
+  @type nodes_report :: %{
+          rows: [map()],
+          nodes: [node()],
+          missing: [{node(), reason :: String.t()}]
+        }
+
   @doc """
   Totals by dimensions: a map for each group of rows, of open windows and of those closed less than
   `:retain` ago, in the order of the values of `:by`. Rows are read and grouped in steps that hold no
@@ -322,8 +329,28 @@ defmodule AdTally.Meter do
       `order_by: :spend_micros, limit: 100` are the hundred with the highest spend. Default: all.
     * `:timeout` - for how many milliseconds it may read, or `:infinity`. Then it exits, as
       `GenServer.call/3` does. Default: 60,000.
+    * `:nodes` - `:all`, for this node and those that it is connected to, or a list of nodes: the report is over the
+      meters of that name on these nodes, see ["Over nodes"](#report/2-over-nodes). Default: only this node, and a list of rows.
 
   Raises `ArgumentError` for an option that is unknown or wrong, and if there is no such meter.
+
+  ## Over nodes
+
+  With `:nodes` the rows are those of one meter that had seen the events of all nodes: sums are added, sketches united, and
+  only then groups are ordered and limited. It returns `%{rows: rows, nodes: nodes, missing: missing}`.
+
+    * `:rows` - as without `:nodes`
+    * `:nodes` - the nodes whose rows are in it. Of each of them all are
+    * `:missing` - `{node, reason}` of all other ones, of which nothing is in it. The reason is a sentence: a node
+      cannot be reached or went down meanwhile, has not answered in time, has no meter of that name, or another version of AdTally
+
+  The meter has to run on this node as well, and those of others are compared with it: the names of dimensions and metrics, the
+  length of a window, and the `:by`, `:precision` and `:secret` of `:reach` have to be the same. Whoever differs is
+  missing, with what differs. Seeds may differ.
+
+  Each node reads its windows itself, and sends its groups in frames of at most 1 MiB. `:timeout` is for how long
+  that may take: nodes that have not sent all by then are missing, and nothing exits. Until it ends, a report takes
+  the memory of the groups of all nodes.
 
   ## What had no room
 
@@ -356,13 +383,18 @@ defmodule AdTally.Meter do
       [%{country: "us", clicks: 2}, %{overflow: true, clicks: 1}]
       iex> AdTally.Meter.report(Reporting, from: ~U[2026-06-01 00:01:00Z])
       []
+      iex> AdTally.Meter.report(Reporting, by: [], nodes: [node()])
+      %{rows: [%{clicks: 3}, %{overflow: true, clicks: 1}], nodes: [node()], missing: []}
   """
-  @spec report(name(), [report_option()]) :: [map()]
+  @spec report(name(), [report_option() | {:nodes, :all | [node()]}]) :: [map()] | nodes_report()
   def report(name, options \\ []) do
-    options = Options.known!(options, @report_options)
+    options = Options.known!(options, [:nodes | @report_options])
     time_left = Deadline.new(options, 60_000, {__MODULE__, :report, [name, options]})
     native = name |> running!() |> elem(0)
-    Reader.report({Source, name}, Report, native, options, time_left)
+
+    if Keyword.has_key?(options, :nodes),
+      do: Nodes.report(name, native, options, time_left),
+      else: Reader.report({Source, name}, Report, native, options, time_left)
   end
 
   @doc """

@@ -305,6 +305,10 @@ defmodule AdTally.Native do
   def meter_report_read(_report, _windows), do: not_loaded()
   def meter_report_rows(_report, _rows), do: not_loaded()
   def meter_report_end(_report), do: not_loaded()
+  def meter_report_frame(_report), do: not_loaded()
+  def meter_report_take(_report, _frame), do: not_loaded()
+  def meter_report_merge(_report, _other), do: not_loaded()
+  def meter_shape(_meter), do: not_loaded()
   def meter_examples(_meter), do: not_loaded()
   def meter_info(_meter), do: not_loaded()
 end

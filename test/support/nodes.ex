@@ -96,7 +96,14 @@ defmodule AdTally.Test.Nodes do
       {:ok, _started} = :erpc.call(node, :application, :ensure_all_started, [:elixir])
       with_started_peers(count - 1, [node | nodes], function)
     after
-      :peer.stop(peer)
+      stop_peer(peer)
     end
+  end
+
+  # One that a test has killed has ended by itself.
+  defp stop_peer(peer) do
+    :peer.stop(peer)
+  catch
+    :exit, _ended -> :ok
   end
 end

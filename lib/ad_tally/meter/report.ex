@@ -69,6 +69,26 @@ defmodule AdTally.Meter.Report do
   @impl true
   defdelegate free(made), to: Native, as: :meter_report_end
 
+  @doc "The next frame of its groups, for another node, or nil."
+  @spec frame(reference()) :: binary() | nil
+  defdelegate frame(made), to: Native, as: :meter_report_frame
+
+  @doc "Takes a frame of another node's report: whether there are more, or what is wrong with it."
+  @spec take(reference(), binary()) ::
+          :more
+          | :done
+          | {:error, byte :: non_neg_integer(), field :: String.t(), reason :: String.t()}
+  defdelegate take(made, frame), to: Native, as: :meter_report_take
+
+  @doc "Adds the groups of another report of the same options, which has none afterwards."
+  @spec merge(reference(), reference()) :: :ok
+  def merge(made, other) do
+    case Native.meter_report_merge(made, other) do
+      :more -> merge(made, other)
+      :done -> :ok
+    end
+  end
+
   ## Options
 
   defp where!(where, dimensions) do

@@ -32,10 +32,10 @@ defmodule AdTally.Windows.Reader do
   @doc "The rows of a report. `kind` is the module with the functions above."
   @spec report(Source.t(), module(), Source.native(), keyword(), Deadline.t()) :: [map()]
   def report(owner, kind, native, options, time_left) do
-    made = make(owner, kind, native, options, time_left)
+    made = grouped(owner, kind, native, options, time_left)
 
     try do
-      all_rows(kind, made, time_left, [])
+      all_rows(kind, made, time_left)
     after
       kind.free(made)
     end
@@ -52,7 +52,7 @@ defmodule AdTally.Windows.Reader do
     begin(owner, kind, options, deadline.().())
 
     Stream.resource(
-      fn -> make(owner, kind, native, options, deadline.()) end,
+      fn -> grouped(owner, kind, native, options, deadline.()) end,
       &some_rows(kind, &1),
       &kind.free/1
     )
@@ -63,9 +63,12 @@ defmodule AdTally.Windows.Reader do
     {kind.new!(names, options), retained, sequence}
   end
 
-  # Windows are read in a process of its own, so that garbage in the caller's heap does not keep the memory
-  # of those that were read.
-  defp make(owner, kind, native, options, time_left) do
+  @doc """
+  A report whose windows are read, which is to be freed. They are read in a process of its own, so that garbage in
+  the caller's heap does not keep the memory of those that were read.
+  """
+  @spec grouped(Source.t(), module(), Source.native(), keyword(), Deadline.t()) :: made()
+  def grouped(owner, kind, native, options, time_left) do
     {report, retained, sequence} = begin(owner, kind, options, time_left.())
     made = kind.begin(report, native)
 
@@ -91,6 +94,10 @@ defmodule AdTally.Windows.Reader do
     time_left.()
     read(kind, made, kind.read(made, windows), time_left)
   end
+
+  @doc "The rows of a report whose windows are read."
+  @spec all_rows(module(), made(), Deadline.t()) :: [map()]
+  def all_rows(kind, made, time_left), do: all_rows(kind, made, time_left, [])
 
   defp all_rows(kind, made, time_left, rows) do
     time_left.()
@@ -139,8 +146,9 @@ defmodule AdTally.Windows.Reader do
     |> Stream.map(fn {start, _end, _rows, native} -> %{start: start, native: native} end)
   end
 
-  # The process ends with the caller.
-  defp in_own_process(fun) do
+  @doc "Calls a function in a process that ends with the caller, and returns or raises what it does."
+  @spec in_own_process((... -> answer)) :: answer when answer: term()
+  def in_own_process(fun) do
     {caller, tag} = {self(), make_ref()}
 
     run = fn ->

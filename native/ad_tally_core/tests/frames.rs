@@ -146,8 +146,8 @@ fn rejects_fields_that_agree_with_the_checksum_and_are_wrong() {
     is(
         10,
         0,
-        "kind: 0, expected 1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap), 5 (attribution), or of a pacer 6 (reports), \
-         7 (grants) or 8 (plans) (byte 10 of the frame)",
+        "kind: 0, expected 1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap), 5 (attribution), of a pacer 6 (reports), \
+         7 (grants) or 8 (plans), or 9 (a report of a meter) (byte 10 of the frame)",
     );
     is(11, 2, "flags: 2, expected 0 or 1 (byte 11 of the frame)");
     is(38, 2, "settings length: 131120, expected at most 131072 (byte 36 of the frame)");

@@ -43,3 +43,4 @@ hostile!(sketches_are_refused_or_whole, frames::reach, "reach");
 hostile!(pairs_are_refused_or_whole, frames::caps, "caps", "caps_strict", "caps_tiers");
 hostile!(ids_are_refused_or_whole, frames::dedupe, "dedupe", "dedupe_wide");
 hostile!(users_and_conversions_are_refused_or_whole, frames::attribution, "attribution");
+hostile!(reports_are_refused_or_whole, frames::meter_report, "meter_report");

@@ -4,7 +4,7 @@
 //! byte  0    magic            89 "AdTally"
 //!       8    version          u16, 1
 //!      10    kind             u8: 1 counters, 2 reach, 3 dedupe, 4 frequency caps, 5 attribution; of a pacer 6 reports,
-//!                             7 grants, 8 plans
+//!                             7 grants, 8 plans; 9 a report of a meter
 //!      11    flags            u8: bit 0, the last frame of its stream
 //!      12    number           u32, from 0
 //!      16    stream           16 random bytes, the same in all frames of a stream
@@ -140,7 +140,7 @@ impl<'a> Frame<'a> {
                 "kind",
                 KIND_AT,
                 number,
-                "1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap), 5 (attribution), or of a pacer 6 (reports), 7 (grants) or 8 (plans)",
+                "1 (counters), 2 (reach), 3 (dedupe), 4 (frequency_cap), 5 (attribution), of a pacer 6 (reports), 7 (grants) or 8 (plans), or 9 (a report of a meter)",
             ));
         };
         let flags = field(FLAGS_AT).u8("flags")?;
@@ -218,13 +218,13 @@ impl<'a> Frame<'a> {
 
     /// An error in the frame's number.
     #[cold]
-    pub(super) fn number_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
+    pub(crate) fn number_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
         FrameError::new("number", NUMBER_AT, found, expected)
     }
 
     /// An error in the frame's stream.
     #[cold]
-    pub(super) fn stream_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
+    pub(crate) fn stream_error(&self, found: impl std::fmt::Display, expected: impl std::fmt::Display) -> FrameError {
         FrameError::new("stream", STREAM_AT, found, expected)
     }
 }

@@ -1,9 +1,9 @@
-//! What there are frames of: kinds of tables, and messages between pacers.
+//! What there are frames of: kinds of tables, messages between pacers, and reports of meters.
 
-/// What kind of table a frame is of, or which message it is.
+/// What kind of table a frame is of, or which message it is, or what report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "they are the names of tables and messages")]
+#[expect(missing_docs, reason = "they are the names of tables, messages and reports")]
 pub enum Kind {
     Counters = 1,
     Reach = 2,
@@ -13,10 +13,11 @@ pub enum Kind {
     PacerReports = 6,
     PacerGrants = 7,
     PacerPlans = 8,
+    MeterReport = 9,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Counters,
         Self::Reach,
         Self::Dedupe,
@@ -25,6 +26,7 @@ impl Kind {
         Self::PacerReports,
         Self::PacerGrants,
         Self::PacerPlans,
+        Self::MeterReport,
     ];
 
     /// The kind in words.
@@ -39,6 +41,7 @@ impl Kind {
             Self::PacerReports => "pacer_reports",
             Self::PacerGrants => "pacer_grants",
             Self::PacerPlans => "pacer_plans",
+            Self::MeterReport => "meter_report",
         }
     }
 }

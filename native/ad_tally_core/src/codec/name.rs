@@ -37,6 +37,7 @@ pub enum Name {
     After = 28,
     Version = 29,
     Coordinator = 30,
+    By = 31,
 }
 
 impl Name {
@@ -74,6 +75,7 @@ impl Name {
             Self::After => "after",
             Self::Version => "version of plans",
             Self::Coordinator => "coordinator",
+            Self::By => "by",
         }
     }
 
@@ -140,6 +142,7 @@ impl Kind {
             Self::PacerReports => &[Name::Seed, Name::Node, Name::Incarnation, Name::Coordinator, Name::Version],
             Self::PacerGrants => &[Name::Seed, Name::Node, Name::Incarnation],
             Self::PacerPlans => &[Name::Seed, Name::Coordinator, Name::After, Name::Version],
+            Self::MeterReport => &[Name::Metrics, Name::By, Name::Precision, Name::SecretCheck],
         }
     }
 }

@@ -9,6 +9,8 @@
 //! named    u8, how many; for each a text, and u8: 0, 1 and u64, or 2 and a text
 //! ```
 
+use std::ops::RangeInclusive;
+
 use super::{FrameError, Name, Reader, Writer};
 
 /// The most pairs of a setting: three tiers and the lifetime.
@@ -143,13 +145,8 @@ impl Value {
                 1 => reader.u64(field).map(|check| Value::Check(Some(check))),
                 other => Err(FrameError::new(field, at, other, "0, for none, or 1")),
             },
-            Name::Metrics => {
-                let count = reader.u8(field)?;
-                if !(1..=16).contains(&count) {
-                    return Err(FrameError::new(field, at, format_args!("{count} names"), "1 to 16"));
-                }
-                (0..count).map(|_| read_text(field, reader)).collect::<Result<_, _>>().map(Value::Texts)
-            }
+            Name::Metrics => read_texts(field, reader, 1..=16),
+            Name::By => read_texts(field, reader, 0..=8),
             Name::Tiers | Name::Places => {
                 let count = reader.u8(field)?;
                 if count > MOST_PAIRS {
@@ -209,6 +206,16 @@ fn write_text(text: &str, writer: &mut Writer) {
 
 fn length(length: usize) -> u8 {
     u8::try_from(length).unwrap_or_else(|_| unreachable!("settings have at most 255 parts"))
+}
+
+fn read_texts(field: &'static str, reader: &mut Reader<'_>, allowed: RangeInclusive<u8>) -> Result<Value, FrameError> {
+    let at = reader.at();
+    let count = reader.u8(field)?;
+    if !allowed.contains(&count) {
+        let expected = format!("{} to {}", allowed.start(), allowed.end());
+        return Err(FrameError::new(field, at, format_args!("{count} names"), expected));
+    }
+    (0..count).map(|_| read_text(field, reader)).collect::<Result<_, _>>().map(Value::Texts)
 }
 
 fn read_named(

@@ -169,6 +169,12 @@ impl Meter {
         self.shape.reach.as_ref()
     }
 
+    /// Milliseconds of a window.
+    #[must_use]
+    pub fn window_length(&self) -> u64 {
+        self.shape.window
+    }
+
     /// How many metrics a key has.
     #[inline(always)]
     pub fn metrics(&self) -> usize {

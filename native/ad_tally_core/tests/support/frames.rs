@@ -1,5 +1,6 @@
 //! Any bytes given to tables as a frame: they are refused and have changed nothing, or the table can be exported, and another one
-//! that takes those frames is its equal. The tables are those of test/support/exports.ex, whose frames lie in test/golden.
+//! that takes those frames is its equal. The tables are those of test/support/exports.ex, whose frames lie in test/golden. A report of
+//! a meter is refused, or is its equal once it was written and read again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,8 +10,9 @@ use ad_tally_core::attribution::{self, Attribution, Counting, Model};
 use ad_tally_core::codec::{Frame, FrameError, Imported, Settings};
 use ad_tally_core::frequency_cap::Config;
 use ad_tally_core::key::{AtomFault, AtomNames, atom_hash};
+use ad_tally_core::meter::report::{Columns, Query, Report};
 use ad_tally_core::table::{Drainable, Portable};
-use ad_tally_core::{Counters, Dedupe, FrequencyCap, Reach, Seed, dedupe};
+use ad_tally_core::{Counters, Dedupe, FrequencyCap, Reach, Seed, dedupe, reach};
 
 const HEADER_BYTES: usize = 44;
 /// A time after all that is in those frames.
@@ -174,4 +176,44 @@ pub fn attribution(bytes: &[u8]) -> bool {
         },
         bytes,
     )
+}
+
+/// What the report of `test/golden/meter_report.frames` has.
+pub fn report_columns() -> Columns {
+    let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    let reach = Some(reach::Config { precision: 8, secret: None });
+    Columns { by: names(["campaign", "country"]), metrics: names(["clicks", "Kosten in €"]), reach }
+}
+
+/// Gives bytes to a report of a meter, as the only frame of another one's.
+pub fn meter_report(bytes: &[u8]) -> bool {
+    let columns = report_columns();
+    let mut names = Names::default();
+    let mut take = |frames: &[Vec<u8>]| {
+        let query = Query { by: vec![0, 1], filters: Vec::new(), sketch_by: Some(vec![0, 1]), metrics: 2 };
+        let mut report = Report::new(query, Seed::new(7));
+        let mut is_whole = false;
+        for bytes in frames {
+            is_whole = Frame::read(bytes).and_then(|frame| report.take(&columns, &frame, &mut names))?;
+        }
+        let mut frames = report.into_frames(&columns);
+        let written: Vec<Vec<u8>> = std::iter::from_fn(|| frames.next_frame(&names)).collect();
+        Ok::<_, FrameError>((is_whole, written))
+    };
+    match take(&[bytes.to_vec()]) {
+        Err(error) => {
+            assert!(error.at <= bytes.len(), "{error}");
+            false
+        }
+        Ok((_, written)) => {
+            let (is_whole, again) = take(&written).expect("what was written");
+            assert!(is_whole);
+            // But for their streams and checksums.
+            let rows = |frames: &[Vec<u8>]| -> Vec<Vec<u8>> {
+                frames.iter().map(|frame| frame[HEADER_BYTES..frame.len() - 4].to_vec()).collect()
+            };
+            assert_eq!(rows(&again), rows(&written));
+            true
+        }
+    }
 }

@@ -1,16 +1,18 @@
-//! Reports: windows are read into groups, and then groups become terms, both in steps.
+//! Reports: windows are read into groups, and then groups become terms or frames for another node, all in steps.
 
 use std::mem;
 
+use ad_tally_core::codec::Frame;
 use ad_tally_core::meter::report;
-use ad_tally_core::meter::report::{Order, Query, Reach, ReportRows, Row};
-use ad_tally_core::{KeyRef, Seed};
+use ad_tally_core::meter::report::{Columns, Frames, Order, Query, Reach, ReportRows, Row};
+use ad_tally_core::{KeyRef, Secret, Seed, reach};
 use parking_lot::Mutex;
 use rustler::types::map::MapIterator;
-use rustler::{Atom, Encoder, Env, NifResult, Term};
+use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
 use super::{Period, Table};
 use crate::atoms;
+use crate::decode::interner::ImportedAtoms;
 use crate::decode::{BadArgument, interner, keys};
 use crate::encode;
 use crate::hot::Index;
@@ -24,13 +26,17 @@ pub struct Report {
     /// The names in a row and what each is of, in the order in which the VM keeps the keys of such a map: one whose keys come in
     /// that order need not be sorted.
     columns: Vec<(Atom, Column)>,
+    by: Box<[Atom]>,
     metrics: Box<[Atom]>,
+    /// What sketches are, where users are asked for.
+    reach: Option<reach::Config>,
     order: Order,
     limit: usize,
 }
 
 enum Stage {
     Reading(Box<report::Report>),
+    Sending(Box<Frames>),
     Showing(Box<ReportRows>),
     /// Nobody has any more of it.
     Shown,
@@ -64,12 +70,15 @@ fn meter_report_new<'a>(
     let table: &Table = resource::expect(table)?;
     let metrics: Box<[Atom]> = (*table.metrics).into();
     let columns = columns(env, &names, &metrics, sketch_by.is_some())?;
+    let reach = table.meter.reach().filter(|_| sketch_by.is_some());
+    let reach = reach.map(|reach| reach::Config { precision: reach.precision, secret: reach.secret.clone() });
     let query = Query { by, filters, sketch_by, metrics: metrics.len() };
     let seed = table.meter.seed().clone();
     let stage = Stage::Reading(Box::new(report::Report::new(query, seed.clone())));
     let order = order.map_or(Order::Key, Order::Metric);
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    Ok(resource::make(env, Report { stage: Mutex::new(stage), seed, columns, metrics, order, limit }))
+    let by = names.into();
+    Ok(resource::make(env, Report { stage: Mutex::new(stage), seed, columns, by, metrics, reach, order, limit }))
 }
 
 /// In the VM's order.
@@ -156,6 +165,67 @@ fn meter_report_rows<'a>(env: Env<'a>, report: Term<'a>, list: Term<'a>) -> NifR
     Ok(page.answer(false))
 }
 
+/// What reports of meters have to have in common, but for names: milliseconds of a window, and of sketches their precision and by
+/// which their secret is told from others.
+#[rustler::nif]
+fn meter_shape<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let table: &Table = resource::expect(table)?;
+    let reach = table.meter.reach().map(|reach| (reach.precision, reach.secret.as_ref().map(Secret::check)));
+    Ok((table.meter.window_length(), reach).encode(env))
+}
+
+/// The next frame of a report's groups, for another node, or nil after the last one.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_report_frame<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    let mut stage = report.stage.lock();
+    *stage = match mem::replace(&mut *stage, Stage::Shown) {
+        Stage::Reading(reading) => Stage::Sending(Box::new(reading.into_frames(&report.frame_columns(env)))),
+        other => other,
+    };
+    let Stage::Sending(frames) = &mut *stage else { return Ok(atoms::nil().to_term(env)) };
+    let frame = frames.next_frame(&ImportedAtoms::new(env));
+    Ok(frame.map_or_else(|| atoms::nil().to_term(env), |frame| encode::binary(env, &frame)))
+}
+
+/// Adds the groups of a frame of another node's report: `:more | :done`, or `{:error, byte, field, reason}`, after which the report
+/// has nothing any more.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_report_take<'a>(env: Env<'a>, report: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
+    let report: &Report = resource::expect(report)?;
+    let mut stage = report.stage.lock();
+    let Stage::Reading(reading) = &mut *stage else { return Ok(atoms::done().to_term(env)) };
+    let columns = report.frame_columns(env);
+    let taken = Frame::read(&frame).and_then(|frame| reading.take(&columns, &frame, &mut ImportedAtoms::new(env)));
+    Ok(match taken {
+        Ok(is_whole) => (if is_whole { atoms::done() } else { atoms::more() }).to_term(env),
+        Err(fault) => {
+            // It may have some of the frame's groups.
+            *stage = Stage::Shown;
+            (atoms::error(), fault.at, fault.field, fault.reason).encode(env)
+        }
+    })
+}
+
+/// Adds the groups of another report of the same options, as many as time permits: `:more | :done`. The other one has nothing any more.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn meter_report_merge<'a>(env: Env<'a>, report: Term<'a>, other: Term<'a>) -> NifResult<Term<'a>> {
+    let (report, other): (&Report, &Report) = (resource::expect(report)?, resource::expect(other)?);
+    // Never both locks at once.
+    let whole = match &mut *other.stage.lock() {
+        stage @ Stage::Reading(_) if !std::ptr::eq(report, other) => mem::replace(stage, Stage::Shown),
+        _ => Stage::Shown,
+    };
+    let mut stage = report.stage.lock();
+    let Stage::Reading(reading) = &mut *stage else { return Ok(atoms::done().to_term(env)) };
+    if let Stage::Reading(other) = whole {
+        reading.begin_merge(*other);
+    }
+    let page = Page::before(Term::list_new_empty(env));
+    let more = reading.merge(|| page.in_time());
+    Ok((if more { atoms::more() } else { atoms::done() }).to_term(env))
+}
+
 /// Has what a report holds be freed, whoever still refers to it.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn meter_report_end<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
@@ -165,6 +235,11 @@ fn meter_report_end<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>> {
 }
 
 impl Report {
+    fn frame_columns(&self, env: Env<'_>) -> Columns {
+        let texts = |names: &[Atom]| names.iter().map(|name| interner::text(name.to_term(env))).collect();
+        Columns { by: texts(&self.by), metrics: texts(&self.metrics), reach: self.reach.clone() }
+    }
+
     fn row<'a>(&self, env: Env<'a>, row: &Row<'_>) -> Term<'a> {
         let mut values = [atoms::nil().to_term(env); encode::MAX_PAIRS];
         values.iter_mut().zip(row.values()).for_each(|(place, value)| *place = encode::element(env, value));

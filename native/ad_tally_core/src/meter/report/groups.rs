@@ -171,6 +171,11 @@ impl Groups {
         (u128::from(words[1]) << 64 | u128::from(words[0])) as i128
     }
 
+    /// The same of every metric.
+    pub(super) fn sums(&self, group: Group) -> Vec<i128> {
+        (0..self.metrics).map(|metric| self.sum(group, metric)).collect()
+    }
+
     /// Adds a row's totals by metric.
     #[inline(always)]
     pub(super) fn add(&mut self, group: Group, totals: impl Fn(usize) -> i128) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Report ── windows, one after the other ──> groups: sums and users by the key they have in common
-//!        └─ into_rows ──> Rows: groups in order, one after the other
+//!        ├─ into_rows ──> Rows: groups in order, one after the other
+//!        └─ into_frames ──> Frames ── another node ──> take, merge
 //! ```
 //!
 //! A window is read in steps: rows of its counters, then its sketches, and where users had no sketch also which keys those may
@@ -11,13 +12,18 @@
 //!
 //! * `groups`: the groups, by key; `filter`: the values that rows may have; `order`: the groups one
 //!   after the other; `words`: the order of values
+//! * `frames`: groups as frames; `merge`: reports of several nodes as one
 
 mod filter;
+mod frames;
 mod groups;
+mod merge;
 mod order;
 mod words;
 
 use self::filter::Filter;
+use self::frames::Taking;
+pub use self::frames::{Columns, Frames};
 use self::groups::{Group, Groups};
 pub use self::order::{Order, Reach, Row, Rows as ReportRows};
 use super::window::Window;
@@ -49,6 +55,9 @@ pub struct Report {
     groups: Groups,
     overflow: Overflow,
     reading: Option<Reading>,
+    /// Frames of another report.
+    taking: Taking,
+    merging: Option<Merging>,
     /// The words of a group's key.
     key: Vec<u64>,
 }
@@ -57,6 +66,12 @@ pub struct Report {
 struct Overflow {
     sums: Vec<i128>,
     users: Option<Union>,
+}
+
+/// How far the groups of another report were added.
+struct Merging {
+    groups: Groups,
+    last: Option<Group>,
 }
 
 /// How far a window was read.
@@ -77,6 +92,8 @@ impl Report {
             groups: Groups::new(query.metrics, query.sketch_by.is_some()),
             overflow: Overflow { sums: vec![0; query.metrics], users: None },
             reading: None,
+            taking: Taking::default(),
+            merging: None,
             key: Vec::new(),
             query,
         }
@@ -183,10 +200,15 @@ impl Report {
     /// The groups in that order, the first ones if there is a limit.
     #[must_use]
     pub fn into_rows(mut self, order: Order, limit: usize) -> ReportRows {
-        let groups = std::mem::replace(&mut self.groups, Groups::new(0, false));
-        let sums = std::mem::take(&mut self.overflow.sums);
-        let users = self.overflow.users.take().map(|users| users.sketch());
+        let (groups, sums, users) = self.end();
         ReportRows::new(groups, self.query.by.len(), order, limit, sums, users)
+    }
+
+    /// Its groups, and the sums and users of what had no row.
+    fn end(&mut self) -> (Groups, Vec<i128>, Option<Sketch>) {
+        let groups = std::mem::replace(&mut self.groups, Groups::new(0, false));
+        let users = self.overflow.users.take().map(|users| users.sketch());
+        (groups, std::mem::take(&mut self.overflow.sums), users)
     }
 }
 
