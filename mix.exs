@@ -63,7 +63,7 @@ defmodule AdTally.MixProject do
         "Changelog" => "#{@source_url}/blob/v#{@version}/CHANGELOG.md"
       },
       files: ~w(
-        lib mix native/ad_tally_core native/ad_tally_nif guides
+        lib mix native/ad_tally_core native/ad_tally_nif priv/web guides
         mix.exs .formatter.exs Cargo.toml Cargo.lock
         README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
       )
