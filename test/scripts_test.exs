@@ -9,6 +9,8 @@ defmodule AdTally.ScriptsTest do
     assert {"Usage: bin/test [--quick]\n", 2} = run("test", ["--fast"])
     assert {"Usage: bin/test [--quick]\n", 2} = run("test", ["--quick", "test/guides_test.exs"])
 
+    assert {"Usage: bin/web-test [--if-there | --screenshots]\n", 2} = run("web-test", ["--fast"])
+
     for arguments <- [[], ["everything"], ["counters", "reach"]] do
       assert {"Usage: bin/soak PART\n" <> parts, 2} = run("soak", arguments)
       assert parts =~ ~r/^  counters  .*^  dedupe  /ms

@@ -54,41 +54,41 @@
   /** Integers beyond 2^53 come as text. As a number they are exact enough to sort, draw and divide. */
   const number = (value) => (value === null || value === undefined ? null : Number(value));
 
-  const known = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
+  const orNone = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
 
-  const count = known((value) => decimal(0).format(typeof value === "string" ? BigInt(value) : value));
-  const parts = known((value) => decimal(Number.isInteger(value) ? 0 : 1).format(value));
-  const rate = known((value) => decimal(value > 0 && value < 10 ? 1 : 0).format(value));
-  const percent = known((value) => `${decimal(2).format(value * 100)} %`);
-  const wholePercent = known((value) => `${decimal(1).format(value * 100)} %`);
-  const times = known((value) => decimal(2).format(value));
-  const money = known((micros) => decimal(2).format(number(micros) / 1e6));
-  const price = known((micros) => decimal(3).format(number(micros) / 1e6));
-  const compact = known((value) =>
+  const count = orNone((value) => decimal(0).format(typeof value === "string" ? BigInt(value) : value));
+  const parts = orNone((value) => decimal(Number.isInteger(value) ? 0 : 1).format(value));
+  const rate = orNone((value) => decimal(value > 0 && value < 10 ? 1 : 0).format(value));
+  const percent = orNone((value) => `${decimal(2).format(value * 100)} %`);
+  const wholePercent = orNone((value) => `${decimal(1).format(value * 100)} %`);
+  const times = orNone((value) => decimal(2).format(value));
+  const money = orNone((micros) => decimal(2).format(number(micros) / 1e6));
+  const price = orNone((micros) => decimal(3).format(number(micros) / 1e6));
+  const compact = orNone((value) =>
     decimal(0, { notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 1 }).format(value),
   );
 
-  const bytes = known((value) => {
+  const bytes = orNone((value) => {
     const units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let [size, unit] = [number(value), 0];
     while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
     return `${decimal(unit === 0 || size >= 100 ? 0 : 1).format(size)} ${units[unit]}`;
   });
 
-  const duration = known((value) => {
+  const duration = orNone((value) => {
     const ms = number(value);
     if (Math.abs(ms) < 1000) return `${decimal(0).format(ms)} ms`;
     const seconds = ms / 1000;
     if (seconds < 60) return `${decimal(1).format(seconds)} s`;
     if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-    if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-    return `${decimal(0).format(Math.floor(seconds / 86_400))} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+    return `${decimal(0).format(Math.floor(seconds / 86400))} d ${Math.floor((seconds % 86400) / 3600)} h`;
   });
 
   /** As a tick of an axis: "32 MiB". */
   const roughBytes = (value) => bytes(value).replace(".0 ", " ");
 
-  const microseconds = known((value) =>
+  const microseconds = orNone((value) =>
     number(value) < 1000 ? `${count(value)} µs` : duration(number(value) / 1000),
   );
 
@@ -100,8 +100,8 @@
     hour: "2-digit",
     minute: "2-digit",
   });
-  const time = known((ms) => clock.format(ms));
-  const date = known((ms) => day.format(ms));
+  const time = orNone((ms) => clock.format(ms));
+  const date = orNone((ms) => day.format(ms));
 
   /** "last_touch" is what a program says. */
   function words(name) {
@@ -165,9 +165,9 @@
 
   // 4 Asking ---------------------------------------------------------------------------------------------------------
 
-  const PATIENCE = 10_000;
+  const PATIENCE = 10000;
   // What the head of the page needs is asked this often where the view does not need it anyhow.
-  const HEAD_EVERY = 10_000;
+  const HEAD_EVERY = 10000;
 
   const asking = {
     every: 1,
@@ -179,7 +179,7 @@
   };
 
   /** An answer of the API, `{error, message}` among them; throws where the service gives none. */
-  async function answer(url, signal) {
+  async function ask(url, signal) {
     const response = await fetch(url, {
       signal,
       headers: { accept: "application/json" },
@@ -193,8 +193,8 @@
     return response.json();
   }
 
-  async function answers(urls, signal) {
-    const all = await Promise.all(Object.entries(urls).map(async ([name, url]) => [name, await answer(url, signal)]));
+  async function askAll(urls, signal) {
+    const all = await Promise.all(Object.entries(urls).map(async ([name, url]) => [name, await ask(url, signal)]));
     return Object.fromEntries(all);
   }
 
@@ -210,7 +210,7 @@
     let got;
 
     try {
-      got = await answers({ ...shown.asks(), ...headAsks(begun) }, request.signal);
+      got = await askAll({ ...shown.asks(), ...headAsks(begun) }, request.signal);
     } catch (error) {
       if (asking.request !== request) return;
       lost(error);
@@ -371,10 +371,10 @@
     function headCell(column, index) {
       const unit = column.unit ? el("span", { class: "unit" }, `\u00a0${column.unit}`) : null;
       const content = el("span", {}, column.label, unit);
-      const sorted = current && current.id === column.id;
+      const isSorted = current && current.id === column.id;
       const kind = [column.number ? "number" : "text", begins(index) ? "begins" : ""].join(" ").trim();
       const attributes = { scope: "col", class: kind };
-      if (sorted) attributes["aria-sort"] = current.down ? "descending" : "ascending";
+      if (isSorted) attributes["aria-sort"] = current.down ? "descending" : "ascending";
       if (!column.value) return el("th", attributes, content);
       return el(
         "th",
@@ -390,15 +390,10 @@
       const cells = [];
       for (const [index, column] of drawn.entries()) {
         const last = cells[cells.length - 1];
+        const name = begins(index) ? "group begins" : "group";
         if (last && !begins(index)) last.colSpan += 1;
-        else
-          cells.push(
-            el(
-              "th",
-              { scope: "colgroup", class: begins(index) ? "group begins" : "group", colspan: 1 },
-              column.group || "",
-            ),
-          );
+        else if (column.group) cells.push(el("th", { scope: "colgroup", class: name }, column.group));
+        else cells.push(el("td", { class: name }));
       }
       return el("tr", {}, cells);
     }
@@ -459,28 +454,30 @@
       return [...rows].sort((a, b) => compare(column.value(a), column.value(b), direction));
     }
 
-    function place(rows, anyhow) {
-      const order = sorted(rows);
-      const keys = new Set(order.map(keyOf));
+    function lineOf(row, rows) {
+      const key = keyOf(row);
+      if (!lines.has(key)) lines.set(key, line());
+      fill(lines.get(key), row, rows);
+      return lines.get(key).tr;
+    }
+
+    function forgetAllBut(keys) {
       for (const [key, { tr }] of lines) {
-        if (!keys.has(key)) {
-          tr.remove();
-          lines.delete(key);
-        }
+        if (keys.has(key)) continue;
+        tr.remove();
+        lines.delete(key);
       }
+    }
+
+    function place(rows, anyhow) {
       const focused = tbody.contains(document.activeElement) ? document.activeElement : null;
+      const stay = held() && !anyhow;
+      forgetAllBut(new Set(rows.map(keyOf)));
       let at = tbody.firstChild;
-      const keep = !anyhow && held();
-      for (const row of order) {
-        const key = keyOf(row);
-        const isNew = !lines.has(key);
-        if (isNew) lines.set(key, line());
-        const one = lines.get(key);
-        fill(one, row, rows);
-        if (keep) {
-          if (isNew) tbody.append(one.tr);
-        } else if (one.tr === at) at = at.nextSibling;
-        else tbody.insertBefore(one.tr, at);
+      for (const tr of sorted(rows).map((row) => lineOf(row, rows))) {
+        if (tr === at) at = at.nextSibling;
+        else if (!stay) tbody.insertBefore(tr, at);
+        else if (!tr.isConnected) tbody.append(tr);
       }
       // An element that is moved loses the focus.
       if (focused && document.activeElement !== focused) focused.focus();
@@ -621,17 +618,15 @@
     bytes: Array.from({ length: 45 }, (_, power) => 2 ** power),
     ms: [
       ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
-      ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 86_400].map(
-        (s) => s * 1000,
-      ),
+      ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400].map((s) => s * 1000),
     ],
   };
 
   const roughDuration = (ms) => {
     const units = [
-      [86_400_000, "d"],
-      [3_600_000, "h"],
-      [60_000, "min"],
+      [86400000, "d"],
+      [3600000, "h"],
+      [60000, "min"],
       [1000, "s"],
     ];
     const [size, unit] = units.find(([one]) => ms >= one) || [1, "ms"];
@@ -740,10 +735,10 @@
     function show(xs, ys) {
       data = [xs, ...ys];
       wide = xs.length > 1 && xs[xs.length - 1] - xs[0] > 1800;
-      const empty = ys.every((points) => points.every((point) => point === null));
-      setHidden(none, !empty);
-      setHidden(plot, empty);
-      if (!empty) {
+      const nothing = ys.every((points) => points.every((point) => point === null));
+      setHidden(none, !nothing);
+      setHidden(plot, nothing);
+      if (!nothing) {
         if (!drawing) drawing = new uPlot(options(), data, plot);
         else drawing.setData(data);
       }
@@ -966,7 +961,7 @@
    reach: [by: [:campaign]]}
 ]`;
 
-  function overview(view) {
+  function makeOverview(view) {
     const head = top("Overview", range(view));
     const nothing = el(
       "section",
@@ -1348,7 +1343,7 @@
     return answer.truncated ? `. The first ${answer.limit} of this order are shown; find others by name` : "";
   }
 
-  function campaigns(view) {
+  function makeCampaigns(view) {
     const meters = chooser("Meter", (meter) => {
       remember({ meter, sort: "", order: "" });
       round();
@@ -1424,7 +1419,7 @@
 
   // One campaign.
 
-  function campaign(view) {
+  function makeCampaign(view) {
     const head = top("Campaign");
     const back = el("a", { href: link("campaigns", { meter: view.parameters.get("meter") }) }, "All campaigns");
     const refused = refusals();
@@ -1442,7 +1437,7 @@
       empty(
         "No pacer on this node has a budget of this campaign",
         "With one, what is spent is here against what should be by now.",
-        "AdTally.Pacer.put(MyApp.Pacer, campaign, budget_micros: 50_000_000, pace: :even)",
+        "AdTally.Pacer.put(MyApp.Pacer, campaign, budget_micros: 50000000, pace: :even)",
       ),
     );
     const left = el("div", { class: "stack" }, summary.node, pacers.node, noBudget.node);
@@ -1712,7 +1707,7 @@
 
   // Attribution: each figure under all models, side by side.
 
-  function attribution(view) {
+  function makeAttribution(view) {
     const names = chooser("Attribution", (name) => {
       remember({ name, sort: "", order: "" });
       round();
@@ -1818,7 +1813,7 @@
 
   // Health.
 
-  function health(view) {
+  function makeHealth(view) {
     const head = top("Health", range(view));
     const problems = el("ul", { class: "problems" });
     const windows = tablePanel("Windows", { columns: WINDOW_COLUMNS, keyOf: (one) => `${one.kind} ${one.name}` });
@@ -1949,11 +1944,11 @@
   // 9 Start ----------------------------------------------------------------------------------------------------------
 
   const VIEWS = {
-    overview: ["Overview", overview],
-    campaigns: ["Campaigns", campaigns],
-    campaign: ["Campaign", campaign],
-    attribution: ["Attribution", attribution],
-    health: ["Health", health],
+    overview: ["Overview", makeOverview],
+    campaigns: ["Campaigns", makeCampaigns],
+    campaign: ["Campaign", makeCampaign],
+    attribution: ["Attribution", makeAttribution],
+    health: ["Health", makeHealth],
   };
   let shown = null;
 
