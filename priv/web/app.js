@@ -137,6 +137,9 @@
     shown.parameters = address().parameters;
   }
 
+  /** Those of the address's parameters that a question has. */
+  const chosen = (view, names) => names.map((name) => [name, view.parameters.get(name)]).filter(([, value]) => value);
+
   const api = (path, parameters = []) => `api/${path}?${new URLSearchParams(parameters)}`;
 
   /** One address for every 32 series, which is as many as one answer has. */
@@ -174,6 +177,7 @@
     timer: null,
     request: null,
     answered: null,
+    overview: null,
     lost: false,
     headAt: -Infinity,
   };
@@ -239,6 +243,9 @@
     asking.timer = setTimeout(round, Math.max(delay, 0));
   }
 
+  /** What nothing runs of is not asked for: the answer would be an error each second. */
+  const runs = (kind) => asking.overview !== null && asking.overview[kind].length > 0;
+
   function headAsks(now) {
     if (now - asking.headAt < HEAD_EVERY) return {};
     return { overview: api("overview"), health: api("health") };
@@ -281,12 +288,11 @@
   function showHead({ overview, health }) {
     if (overview && overview.node) {
       setText(byId("node"), overview.node);
-      const { version, schedulers, started } = overview;
+      const { version, schedulers } = overview;
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      setText(
-        byId("zone"),
-        `AdTally ${version}, ${schedulers} schedulers, watched since ${date(started)}. Times are those of ${zone}; amounts are in the service's currency.`,
-      );
+      const service = `AdTally ${version} on ${count(schedulers)} schedulers.`;
+      setText(byId("zone"), `${service} Times are those of ${zone}, amounts in the service's currency.`);
+      asking.overview = overview;
       setTitle(overview.node);
     }
     if (health && health.problems) {
@@ -494,8 +500,12 @@
       totals.forEach((row, index) => fill(shownTotals[index], row, rows));
     }
 
-    function show(rows, { totals = [], columns: next = columns } = {}) {
+    /** `order` is that in which the service gave the rows, where nobody has chosen one. */
+    function show(rows, { totals = [], columns: next = columns, order = current } = {}) {
+      const reordered = JSON.stringify(order) !== JSON.stringify(current);
+      current = order;
       setColumns(next);
+      if (reordered) drawHead();
       shownRows = rows;
       place(rows, false);
       showTotals(totals, rows);
@@ -961,17 +971,25 @@
    reach: [by: [:campaign]]}
 ]`;
 
+  const NO_ATTRIBUTION = `children = [
+  {AdTally.Attribution,
+   name: MyApp.Attribution,
+   dimensions: [:campaign],
+   touches: [click: :timer.hours(24 * 7)],
+   models: [:last_touch, :position_based],
+   conversions: [purchase: :every]}
+]`;
+
+  const lacking = (title, code) => {
+    const text = "Add one to a supervisor. It is on this page as soon as it has started.";
+    return el("section", { class: "panel", hidden: true }, empty(title, text, code));
+  };
+  const noMeter = () => lacking("No meter runs on this node", NO_METER);
+  const noAttribution = () => lacking("No attribution runs on this node", NO_ATTRIBUTION);
+
   function makeOverview(view) {
     const head = top("Overview", range(view));
-    const nothing = el(
-      "section",
-      { class: "panel", hidden: true },
-      empty(
-        "No meter runs on this node",
-        "Add one to a supervisor. It is on this page as soon as it has started.",
-        NO_METER,
-      ),
-    );
+    const nothing = noMeter();
     const missing = el("p", { class: "lead", hidden: true });
     const meters = panelsBy((meter) => meter.name, meterPanel);
     const attributions = tablePanel("Attributions", { columns: ATTRIBUTION_COLUMNS, keyOf: (one) => one.name });
@@ -996,10 +1014,7 @@
         names = [...seen.meters.flatMap(meterSeries), "total:memory_bytes"];
         setHidden(nothing, seen.meters.length > 0);
         setHidden(missing, seen.missing.length === 0);
-        setText(
-          missing,
-          `No answer in time from ${seen.missing.map((one) => (one.name ? one.name : one)).join(", ")}: the figures are those of before.`,
-        );
+        setText(missing, `${seen.missing.join(", ")} should run and does not: its figures are those of before.`);
         meters.show(seen.meters, series);
         attributions.show(seen.attributions);
         memory.show(seen, series);
@@ -1146,9 +1161,6 @@
     figure("reserved", "Reserved", (one) => one.rate.reserved, rate, { unit: "/s" }),
     figure("paced", "Paced", (one) => one.rate.paced, rate, { unit: "/s" }),
     figure("no_budget", "No budget", (one) => one.rate.no_budget, rate, { unit: "/s" }),
-    figure("lost", "Lost nodes", (one) => one.lost_nodes.length, count, {
-      tone: badIf((one) => one.lost_nodes.length),
-    }),
   ];
 
   const PART_COLUMNS = [
@@ -1307,10 +1319,10 @@
     },
   });
 
-  /** The order of a table as the address has it, and `down` for the largest first. */
-  function orderOf(view, id) {
-    const order = view.parameters.get("order");
-    return { id: view.parameters.get("sort") || id, down: order ? order === "desc" : true };
+  /** The order of a table: that of the address, or else the one that the service chose. */
+  function orderOf(view, { sort, order }) {
+    const [id, way] = ["sort", "order"].map((name) => view.parameters.get(name));
+    return { id: id || sort, down: (way || order) === "desc" };
   }
 
   function keepOrder({ id, down }) {
@@ -1354,29 +1366,25 @@
     });
     const head = top("Campaigns", meters.node, models.node, finder(view, "campaign"));
     const refused = refusals();
+    const nothing = noMeter();
     const lead = el("p", { class: "note" });
     const rows = table({
       caption: "Campaigns",
       columns: [],
       keyOf: (row) => row.key,
-      sort: orderOf(view, "spend"),
       onSort: keepOrder,
     });
     const none = el("div", { hidden: true });
     const box = el("section", { class: "panel", hidden: true }, el("div", { class: "head" }, lead), rows.node, none);
 
     function asks() {
-      const wanted = ["meter", "sort", "order", "search"].map((name) => [name, view.parameters.get(name)]);
-      return {
-        campaigns: api(
-          "campaigns",
-          wanted.filter(([, value]) => value),
-        ),
-      };
+      if (!runs("meters")) return { overview: api("overview") };
+      return { campaigns: api("campaigns", chosen(view, ["meter", "sort", "order", "search"])) };
     }
 
     function show({ campaigns: seen }) {
-      setHidden(box, refused.show(seen));
+      setHidden(nothing, runs("meters"));
+      setHidden(box, !seen || refused.show(seen));
       if (!box.hidden) showRows(seen);
     }
 
@@ -1389,14 +1397,25 @@
       models.show(seen.models, model, modelName);
       setText(head.heading, `${words(seen.dimension)}s of ${seen.meter}`);
       setText(lead, since(seen) + truncation(seen));
-      const totals = [seen.overflow, seen.total].filter((row) => row && seen.rows.length > 0);
-      rows.show(seen.rows, { columns: campaignColumns(seen, model, name), totals });
+      const totals = seen.rows.length > 0 ? [...overflowRow(seen), seen.total] : [];
+      rows.show(seen.rows, { columns: campaignColumns(seen, model, name), totals, order: orderOf(view, seen) });
       setHidden(rows.node, seen.rows.length === 0);
       setHidden(none, seen.rows.length > 0);
       if (seen.rows.length === 0) sayNone(none, view.parameters.get("search"), seen.meter);
     }
 
-    return { node: el("div", {}, head.node, refused.node, box), heading: head.heading, asks, show };
+    return { node: el("div", {}, head.node, nothing, refused.node, box), heading: head.heading, asks, show };
+  }
+
+  /** What found no room for a row of its own is counted all the same. */
+  function overflowRow({ overflow, columns }) {
+    if (!overflow) return [];
+    const of = (role) => {
+      const column = columns.find((one) => one.role === role);
+      return column ? overflow[column.key] : null;
+    };
+    const known = { impressions: of("impressions"), clicks: of("clicks"), spend_micros: of("spend") };
+    return [{ key: null, name: "Without a row", metrics: overflow, by_model: {}, ...known }];
   }
 
   function sayNone(node, search, meter) {
@@ -1712,36 +1731,37 @@
       remember({ name, sort: "", order: "" });
       round();
     });
-    const head = top("Attribution", names.node, finder(view, "campaign"));
+    const dimensions = chooser("By", (dimension) => {
+      remember({ dimension, sort: "", order: "" });
+      round();
+    });
+    const head = top("Attribution", names.node, dimensions.node, finder(view, "campaign"));
     const refused = refusals();
+    const nothing = noAttribution();
     const lead = el("p", { class: "note" });
     const rows = table({
       caption: "Conversions by model",
       columns: [],
       keyOf: (row) => row.key,
-      sort: orderOf(view, "touches"),
       onSort: keepOrder,
     });
     const none = el("div", { hidden: true });
     const box = el("section", { class: "panel", hidden: true }, el("div", { class: "head" }, lead), rows.node, none);
 
     function asks() {
-      const wanted = ["name", "sort", "order", "search"].map((name) => [name, view.parameters.get(name)]);
-      return {
-        attribution: api(
-          "attribution",
-          wanted.filter(([, value]) => value),
-        ),
-      };
+      if (!runs("attributions")) return { overview: api("overview") };
+      return { attribution: api("attribution", chosen(view, ["name", "dimension", "sort", "order", "search"])) };
     }
 
     function show({ attribution: seen }) {
-      setHidden(box, refused.show(seen));
+      setHidden(nothing, runs("attributions"));
+      setHidden(box, !seen || refused.show(seen));
       if (!box.hidden) showRows(seen);
     }
 
     function showRows(seen) {
       names.show(seen.names, seen.name);
+      dimensions.show(seen.dimensions, seen.dimension, words);
       setText(head.heading, seen.name);
       setText(lead, since(seen) + truncation(seen));
       const outside = [
@@ -1755,11 +1775,12 @@
       rows.show(seen.rows, {
         columns: attributionColumns(seen),
         totals: seen.rows.length > 0 ? [...outside, seen.total] : [],
+        order: orderOf(view, seen),
       });
       if (seen.rows.length === 0) sayNoTouches(none, view.parameters.get("search"), seen.name);
     }
 
-    return { node: el("div", {}, head.node, refused.node, box), heading: head.heading, asks, show };
+    return { node: el("div", {}, head.node, nothing, refused.node, box), heading: head.heading, asks, show };
   }
 
   /** Conversions that no touch led to are the same ones under each model. */
@@ -1882,7 +1903,6 @@
 
   const HEALTH_STORE_COLUMNS = [
     ...STORE_COLUMNS,
-    figure("slowest", "Slowest write", (store) => store.max_sync_us, microseconds),
     figure("files", "Files", (store) => store.files),
     label("error", "The disk says", (store) => store.error, {
       tone: (store) => (store.error ? "bad" : ""),

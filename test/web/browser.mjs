@@ -66,18 +66,16 @@ export function rowsOf(page, caption, part = "tbody") {
     );
 }
 
-/** Waits until `look` gives what is expected, and fails with the difference. */
+/** Waits until `look` gives what is expected, and fails with the difference, or with what it threw. */
 export async function becomes(look, expected, patience = 10_000) {
   const end = Date.now() + patience;
-  let got;
-  do {
-    got = await look();
+  for (;;) {
     try {
-      assert.deepEqual(got, expected);
+      assert.deepEqual(await look(), expected);
       return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 40));
+    } catch (error) {
+      if (Date.now() >= end) throw error;
     }
-  } while (Date.now() < end);
-  assert.deepEqual(got, expected);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
 }

@@ -74,7 +74,7 @@ describe("Views", { concurrency: 3 }, () => {
     assert.deepEqual(await rowsOf(page, "Stores"), [
       ["MyApp.Store", "420 ms", "64.0 KiB", "12.0 MiB", "2 ms", "0", "0"],
     ]);
-    assert.deepEqual(await rowsOf(page, "Pacers"), [["MyApp.Pacer", "12", "210", "305", "0", "0"]]);
+    assert.deepEqual(await rowsOf(page, "Pacers"), [["MyApp.Pacer", "12", "210", "305", "0"]]);
     assert.deepEqual(await rowsOf(page, "Attributions"), [["MyApp.Attribution", "61", "2.0", "201", "40"]]);
     assert.equal(await page.title(), "Overview · AdTally · ads@10.0.0.7");
     assert.equal(await text(page.locator("#problems")), "2");
@@ -327,6 +327,48 @@ describe("Nothing to show", { concurrency: 3 }, () => {
     },
   );
 
+  for (const [view, what] of [
+    ["campaigns", "meter"],
+    ["attribution", "attribution"],
+  ]) {
+    page(
+      `${view} without any ${what} say how to add one, and ask for none`,
+      {
+        hash: `#/${view}`,
+        prepare: ({ answers }) => Object.assign(answers.overview, { meters: [], attributions: [] }),
+      },
+      async ({ page, service }) => {
+        await becomes(() => text(page.locator(".empty:visible strong")), `No ${what} runs on this node`);
+        assert.deepEqual(asked(service, view), []);
+      },
+    );
+  }
+
+  page(
+    "what had no room for a row is in a row of its own",
+    {
+      hash: "#/campaigns",
+      prepare({ answers }) {
+        answers.campaigns.overflow = {
+          impressions: 7,
+          clicks: 1,
+          purchases: 0,
+          spend_micros: 2000000,
+          video_starts: 0,
+        };
+      },
+    },
+    async ({ page }) => {
+      await becomes(
+        async () => (await rowsOf(page, "Campaigns", "tfoot")).map((row) => row.slice(0, 3)),
+        [
+          ["Without a row", "7", "1"],
+          ["All campaigns", "125,000", "5,100"],
+        ],
+      );
+    },
+  );
+
   page(
     "without events the page says how to record one",
     {
@@ -361,7 +403,7 @@ describe("Nothing to show", { concurrency: 3 }, () => {
       await search.fill("summer");
       await becomes(() => names(page), ["summer_sale"]);
       await search.fill(SCRIPT.slice(0, 4) + "x");
-      await becomes(() => text(page.locator(".empty p").first()), "Nothing has “<scrx” in its name");
+      await becomes(() => text(page.locator(".empty:visible p").first()), "Nothing has “<scrx” in its name");
       await search.fill("");
       await becomes(async () => (await names(page)).length, 3);
     },
