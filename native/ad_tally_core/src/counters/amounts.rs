@@ -50,7 +50,21 @@ pub(crate) fn amounts(words: &[u64], are_wide: bool) -> impl Iterator<Item = Add
     words.chunks_exact(1 << u32::from(are_wide)).map(read)
 }
 
-/// The entries of amounts that were added to a key, but for what was spilled.
+/// Whether all amounts are of metrics that there are. Otherwise the record is refused: it is of another configuration.
+pub(crate) fn are_of_metrics(
+    part: u16,
+    metrics: usize,
+    mut amounts: impl Iterator<Item = Add>,
+    into: &mut Entries,
+) -> bool {
+    let other = amounts.find(|add| add.metric as usize >= metrics);
+    if let Some(Add { metric, .. }) = other {
+        into.refuse(|| format!("metric {metric} of part {part}, which has {metrics}"));
+    }
+    other.is_none()
+}
+
+/// The entries of amounts that were added to a key, each of a metric below `metrics`, but for what was spilled.
 pub(crate) fn fold_amounts(
     (part, instance): (u16, u64),
     key: HashedKey<'_>,

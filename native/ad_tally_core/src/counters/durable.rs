@@ -5,7 +5,7 @@
 //! merged   for each metric: the low and the high word of its total
 //! ```
 
-use super::amounts::{amounts, fold_amounts};
+use super::amounts::{amounts, are_of_metrics, fold_amounts};
 use super::cells::{Cells, Config};
 use crate::journal::{Entries, Entry, NO_KEY};
 use crate::key::HashedKey;
@@ -29,7 +29,9 @@ impl Durable for Cells {
 
     fn fold_added(config: &Config, of: Of, key: HashedKey<'_>, number: u32, words: &[u64], into: &mut Entries) {
         let amounts = amounts(words, number == 1);
-        fold_amounts((of.part, of.instance), key, config.metrics, amounts, of.spilled, into);
+        if are_of_metrics(of.part, config.metrics, amounts.clone(), into) {
+            fold_amounts((of.part, of.instance), key, config.metrics, amounts, of.spilled, into);
+        }
     }
 
     fn fold_merged(_config: &Config, of: Of, key: HashedKey<'_>, words: &[u64], into: &mut Entries) {

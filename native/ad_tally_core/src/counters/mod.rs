@@ -20,7 +20,7 @@ mod export;
 mod table;
 
 #[cfg(not(loom))]
-pub(crate) use self::amounts::{amounts, are_wide, count_words, fold_amounts, push_amounts};
+pub(crate) use self::amounts::{amounts, are_of_metrics, are_wide, count_words, fold_amounts, push_amounts};
 #[cfg(not(loom))]
 pub use self::cells::{Add, Cells, Config};
 pub use self::stripes::MAX_METRICS;

@@ -16,7 +16,7 @@
 use super::config::{Config, ReachConfig};
 use super::event::Event;
 use super::window::Window;
-use crate::counters::{amounts, are_wide, count_words, fold_amounts, push_amounts};
+use crate::counters::{amounts, are_of_metrics, are_wide, count_words, fold_amounts, push_amounts};
 use crate::dedupe;
 use crate::journal::{Draft, Entries, Entry, Fold, NO_KEY, Record, Scribe, WindowState, split_bytes, words_of_bytes};
 use crate::key::{self, HashedKey, Seed};
@@ -157,19 +157,22 @@ impl Folding {
     fn event(&self, part: u16, words: &[u64], into: &mut Entries) {
         let [instance, flags, user, hash, rest @ ..] = words else { unreachable!("as it was written") };
         let at = flags & TIME_MASK;
-        into.window(part, *instance, at / self.window, self.config, WindowState::Open);
-        into.meta(part, META_NEWEST_EVENT, at);
-        let rest = match (flags & HAS_ID != 0, rest) {
-            (true, [id, generation, rest @ ..]) => {
-                self.id(part, *id, *generation, into);
-                rest
-            }
-            _ => rest,
+        let (id, rest) = match (flags & HAS_ID != 0, rest) {
+            (true, [id, generation, rest @ ..]) => (Some((*id, *generation)), rest),
+            _ => (None, rest),
         };
         let (key, adds) = rest.split_at(key::length_in_words(|at| rest[at]));
         let key = HashedKey { hash: *hash, words: key };
         let spilled = Spilled::from_word((user >> 32) as u32);
         let adds = amounts(adds, flags & ARE_WIDE != 0);
+        if !are_of_metrics(part, self.metrics, adds.clone(), into) {
+            return;
+        }
+        into.window(part, *instance, at / self.window, self.config, WindowState::Open);
+        into.meta(part, META_NEWEST_EVENT, at);
+        if let Some((id, generation)) = id {
+            self.id(part, id, generation, into);
+        }
         fold_amounts((part, *instance), key, self.metrics, adds, spilled, into);
         if let (Some(user), Some(reach)) = (Coupon::from_word(*user as u32), &self.reach) {
             let projection;

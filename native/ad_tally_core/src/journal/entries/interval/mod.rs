@@ -28,6 +28,8 @@ pub struct Entries {
     parts: Vec<Option<Box<OfPart>>>,
     /// Hashes of atoms in keys, some more than once.
     atoms: Vec<u64>,
+    /// How many records were refused, and why the first one was.
+    refused: Option<(u64, String)>,
 }
 
 impl Entries {
@@ -44,6 +46,17 @@ impl Entries {
             self.parts.resize_with(at + 1, || None);
         }
         self.parts[at].get_or_insert_default()
+    }
+
+    /// Notes that a record is none of its part, which is to be left out as a whole: the parts of it that were added before stay.
+    #[cold]
+    pub fn refuse(&mut self, what: impl FnOnce() -> String) {
+        self.refused.get_or_insert_with(|| (0, what())).0 += 1;
+    }
+
+    /// How many records were refused since it was asked last, and why the first one was, if any was.
+    pub fn take_refused(&mut self) -> Option<(u64, String)> {
+        self.refused.take()
     }
 
     /// A number of a part, of which the greatest stays.
@@ -67,10 +80,7 @@ impl Entries {
         self.window(part, instance, 0, 0, WindowState::Gone);
     }
 
-    /// Adds amounts, each of a metric below `metrics`, to a key of a window.
-    ///
-    /// # Panics
-    /// If a metric is not below that.
+    /// Adds amounts, each of a metric below `metrics`, to a key of a window. Where one is not, the record is refused without it.
     #[inline]
     pub fn row(
         &mut self,
@@ -81,11 +91,18 @@ impl Entries {
         amounts: impl IntoIterator<Item = (usize, i64)>,
     ) {
         let (sums, is_new) = self.part(part).rows.sums_of(instance, key, metrics);
+        let mut beyond = None;
         for (metric, amount) in amounts {
-            sums[metric] = sums[metric].wrapping_add(i128::from(amount));
+            match sums.get_mut(metric) {
+                Some(sum) => *sum = sum.wrapping_add(i128::from(amount)),
+                None => beyond = Some(metric),
+            }
         }
         if is_new {
             self.atoms_of(key.words);
+        }
+        if let Some(metric) = beyond {
+            self.refuse(|| format!("metric {metric} of part {part}, which has {metrics}"));
         }
     }
 
