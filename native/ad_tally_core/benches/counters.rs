@@ -106,7 +106,7 @@ impl Table for Stored {
 
     fn new(budget: usize, _room: usize) -> Self {
         let journal = Journal::new(Config { buffer_bytes: 8 << 20, wake_bytes: 8 << 20 }, 1);
-        let part = Part { journal: journal.clone(), number: 1 };
+        let part = Part::new(journal.clone(), 1);
         Self(Counters::stored(METRICS, budget, Seed::random(), part).expect("in range"), journal)
     }
 

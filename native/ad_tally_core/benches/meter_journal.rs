@@ -142,7 +142,7 @@ fn undisturbed(mut of: Vec<f64>) -> f64 {
 fn round(number: usize, threads: usize, act: &(impl Fn(&Meter, &[Made]) + Sync), times: &mut [Vec<f64>; 2]) {
     let seed = Seed::new(1);
     let journal = Journal::new(JournalConfig { buffer_bytes: 256 << 20, ..JournalConfig::default() }, 1);
-    let part = Part { journal: journal.clone(), number: 1 };
+    let part = Part::new(journal.clone(), 1);
     let plain = || Meter::with_seed(&config(), seed.clone()).expect("a configuration that is right");
     let stored = || Meter::stored(&config(), seed.clone(), part, 0).expect("a configuration that is right");
     let meters = if number.is_multiple_of(2) {

@@ -40,7 +40,7 @@ fn open(dir: &Path, options: Options) -> Arc<Store> {
 
 fn meter(store: &Arc<Store>, ids: usize) -> (Arc<Meter>, u16) {
     let opened = store.part("ads", "meter", None, "").expect("a part");
-    let part = Part { journal: store.journal().clone(), number: opened.number };
+    let part = Part::new(store.journal().clone(), opened.number);
     let meter = Arc::new(Meter::stored(&config(ids), Seed::new(opened.seed), part, 0).expect("a meter"));
     store.attach(opened.number, meter.fold());
     (meter, opened.number)

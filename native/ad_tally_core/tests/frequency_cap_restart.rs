@@ -79,7 +79,7 @@ struct Durable {
 impl Durable {
     fn new(config: &Config) -> Self {
         let journal = Journal::new(journal::Config::default(), 1);
-        let part = Part { journal: journal.clone(), number: PART };
+        let part = Part::new(journal.clone(), PART);
         let caps = FrequencyCap::with_journal(config, Seed::new(7), Some(part)).expect("a table");
         Self { config: config.clone(), caps, journal, runs: Vec::new() }
     }
@@ -462,7 +462,7 @@ fn threads_that_are_cut_at_any_moment_leave_whole_events_in_the_order_of_their_c
 fn a_full_journal_counts_nothing_and_says_so() {
     for config in configs(64) {
         let journal = Journal::new(journal::Config { buffer_bytes: 1, ..journal::Config::default() }, 1);
-        let part = Part { journal: journal.clone(), number: PART };
+        let part = Part::new(journal.clone(), PART);
         let caps = FrequencyCap::with_journal(&config, Seed::new(7), Some(part)).expect("a table");
         let rules = &rules(&config)[0];
         assert_eq!(caps.admit(pair(1), rules, BEGIN, || BEGIN), Ok(Decision::Admitted));

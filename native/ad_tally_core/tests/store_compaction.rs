@@ -439,7 +439,7 @@ fn texts_of_atoms_that_were_merged_are_known_to_the_next_start() {
         } else {
             assert_eq!(claimed, [(atom_hash(ATOM), ATOM.to_owned())]);
         }
-        record(&Part { journal: open.store.journal().clone(), number }, &[(ROW, vec![])]);
+        record(&Part::new(open.store.journal().clone(), number), &[(ROW, vec![])]);
         open.sync().unwrap();
         open.compact().unwrap();
         open.store.stop().unwrap();

@@ -8,6 +8,7 @@ use crate::decode::{BadArgument, Raw, keys};
 use crate::frequency_cap::{self, RuleSet};
 use crate::hot::{At, Index, hot};
 use crate::pacer::{self, MaxPrice, Reservation, Ttl};
+use crate::resource;
 
 hot! {
     /// Decides cap and budget of a campaign as one step: `{:ok, reservation}`, the number of the rule that blocks, or why not.
@@ -28,7 +29,13 @@ hot! {
             Admitted::Paced => atoms::paced().to_term(env),
             Admitted::NoBudget => atoms::no_budget().to_term(env),
             Admitted::Unknown => atoms::unknown().to_term(env),
-            Admitted::Refused(reason) => refused(env, reason),
+            Admitted::Refused(reason) => {
+                if reason == Reason::Busy {
+                    resource::check_owner_again(env, caps)?;
+                    resource::check_owner_again(env, pacer)?;
+                }
+                refused(env, reason)
+            }
         })
     }
 
@@ -37,7 +44,7 @@ hot! {
         env, caps: &frequency_cap::Table, pacer: &pacer::Table, reservation: Reservation
     ) {
         let Some(token) = reservation.0 else { return Ok(pacer::error(env, atoms::unknown())) };
-        Ok(pacer::released(env, pacer, admission::release(&caps.0, pacer.node(), &token)))
+        pacer::released(env, pacer, admission::release(&caps.0, pacer.node(), &token))
     }
 
     /// Which campaigns of a list may be shown to a user for a request, by caps and budget: those, or those and the rest of a long list.

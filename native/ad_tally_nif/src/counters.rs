@@ -48,14 +48,14 @@ hot! {
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, 1);
-        keys::with_key(env, table.counters.seed(), key, add).map(|added| encode::added(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).and_then(|added| encode::added(env, added, || resource::check_owner_again(env, table)))
     }
 
     /// Adds an amount.
     fn counters_add(env, table: &Table, key: Raw<'a>, metric: Raw<'a>, amount: Amount) {
         let metric = table.metric(env, metric)?;
         let add = |key: HashedKey<'_>| table.counters.add(key, metric, amount.0);
-        keys::with_key(env, table.counters.seed(), key, add).map(|added| encode::added(env, added))
+        keys::with_key(env, table.counters.seed(), key, add).and_then(|added| encode::added(env, added, || resource::check_owner_again(env, table)))
     }
 
     /// The totals of a key as a map, or nil.
@@ -130,6 +130,11 @@ impl steps::Load for Adds<'_> {
     #[inline(always)]
     fn apply(&self, overflowed: &mut Overflowed, go_on: impl FnMut() -> bool) -> usize {
         overflowed.note(self.table.counters.add_batch(self.batch, go_on))
+    }
+
+    #[inline(always)]
+    fn check_owner(&self, env: Env<'_>, overflowed: &Overflowed) -> Result<(), BadArgument> {
+        if overflowed.is_busy { resource::check_owner_again(env, self.table) } else { Ok(()) }
     }
 }
 
@@ -208,6 +213,9 @@ fn counters_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn counters_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.counters.drain();
+    if !drained.is_recorded {
+        resource::check_owner_again(env, table)?;
+    }
     Ok((walk(env, &table.metrics, drained.rows), encode::row(env, &table.metrics, &drained.overflow)).encode(env))
 }
 

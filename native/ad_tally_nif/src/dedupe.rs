@@ -33,7 +33,10 @@ fn first<'a>(env: Env<'a>, table: &Table, id: Raw<'a>, at: u64) -> Result<Term<'
     let id = keys::hash::<Id>(env, table.0.seed(), id)?;
     Ok(match table.0.first(id, at, now) {
         // Who asks for true or false would take any atom for true.
-        Err(Error::Busy) => raise_busy(env, BUSY),
+        Err(Error::Busy) => {
+            resource::check_owner_again(env, table)?;
+            raise_busy(env, BUSY)
+        }
         first => first?.encode(env),
     })
 }

@@ -7,7 +7,7 @@ use rustler::types::tuple::make_tuple;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
 use crate::atoms;
-use crate::decode::{Raw, atom_of_word, interner};
+use crate::decode::{BadArgument, Raw, atom_of_word, interner};
 
 /// The term that a key was made from.
 pub fn key<'a>(env: Env<'a>, key: KeyRef<'_>) -> Term<'a> {
@@ -65,14 +65,21 @@ pub fn map<'a>(env: Env<'a>, pairs: impl Iterator<Item = (Atom, Term<'a>)>) -> T
     }
 }
 
-/// What a function that adds to a row answers.
+/// What a function that adds to a row of a table answers, or what `check_owner` says where the table has not taken it.
 #[inline(always)]
-pub fn added(env: Env<'_>, added: Added) -> Term<'_> {
-    match added {
+pub fn added<'a>(
+    env: Env<'a>,
+    added: Added,
+    check_owner: impl FnOnce() -> Result<(), BadArgument>,
+) -> Result<Term<'a>, BadArgument> {
+    Ok(match added {
         Added::Row => atoms::ok().to_term(env),
         Added::Overflow => atoms::overflow().to_term(env),
-        Added::Busy => atoms::busy().to_term(env),
-    }
+        Added::Busy => {
+            check_owner()?;
+            atoms::busy().to_term(env)
+        }
+    })
 }
 
 /// What became of a list of items that were added: how many overflowed, `{:busy, overflowed}` where the store had no room for the next
@@ -80,7 +87,7 @@ pub fn added(env: Env<'_>, added: Added) -> Term<'_> {
 #[derive(Default)]
 pub struct Overflowed {
     count: usize,
-    is_busy: bool,
+    pub is_busy: bool,
 }
 
 impl Overflowed {

@@ -9,6 +9,7 @@ use crate::clock::now;
 use crate::decode::BadArgument;
 use crate::decode::interner::{self, ImportedAtoms};
 use crate::resource::{self, Kept, Resource, resource};
+use crate::store::unless_over;
 use crate::{atoms, attribution, counters, dedupe, encode, frequency_cap, reach};
 
 /// Makes the next frame, or `None` after the last one. It is refused once the table's owner has ended.
@@ -124,7 +125,9 @@ fn counters_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifR
     let table: &counters::Table = resource::expect(table)?;
     let settings = counters_settings(env, table);
     let counters = &table.counters;
-    Ok(import(env, &frame, counters.taken(), |frame, atoms| counters.import(&settings, frame, atoms)))
+    let imported = import(env, &frame, counters.taken(), |frame, atoms| counters.import(&settings, frame, atoms));
+    unless_over(env, table)?;
+    Ok(imported)
 }
 
 /// Begins an export.
@@ -138,8 +141,11 @@ fn reach_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 /// Imports a frame.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn reach_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
-    let reach = &resource::expect::<reach::Table>(table)?.0;
-    Ok(import(env, &frame, reach.taken(), |frame, atoms| reach.import(&reach.settings(), frame, atoms)))
+    let table: &reach::Table = resource::expect(table)?;
+    let reach = &table.0;
+    let imported = import(env, &frame, reach.taken(), |frame, atoms| reach.import(&reach.settings(), frame, atoms));
+    unless_over(env, table)?;
+    Ok(imported)
 }
 
 /// Begins an export.
@@ -153,8 +159,11 @@ fn caps_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 /// Imports a frame.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn caps_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
-    let caps = &resource::expect::<frequency_cap::Table>(table)?.0;
-    Ok(import(env, &frame, caps.taken(), |frame, _atoms| caps.import_frame(frame, now())))
+    let table: &frequency_cap::Table = resource::expect(table)?;
+    let caps = &table.0;
+    let imported = import(env, &frame, caps.taken(), |frame, _atoms| caps.import_frame(frame, now()));
+    unless_over(env, table)?;
+    Ok(imported)
 }
 
 /// Begins an export.
@@ -168,8 +177,11 @@ fn dedupe_export<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 /// Imports a frame.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn dedupe_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
-    let dedupe = &resource::expect::<dedupe::Table>(table)?.0;
-    Ok(import(env, &frame, dedupe.taken(), |frame, _atoms| dedupe.import_frame(frame, now)))
+    let table: &dedupe::Table = resource::expect(table)?;
+    let dedupe = &table.0;
+    let imported = import(env, &frame, dedupe.taken(), |frame, _atoms| dedupe.import_frame(frame, now));
+    unless_over(env, table)?;
+    Ok(imported)
 }
 
 fn attribution_names(env: Env<'_>, table: &attribution::Table) -> Names {
@@ -199,5 +211,7 @@ fn attribution_import<'a>(env: Env<'a>, table: Term<'a>, frame: Binary<'a>) -> N
     let attribution = &table.attribution;
     let import_frame =
         |frame: &Frame<'_>, atoms: &mut ImportedAtoms<'a>| attribution.import_frame(&settings, frame, atoms, now);
-    Ok(import(env, &frame, attribution.taken(), import_frame))
+    let imported = import(env, &frame, attribution.taken(), import_frame);
+    unless_over(env, table)?;
+    Ok(imported)
 }

@@ -22,7 +22,7 @@ use crate::metered::{Metered, named, numbers};
 use crate::owner::Owner;
 use crate::resource::{self, resource};
 use crate::steps;
-use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored};
+use crate::store::{Durable, Given, Load, Place, PlaceTerm, Refusal, Stored, unless_over};
 
 /// A table of caps.
 pub struct Table(pub(crate) FrequencyCap, Owner, Option<Box<Stored>>);
@@ -63,28 +63,29 @@ impl Table {
 hot! {
     /// Asks every rule, and counts an event that none blocks.
     fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
-        Ok(decided(env, table.0.admit(table.pair(env, scope, user)?, &rules.0, at.0, now)?))
+        decided(env, table, table.0.admit(table.pair(env, scope, user)?, &rules.0, at.0, now)?)
     }
 
     /// The same now.
     fn caps_admit(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet) {
-        Ok(decided(env, table.0.admit(table.pair(env, scope, user)?, &rules.0, now(), now)?))
+        decided(env, table, table.0.admit(table.pair(env, scope, user)?, &rules.0, now(), now)?)
     }
 
     /// Asks every rule, and counts nothing.
     fn caps_check(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, rules: &RuleSet, at: At) {
-        Ok(decided(env, table.0.check(table.pair(env, scope, user)?, &rules.0, at.0, now)?))
+        decided(env, table, table.0.check(table.pair(env, scope, user)?, &rules.0, at.0, now)?)
     }
 
     /// Counts an event that happened anyway.
     fn caps_record(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, at: At) {
         let decision = table.0.record(table.pair(env, scope, user)?, at.0, now)?;
-        Ok(decided(env, decision))
+        decided(env, table, decision)
     }
 
     /// Takes an event back.
     fn caps_release(env, table: &Table, scope: Raw<'a>, user: Raw<'a>, at: At) {
         let released = table.0.release(table.pair(env, scope, user)?, at.0)?;
+        unless_over(env, table)?;
         Ok(if released { atoms::ok() } else { atoms::not_found() }.to_term(env))
     }
 
@@ -108,10 +109,10 @@ hot! {
             return unread(env, why);
         }
         let pairs: Vec<(u64, &Rules)> = candidates.iter().map(|candidate| (candidate.pair, candidate.rules)).collect();
-        Ok(match table.0.admit_all(&pairs, at.0, now)? {
-            Decision::Capped { scope, rule } => (scope, rule).encode(env),
-            decision => decided(env, decision),
-        })
+        match table.0.admit_all(&pairs, at.0, now)? {
+            Decision::Capped { scope, rule } => Ok((scope, rule).encode(env)),
+            decision => decided(env, table, decision),
+        }
     }
 
     /// Which scopes of a list have rules that would let an event through: those, or those and the rest of a long list.
@@ -260,12 +261,17 @@ pub fn admissible<'a>(
 
 /// `ok`, the number of the rule that blocks, or an error. A rule is not named here: on the other side it lies there already.
 #[inline(always)]
-fn decided(env: Env<'_>, decision: Decision) -> Term<'_> {
-    match decision {
+fn decided<'a>(env: Env<'a>, table: &Table, decision: Decision) -> Result<Term<'a>, BadArgument> {
+    Ok(match decision {
         Decision::Admitted => atoms::ok().to_term(env),
         Decision::Capped { rule, .. } => rule.encode(env),
-        Decision::Refused(reason) => refused(env, reason),
-    }
+        Decision::Refused(reason) => {
+            if reason == Reason::Busy {
+                resource::check_owner_again(env, table)?;
+            }
+            refused(env, reason)
+        }
+    })
 }
 
 /// `{:error, reason}`.

@@ -1,6 +1,6 @@
 //! The functions of `AdTally.Reach`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,22 +54,22 @@ hot! {
     /// Shows a user to a key.
     fn reach_add(env, table: &Table, key: Raw<'a>, user: Raw<'a>) {
         let user = table.coupon(env, user)?;
-        table.with_key(env, key, |key| table.0.add(key, user)).map(|added| encode::added(env, added))
+        table.with_key(env, key, |key| table.0.add(key, user)).and_then(|added| encode::added(env, added, || resource::check_owner_again(env, table)))
     }
 
     /// Shows a list of `{key, user}` that one call can read.
     fn reach_add_many(env, table: &Table, items: Term<'a>) {
-        with_pairs(&table.0, |pairs| steps::add_many(env, items, pairs))
+        with_pairs(table, |pairs| steps::add_many(env, items, pairs))
     }
 
     /// Looks at items of a long list.
     fn reach_check_some(env, table: &Table, items: Term<'a>, from: Index) {
-        with_pairs(&table.0, |pairs| steps::check_some(env, items, from, pairs))
+        with_pairs(table, |pairs| steps::check_some(env, items, from, pairs))
     }
 
     /// Shows items of a long list.
     fn reach_add_some(env, table: &Table, items: Term<'a>) {
-        with_pairs(&table.0, |pairs| steps::add_some(env, items, pairs))
+        with_pairs(table, |pairs| steps::add_some(env, items, pairs))
     }
 
     /// Shows a list of users that one call can read to a key.
@@ -120,17 +120,17 @@ hot! {
 
 /// Users to show to keys.
 struct Pairs<'t> {
-    reach: &'t Reach,
+    table: &'t Table,
     batch: &'t mut Batch<Coupon>,
     /// Bytes that were hashed for them.
     hashed: usize,
 }
 
-fn with_pairs<R>(reach: &Reach, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
+fn with_pairs<R>(table: &Table, act: impl FnOnce(&mut Pairs<'_>) -> R) -> R {
     thread_local! {
         static BATCH: RefCell<Batch<Coupon>> = RefCell::default();
     }
-    BATCH.with_borrow_mut(|batch| act(&mut Pairs { reach, batch, hashed: 0 }))
+    BATCH.with_borrow_mut(|batch| act(&mut Pairs { table, batch, hashed: 0 }))
 }
 
 impl steps::Load for Pairs<'_> {
@@ -156,14 +156,19 @@ impl steps::Load for Pairs<'_> {
         let Some(&[key, user]) = decode::tuple::<L>(env, item) else {
             return Err(bad_argument::item(item.in_env(env), Self::ITEM));
         };
-        let (user, length) = sketch::coupon::<L>(env, user, self.reach.secret())?;
+        let (user, length) = sketch::coupon::<L>(env, user, self.table.0.secret())?;
         self.hashed += length;
-        steps::push::<L, _>(env, self.batch, self.reach.seed(), key, user)
+        steps::push::<L, _>(env, self.batch, self.table.0.seed(), key, user)
     }
 
     #[inline(always)]
     fn apply(&self, overflowed: &mut Overflowed, go_on: impl FnMut() -> bool) -> usize {
-        overflowed.note(self.reach.add_batch(self.batch, go_on))
+        overflowed.note(self.table.0.add_batch(self.batch, go_on))
+    }
+
+    #[inline(always)]
+    fn check_owner(&self, env: Env<'_>, overflowed: &Overflowed) -> Result<(), BadArgument> {
+        if overflowed.is_busy { resource::check_owner_again(env, self.table) } else { Ok(()) }
     }
 }
 
@@ -175,12 +180,20 @@ fn with_users<'a, R>(
     act: impl FnOnce(&mut Users<'_>) -> Result<R, BadArgument>,
 ) -> Result<R, BadArgument> {
     table.with_key(env, key, |key| {
+        let is_busy = Cell::new(false);
         let give = |coupons: &[Coupon]| match table.0.add_users(key, coupons) {
             Added::Row => Ok((coupons.len(), 0)),
             Added::Overflow => Ok((coupons.len(), coupons.len())),
-            Added::Busy => Err(Busy),
+            Added::Busy => {
+                is_busy.set(true);
+                Err(Busy)
+            }
         };
-        sketch::with_users(table.0.secret(), &give, act)
+        let answer = sketch::with_users(table.0.secret(), &give, act)?;
+        if is_busy.get() {
+            resource::check_owner_again(env, table)?;
+        }
+        Ok(answer)
     })?
 }
 
@@ -266,7 +279,10 @@ fn reach_merge<'a>(env: Env<'a>, table: Term<'a>, key: Term<'a>, sketch: Term<'a
     let table: &Table = resource::expect(table)?;
     let sketch = sketch::read(sketch)?.into_owned();
     let merged = table.with_key(env, key.into(), |key| table.0.merge(key, &sketch))?;
-    Ok(merged.map_or_else(|error| sketch::merge_error(env, &error), |added| encode::added(env, added)))
+    Ok(match merged {
+        Ok(added) => encode::added(env, added, || resource::check_owner_again(env, table))?,
+        Err(error) => sketch::merge_error(env, &error),
+    })
 }
 
 /// The number of users of a union.
@@ -292,6 +308,9 @@ fn reach_walk<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 fn reach_drain<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
     let table: &Table = resource::expect(table)?;
     let drained = table.0.drain();
+    if !drained.is_recorded {
+        resource::check_owner_again(env, table)?;
+    }
     Ok((walk(env, drained.rows), sketch::term(env, &drained.overflow)).encode(env))
 }
 

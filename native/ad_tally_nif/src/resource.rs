@@ -211,6 +211,13 @@ pub fn check_owner<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgume
     }
 }
 
+/// What is raised if its owner has ended, where a call has changed nothing because its store does not take it. The table may have ended
+/// since the call has asked whether it runs.
+#[cold]
+pub fn check_owner_again<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
+    check_owner(env, value)
+}
+
 /// What is raised if its owner has ended, or has left it in order.
 pub fn check_runs<T: Resource>(env: Env<'_>, value: &T) -> Result<(), BadArgument> {
     match owner(value) {

@@ -52,6 +52,9 @@ pub trait Load {
     /// Applies its items in turn, for as long as `go_on` says so, which is asked now and then: how many were applied. What
     /// became of those is added to `outcome`.
     fn apply(&self, outcome: &mut Self::Outcome, go_on: impl FnMut() -> bool) -> usize;
+
+    /// What is raised instead, if some were refused because the table has ended meanwhile.
+    fn check_owner(&self, env: Env<'_>, outcome: &Self::Outcome) -> Result<(), BadArgument>;
 }
 
 /// Whether a batch of items by key should take no more.
@@ -109,6 +112,7 @@ pub fn add_many<'a>(env: Env<'a>, items: Term<'a>, load: &mut impl Load) -> Resu
     let mut begin = (load.len() > FEW_ITEMS).then(Instant::now);
     let mut outcome = Default::default();
     let applied = load.apply(&mut outcome, || begin.get_or_insert_with(Instant::now).elapsed() < TIME_LIMIT);
+    load.check_owner(env, &outcome)?;
     if let Some(begin) = begin {
         consume_timeslice(env, begin.elapsed());
     }
@@ -168,6 +172,7 @@ pub fn add_from<'a, T: Load>(
         next += applied;
         Ok::<_, BadArgument>(if applied < load.len() { skip(env, items, applied) } else { rest })
     })?;
+    load.check_owner(env, &outcome)?;
     Ok((rest, next, outcome))
 }
 

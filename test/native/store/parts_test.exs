@@ -25,6 +25,21 @@ defmodule AdTally.Native.Store.PartsTest do
     {owner, monitor}
   end
 
+  # How often something was counted before the table was left. Nobody is told that the store is busy.
+  defp count_until_left(counters, count) do
+    added =
+      try do
+        add(counters)
+      rescue
+        ArgumentError -> :left
+      end
+
+    case added do
+      :ok -> count_until_left(counters, count + 1)
+      :left -> count
+    end
+  end
+
   defp crash({owner, monitor}) do
     send(owner, :crash)
     assert_receive {:DOWN, ^monitor, :process, ^owner, :crashed}
@@ -178,6 +193,23 @@ defmodule AdTally.Native.Store.PartsTest do
     # Loading it once more adds nothing.
     assert Native.table_load(again) == :ok
     assert get(again) == 1
+  end
+
+  test "what was acknowledged while a table was left is what the next process loads" do
+    store = open(directory())
+
+    for _ <- 1..40, reduce: 0 do
+      before ->
+        {:ok, counters, _} = counters_again(store)
+        assert Native.table_load(counters) == :ok
+        assert get(counters) == before
+        {owner, _monitor} = owned(counters)
+        callers = for _ <- 1..4, do: Task.async(fn -> count_until_left(counters, 0) end)
+        Process.sleep(1)
+        assert Native.table_leave(counters) == :ok
+        Process.exit(owner, :kill)
+        before + Enum.sum(Task.await_many(callers))
+    end
   end
 
   test "no table acknowledges what its store has no room for" do

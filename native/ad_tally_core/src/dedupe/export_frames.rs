@@ -83,7 +83,7 @@ impl Dedupe {
             return Ok(Imported::AlreadyTaken);
         }
         // One event, however many ids it has: a frame is taken as a whole.
-        let scribe = self.journal.as_ref().map(|part| (part, part.journal.begin_anyway()));
+        let scribe = self.journal.as_ref().map(|part| (part, part.begin_anyway()));
         if let Some((part, scribe)) = &scribe {
             durable::record_taken(part, scribe, frame);
         }

@@ -151,7 +151,7 @@ impl Dedupe {
     /// The same of a table with a journal.
     #[inline(never)]
     fn first_stored(&self, part: &Part, id: Id, at: u64, now: &impl Fn() -> u64) -> Result<bool, Error> {
-        let scribe = part.journal.begin().map_err(|Busy| Error::Busy)?;
+        let scribe = part.begin().map_err(|Busy| Error::Busy)?;
         let seen = self.see(id, at, now);
         if let Some(generation) = seen.generation() {
             durable::record(part, &scribe, id.hash(), generation);
@@ -265,7 +265,7 @@ impl Dedupe {
     pub fn import(&self, id: &ExportedId, buckets: u64, now: impl Fn() -> u64) -> bool {
         let is_accepted = self.accepts(id, buckets);
         if is_accepted {
-            let scribe = self.journal.as_ref().map(|part| (part, part.journal.begin_anyway()));
+            let scribe = self.journal.as_ref().map(|part| (part, part.begin_anyway()));
             with_table!(self, table => table.import(id, buckets, &now, |hash, generation| {
                 if let Some((part, scribe)) = &scribe {
                     durable::record(part, scribe, hash, generation);

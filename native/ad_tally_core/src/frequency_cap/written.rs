@@ -49,7 +49,7 @@ impl FrequencyCap {
         added: &mut [Added],
         moments: &Moments,
     ) -> Decision {
-        let Ok(scribe) = part.journal.begin() else { return self.refuse(Reason::Busy) };
+        let Ok(scribe) = part.begin() else { return self.refuse(Reason::Busy) };
         let decision = self.add(pairs, buckets, places, added, moments);
         if decision == Decision::Admitted {
             let levels =
@@ -65,7 +65,7 @@ impl FrequencyCap {
     /// Begins to write of what must not fail because the journal is full: there are no more releases than events were counted,
     /// and an import is asked for by hand.
     pub(super) fn write(&self) -> Option<Writing<'_>> {
-        self.journal.as_ref().map(|part| Writing { scribe: part.journal.begin_anyway(), part: part.number })
+        self.journal.as_ref().map(|part| Writing { scribe: part.begin_anyway(), part: part.number })
     }
 }
 

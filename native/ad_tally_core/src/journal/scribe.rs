@@ -23,6 +23,19 @@ impl<'j> Scribe<'j> {
         Self { epoch, pool }
     }
 
+    /// Whether it goes on with what the thread was writing already.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(super) fn goes_on(&self) -> bool {
+        self.epoch.is_again()
+    }
+
+    /// Whether what it writes goes into chunks of that pool.
+    #[cfg(not(loom))]
+    pub(super) fn writes_into(&self, pool: &Pool) -> bool {
+        std::ptr::eq(self.pool, pool)
+    }
+
     /// Writes one record of a part: its kind and as many words as `write` pushes. It may be read once this has returned.
     ///
     /// # Panics

@@ -54,7 +54,7 @@ impl Meter {
 
     #[inline(never)]
     fn protect_and_begin<'m>(&'m self, stored: &'m Stored) -> Recording<'m> {
-        let (scribe, open) = self.windows.begin_and_protect(&stored.part.journal);
+        let (scribe, open) = self.windows.begin_and_protect(&stored.part);
         let writing = scribe.map_or(Writing::Busy, |scribe| Writing::By(scribe, stored));
         Recording { meter: self, writing, open }
     }

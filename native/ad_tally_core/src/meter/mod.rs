@@ -51,7 +51,7 @@ use crate::counters::MAX_METRICS;
 use crate::dedupe::{self, Dedupe};
 use crate::error::Error;
 pub use crate::error::TIMES;
-use crate::journal::{Fold, Journal, Part};
+use crate::journal::{Fold, Part};
 use crate::key::{MAX_ARITY, Seed};
 use crate::sketch::Sketch;
 use crate::sync::AtomicUsize;
@@ -136,10 +136,10 @@ impl Meter {
         Ok(Self { stored, ..Self::with_seed(config, seed)? })
     }
 
-    /// Its journal, if it has one.
+    /// What it writes to its journal as, if it has one.
     #[must_use]
-    pub fn journal(&self) -> Option<&Arc<Journal>> {
-        self.stored.as_ref().map(|stored| &stored.part.journal)
+    pub fn part(&self) -> Option<&Part> {
+        self.stored.as_ref().map(|stored| &stored.part)
     }
 
     /// How its records become entries.

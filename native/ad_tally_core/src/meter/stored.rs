@@ -34,17 +34,17 @@ impl Stored {
 
     /// Notes that a window is closed.
     pub(super) fn closing(&self, window: &Window, is_in_time: bool) {
-        self.writer(&self.part.journal.begin_anyway()).closing(window, is_in_time);
+        self.writer(&self.part.begin_anyway()).closing(window, is_in_time);
     }
 
     /// Notes that windows were closed before their time, until then.
     pub(super) fn close_early(&self, until: u64) {
-        let journal = &self.part.journal;
-        self.writer(&journal.begin_anyway()).closed_early(journal.instance(), until);
+        let version = self.part.journal.instance();
+        self.writer(&self.part.begin_anyway()).closed_early(version, until);
     }
 
     /// Notes that nobody is to have a window.
     pub(super) fn drop_window(&self, window: &Window) {
-        self.writer(&self.part.journal.begin_anyway()).gone(window);
+        self.writer(&self.part.begin_anyway()).gone(window);
     }
 }

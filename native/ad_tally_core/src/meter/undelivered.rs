@@ -14,7 +14,7 @@ impl Meter {
     pub fn closed(&self, window: &Window, numbered: Numbered) -> bool {
         self.stored.as_ref().is_some_and(|stored| {
             stored.kept.number(window.instance, numbered, |config, numbered| {
-                stored.writer(&stored.part.journal.begin_anyway()).closed(window, config, numbered);
+                stored.writer(&stored.part.begin_anyway()).closed(window, config, numbered);
             })
         })
     }

@@ -72,6 +72,10 @@ impl Committer {
             };
             let mut wanted = self.shared.signal.wait(earliest, latest);
             let attempts = if wanted.stops { LAST_ATTEMPTS } else { 1 };
+            if wanted.stops {
+                // Whoever was let in before the journal was closed is waited for, even if it has written nothing yet.
+                wanted.barriers.push(Box::new(drop));
+            }
             let committed = catch_unwind(AssertUnwindSafe(|| {
                 let mut result = self.commit(&mut wanted.barriers);
                 for _ in 1..attempts {
@@ -135,6 +139,9 @@ impl Committer {
             fold.fold(record, &mut self.entries);
         }
         drop(interval);
+        if let Some(refused) = self.entries.take_refused() {
+            self.note_refused(refused);
+        }
         if records == 0 {
             return None;
         }
@@ -188,6 +195,13 @@ impl Committer {
 }
 
 impl Committer {
+    /// The other records of the interval are written.
+    fn note_refused(&self, (records, what): (u64, String)) {
+        let reason = format!("{records} records were no such of their parts, and are not on disk: {what}");
+        self.shared.progress.lock().errors += records;
+        self.shared.tell(Event::Failed { reason, lag: Duration::ZERO });
+    }
+
     /// What was recorded in the interval is lost to the disk, and nothing that comes later may be there without it.
     fn note_panic(&self, panic: &dyn std::any::Any) -> SyncError {
         let reason = format!("the store's thread has panicked: {}", text_of(panic));

@@ -48,6 +48,8 @@ pub struct Drained<V: Value> {
     pub rows: Rows<V>,
     /// What had no row.
     pub overflow: V::Snapshot,
+    /// Whether its store knows of it, if it has one. Otherwise the table has ended, and the next one still has the rows.
+    pub is_recorded: bool,
 }
 
 /// A table's numbers.
@@ -162,12 +164,10 @@ impl<V: Value> Drainable<V> {
         old.value.add_overflowed(&mut drained);
         // Nobody writes to it any more, so that no interval after this one has anything of it. What was restored into it goes with it,
         // and not with a later generation that another thread drains meanwhile.
-        if let Some(stored) = self.journal() {
-            stored.drained(old.instance);
-        }
+        let is_recorded = self.journal().is_none_or(|stored| stored.drained(old.instance));
         drop(drained);
         let overflow = old.value.overflow();
-        Drained { rows: Rows::new(old), overflow }
+        Drained { rows: Rows::new(old), overflow, is_recorded }
     }
 
     /// The table's numbers now.

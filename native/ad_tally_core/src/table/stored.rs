@@ -53,11 +53,11 @@ impl Stored {
     /// Begins to write.
     #[inline(always)]
     pub(crate) fn begin(&self) -> Result<Scribe<'_>, Busy> {
-        self.part.journal.begin()
+        self.part.begin()
     }
 
     pub(super) fn begin_anyway(&self) -> Scribe<'_> {
-        self.part.journal.begin_anyway()
+        self.part.begin_anyway()
     }
 
     #[inline(always)]
@@ -70,11 +70,13 @@ impl Stored {
         self.resumed.lock().extend(instances);
     }
 
-    /// Notes that a generation was drained, with all that were part of it.
-    pub(super) fn drained(&self, instance: u64) {
+    /// Notes that a generation was drained, with all that were part of it. Whether that is recorded: not where the part has ended for good.
+    pub(super) fn drained(&self, instance: u64) -> bool {
         let mut gone = std::mem::take(&mut *self.resumed.lock());
         gone.push(instance);
-        self.writer(&self.begin_anyway()).record(GONE, gone.len(), |words| words.extend(&gone));
+        let scribe = self.begin_anyway();
+        self.writer(&scribe).record(GONE, gone.len(), |words| words.extend(&gone));
+        self.part.takes(&scribe)
     }
 }
 

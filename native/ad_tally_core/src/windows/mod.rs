@@ -46,7 +46,7 @@ pub use self::undelivered::{Numbered, Undelivered};
 pub(crate) use self::window_ref::ClosedBytes;
 pub use self::window_ref::WindowRef;
 use crate::error::{Error, TIMES};
-use crate::journal::{Busy, Journal, Scribe};
+use crate::journal::{Busy, Part, Scribe};
 use crate::memory::free;
 use crate::sync::AtomicU64;
 use crate::sync::hazard::{Current, Protected};
@@ -127,9 +127,9 @@ impl<W: Send + Sync> Windows<W> {
     #[inline(always)]
     pub fn begin_and_protect<'a>(
         &'a self,
-        journal: &'a Journal,
+        part: &'a Part,
     ) -> (Result<Scribe<'a>, Busy>, Protected<'a, OpenWindows<W>>) {
-        journal.begin_and_protect(&self.open)
+        part.begin_and_protect(&self.open)
     }
 
     /// The number of the window of a time.

@@ -34,7 +34,7 @@ impl Stored {
 
     fn made(config: &Config, number: u32, opened: u32, bound: journal::Config) -> Self {
         let journal = Journal::new(bound, opened);
-        let part = Part { journal: journal.clone(), number: PART };
+        let part = Part::new(journal.clone(), PART);
         let attribution = Attribution::stored(config, Seed::new(7), part, number).expect("a right configuration");
         let fold = attribution.fold();
         Self { attribution, journal, fold, config: config.clone(), opened }

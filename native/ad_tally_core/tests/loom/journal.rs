@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ad_tally_core::journal::{Config, Interval, Journal};
+use ad_tally_core::journal::{Config, Interval, Journal, Part};
 use ad_tally_core::sync::hazard::{Current, Registry};
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom::sync::atomic::{AtomicBool, AtomicU64};
@@ -164,6 +164,33 @@ fn whoever_was_let_in_before_a_journal_was_closed_is_in_the_cut_after_that() {
         model.journal.close();
         let last = events(&model.cut());
         assert_eq!(last.len(), usize::from(writer.join().expect("no panic")));
+        assert!(model.cut().is_empty());
+    });
+}
+
+#[test]
+fn nothing_of_a_part_is_written_behind_the_cut_that_follows_its_end() {
+    check(3, || {
+        let model = Model::new();
+        let part = Part::new(model.journal.clone(), 1);
+        let writer = {
+            let (part, registry) = (part.clone(), model.registry.clone());
+            thread::spawn(move || {
+                let slot = registry.claim();
+                // SAFETY: this thread claimed the slot, and writes to nothing else by it.
+                let begun = unsafe { part.begin_by(slot) };
+                let is_written = begun.is_ok_and(|scribe| {
+                    scribe.record(1, 0, 1, |words| words.push(1));
+                    true
+                });
+                // SAFETY: claimed above, the scribe is dropped, and it is not used again.
+                unsafe { slot.release() };
+                is_written
+            })
+        };
+        part.end();
+        let last = model.cut().len();
+        assert_eq!(last, usize::from(writer.join().expect("no panic")));
         assert!(model.cut().is_empty());
     });
 }

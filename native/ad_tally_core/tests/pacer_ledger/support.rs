@@ -91,7 +91,7 @@ impl Durable {
 
     fn open(lease: Lease, runs: Vec<Vec<u8>>, opened: u32, now: u64) -> Self {
         let journal = Journal::new(journal::Config::default(), opened);
-        let part = Part { journal: journal.clone(), number: PART };
+        let part = Part::new(journal.clone(), PART);
         let ledger = Ledger::new(config(lease), seed(), Some(part));
         let restoring = ledger.restoring();
         for run in &runs {

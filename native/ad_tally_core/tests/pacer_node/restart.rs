@@ -120,7 +120,7 @@ fn what_the_coordinator_knows_better_comes_out_of_what_is_presumed() {
 
 #[test]
 fn where_the_store_has_no_room_nothing_is_changed() {
-    let part = Part { journal: Journal::new(Room { buffer_bytes: 1 << 16, wake_bytes: 1 << 16 }, 1), number: PART };
+    let part = Part::new(Journal::new(Room { buffer_bytes: 1 << 16, wake_bytes: 1 << 16 }, 1), PART);
     let node = Node::new(&config(), seed(), Some(part.clone())).expect("a small node");
     let mut stored = Stored { node, part, opened: 1, runs: Vec::new(), now: BEGIN };
     stored.fund(100);

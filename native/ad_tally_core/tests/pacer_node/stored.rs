@@ -33,7 +33,7 @@ impl Stored {
 
     /// One of another size.
     pub fn open_with(config: Config, runs: Vec<Vec<u8>>, opened: u32, now: u64) -> (Self, WithoutRoom) {
-        let part = Part { journal: Journal::new(Room::default(), opened), number: PART };
+        let part = Part::new(Journal::new(Room::default(), opened), PART);
         let node = Node::new(&config, seed(), Some(part.clone())).expect("a small node");
         let restoring = node.restoring();
         for run in &runs {

@@ -74,7 +74,7 @@ impl Machine {
         self.opened += 1;
         let config = journal::Config { buffer_bytes: 1 << 20, wake_bytes: 1 << 20 };
         let journal = self.has_store.then(|| Journal::new(config, self.opened));
-        let part = journal.clone().map(|journal| Part { journal, number: PART });
+        let part = journal.clone().map(|journal| Part::new(journal, PART));
         let name = 1 + self.index as u64;
         let of_node =
             node::Config { name, max_campaigns: 16, max_reservations: 2_000, max_ahead: MINUTE, remember: 600_000 };

@@ -16,7 +16,7 @@ pub fn part(opened: u32) -> Part {
 /// The same with room for so many bytes.
 pub fn part_within(opened: u32, buffer_bytes: usize) -> Part {
     let journal = Journal::new(Config { buffer_bytes, wake_bytes: buffer_bytes }, opened);
-    Part { journal, number: PART }
+    Part::new(journal, PART)
 }
 
 /// The next interval, as a run.

@@ -45,7 +45,7 @@ impl Opened {
     pub fn part(&self, name: &str) -> journal::Part {
         let number = self.store.part(name, "test", None, "of one kind").expect("a part").number;
         self.store.attach(number, Arc::new(Folding(number)));
-        journal::Part { journal: self.store.journal().clone(), number }
+        journal::Part::new(self.store.journal().clone(), number)
     }
 
     pub fn load(&self, part: &journal::Part) -> Held {

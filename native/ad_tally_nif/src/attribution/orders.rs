@@ -11,6 +11,7 @@ use crate::clock::now;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, with_layout};
 use crate::encode;
 use crate::hot::hot;
+use crate::resource;
 
 hot! {
     /// What an order is credited to as of now, or nil.
@@ -32,7 +33,10 @@ hot! {
             Unchanged::Unknown => atoms::unknown(),
             Unchanged::Retracted => atoms::retracted(),
             Unchanged::Future => atoms::future(),
-            Unchanged::Busy => atoms::busy(),
+            Unchanged::Busy => {
+                resource::check_owner_again(env, table)?;
+                atoms::busy()
+            }
         };
         Ok((atoms::error(), why).encode(env))
     }

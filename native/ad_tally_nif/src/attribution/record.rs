@@ -13,6 +13,7 @@ use crate::decode::{
     with_layout,
 };
 use crate::hot::hot;
+use crate::resource;
 
 hot! {
     /// Takes a touch. By an attribution that is stopped meanwhile it is refused instead of late, as an event is by a meter.
@@ -34,6 +35,9 @@ impl Table {
         // Whoever found the windows closed sees that it was left before.
         if outcome == Outcome::Late && self.owner.has_left() {
             return Err(self.owner.not_running(env));
+        }
+        if outcome == Outcome::Busy {
+            resource::check_owner_again(env, self)?;
         }
         let atom = match outcome {
             Outcome::Applied => atoms::ok(),

@@ -18,6 +18,7 @@ use crate::decode::{
     keys::Parts,
 };
 use crate::hot::{Index, hot};
+use crate::resource;
 use crate::sketch;
 use crate::steps::{self, Load};
 
@@ -229,6 +230,11 @@ impl<T: Item> Load for Items<'_, T> {
             self.taken.set(true);
         }
         done
+    }
+
+    #[inline(always)]
+    fn check_owner(&self, env: Env<'_>, Taken { outcomes, .. }: &Taken) -> Result<(), BadArgument> {
+        if outcomes[Outcome::Busy as usize] == 0 { Ok(()) } else { resource::check_owner_again(env, self.table) }
     }
 }
 

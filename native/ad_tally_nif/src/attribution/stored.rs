@@ -41,6 +41,14 @@ fn attribution_new_in<'a>(
     })
 }
 
+impl Table {
+    /// Whether it is a store's part that has ended.
+    #[inline(always)]
+    pub fn has_ended(&self) -> bool {
+        self.in_store.as_ref().is_some_and(|in_store| in_store.stored.part.has_ended())
+    }
+}
+
 impl Durable for Table {
     const PART: &'static str = "attribution";
 
@@ -98,6 +106,7 @@ fn attribution_forget_stored<'a>(env: Env<'a>, table: Term<'a>, user: Term<'a>) 
     let table: &Table = resource::expect(table)?;
     let user = with_layout!(L => table.user::<L>(env, Raw::from(user), &mut 0))?;
     let users = table.attribution.forget(user);
+    store::unless_over(env, table)?;
     let ended = table.stored().map_or(Ok(()), |stored| store::wait_for_barrier(&stored.core));
     match &ended {
         Ok(()) => table.attribution.erase(&users),

@@ -12,6 +12,7 @@ use crate::decode::{Raw, with_layout};
 use crate::hot::hot;
 use crate::resource::{self, resource};
 use crate::steps::{TIME_LIMIT, consume_timeslice};
+use crate::store;
 
 /// What is left of a link.
 pub struct Linking(Arc<attribution::Linking>);
@@ -26,6 +27,7 @@ fn attribution_link<'a>(env: Env<'a>, table: Term<'a>, alias: Term<'a>, user: Te
     let hash = |user: Term<'a>| with_layout!(L => table.user::<L>(env, Raw::from(user), &mut 0));
     let (alias, user) = (hash(alias)?, hash(user)?);
     let left = table.attribution.link(alias, user).filter(|linking| go_on(env, table, linking));
+    store::unless_over(env, table)?;
     Ok(left.map_or_else(|| atoms::ok().to_term(env), |linking| resource::make(env, Linking(linking))))
 }
 

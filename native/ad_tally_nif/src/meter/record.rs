@@ -21,6 +21,7 @@ use crate::decode::{
     with_layout,
 };
 use crate::hot::hot;
+use crate::resource;
 
 hot! {
     /// Counts an event. In a meter that is stopped meanwhile it is refused instead of late: it is not lost then, and whoever has
@@ -31,7 +32,11 @@ hot! {
 
     /// The same. What was counted and is a touch the attribution is told of as well.
     fn meter_record(env, table: &Table, attribution: &attribution::Table, event: Raw<'a>) {
-        unless_left(env, table, table.record_with(env, attribution, event)?)
+        let recorded = table.record_with(env, attribution, event)?;
+        if recorded == Outcome::Busy {
+            resource::check_owner_again(env, attribution)?;
+        }
+        unless_left(env, table, recorded)
     }
 }
 
@@ -40,6 +45,9 @@ fn unless_left<'a>(env: Env<'a>, table: &Table, recorded: Outcome) -> Result<Ter
     // Whoever found the windows closed sees that the meter was left before.
     if recorded == Outcome::Late && table.owner.has_left() {
         return Err(table.owner.not_running(env));
+    }
+    if recorded == Outcome::Busy {
+        resource::check_owner_again(env, table)?;
     }
     Ok(encode(env, recorded))
 }
@@ -139,7 +147,7 @@ impl Table {
         let elements = self.touch_elements::<L>(env, attribution, event.dimensions, &mut room).map_err(refuse)?;
         let record = |dimensions: HashedKey<'_>| {
             // The event and its touch are in one interval, or refused together.
-            let Ok(_scribe) = self.begin_writing() else { return Ok(self.busy(1)) };
+            let Ok(_scribe) = self.begin_writing(attribution) else { return Ok(self.busy(1)) };
             let outcome = self.record(env, term)?;
             if matches!(outcome, Outcome::Applied | Outcome::Overflow) {
                 attribution.attribution.touch(&parts.of(dimensions), now)?;
@@ -151,10 +159,13 @@ impl Table {
         recorded.map_err(|fault| refuse(bad_argument::key(event.dimensions.in_env(env), fault)))?
     }
 
-    /// Begins to write what more than one call does, where the meter is a store's part.
+    /// Begins to write what an event does, and the touch that it is, where the meter is a store's part.
     #[inline(always)]
-    pub(super) fn begin_writing(&self) -> Result<Option<Scribe<'_>>, Busy> {
-        self.meter.journal().map(|journal| journal.begin()).transpose()
+    pub(super) fn begin_writing(&self, attribution: &attribution::Table) -> Result<Option<Scribe<'_>>, Busy> {
+        let Some(part) = self.meter.part() else { return Ok(None) };
+        let scribe = part.begin()?;
+        // The touch goes on with what was begun for the event.
+        if attribution.has_ended() { Err(Busy) } else { Ok(Some(scribe)) }
     }
 
     /// Counts events that the store has no room for.

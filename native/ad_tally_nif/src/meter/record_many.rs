@@ -12,6 +12,7 @@ use crate::attribution;
 use crate::clock::now;
 use crate::decode::{BadArgument, Layout, Raw, events::EventTerm, with_layout};
 use crate::hot::{Index, hot};
+use crate::resource;
 use crate::sketch;
 use crate::steps::{self, Load};
 
@@ -183,7 +184,8 @@ impl Load for Events<'_> {
         *is_stored = self.table.in_store.is_some();
         let before = outcomes.total();
         // Events and their touches are in one interval, or refused together.
-        let scribe = if self.touches.is_some() { self.table.begin_writing() } else { Ok(None) };
+        let touches = self.touches.as_ref();
+        let scribe = touches.map_or(Ok(None), |touches| self.table.begin_writing(touches.attribution));
         let Ok(_scribe) = scribe else {
             outcomes.counts[self.table.busy(self.batch.len() as u64) as usize] += self.batch.len() as u64;
             return self.batch.len();
@@ -195,6 +197,15 @@ impl Load for Events<'_> {
         }
         self.counted.set(outcomes.counts[Outcome::Applied as usize] + outcomes.counts[Outcome::Overflow as usize] > 0);
         recorded
+    }
+
+    #[inline(always)]
+    fn check_owner(&self, env: Env<'_>, Recorded { outcomes, .. }: &Recorded) -> Result<(), BadArgument> {
+        if outcomes.counts[Outcome::Busy as usize] == 0 {
+            return Ok(());
+        }
+        resource::check_owner_again(env, self.table)?;
+        self.touches.as_ref().map_or(Ok(()), |touches| resource::check_owner_again(env, touches.attribution))
     }
 }
 

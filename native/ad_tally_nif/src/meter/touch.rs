@@ -82,7 +82,7 @@ impl Table {
 
 /// The touches that events of a list are.
 pub(super) struct Touches<'t> {
-    attribution: &'t attribution::Table,
+    pub(super) attribution: &'t attribution::Table,
     batch: &'t mut Batch<TouchParts>,
     /// Which event each of them is, counted from 0.
     events: &'t mut Vec<u64>,

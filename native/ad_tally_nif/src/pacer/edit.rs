@@ -8,7 +8,7 @@ use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 use super::Table;
 use super::plan;
-use super::reserve::error;
+use super::reserve::{busy, error};
 use crate::atoms;
 use crate::decode::{bad_argument, keys};
 use crate::encode;
@@ -48,7 +48,7 @@ fn pacer_put<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>, plan: Term<'
     Ok(match put {
         Ok(Some(granted)) => (atoms::ok(), granted).encode(env),
         Ok(None) | Err(PutError::Full(_)) => error(env, atoms::full()),
-        Err(PutError::Busy(_)) => error(env, atoms::busy()),
+        Err(PutError::Busy(_)) => busy(env, pacer)?,
         Err(other) => return Err(bad_argument::refused(other.to_string()).into()),
     })
 }
@@ -68,7 +68,7 @@ fn pacer_delete<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>) -> NifRes
     Ok(match deleted {
         Ok(Some(granted)) => (atoms::ok(), granted).encode(env),
         Ok(None) => error(env, atoms::unknown()),
-        Err(_busy) => error(env, atoms::busy()),
+        Err(_busy) => busy(env, pacer)?,
     })
 }
 

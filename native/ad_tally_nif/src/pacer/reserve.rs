@@ -11,6 +11,7 @@ use crate::atoms;
 use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_layout};
 use crate::encode;
 use crate::hot::{At, Index, hot};
+use crate::resource;
 
 /// Campaigns that one call looks at.
 const CAMPAIGNS: usize = 64;
@@ -26,7 +27,7 @@ hot! {
         let reserved = keys::with_key(env, pacer.seed(), campaign, |campaign| {
             node.reserve(campaign, request, price.0, at.0, ttl.0, now)
         })?;
-        Ok(reserved_term(env, reserved))
+        reserved_term(env, pacer, reserved)
     }
 
     /// Books the price of a reservation.
@@ -36,14 +37,14 @@ hot! {
         Ok(match confirmed {
             Confirmed::Confirmed => atoms::ok().to_term(env),
             Confirmed::Elsewhere(node) => elsewhere(env, pacer, node),
-            other => not_confirmed(env, other),
+            other => not_confirmed(env, pacer, other)?,
         })
     }
 
     /// Gives back what was reserved.
     fn pacer_release(env, pacer: &Table, reservation: Reservation) {
         let Some(token) = reservation.0 else { return Ok(error(env, atoms::unknown())) };
-        Ok(released(env, pacer, pacer.node().release(&token)))
+        released(env, pacer, pacer.node().release(&token))
     }
 
     /// Which campaigns of a list take part in a request and have money: those, or those, the rest of a long list and its index.
@@ -55,14 +56,14 @@ hot! {
 
 /// `{:ok, reservation}`, or why there is none.
 #[inline(always)]
-pub fn reserved_term(env: Env<'_>, reserved: Reserved) -> Term<'_> {
-    match reserved {
+fn reserved_term<'a>(env: Env<'a>, pacer: &Table, reserved: Reserved) -> Result<Term<'a>, BadArgument> {
+    Ok(match reserved {
         Reserved::Reserved(token) | Reserved::Again(token) => (atoms::ok(), reservation(env, &token)).encode(env),
         Reserved::Paced => atoms::paced().to_term(env),
         Reserved::NoBudget => atoms::no_budget().to_term(env),
         Reserved::Unknown => atoms::unknown().to_term(env),
-        Reserved::Refused(reason) => refused(env, reason),
-    }
+        Reserved::Refused(reason) => refused(env, pacer, reason)?,
+    })
 }
 
 /// A binary on the heap of the process.
@@ -72,13 +73,19 @@ pub fn reservation<'a>(env: Env<'a>, token: &Token) -> Term<'a> {
 }
 
 #[cold]
-fn refused(env: Env<'_>, reason: Reason) -> Term<'_> {
-    let reason = match reason {
-        Reason::Future => atoms::future(),
-        Reason::Full => atoms::full(),
-        Reason::Busy => atoms::busy(),
-    };
-    error(env, reason)
+fn refused<'a>(env: Env<'a>, pacer: &Table, reason: Reason) -> Result<Term<'a>, BadArgument> {
+    match reason {
+        Reason::Future => Ok(error(env, atoms::future())),
+        Reason::Full => Ok(error(env, atoms::full())),
+        Reason::Busy => busy(env, pacer),
+    }
+}
+
+/// `{:error, :busy}`, unless the pacer has ended meanwhile.
+#[cold]
+pub fn busy<'a>(env: Env<'a>, pacer: &Table) -> Result<Term<'a>, BadArgument> {
+    resource::check_owner_again(env, pacer)?;
+    Ok(error(env, atoms::busy()))
 }
 
 pub fn error(env: Env<'_>, reason: Atom) -> Term<'_> {
@@ -86,28 +93,26 @@ pub fn error(env: Env<'_>, reason: Atom) -> Term<'_> {
 }
 
 #[cold]
-fn not_confirmed(env: Env<'_>, confirmed: Confirmed) -> Term<'_> {
-    error(
-        env,
-        match confirmed {
-            Confirmed::Expired => atoms::expired(),
-            Confirmed::OverPrice => atoms::over_price(),
-            Confirmed::Duplicate => atoms::duplicate(),
-            Confirmed::Busy => atoms::busy(),
-            Confirmed::Confirmed | Confirmed::Unknown | Confirmed::Elsewhere(_) => atoms::unknown(),
-        },
-    )
+fn not_confirmed<'a>(env: Env<'a>, pacer: &Table, confirmed: Confirmed) -> Result<Term<'a>, BadArgument> {
+    let reason = match confirmed {
+        Confirmed::Busy => return busy(env, pacer),
+        Confirmed::Expired => atoms::expired(),
+        Confirmed::OverPrice => atoms::over_price(),
+        Confirmed::Duplicate => atoms::duplicate(),
+        Confirmed::Confirmed | Confirmed::Unknown | Confirmed::Elsewhere(_) => atoms::unknown(),
+    };
+    Ok(error(env, reason))
 }
 
 /// `ok`, or why it is not released.
-pub fn released<'a>(env: Env<'a>, pacer: &Table, released: Released) -> Term<'a> {
-    match released {
+pub fn released<'a>(env: Env<'a>, pacer: &Table, released: Released) -> Result<Term<'a>, BadArgument> {
+    Ok(match released {
         Released::Released => atoms::ok().to_term(env),
         Released::Confirmed => error(env, atoms::confirmed()),
         Released::Unknown => error(env, atoms::unknown()),
-        Released::Busy => error(env, atoms::busy()),
+        Released::Busy => busy(env, pacer)?,
         Released::Elsewhere(node) => elsewhere(env, pacer, node),
-    }
+    })
 }
 
 /// `{:elsewhere, node}`: the node that has a reservation.

@@ -11,7 +11,7 @@ use ad_tally_core::pacer::node::Noted;
 use parking_lot::Mutex;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
 
-use super::reserve::error;
+use super::reserve::busy;
 use super::{Member, Table};
 use crate::atoms;
 use crate::decode::interner::ImportedAtoms;
@@ -101,7 +101,7 @@ fn pacer_renew<'a>(
         (_, Err(fault)) => return Ok(wrong(env, &fault)),
     };
     let Ok(grants) = pacer.ledger().renew(from, &reports.reports, pacer.now()) else {
-        return Ok(error(env, atoms::busy()));
+        return Ok(busy(env, pacer)?);
     };
     let mut frames =
         if grants.is_empty() { Vec::new() } else { write_grants(pacer.seed(), &Grants { to: from, grants }) };

@@ -28,7 +28,7 @@ use rustler::{Atom, Encoder, Env, NifResult, Term};
 
 pub use self::load::Load;
 use self::open::Open;
-pub use self::part::{Durable, Given, PartTable, Place, PlaceTerm};
+pub use self::part::{Durable, Given, PartTable, Place, PlaceTerm, unless_over};
 pub use self::refusal::{Refusal, answer, raise_busy};
 pub use self::stored::Stored;
 pub use self::sync::{Waiting, wait as wait_for_sync, wait_for_barrier};

@@ -87,14 +87,15 @@ impl<'a> Place<'a> {
             _ => {
                 // What the one before has in memory goes to disk first.
                 if place.is_whole()
-                    && let Err(refusal) = sync::wait(core)
+                    && let Some(Err(refusal)) =
+                        live.as_ref().and_then(|table| Some(end(&**table, table.stored()?, false)))
                 {
                     return Ok(refusal.encode(env));
                 }
                 place.clear();
                 let stored = Stored {
                     core: core.clone(),
-                    part: Part { journal: core.journal().clone(), number: opened.number },
+                    part: Part::new(core.journal().clone(), opened.number),
                     name: self.name.clone(),
                     configs: opened.configs,
                     open: Arc::downgrade(&self.store.open),
@@ -127,6 +128,16 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What is raised where a part has ended for good while a call did what no store refuses: nothing of what it began to record then is on
+/// disk. Whoever makes such a call again, in the next process, does nothing twice.
+#[inline(always)]
+pub fn unless_over<T: Durable>(env: Env<'_>, table: &T) -> Result<(), BadArgument> {
+    match table.stored() {
+        Some(stored) if stored.part.is_over() => resource::check_owner(env, table),
+        _ => Ok(()),
+    }
+}
+
 /// What is done with the table of a part, of whatever kind that is.
 pub trait PartTable {
     /// Has the table have all that its store has of it. Meanwhile whoever opened the store is told how far it is.
@@ -156,16 +167,34 @@ impl<T: Durable> PartTable for T {
             owner.end();
         }
         with_slot(self, |stored, slot| {
-            // To end the interval is to wait for whoever has begun to record. Whoever has found that the table runs, and begins only
-            // after that, is on disk with the next interval, and the next process may have loaded by then.
-            sync::wait(&stored.core)?;
-            if self.leaving() {
-                sync::wait(&stored.core)?;
-            }
+            end(self, stored, true)?;
             slot.clear();
             Ok(())
         })
     }
+}
+
+/// Has all that was recorded in a table be on disk, and nothing more be recorded: the calls of whoever has found a moment ago that it
+/// runs are refused, or on disk as well. Where the disk refuses, its store may go on with it.
+fn end<T: Durable>(table: &T, stored: &Stored, in_order: bool) -> Result<(), Refusal> {
+    if let Some(owner) = resource::owner(table) {
+        owner.end();
+    }
+    stored.part.end();
+    let ended = (|| {
+        // To end the interval is to wait for whoever has begun to record, and whoever begins after that is refused.
+        sync::wait_for_barrier(&stored.core)?;
+        if in_order && table.leaving() {
+            sync::wait_for_barrier(&stored.core)?;
+        }
+        stored.part.end_for_good();
+        sync::wait_for_barrier(&stored.core)?;
+        sync::wait(&stored.core)
+    })();
+    if ended.is_err() {
+        stored.part.go_on();
+    }
+    ended
 }
 
 /// Does something with the place that a table has in its store, once nobody else does.

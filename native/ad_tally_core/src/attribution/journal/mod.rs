@@ -84,12 +84,12 @@ impl Journal {
     /// [`Busy`]: then nothing may be done.
     #[inline(always)]
     pub(super) fn begin(&self) -> Result<Writing<'_>, Busy> {
-        Ok(Writing { scribe: self.part.journal.begin()?, journal: self })
+        Ok(Writing { scribe: self.part.begin_or_go_on()?, journal: self })
     }
 
     /// The same for what must not fail.
     pub(super) fn begin_anyway(&self) -> Writing<'_> {
-        Writing { scribe: self.part.journal.begin_anyway(), journal: self }
+        Writing { scribe: self.part.begin_anyway(), journal: self }
     }
 
     /// A number that no window has had.

@@ -80,7 +80,7 @@ pub(super) struct Writing<'j>(Option<(&'j Part, Scribe<'j>)>);
 
 impl<'j> Writing<'j> {
     pub fn begin(part: Option<&'j Part>) -> Result<Self, Busy> {
-        Ok(Self(part.map(|part| part.journal.begin().map(|scribe| (part, scribe))).transpose()?))
+        Ok(Self(part.map(|part| part.begin().map(|scribe| (part, scribe))).transpose()?))
     }
 
     pub fn version(&self, version: u32) {

@@ -58,12 +58,12 @@ impl Journal {
 
     #[inline(always)]
     pub(super) fn begin(&self) -> Result<Writing<'_>, Busy> {
-        Ok(Writing { scribe: self.part.journal.begin()?, journal: self })
+        Ok(Writing { scribe: self.part.begin()?, journal: self })
     }
 
     /// Begins to write what must not fail.
     pub(super) fn begin_anyway(&self) -> Writing<'_> {
-        Writing { scribe: self.part.journal.begin_anyway(), journal: self }
+        Writing { scribe: self.part.begin_anyway(), journal: self }
     }
 
     pub(super) fn instance(&self, book: u32) -> u64 {
