@@ -29,7 +29,9 @@ defmodule AdTally.MixProject do
   end
 
   def application do
-    [extra_applications: [:logger]]
+    # The server of `AdTally.Web` is that of :inets. Mix itself needs it, so whoever builds a release has it. As an
+    # optional application it would not be in the release.
+    [extra_applications: [:logger, :inets]]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]

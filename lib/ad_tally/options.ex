@@ -23,7 +23,7 @@ defmodule AdTally.Options do
 
     if keys == :none do
       # Messages are logged: what may hold a secret is not in them.
-      got = if :secret in known, do: "", else: ", got: #{shown(options)}"
+      got = if :secret in known or :token in known, do: "", else: ", got: #{shown(options)}"
       raise ArgumentError, "expected a keyword list of options" <> got
     end
 

@@ -1,0 +1,184 @@
+defmodule AdTally.Web.Campaigns do
+  @moduledoc false
+  # The campaigns of a meter: a row each, with what follows from its metrics, and with what an attribution credits to
+  # it, where one belongs to the meter.
+
+  alias AdTally.Meter
+  alias AdTally.Meter.Source
+  alias AdTally.Web.{Credits, Figures, Names, Parts, Query, Reports, Roles, Rows, Series, Spans}
+
+  # As many as a page sorts; of more campaigns those with the highest spend.
+  @most 10_000
+  @timeout 30_000
+
+  @sorts ~w(spend name impressions clicks ctr ecpm cpc reach frequency)
+
+  @typedoc "What a meter's rows are made of."
+  @type shape :: %{
+          meter: atom(),
+          dimension: atom(),
+          dimensions: [atom()],
+          metrics: [atom()],
+          roles: Roles.t(),
+          attribution: atom() | nil,
+          models: [atom()]
+        }
+
+  @doc "The answer to a request."
+  @spec answer(AdTally.Web.Config.t(), Query.t()) ::
+          {:ok, map()} | {:error, pos_integer(), binary()}
+  def answer(config, query) do
+    with {:ok, shape, meters} <- shape(config, Query.get(query, "meter")),
+         {:ok, order} <- Rows.order(query, @sorts, models(shape), shape.metrics) do
+      view = {order.sort, order.order, order.limit, order.search}
+      make = fn -> make(shape) end
+
+      answer = fn made, at, took ->
+        {rows, count} = Rows.take(made.rows, order)
+
+        shape
+        |> described()
+        |> Map.merge(Map.take(order, [:sort, :order, :limit]))
+        |> Map.merge(Map.delete(made, :rows))
+        |> Map.merge(%{
+          meters: Enum.map(meters, &Names.name/1),
+          at: at,
+          took_ms: took,
+          count: count,
+          truncated: made.truncated or count > length(rows),
+          rows: rows
+        })
+      end
+
+      Reports.get(config.name, {:campaigns, shape}, make, view, answer)
+    end
+  end
+
+  @doc "The shape of a meter's rows, by its name as text."
+  @spec shape(AdTally.Web.Config.t(), binary() | nil) ::
+          {:ok, shape(), [atom()]} | {:error, 404, binary()}
+  def shape(config, name) do
+    with {:ok, meter, info, meters} <- Parts.find(config.name, :meters, name) do
+      %{dimensions: dimensions, metrics: metrics} = info.names
+      dimension = Roles.campaign(config.campaign, dimensions)
+      {attribution, models} = attribution(config, meter, dimension)
+
+      shape = %{
+        meter: meter,
+        dimension: dimension,
+        dimensions: dimensions,
+        metrics: metrics,
+        roles: Roles.of(config.roles, metrics),
+        attribution: attribution,
+        models: models
+      }
+
+      {:ok, shape, meters}
+    end
+  end
+
+  # One that knows nothing of campaigns credits nothing to them.
+  defp attribution(config, meter, dimension) do
+    with {_native, name} when name != nil <- Parts.meter!(meter),
+         %{^name => %{names: %{dimensions: dimensions, models: models}}} <-
+           Series.snapshot(config.name).attributions,
+         true <- dimension in dimensions do
+      {name, models}
+    else
+      _none -> {nil, []}
+    end
+  rescue
+    # It has ended since the snapshot.
+    ArgumentError -> {nil, []}
+  end
+
+  @doc "The models that a row has, in their order."
+  @spec models(shape()) :: [atom()]
+  def models(%{roles: %{conversions: _metric}, models: models}), do: [:recorded | models]
+  def models(%{models: models}), do: models
+
+  @doc "What an answer says of its rows."
+  @spec described(shape()) :: map()
+  def described(shape) do
+    %{
+      meter: Names.name(shape.meter),
+      attribution: shape.attribution && Names.name(shape.attribution),
+      dimension: shape.dimension,
+      dimensions: shape.dimensions,
+      columns: Roles.columns(shape.metrics, shape.roles),
+      models: models(shape)
+    }
+  end
+
+  @doc "Runs a report of a meter or an attribution that may end meanwhile, and may take too long."
+  @spec reporting((() -> made)) :: {:ok, made} | {:error, 404 | 503, binary()} when made: term()
+  def reporting(make) do
+    {:ok, make.()}
+  rescue
+    error in ArgumentError -> {:error, 404, Exception.message(error)}
+  catch
+    :exit, {:timeout, _call} ->
+      {:error, 503,
+       "the report takes longer than #{div(@timeout, 1_000)} s: too much is retained for this page"}
+  end
+
+  defp make(shape) do
+    reporting(fn ->
+      %{meter: meter, dimension: dimension} = shape
+      {native, _attribution} = Parts.meter!(meter)
+      {starts, until} = Spans.of({Source, meter}, native)
+      by = shape.roles[:spend] || shape.roles[:impressions] || hd(shape.metrics)
+      options = [by: [dimension], order_by: by, limit: @most + 1, timeout: @timeout]
+      {overflow, rows} = meter |> Meter.report(options) |> Enum.split_with(&overflow?/1)
+      [total | _overflow] = Meter.report(meter, by: [], timeout: @timeout) ++ [%{}]
+      keep = Map.new(rows, &{Map.fetch!(&1, dimension), true})
+      credits = credits(shape, keep)
+
+      %{
+        since: List.first(starts),
+        until: until,
+        rows: rows |> Enum.take(@most) |> Enum.map(&row(&1, shape, credits.rows)),
+        truncated: length(rows) > @most,
+        total: total(total, overflow, shape, credits.total),
+        overflow: overflow(overflow, shape)
+      }
+    end)
+  end
+
+  @doc "Whether a row of a report has what had no room."
+  @spec overflow?(map()) :: boolean()
+  def overflow?(row), do: Map.get(row, :overflow) == true
+
+  @doc "What an attribution credits to campaigns."
+  @spec credits(shape(), map()) :: Credits.t() | %{rows: map(), total: nil}
+  def credits(%{attribution: nil}, _keep), do: %{rows: %{}, total: nil}
+
+  def credits(%{attribution: name} = shape, keep) do
+    native = Parts.attribution!(name)
+    Credits.read(name, native, shape.dimension, shape.models, keep)
+  end
+
+  @doc "A row of a report by campaigns."
+  @spec row(map(), shape(), %{term() => Credits.credited()}) :: map()
+  def row(row, shape, credits) do
+    value = Map.fetch!(row, shape.dimension)
+    credited = if credit = credits[value], do: credit.by_model, else: %{}
+    none = Map.new(shape.models, &{&1, %{ppm: 0, value: 0}})
+    Figures.row(row, {:key, value}, shape.metrics, shape.roles, Map.merge(none, credited))
+  end
+
+  # What had no room was counted as well, and its users are not known.
+  defp total(total, [overflow], shape, credits) do
+    sums = for metric <- shape.metrics, do: {metric, Map.get(total, metric, 0) + overflow[metric]}
+    total(Map.new(sums), [], shape, credits)
+  end
+
+  defp total(total, [], shape, credits) do
+    by_model = if credits, do: credits.by_model, else: %{}
+    none = Map.new(shape.models, &{&1, %{ppm: 0, value: 0}})
+    Figures.row(total, nil, shape.metrics, shape.roles, Map.merge(none, by_model))
+  end
+
+  defp overflow([], _shape), do: nil
+  defp overflow([row], shape), do: Map.take(row, shape.metrics)
+end

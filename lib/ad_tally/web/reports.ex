@@ -1,0 +1,182 @@
+defmodule AdTally.Web.Reports do
+  @moduledoc false
+  # What a page shows and cannot be read from a snapshot: reports over windows. One is made for all who look at the
+  # page, and none while another one is being made.
+  #
+  #     asked -> made in a process of its own -> kept with the answers that were made of it -> not asked for: forgotten
+  #
+  # A report of many rows costs more than one of few. So how often one is made follows from how long it took: a
+  # hundred times as long, at least a second. That is at most a hundredth of one core, whatever the interval of the
+  # page. Whoever asks in between gets the one before, with its time in it.
+
+  use GenServer
+
+  # In milliseconds.
+  @soonest 1_000
+  @latest 300_000
+  @share 100
+
+  # Whoever asks waits so long for the first one.
+  @patience 10_000
+
+  # What nobody has asked for is forgotten.
+  @forgotten 30_000
+  @most_kept 32
+  @most_answers 32
+
+  @type made :: {:ok, term()} | {:error, status :: pos_integer(), message :: binary()}
+
+  @spec server(atom()) :: atom()
+  def server(name), do: Module.concat(name, Reports)
+
+  @spec start_link(AdTally.Web.Config.t()) :: GenServer.on_start()
+  def start_link(config),
+    do: GenServer.start_link(__MODULE__, config, name: server(config.name))
+
+  @doc """
+  An answer made of a report. `make` makes the report of this `key`, and `answer` the answer of this `view` to it, of
+  what was made, when (Unix milliseconds), and how many milliseconds that took.
+  """
+  @spec get(
+          atom(),
+          key :: term(),
+          (() -> made()),
+          view :: term(),
+          (term(), at :: integer(), took :: non_neg_integer() -> answer)
+        ) :: {:ok, answer} | {:error, pos_integer(), binary()}
+        when answer: term()
+  def get(name, key, make, view, answer) do
+    GenServer.call(server(name), {:get, key, make, view, answer}, @patience)
+  catch
+    :exit, {:timeout, _call} ->
+      {:error, 503, "this report takes longer than #{div(@patience, 1_000)} s: ask again"}
+
+    :exit, _reason ->
+      {:error, 503, "this report could not be made: ask again"}
+  end
+
+  @impl true
+  def init(_config) do
+    Process.flag(:trap_exit, true)
+    Process.send_after(self(), :forget, @forgotten)
+    {:ok, %{kept: %{}, queue: :queue.new(), making: nil}}
+  end
+
+  @impl true
+  def handle_call({:get, key, make, view, answer}, from, state) do
+    now = now()
+    state = update_in(state.kept, &Map.put_new(&1, key, new()))
+    state = put_in(state.kept[key].asked, now)
+    kept = state.kept[key]
+    state = if due?(kept, now), do: ask(state, key, make), else: state
+
+    if kept.made != nil and now - kept.made_at < shown_for(kept),
+      do: reply(from, key, view, answer, state),
+      else: {:noreply, update_in(state.kept[key].waiting, &[{from, view, answer} | &1])}
+  end
+
+  defp new do
+    %{made: nil, made_at: nil, at: nil, took: 0, answers: %{}, waiting: [], asked: nil}
+  end
+
+  defp due?(%{made: nil, waiting: waiting}, _now), do: waiting == []
+  defp due?(kept, now), do: now - kept.made_at >= interval(kept)
+
+  defp interval(%{took: took}), do: (took * @share) |> max(@soonest) |> min(@latest)
+
+  # Who comes back after a while does not get what was there when he left.
+  defp shown_for(kept), do: 2 * interval(kept) + @soonest
+
+  defp ask(%{making: nil} = state, key, make), do: %{state | making: begin(key, make)}
+
+  defp ask(%{making: {_pid, key, _began}} = state, key, _make), do: state
+
+  defp ask(state, key, make) do
+    if List.keymember?(:queue.to_list(state.queue), key, 0),
+      do: state,
+      else: %{state | queue: :queue.in({key, make}, state.queue)}
+  end
+
+  defp begin(key, make), do: {spawn_link(fn -> exit({:made, make.()}) end), key, now()}
+
+  @impl true
+  def handle_info({:EXIT, pid, reason}, %{making: {pid, key, began}} = state) do
+    made =
+      case reason do
+        {:made, made} -> made
+        _crash -> {:error, 503, "this report could not be made: see the log"}
+      end
+
+    {:noreply, %{state | making: nil} |> made(key, made, now() - began) |> next()}
+  end
+
+  def handle_info(:forget, state) do
+    Process.send_after(self(), :forget, @forgotten)
+    oldest = now() - @forgotten
+
+    kept =
+      state.kept
+      |> Enum.filter(fn {_key, kept} -> kept.asked >= oldest or kept.waiting != [] end)
+      |> Enum.sort_by(fn {_key, kept} -> -kept.asked end)
+      |> Enum.take(@most_kept)
+      |> Map.new()
+
+    # What was forgotten was most of this heap.
+    {:noreply, %{state | kept: kept}, :hibernate}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  defp made(state, key, made, took) do
+    case state.kept do
+      %{^key => kept} ->
+        kept = %{
+          kept
+          | made: made,
+            made_at: now(),
+            at: System.system_time(:millisecond),
+            took: took,
+            answers: %{}
+        }
+
+        waiting = Enum.reverse(kept.waiting)
+        state = put_in(state.kept[key], %{kept | waiting: []})
+
+        Enum.reduce(waiting, state, fn {from, view, answer}, state ->
+          {:noreply, state} = reply(from, key, view, answer, state)
+          state
+        end)
+
+      _forgotten ->
+        state
+    end
+  end
+
+  defp next(state) do
+    case :queue.out(state.queue) do
+      {{:value, {key, make}}, queue} -> %{state | queue: queue, making: begin(key, make)}
+      {:empty, _queue} -> state
+    end
+  end
+
+  defp reply(from, key, view, answer, state) do
+    case state.kept[key] do
+      %{answers: %{^view => answered}} ->
+        GenServer.reply(from, {:ok, answered})
+        {:noreply, state}
+
+      %{made: {:ok, made}, answers: answers} = kept ->
+        answered = answer.(made, kept.at, kept.took)
+        GenServer.reply(from, {:ok, answered})
+        # Searches are as many as somebody types.
+        answers = if map_size(answers) < @most_answers, do: answers, else: %{}
+        {:noreply, put_in(state.kept[key].answers, Map.put(answers, view, answered))}
+
+      %{made: error} ->
+        GenServer.reply(from, error)
+        {:noreply, state}
+    end
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

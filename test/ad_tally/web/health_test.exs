@@ -1,0 +1,131 @@
+defmodule AdTally.Web.HealthTest do
+  use ExUnit.Case, async: true
+
+  @moduletag :capture_log
+
+  import AdTally.Test.Polling, only: [await: 1]
+
+  alias AdTally.{Counters, Event, Meter, Pacer, Web}
+  alias AdTally.Test.WebJSON
+
+  defmodule Failing do
+    @moduledoc false
+    @behaviour AdTally.Sink
+
+    @impl true
+    def deliver(_window, _options), do: {:error, "as the test wants it"}
+  end
+
+  setup context do
+    page = Module.concat(__MODULE__, "Page#{context.line}")
+    start_supervised!({Web, name: page, port: false})
+    [page: page]
+  end
+
+  defp get(page, path) do
+    {status, _headers, body} = Web.response("GET", path, "", [], name: page)
+    {status, WebJSON.decode!(body)}
+  end
+
+  defp text(name), do: name |> Atom.to_string() |> String.replace_prefix("Elixir.", "")
+
+  # Other tests have problems of their own.
+  defp problems(page, name) do
+    {_status, answer} = get(page, "/api/health")
+    for problem <- answer["problems"], problem["name"] == text(name), do: problem
+  end
+
+  test "a part that has crashed is an error, for load balancers too, until it runs again", %{
+    page: page
+  } do
+    name = Module.concat(page, Crashed)
+    {:ok, pid} = Counters.start_link(name: name, metrics: [:clicks])
+    await(fn -> problems(page, name) == [] end)
+    Process.unlink(pid)
+    Process.exit(pid, :kill)
+    await(fn -> problems(page, name) != [] end)
+
+    assert [%{"severity" => "error", "kind" => "part", "what" => what, "do" => to_do}] =
+             problems(page, name)
+
+    assert what =~ "has crashed"
+    assert to_do =~ "log"
+    assert {503, %{"status" => "failing", "problems" => problems}} = get(page, "/health")
+    assert text(name) in Enum.map(problems, & &1["name"])
+    {:ok, pid} = Counters.start_link(name: name, metrics: [:clicks])
+    await(fn -> problems(page, name) == [] end)
+    GenServer.stop(pid)
+  end
+
+  test "a sink that has failed again and again is a warning, and an error once many windows wait",
+       %{page: page} do
+    name = Module.concat(page, Meter)
+
+    start_supervised!(
+      {Meter,
+       name: name,
+       dimensions: [:campaign],
+       metrics: [:clicks],
+       clock: :events,
+       window: 1_000,
+       lateness: 1,
+       flush: 1,
+       sinks: [{Failing, []}]}
+    )
+
+    event = %Event{at: 1_780_272_000_000, dimensions: {42}, metrics: [clicks: 1]}
+    for second <- 0..20, do: Meter.record(name, %{event | at: event.at + 1_000 * second})
+
+    await(fn -> Enum.any?(problems(page, name), &(&1["severity"] == "error")) end)
+    assert [%{"kind" => "sink", "what" => what}] = problems(page, name)
+    assert what =~ ~r/\d+ windows wait for .*Failing, and it has failed \d+ times in a row/
+    {_status, answer} = get(page, "/api/health")
+
+    assert %{"waiting" => waiting, "failed" => failed} =
+             Enum.find(answer["windows"], &(&1["name"] == text(name)))
+
+    assert waiting >= 10 and failed >= 3
+  end
+
+  test "events of which most are not counted are a warning that names the reason", %{page: page} do
+    name = Module.concat(page, Meter)
+    start_supervised!({Meter, name: name, dimensions: [:campaign], metrics: [:clicks]})
+    event = %Event{at: 1_780_272_000_000, dimensions: {42}, metrics: [clicks: 1]}
+
+    await(fn ->
+      for _ <- 1..50, do: :late = Meter.record(name, event)
+      problems(page, name) != []
+    end)
+
+    assert [%{"severity" => "warning", "kind" => "meter", "what" => what, "do" => to_do}] =
+             problems(page, name)
+
+    assert what ==
+             "100 % of the events of the last minute were not counted, most of them because they were late"
+
+    assert to_do =~ "more than :lateness (300 s)"
+  end
+
+  test "leases are those of each node", %{page: page} do
+    name = Module.concat(page, Pacer)
+    start_supervised!({Pacer, name: name})
+    for campaign <- 1..100, do: :ok = Pacer.put(name, campaign, budget_micros: 5_000_000)
+
+    for campaign <- 1..100,
+        do: {:ok, _} = Pacer.reserve(name, campaign, 1, 1_000, System.system_time(:millisecond))
+
+    await(fn ->
+      {_status, answer} = get(page, "/api/health")
+      Enum.any?(answer["leases"], &(&1["pacer"] == text(name)))
+    end)
+
+    {_status, answer} = get(page, "/api/health")
+    assert [lease] = Enum.filter(answer["leases"], &(&1["pacer"] == text(name)))
+    assert lease["node"] == Atom.to_string(node())
+    assert lease["campaigns"] == 100
+    assert lease["micros"] >= 100_000
+
+    assert %{"lost_nodes" => [], "clock_offsets" => %{}} =
+             Enum.find(answer["pacers"], &(&1["name"] == text(name)))
+  end
+end

@@ -1,0 +1,121 @@
+defmodule AdTally.Web.SeriesTest do
+  use ExUnit.Case, async: true
+
+  import AdTally.Test.Polling, only: [await: 1]
+
+  alias AdTally.{Event, Meter, Pacer}
+  alias AdTally.Test.WebJSON
+  alias AdTally.Web
+  alias AdTally.Web.{Config, Names, Series}
+
+  setup context do
+    name = Module.concat(__MODULE__, "Page#{context.line}")
+    start_supervised!({Series, Config.new!(name: name, port: false)})
+    [name: name]
+  end
+
+  defp meter(page, word) do
+    name = Module.concat(page, word)
+    options = [name: name, dimensions: [:campaign], metrics: [:clicks]]
+    start_supervised!({Meter, options}, id: name)
+    {name, "meter:#{Names.name(name)}"}
+  end
+
+  defp points(name, of, step \\ 1) do
+    {begin, [{^of, unit, points}]} = Series.points(name, [of], step)
+    {begin, unit, points}
+  end
+
+  test "what was recorded is in the rates of the next seconds, once", %{name: name} do
+    {meter, of} = meter(name, Meter)
+    await(fn -> {"#{of}:applied", "per_second"} in Series.names(name) end)
+    at = System.system_time(:millisecond)
+    events = for i <- 1..1_000, do: %Event{at: at, dimensions: {i}, metrics: [clicks: 1]}
+    %{ok: 1_000} = Meter.record_many(meter, events)
+
+    await(fn ->
+      {_begin, "per_second", points} = points(name, "#{of}:applied")
+      points |> Enum.reject(&(&1 in [nil, 0.0])) != []
+    end)
+
+    {begin, "per_second", points} = points(name, "#{of}:applied")
+    assert length(points) == 120
+    # Samples are as far apart as timers let them be.
+    assert_in_delta points |> Enum.reject(&is_nil/1) |> Enum.sum(), 1_000, 300
+    assert abs(begin + 119 - System.system_time(:second)) <= 5
+    assert Series.rate(name, "#{of}:applied", 5) > 0
+    {_begin, "windows", windows} = points(name, "#{of}:open_windows")
+    assert List.last(windows) in [1, 2]
+  end
+
+  test "minutes have 1,440 points, the last of which is of this minute", %{name: name} do
+    {begin, "bytes", points} = points(name, "total:memory_bytes", 60)
+    assert length(points) == 1_440
+    assert rem(begin, 60) == 0
+    assert begin + 1_439 * 60 <= System.system_time(:second) + 1
+    assert begin + 1_441 * 60 >= System.system_time(:second)
+  end
+
+  test "a name of nothing has points that are not known", %{name: name} do
+    assert {_begin, nil, points} = points(name, "meter:Nobody:applied")
+    assert points == List.duplicate(nil, 120)
+  end
+
+  test "a part that has ended has no further points, and one of its name goes on", %{name: name} do
+    {meter, of} = meter(name, Meter)
+    series = "#{of}:memory_bytes"
+    await(fn -> name |> points(series) |> elem(2) |> List.last() != nil end)
+    stop_supervised!(meter)
+    await(fn -> name |> points(series) |> elem(2) |> List.last() == nil end)
+    assert {_begin, "bytes", points} = points(name, series)
+    assert Enum.any?(points)
+    {^meter, ^of} = meter(name, Meter)
+    await(fn -> name |> points(series) |> elem(2) |> List.last() != nil end)
+  end
+
+  test "there are never more than a thousand", %{name: name} do
+    for i <- 1..60, do: meter(name, "Many#{i}")
+    await(fn -> length(Series.names(name)) > 500 end)
+    Process.sleep(1_100)
+    names = Series.names(name)
+    assert length(names) <= 1_000
+    # Those of one meter are enough of them.
+    assert {"total:memory_bytes", "bytes"} in names
+  end
+
+  test "the budget of a campaign that is looked at is sampled", %{name: name} do
+    pacer = Module.concat(name, Pacer)
+    start_supervised!({Pacer, name: pacer})
+    :ok = Pacer.put(pacer, "<script>", budget_micros: 5_000_000)
+    Series.watch(name, pacer, "<script>")
+    at = System.system_time(:millisecond)
+    {:ok, reservation} = Pacer.reserve(pacer, "<script>", 1, 1_000, at)
+    :ok = Pacer.confirm(pacer, reservation, 700, at)
+    series = pacer |> Series.of_campaign("<script>") |> Map.new()
+
+    await(fn -> name |> points(series.spent_micros) |> elem(2) |> List.last() == 700 end)
+    assert {_begin, "ratio", points} = points(name, series.pass)
+    assert List.last(points) == 1.0
+  end
+
+  test "the budgets of more campaigns than there is room for do not take it all", %{name: name} do
+    pacer = Module.concat(name, Pacer)
+    start_supervised!({Pacer, name: pacer})
+    for campaign <- 1..200, do: :ok = Pacer.put(pacer, campaign, budget_micros: 5_000_000)
+    for campaign <- 1..200, do: Series.watch(name, pacer, campaign)
+    Process.sleep(1_100)
+    own = "pacer:#{Names.name(pacer)}:campaign:"
+    sampled = for {of, _unit} <- Series.names(name), String.starts_with?(of, own), do: of
+    assert length(sampled) in 1..(3 * 64 * 2)
+  end
+
+  test "names are asked for by the page, with what they are", %{name: name} do
+    assert {200, _headers, body} = Web.response("GET", "/api/series", "", [], name: name)
+    answer = WebJSON.decode!(body)
+    assert answer["steps"] == %{"1" => 120, "60" => 1_440}
+    assert %{"of" => "total:memory_bytes", "unit" => "bytes"} in answer["names"]
+
+    assert {400, _headers, _body} =
+             Web.response("GET", "/api/series", "of=a&step=2", [], name: name)
+  end
+end
