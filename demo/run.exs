@@ -1,8 +1,8 @@
-# The demo: bin/demo [--events N] [--help]
+# The demo: bin/demo [--events N] [--web [--port N]] [--help]
 
 for file <-
       ~w(text log progress replay events workers generated reach caps meter service killed metered credits
-        attribution attributed paced paced_killed),
+        attribution attributed paced paced_killed live),
     do: Code.require_file("lib/#{file}.ex", __DIR__)
 
 alias AdTally.Demo.{
@@ -11,6 +11,7 @@ alias AdTally.Demo.{
   Caps,
   Generated,
   Killed,
+  Live,
   Log,
   Meter,
   Metered,
@@ -23,6 +24,7 @@ alias AdTally.Demo.{
 
 usage = """
 Usage: bin/demo [--events N] [--help]
+       bin/demo --web [--port N]
 
 Replays 60,000 real impressions through AdTally.Counters, Reach, FrequencyCap, Meter, Attribution and Pacer,
 kills services of its own in the middle of them, and checks every figure, then counts generated events beside ETS, by counters and by a meter, and
@@ -30,6 +32,9 @@ their users beside an exact count, and attributes generated conversions to half 
 with 1 if any figure is wrong.
 
   --events N  how many events to generate, at least 1 (default 10000000)
+  --web       instead starts a service with the impressions of the log as traffic, prints the address of its page
+              (AdTally.Web), and goes on until it is stopped by Ctrl+C
+  --port N    where the page is, 0 for any port that is free (default 4040)
   --help      show this text
 """
 
@@ -39,7 +44,9 @@ fail = fn message ->
 end
 
 {options, rest, invalid} =
-  OptionParser.parse(System.argv(), strict: [events: :integer, help: :boolean])
+  OptionParser.parse(System.argv(),
+    strict: [events: :integer, web: :boolean, port: :integer, help: :boolean]
+  )
 
 if options[:help] do
   IO.puts(usage)
@@ -49,7 +56,27 @@ end
 events = Keyword.get(options, :events, 10_000_000)
 if rest != [] or invalid != [] or events < 1, do: fail.(usage)
 
+if options[:port] && !options[:web], do: fail.(usage)
+
 impressions = Log.impressions()
+
+if options[:web] do
+  dir = Path.join(System.tmp_dir!(), "ad_tally_demo_web")
+  File.rm_rf!(dir)
+
+  case Live.start(impressions, options[:port] || 4040, dir) do
+    {:ok, address} ->
+      IO.puts(
+        "\nThe page is at #{address} and traffic is running. Ctrl+C stops it. Files are in #{dir}."
+      )
+
+      Process.sleep(:infinity)
+
+    {:error, reason} ->
+      fail.(reason)
+  end
+end
+
 processes = max(4, System.schedulers_online())
 
 IO.puts("""
