@@ -1,6 +1,6 @@
 defmodule AdTally.Web do
   @moduledoc """
-  A live page of everything that AdTally measures in this VM, and the same data as JSON.
+  A live page of everything that AdTally measures in this VM, and the same data as JSON and for Prometheus.
 
       children = [
         {AdTally.Meter, name: MyApp.Ads, ...},
@@ -54,6 +54,7 @@ defmodule AdTally.Web do
   | path | what |
   | --- | --- |
   | `/` | the page |
+  | `/metrics` | what `AdTally.Metrics.Prometheus` has, as OpenMetrics where the client reads that |
   | `/health` | 200, or 503 if something is lost or will be, with what is wrong; without the token only whether |
   | `/api/overview` | totals, rates and memory of everything |
   | `/api/series?of=NAME&of=NAME&step=1` | points of the last 120 seconds, or with `step=60` of 1,440 minutes; without `of` the names |

@@ -65,6 +65,20 @@ defmodule AdTally.WebTest do
     assert Web.address(__MODULE__.One) != Web.address(__MODULE__.Two)
   end
 
+  test "Prometheus gets the format that it asks for" do
+    start_supervised!({Web, name: __MODULE__.Scraped, port: false})
+    get = fn headers -> Web.response("GET", "/metrics", "", headers, name: __MODULE__.Scraped) end
+
+    assert {200, headers, text} = get.([])
+    assert {"content-type", "text/plain; version=0.0.4; charset=utf-8"} in headers
+    assert IO.iodata_to_binary(text) =~ ~r/^adtally_build_info\{.*\} 1$/m
+    accept = {"accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    assert {200, headers, text} = get.([{"accept", "*/*"}, accept])
+    type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert {"content-type", type} in headers
+    assert text |> IO.iodata_to_binary() |> String.ends_with?("# EOF\n")
+  end
+
   test "files of the page have types and tags, and come once" do
     start_supervised!({Web, name: __MODULE__.Files, port: false})
     get = fn path, headers -> Web.response("GET", path, "", headers, name: __MODULE__.Files) end

@@ -2,6 +2,8 @@ defmodule AdTally.Web.Response do
   @moduledoc false
   # From a request to its answer: who asks, what for, and how that is written.
 
+  alias AdTally.Metrics.Prometheus
+
   alias AdTally.Web.{
     Access,
     Assets,
@@ -35,7 +37,7 @@ defmodule AdTally.Web.Response do
   # Of a list of steps.
   @most_series 32
 
-  @paths ~w(/ /health /api/overview /api/series /api/campaigns /api/campaign /api/attribution /api/health)
+  @paths ~w(/ /metrics /health /api/overview /api/series /api/campaigns /api/campaign /api/attribution /api/health)
 
   @doc "The answer to a request."
   @spec to(Config.t(), binary(), binary(), binary(), [{binary(), binary()}]) :: t()
@@ -91,6 +93,14 @@ defmodule AdTally.Web.Response do
   end
 
   defp get("/", _config, _query, headers), do: asset("index.html", headers)
+
+  defp get("/metrics", _config, _query, headers) do
+    accept = for {"accept", value} <- headers, do: value
+    format = accept |> Enum.join(", ") |> Prometheus.accepted()
+
+    {200, [{"content-type", Prometheus.content_type(format)}, @no_store],
+     Prometheus.render(format: format)}
+  end
 
   defp get("/health", config, _query, _headers), do: health(config, true)
   defp get("/api/overview", config, _query, _headers), do: json(200, Overview.answer(config))
