@@ -11,7 +11,7 @@ use ad_tally_core::pacer::message::Grant;
 use ad_tally_core::pacer::node::{self, Released};
 use ad_tally_core::pacer::{Node, Pace, Period, Plan, Token};
 use ad_tally_core::time::Zone;
-use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
+use ad_tally_core::{Error, FrequencyCap, Rule, Rules, Seed, Window};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -46,33 +46,41 @@ impl Parts {
             daily_max: None,
             price: 10,
         };
-        let key = node.seed().key(&words);
-        node.install(key, 1, &plan, BEGIN).expect("there is room");
+        node.install(node.seed().key(&words), 1, &plan, BEGIN).expect("there is room");
+        let parts = Self { caps, node, words };
+        parts.grant(budget, u64::MAX);
+        parts
+    }
+
+    fn grant(&self, granted: u64, pass: u64) {
         let grant = Grant {
-            campaign: key.hash,
+            campaign: self.node.seed().key(&self.words).hash,
             period: (BEGIN / DAY) as u32,
             until: (BEGIN / DAY + 1) * DAY,
-            granted: budget,
+            granted,
             keep: u64::MAX,
-            pass: u64::MAX,
+            pass,
             plan: 1,
             ..Grant::default()
         };
-        node.apply(&[grant], BEGIN);
-        Self { caps, node, words }
+        self.node.apply(&[grant], BEGIN);
     }
 
     fn admit(&self, user: u64, request: u64, rules: &Rules) -> Admitted {
+        self.try_admit(user, request, rules, BEGIN).expect("good rules")
+    }
+
+    fn try_admit(&self, user: u64, request: u64, rules: &Rules, at: u64) -> Result<Admitted, Error> {
         let ask = Ask {
             campaign: self.node.seed().key(&self.words),
             request,
             pair: pair(user),
             rules,
             amount: 10,
-            at: BEGIN,
+            at,
             ttl: TTL,
         };
-        admit(&self.caps, &self.node, &ask, || BEGIN).expect("good rules")
+        admit(&self.caps, &self.node, &ask, || BEGIN)
     }
 
     fn count(&self, user: u64) -> u32 {
@@ -111,6 +119,24 @@ fn what_is_admitted_counts_and_holds_its_money_once() {
     token(parts.admit(2, 3, &rules));
     assert_eq!(parts.admit(3, 4, &rules), Admitted::NoBudget);
     assert_eq!((parts.count(3), parts.reserved()), (0, 20));
+}
+
+#[test]
+fn what_is_paced_is_not_asked_of_the_caps_but_rules_that_they_cannot_serve_are_an_error() {
+    let (parts, rules) = (Parts::new(25), rules(1));
+    token(parts.admit(1, 1, &rules));
+    parts.grant(25, 0);
+    assert_eq!(parts.try_admit(1, 2, &rules, BEGIN), Ok(Admitted::Paced));
+    // Neither of them is in time for the caps.
+    assert_eq!(parts.try_admit(1, 3, &rules, BEGIN - 10 * DAY), Ok(Admitted::Paced));
+    assert_eq!(parts.try_admit(1, 4, &rules, BEGIN + 10 * DAY), Ok(Admitted::Paced));
+    let info = parts.caps.info();
+    assert_eq!((info.denied_by_rule, info.refused), (0, [0; 4]));
+    let counts = parts.node.info().counts;
+    assert_eq!((counts.reserved, counts.paced), (1, 3));
+    let week = Rules::new(vec![Rule { max: 1, window: Window::Rolling(7 * DAY) }]).expect("a good rule");
+    let error = parts.caps.check(pair(1), &week, BEGIN, || BEGIN).expect_err("the tiers end after a day");
+    assert_eq!(parts.try_admit(1, 5, &week, BEGIN), Err(error));
 }
 
 #[test]

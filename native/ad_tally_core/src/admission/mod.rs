@@ -1,14 +1,14 @@
 //! A frequency cap and a budget as one step: whether an ad may be shown, decided by both or by none.
 //!
-//! Rules are asked first, without a lock, and so is the reservation of a request that a rule blocks: what is denied writes to no line of
-//! its campaign. What no rule blocks gets its money, and while the lock of its reservation is held its event is counted, or a rule
+//! The pace is asked first, then the rules, without a lock, and the reservation of a request that a rule blocks: what is denied
+//! writes to no line of its campaign. What no rule blocks gets its money, and while the lock of its reservation is held its event is counted, or a rule
 //! that blocks by now gives the money back. So a reservation is there exactly if its event is counted, and a request that is repeated
 //! counts once. What is journaled of the two is in one interval, if their store is the same.
 
 use crate::error::Error;
 use crate::frequency_cap::{self, Decision, FrequencyCap, Rules};
 use crate::key::HashedKey;
-use crate::pacer::node::{self, Node, Released, Reserved};
+use crate::pacer::node::{self, Hold, Node, Released, Reserved, TakingPart};
 use crate::pacer::token::Token;
 
 /// What is to be admitted.
@@ -62,32 +62,39 @@ pub enum Reason {
 
 /// Why nothing is reserved though there is money.
 enum Denied {
-    By(Decision),
+    Capped(usize),
+    Refused(frequency_cap::Reason),
     Wrong(Error),
 }
 
 /// Asks whether a campaign takes part, no rule blocks, and there is money; then counts the event and reserves the money.
 ///
 /// # Errors
-/// As [`FrequencyCap::admit`], with nothing changed.
+/// As [`FrequencyCap::admit`], with nothing changed. Rules that the caps cannot serve are an error whether or not the campaign
+/// takes part.
 #[inline(always)]
 pub fn admit(caps: &FrequencyCap, node: &Node, ask: &Ask<'_>, now: impl Fn() -> u64) -> Result<Admitted, Error> {
     let Ask { campaign, request, pair, rules, amount, at, ttl } = *ask;
-    match caps.denial(pair, rules, at, &now)? {
-        Ok(None) => {}
-        denied => return Ok(not_counted(caps, node, ask, denied)),
+    caps.check_fit(rules)?;
+    // Asked before the caps: what is paced need not wait for their line, and that of the reservation is fetched meanwhile.
+    let part = match node.ask(campaign, request) {
+        Ok(part) => part,
+        Err(not) => return Ok(admitted(not)),
+    };
+    let hold = Hold { amount, at, ttl, pair };
+    if let Some(denied) = caps.denial(pair, rules, at, &now)?.transpose() {
+        return Ok(not_counted(caps, part, &hold, denied));
     }
-    let reserved =
-        node.reserve_with(campaign, request, amount, at, ttl, &now, || match caps.admit(pair, rules, at, &now) {
-            Ok(Decision::Admitted) => Ok(()),
-            Ok(decision) => Err(Denied::By(decision)),
-            Err(error) => Err(Denied::Wrong(error)),
-        });
+    let reserved = part.reserve_with(&hold, &now, || match caps.admit_locked(pair, rules, at, &now) {
+        Ok(Decision::Admitted) => Ok(()),
+        Ok(Decision::Capped { rule, .. }) => Err(Denied::Capped(rule)),
+        Ok(Decision::Refused(reason)) => Err(Denied::Refused(reason)),
+        Err(error) => Err(Denied::Wrong(error)),
+    });
     match reserved {
-        Ok(reserved) => Ok(admitted(reserved, node, pair)),
-        Err(Denied::By(Decision::Refused(reason))) => Ok(refused(reason)),
-        Err(Denied::By(Decision::Capped { rule, .. })) => Ok(Admitted::Capped(rule)),
-        Err(Denied::By(Decision::Admitted)) => unreachable!("what is admitted is not denied"),
+        Ok(reserved) => Ok(admitted(reserved)),
+        Err(Denied::Capped(rule)) => Ok(Admitted::Capped(rule)),
+        Err(Denied::Refused(reason)) => Ok(refused(reason)),
         Err(Denied::Wrong(error)) => Err(error),
     }
 }
@@ -96,26 +103,24 @@ pub fn admit(caps: &FrequencyCap, node: &Node, ask: &Ask<'_>, now: impl Fn() -> 
 #[inline(never)]
 fn not_counted(
     caps: &FrequencyCap,
-    node: &Node,
-    ask: &Ask<'_>,
-    denied: Result<Option<frequency_cap::Denial>, frequency_cap::Reason>,
+    part: TakingPart<'_>,
+    hold: &Hold,
+    denied: Result<frequency_cap::Denial, frequency_cap::Reason>,
 ) -> Admitted {
-    match (node.find(ask.campaign, ask.request, ask.at, ask.ttl), denied) {
-        (Err(not), _) => admitted(not, node, ask.pair),
-        (Ok(Some(token)), _) => Admitted::Admitted(token.with_pair(ask.pair, node.seed())),
-        (Ok(None), Err(reason)) => refused(reason),
-        (Ok(None), Ok(None)) => Admitted::NoBudget,
-        (Ok(None), Ok(Some(denial))) => {
-            caps.note_denial(&denial, ask.at);
+    match (part.find(hold), denied) {
+        (Some(token), _) => Admitted::Admitted(token),
+        (None, Err(reason)) => refused(reason),
+        (None, Ok(denial)) => {
+            caps.note_denial(&denial, hold.at);
             Admitted::Capped(denial.rule)
         }
     }
 }
 
 #[inline(always)]
-fn admitted(reserved: Reserved, node: &Node, pair: u64) -> Admitted {
+fn admitted(reserved: Reserved) -> Admitted {
     match reserved {
-        Reserved::Reserved(token) | Reserved::Again(token) => Admitted::Admitted(token.with_pair(pair, node.seed())),
+        Reserved::Reserved(token) | Reserved::Again(token) => Admitted::Admitted(token),
         Reserved::Paced => Admitted::Paced,
         Reserved::NoBudget => Admitted::NoBudget,
         Reserved::Unknown => Admitted::Unknown,

@@ -91,6 +91,18 @@ impl FrequencyCap {
         moment.check(moment.find(pair), rules, now)
     }
 
+    /// Whether the table's tiers cover rules. That is known of rules that were asked before.
+    ///
+    /// # Errors
+    /// As [`FrequencyCap::admit`].
+    #[inline(always)]
+    pub fn check_fit(&self, rules: &Rules) -> Result<(), Error> {
+        if rules.fitted(&self.tiers).is_some() {
+            return Ok(());
+        }
+        rules.fit(&self.tiers).map(drop)
+    }
+
     /// Asks every rule as [`FrequencyCap::admit`] does, and counts neither an event nor that one of them blocks: which one, or why it
     /// cannot be decided.
     ///

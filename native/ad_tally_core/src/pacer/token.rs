@@ -49,6 +49,8 @@ pub struct Parts {
     pub at: u64,
     /// When it expires, in Unix milliseconds.
     pub expires: u64,
+    /// The pair of a frequency cap that is counted with it, or 0.
+    pub pair: u64,
 }
 
 /// The node of a name's hash, as tokens have it.
@@ -64,14 +66,10 @@ impl Token {
     pub fn new(parts: &Parts, seed: &Seed) -> Self {
         let age = parts.expires.saturating_sub(parts.at).min(u64::from(u32::MAX));
         let first = VERSION | node_of(parts.node) << NODE_SHIFT | age << AGE_SHIFT;
-        let words = [first, parts.campaign, parts.request, parts.amount, parts.expires, 0, 0];
-        Self { words }.sealed(seed)
-    }
-
-    #[inline(always)]
-    fn sealed(mut self, seed: &Seed) -> Self {
-        self.words[TOKEN_WORDS - 1] = self.check(seed);
-        self
+        let words = [first, parts.campaign, parts.request, parts.amount, parts.expires, parts.pair, 0];
+        let mut token = Self { words };
+        token.words[TOKEN_WORDS - 1] = token.check(seed);
+        token
     }
 
     #[inline(always)]
@@ -84,13 +82,6 @@ impl Token {
     #[must_use]
     pub fn is_of(&self, seed: &Seed) -> bool {
         self.words[0] & VERSION_MASK == VERSION && self.words[TOKEN_WORDS - 1] == self.check(seed)
-    }
-
-    /// The same with the pair of a frequency cap that was counted with the reservation.
-    #[must_use]
-    pub fn with_pair(mut self, pair: u64, seed: &Seed) -> Self {
-        self.words[5] = pair;
-        self.sealed(seed)
     }
 
     /// The pair of a frequency cap that was counted with the reservation, or 0.

@@ -1,9 +1,10 @@
 //! What a node says, case by case.
 
 use ad_tally_core::pacer::node::{Config, Confirmed, Reason, Released, Reserved};
+use ad_tally_core::pacer::token::Parts;
 use ad_tally_core::pacer::{MOST_PRICE, MOST_TTL, Node, Token};
 
-use super::support::{BEGIN, DAY, HOUR, config, fund, funded, grant, node, plan, reports, seed, with_key};
+use super::support::{BEGIN, DAY, HOUR, config, fund, funded, grant, hash, node, plan, reports, seed, with_key};
 
 fn reserve(node: &Node, request: u64, amount: u64) -> Reserved {
     with_key(1, |key| node.reserve(key, request, amount, BEGIN, 60_000, || BEGIN))
@@ -87,9 +88,12 @@ fn a_token_of_another_node_or_another_pacer_changes_nothing() {
     let elsewhere = with_key(1, |key| other.reserve(key, 1, 40, BEGIN, 60_000, || BEGIN)).token().expect("money");
     assert_eq!(node.confirm(&elsewhere, 40, BEGIN), Confirmed::Elsewhere(5));
     assert_eq!(node.release(&elsewhere), Released::Elsewhere(5));
-    let strange = elsewhere.with_pair(3, &ad_tally_core::Seed::new(8));
+    let parts =
+        Parts { node: 5, campaign: hash(1), request: 1, amount: 40, at: BEGIN, expires: BEGIN + 60_000, pair: 0 };
+    assert_eq!(Token::new(&parts, other.seed()), elsewhere);
+    let strange = Token::new(&parts, &ad_tally_core::Seed::new(8));
     assert_eq!(other.confirm(&strange, 40, BEGIN), Confirmed::Unknown);
-    let paired = elsewhere.with_pair(3, other.seed());
+    let paired = Token::new(&Parts { pair: 3, ..parts }, other.seed());
     assert_eq!((paired.pair(), paired.at()), (3, BEGIN));
     assert_eq!(other.confirm(&paired, 40, BEGIN), Confirmed::Confirmed);
 }

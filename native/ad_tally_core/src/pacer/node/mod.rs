@@ -64,6 +64,8 @@ pub use self::fold::Fold;
 #[cfg(not(loom))]
 pub use self::outcome::{Confirmed, Counts, Reason, Released, Reserved};
 #[cfg(not(loom))]
+pub use self::reserve::{Hold, TakingPart};
+#[cfg(not(loom))]
 pub use self::restore::{Restoring, WithoutRoom};
 #[cfg(not(loom))]
 pub use self::state::Node;

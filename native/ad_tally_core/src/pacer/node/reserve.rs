@@ -13,6 +13,30 @@ use crate::error::TIMES;
 use crate::key::{Domain, HashedKey};
 use crate::pacer::token::{Parts, Token};
 
+/// What is to be reserved of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// What may have to be paid, in micros.
+    pub amount: u64,
+    /// When, in Unix milliseconds.
+    pub at: u64,
+    /// For how many milliseconds the money is held, from then on or from now, whichever is later.
+    pub ttl: u64,
+    /// The pair of a frequency cap that is counted with it, or 0.
+    pub pair: u64,
+}
+
+/// A request that a campaign takes part in.
+#[derive(Clone, Copy)]
+pub struct TakingPart<'n> {
+    node: &'n Node,
+    row: Row<'n>,
+    campaign: u64,
+    request: u64,
+    /// Of its reservation.
+    hash: u64,
+}
+
 impl Node {
     /// Reserves an amount in micros for a request, by the hash of its id, at a time, for `ttl` milliseconds from then on or from
     /// now, whichever is later. The system's time is asked for where it matters.
@@ -26,89 +50,34 @@ impl Node {
         ttl: u64,
         now: impl FnOnce() -> u64,
     ) -> Reserved {
-        let reserved: Result<_, Infallible> = self.reserve_with(campaign, request, amount, at, ttl, now, || Ok(()));
+        let part = match self.ask(campaign, request) {
+            Ok(part) => part,
+            Err(not) => return not,
+        };
+        let hold = Hold { amount, at, ttl, pair: 0 };
+        let reserved: Result<_, Infallible> = part.reserve_with(&hold, now, || Ok(()));
         reserved.unwrap_or_else(|never| match never {})
     }
 
-    /// The same together with something else, which is asked once the money is there: unless it agrees nothing has changed. It
-    /// is asked with a lock held, so it may not call the node. It is not asked for what is not reserved anew.
-    ///
-    /// # Errors
-    /// Its own.
-    #[expect(clippy::too_many_arguments, reason = "each of them is one number of the event")]
-    #[inline(always)]
-    pub fn reserve_with<D>(
-        &self,
-        campaign: HashedKey<'_>,
-        request: u64,
-        amount: u64,
-        at: u64,
-        ttl: u64,
-        now: impl FnOnce() -> u64,
-        also: impl FnOnce() -> Result<(), D>,
-    ) -> Result<Reserved, D> {
-        let (row, hash) = match self.asked(campaign, request) {
-            Ok(taking_part) => taking_part,
-            Err(not) => return Ok(not),
-        };
-        let clock = self.clock.load(Relaxed);
-        if at >= TIMES || at > clock + self.config.max_ahead && at > now().saturating_add(self.config.max_ahead) {
-            self.counts.add(Kind::Future as usize);
-            return Ok(Reserved::Refused(Reason::Future));
-        }
-        let expires = (at.max(clock) + ttl.min(MOST_TTL)).min(LAST_EXPIRY);
-        // No campaign ever has as much as more than that.
-        let amount = amount.min(MOST_PRICE + 1);
-        let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
-        let taken = match &self.journal {
-            None => self.till.reserve(&ask, clock, || Ok(()), also)?,
-            Some(journal) => self.till.reserve(&ask, clock, || journal.begin().map(Some), also)?,
-        };
-        Ok(match taken {
-            Taken::New(entry) => {
-                self.counts.add(Kind::Reserved as usize);
-                Reserved::Reserved(self.token(&entry, campaign.hash, request, at))
-            }
-            Taken::Again(entry) => {
-                self.counts.add(Kind::Again as usize);
-                Reserved::Again(self.token_again(&entry, campaign.hash, request, at, ttl))
-            }
-            other => self.not_taken(other, row, amount, at),
-        })
-    }
-
-    /// The reservation that a request has, if it has one that lives; why the campaign does not take part in it.
+    /// Asks whether a campaign takes part in a request, by the hash of its id. That counts as one request, whatever becomes of it.
     ///
     /// # Errors
     /// [`Reserved::Unknown`] and [`Reserved::Paced`].
-    pub fn find(&self, campaign: HashedKey<'_>, request: u64, at: u64, ttl: u64) -> Result<Option<Token>, Reserved> {
-        let (_row, hash) = self.asked(campaign, request)?;
-        let live = self.till.live(hash, self.clock.load(Relaxed));
-        Ok(live.map(|entry| self.token_again(&entry, campaign.hash, request, at, ttl)))
-    }
-
-    #[cold]
-    fn not_taken(&self, taken: Taken, row: Row<'_>, amount: u64, at: u64) -> Reserved {
-        let (kind, reserved) = match taken {
-            Taken::Full => (Kind::Full, Reserved::Refused(Reason::Full)),
-            Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
-            Taken::NoMoney | Taken::New(_) | Taken::Again(_) => {
-                // A grant brings money of the current period only, and nobody is granted as much as the largest amount.
-                let is_of_period = !row.head().has_book() || row.book(at).is_some();
-                if is_of_period && amount <= MOST_PRICE {
-                    self.want(row, amount);
+    #[inline(always)]
+    pub fn ask(&self, campaign: HashedKey<'_>, request: u64) -> Result<TakingPart<'_>, Reserved> {
+        match self.takes_part(campaign, request) {
+            Ok((row, hash)) => {
+                if row.head().is_learning() {
+                    row.count_passed();
                 }
-                (Kind::NoBudget, Reserved::NoBudget)
+                Ok(TakingPart { node: self, row, campaign: campaign.hash, request, hash })
             }
-        };
-        self.counts.add(kind as usize);
-        reserved
-    }
-
-    /// The token of a reservation that is asked for again. When it was made is not kept: that is as in the first one if `ttl` is the
-    /// same, and it was not made for a time in the past.
-    fn token_again(&self, entry: &Entry, campaign: u64, request: u64, at: u64, ttl: u64) -> Token {
-        self.token(entry, campaign, request, at.min(entry.expires.saturating_sub(ttl)))
+            Err(not) => {
+                let kind = if not == Reserved::Paced { Kind::Paced } else { Kind::NoCampaign };
+                self.counts.add(kind as usize);
+                Err(not)
+            }
+        }
     }
 
     /// Whether a campaign would reserve for a request: it takes part, and has the request's reservation or money.
@@ -122,24 +91,6 @@ impl Node {
                     self.want(row, 0);
                 }
                 self.till.live(hash, self.clock.load(Relaxed)).is_some()
-            }
-        }
-    }
-
-    /// The same as [`Node::takes_part`], counted.
-    #[inline(always)]
-    fn asked(&self, campaign: HashedKey<'_>, request: u64) -> Result<(Row<'_>, u64), Reserved> {
-        match self.takes_part(campaign, request) {
-            Ok((row, hash)) => {
-                if row.head().is_learning() {
-                    row.count_passed();
-                }
-                Ok((row, hash))
-            }
-            Err(not) => {
-                let kind = if not == Reserved::Paced { Kind::Paced } else { Kind::NoCampaign };
-                self.counts.add(kind as usize);
-                Err(not)
             }
         }
     }
@@ -164,13 +115,6 @@ impl Node {
         self.seed().hash(Domain::Request, &[campaign, request])
     }
 
-    #[inline(always)]
-    fn token(&self, entry: &Entry, campaign: u64, request: u64, at: u64) -> Token {
-        let Entry { amount, expires, .. } = *entry;
-        let parts = Parts { node: self.config.name, campaign, request, amount, at, expires };
-        Token::new(&parts, self.seed())
-    }
-
     /// Has a report made soon.
     fn want(&self, row: Row<'_>, amount: u64) {
         if row.want(amount)
@@ -178,5 +122,85 @@ impl Node {
         {
             wake();
         }
+    }
+}
+
+impl TakingPart<'_> {
+    /// Reserves together with something else, which is asked once the money is there: unless it agrees nothing has changed. It is
+    /// asked with a lock held, so it may not call the node. It is not asked for what is not reserved anew.
+    ///
+    /// # Errors
+    /// Its own.
+    #[inline(always)]
+    pub fn reserve_with<D>(
+        self,
+        hold: &Hold,
+        now: impl FnOnce() -> u64,
+        also: impl FnOnce() -> Result<(), D>,
+    ) -> Result<Reserved, D> {
+        let Self { node, row, hash, .. } = self;
+        let Hold { amount, at, ttl, .. } = *hold;
+        let (clock, max_ahead) = (node.clock.load(Relaxed), node.config.max_ahead);
+        if at >= TIMES || at > clock + max_ahead && at > now().saturating_add(max_ahead) {
+            node.counts.add(Kind::Future as usize);
+            return Ok(Reserved::Refused(Reason::Future));
+        }
+        let expires = (at.max(clock) + ttl.min(MOST_TTL)).min(LAST_EXPIRY);
+        // No campaign ever has as much as more than that.
+        let amount = amount.min(MOST_PRICE + 1);
+        let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
+        let taken = match &node.journal {
+            None => node.till.reserve(&ask, clock, || Ok(()), also)?,
+            Some(journal) => node.till.reserve(&ask, clock, || journal.begin().map(Some), also)?,
+        };
+        Ok(match taken {
+            Taken::New(entry) => {
+                node.counts.add(Kind::Reserved as usize);
+                Reserved::Reserved(self.token(&entry, hold))
+            }
+            Taken::Again(entry) => {
+                node.counts.add(Kind::Again as usize);
+                Reserved::Again(self.token_again(&entry, hold))
+            }
+            other => self.not_taken(other, amount, at),
+        })
+    }
+
+    /// The reservation that the request has, if it has one that lives.
+    pub fn find(self, hold: &Hold) -> Option<Token> {
+        let live = self.node.till.live(self.hash, self.node.clock.load(Relaxed));
+        live.map(|entry| self.token_again(&entry, hold))
+    }
+
+    #[cold]
+    fn not_taken(self, taken: Taken, amount: u64, at: u64) -> Reserved {
+        let (kind, reserved) = match taken {
+            Taken::Full => (Kind::Full, Reserved::Refused(Reason::Full)),
+            Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
+            Taken::NoMoney | Taken::New(_) | Taken::Again(_) => {
+                // A grant brings money of the current period only, and nobody is granted as much as the largest amount.
+                let is_of_period = !self.row.head().has_book() || self.row.book(at).is_some();
+                if is_of_period && amount <= MOST_PRICE {
+                    self.node.want(self.row, amount);
+                }
+                (Kind::NoBudget, Reserved::NoBudget)
+            }
+        };
+        self.node.counts.add(kind as usize);
+        reserved
+    }
+
+    /// The token of a reservation that is asked for again. When it was made is not kept: that is as in the first one if `ttl` is the
+    /// same, and it was not made for a time in the past.
+    fn token_again(self, entry: &Entry, hold: &Hold) -> Token {
+        let at = hold.at.min(entry.expires.saturating_sub(hold.ttl));
+        self.token(entry, &Hold { at, ..*hold })
+    }
+
+    #[inline(always)]
+    fn token(self, entry: &Entry, &Hold { at, pair, .. }: &Hold) -> Token {
+        let Entry { amount, expires, .. } = *entry;
+        let Self { node, campaign, request, .. } = self;
+        Token::new(&Parts { node: node.config.name, campaign, request, amount, at, expires, pair }, node.seed())
     }
 }
