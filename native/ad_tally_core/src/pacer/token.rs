@@ -5,7 +5,7 @@
 //!          bits  8..32   the node that has the reservation: 24 bits of its name's hash
 //!          bits 32..64   how long before it expires it was made, in milliseconds, at most 49 days
 //! word 1   hash of the campaign's key
-//! word 2   hash of the request
+//! word 2   hash of the reservation: of campaign and request
 //! word 3   amount, in micros
 //! word 4   when it expires, in Unix milliseconds
 //! word 5   the pair of a frequency cap that was counted with it, or 0
@@ -41,8 +41,8 @@ pub struct Parts {
     pub node: u64,
     /// The hash of the campaign's key.
     pub campaign: u64,
-    /// The hash of the request.
-    pub request: u64,
+    /// The hash of the reservation, by which it is found.
+    pub reservation: u64,
     /// In micros.
     pub amount: u64,
     /// When it is made, in Unix milliseconds.
@@ -66,7 +66,7 @@ impl Token {
     pub fn new(parts: &Parts, seed: &Seed) -> Self {
         let age = parts.expires.saturating_sub(parts.at).min(u64::from(u32::MAX));
         let first = VERSION | node_of(parts.node) << NODE_SHIFT | age << AGE_SHIFT;
-        let words = [first, parts.campaign, parts.request, parts.amount, parts.expires, parts.pair, 0];
+        let words = [first, parts.campaign, parts.reservation, parts.amount, parts.expires, parts.pair, 0];
         let mut token = Self { words };
         token.words[TOKEN_WORDS - 1] = token.check(seed);
         token
@@ -104,10 +104,10 @@ impl Token {
         self.words[1]
     }
 
-    /// The hash of the request.
+    /// The hash of the reservation, by which it is found.
     #[inline(always)]
     #[must_use]
-    pub fn request(&self) -> u64 {
+    pub fn reservation(&self) -> u64 {
         self.words[2]
     }
 

@@ -1,5 +1,6 @@
 //! What a node says, case by case.
 
+use ad_tally_core::key::Domain;
 use ad_tally_core::pacer::node::{Config, Confirmed, Reason, Released, Reserved};
 use ad_tally_core::pacer::token::Parts;
 use ad_tally_core::pacer::{MOST_PRICE, MOST_TTL, Node, Token};
@@ -88,8 +89,9 @@ fn a_token_of_another_node_or_another_pacer_changes_nothing() {
     let elsewhere = with_key(1, |key| other.reserve(key, 1, 40, BEGIN, 60_000, || BEGIN)).token().expect("money");
     assert_eq!(node.confirm(&elsewhere, 40, BEGIN), Confirmed::Elsewhere(5));
     assert_eq!(node.release(&elsewhere), Released::Elsewhere(5));
+    let reservation = seed().hash(Domain::Request, &[hash(1), 1]);
     let parts =
-        Parts { node: 5, campaign: hash(1), request: 1, amount: 40, at: BEGIN, expires: BEGIN + 60_000, pair: 0 };
+        Parts { node: 5, campaign: hash(1), reservation, amount: 40, at: BEGIN, expires: BEGIN + 60_000, pair: 0 };
     assert_eq!(Token::new(&parts, other.seed()), elsewhere);
     let strange = Token::new(&parts, &ad_tally_core::Seed::new(8));
     assert_eq!(other.confirm(&strange, 40, BEGIN), Confirmed::Unknown);

@@ -32,7 +32,6 @@ pub struct TakingPart<'n> {
     node: &'n Node,
     row: Row<'n>,
     campaign: u64,
-    request: u64,
     /// Of its reservation.
     hash: u64,
 }
@@ -70,7 +69,7 @@ impl Node {
                 if row.head().is_learning() {
                     row.count_passed();
                 }
-                Ok(TakingPart { node: self, row, campaign: campaign.hash, request, hash })
+                Ok(TakingPart { node: self, row, campaign: campaign.hash, hash })
             }
             Err(not) => {
                 let kind = if not == Reserved::Paced { Kind::Paced } else { Kind::NoCampaign };
@@ -111,7 +110,7 @@ impl Node {
 
     /// The hash of a campaign and a request: by it a request takes part, and its reservation is found.
     #[inline(always)]
-    pub(super) fn reservation(&self, campaign: u64, request: u64) -> u64 {
+    fn reservation(&self, campaign: u64, request: u64) -> u64 {
         self.seed().hash(Domain::Request, &[campaign, request])
     }
 
@@ -200,7 +199,8 @@ impl TakingPart<'_> {
     #[inline(always)]
     fn token(self, entry: &Entry, &Hold { at, pair, .. }: &Hold) -> Token {
         let Entry { amount, expires, .. } = *entry;
-        let Self { node, campaign, request, .. } = self;
-        Token::new(&Parts { node: node.config.name, campaign, request, amount, at, expires, pair }, node.seed())
+        let Self { node, campaign, hash, .. } = self;
+        let parts = Parts { node: node.config.name, campaign, reservation: hash, amount, at, expires, pair };
+        Token::new(&parts, node.seed())
     }
 }

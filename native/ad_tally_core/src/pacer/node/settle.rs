@@ -74,7 +74,8 @@ impl Node {
     /// The hash of a token's reservation, if that is one of this node.
     #[inline(always)]
     fn own(&self, token: &Token) -> Result<u64, Foreign> {
-        let hash = self.reservation(token.campaign(), token.request());
+        let hash = token.reservation();
+        // Whatever it is, it has a bucket. That it is this one's is checked while the bucket comes.
         self.till.reservations.fetch(hash);
         if !token.is_of(self.seed()) {
             self.counts.add(Kind::NoReservation as usize);
