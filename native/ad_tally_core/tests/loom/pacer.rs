@@ -95,7 +95,7 @@ fn a_reservation_is_confirmed_or_expires() {
         let node = Node::new(3, true);
         assert!(matches!(node.reserve(1, 3), Taken::New(_)));
         let other = node.clone();
-        let thread = thread::spawn(move || other.till.sweep(0, 2_000, nothing));
+        let thread = thread::spawn(move || other.till.sweep(0, 2_000, || ()));
         let settled = node.confirm(1, 2);
         let expired = thread.join().expect("no panic");
         let totals = node.check(1, 0);

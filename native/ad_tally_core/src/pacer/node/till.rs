@@ -6,9 +6,9 @@
 //! ```
 //!
 //! What becomes of one reservation is decided under the lock of its bucket. Money itself moves by atomic steps of its book, so
-//! reservations of one campaign in different buckets do not wait for each other. Where there is a journal, whoever changes a
-//! reservation begins to write under that lock, before the first change: then what it has found there is never in a later
-//! interval than what it writes. What is given back may be used again once that is on disk (`pending`): else a crash
+//! reservations of one campaign in different buckets do not wait for each other. With a journal, a change enters the
+//! interval while it holds the bucket's lock and before it changes anything. So no record is in an earlier interval than the
+//! state it was based on. What is given back may be used again once that is on disk (`pending`): else a crash
 //! could bring back a reservation whose money was spent by another one.
 
 use super::book::{Book, Booked};
@@ -124,8 +124,9 @@ impl Till {
             if entry.state.is_live() && entry.expires >= clock {
                 return Ok(Taken::Again(entry));
             }
-            if entry.state.is_live() && self.expire(&mut chain, place, entry, &begin).is_err() {
-                return Ok(Taken::Busy);
+            if entry.state.is_live() {
+                let Ok(note) = begin() else { return Ok(Taken::Busy) };
+                self.expire(&mut chain, place, entry, &note);
             }
         }
         let Some(book) = self.take(ask) else { return Ok(Taken::NoMoney) };
@@ -301,7 +302,7 @@ impl Till {
     }
 
     /// Expires what is due in a bucket, and forgets what need not be remembered: how many expired.
-    pub(crate) fn sweep<N: Note>(&self, at: usize, now: u64, begin: impl Fn() -> Result<N, Busy>) -> usize {
+    pub(crate) fn sweep<N: Note>(&self, at: usize, now: u64, begin: impl Fn() -> N) -> usize {
         if !self.reservations.is_due(at, now) {
             return 0;
         }
@@ -313,29 +314,18 @@ impl Till {
             }
         });
         for (place, entry) in &due {
-            if self.expire(&mut chain, *place, *entry, &begin).is_err() {
-                // The next sweep goes on.
-                return 0;
-            }
+            self.expire(&mut chain, *place, *entry, &begin());
         }
         self.reservations.forget(&mut chain, now);
         due.len()
     }
 
     #[cold]
-    fn expire<'t, N: Note>(
-        &'t self,
-        chain: &mut Held<'t>,
-        place: At<'t>,
-        entry: Entry,
-        begin: &impl Fn() -> Result<N, Busy>,
-    ) -> Result<(), Busy> {
-        let note = begin()?;
+    fn expire<'t>(&'t self, chain: &mut Held<'t>, place: At<'t>, entry: Entry, note: &impl Note) {
         let expired = entry.with(State::Expired);
         self.reservations.set(chain, place, expired);
         let presumed = self.let_go(&entry) as i64;
         note.note(&expired, Change { presumed, ..Change::default() });
-        Ok(())
     }
 
     /// Lets go of the money of a reservation that was not confirmed in time: how much of it is presumed to be spent.

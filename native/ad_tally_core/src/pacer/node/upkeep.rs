@@ -31,8 +31,8 @@ impl Node {
         let buckets = self.till.reservations.buckets();
         while at < buckets {
             let expired = match &self.journal {
-                None => self.till.sweep(at, now, || Ok(())),
-                Some(journal) => self.till.sweep(at, now, || Ok(Some(journal.begin_anyway()))),
+                None => self.till.sweep(at, now, || ()),
+                Some(journal) => self.till.sweep(at, now, || Some(journal.begin_anyway())),
             };
             (0..expired).for_each(|_| self.counts.add(Kind::Expired as usize));
             at += 1;
