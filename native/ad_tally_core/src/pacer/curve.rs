@@ -1,9 +1,9 @@
 //! How much of a period's budget is for which part of it, and how much of its traffic is expected there.
 
 use super::learned::Learned;
-use super::local_hours::{DAY, HOUR, local_hours};
+use super::local_hours::{hour_from_monday, hour_of_week, local_hours};
 use super::plan::{HOURS_OF_WEEK, MILLION, Pace, Period, PeriodOf, Plan};
-use crate::time::Zone;
+use crate::time::{DAY, HOUR, Zone};
 
 /// A curve over a period: *shares* of the budget, which add up to 1, and *traffic*, in mean days of it.
 ///
@@ -187,13 +187,15 @@ impl Weekly {
         if !is_plain {
             return self.hours(begin, end);
         }
-        let first = super::local_hours::hour_of_week(local);
+        let first = hour_of_week(hour_from_monday(local));
         self.weights[first..first + 24].iter().sum::<f64>() * (HOUR as f64 / DAY as f64)
     }
 
     fn hours(&self, from: u64, to: u64) -> f64 {
         let mut sum = 0.0;
-        local_hours(&self.zone, from, to, |hour, begin, end| sum += self.weights[hour] * days(begin, end));
+        local_hours(&self.zone, from, to, |hour, begin, end| {
+            sum += self.weights[hour_of_week(hour)] * days(begin, end)
+        });
         sum
     }
 }

@@ -4,10 +4,10 @@
 //! mean over eight weeks, in which what is three weeks older counts half. An hour that was seen for less than half of its
 //! length is missing, which is not the same as one without requests.
 
-use super::local_hours::{DAY, HOUR, local_hours};
+use super::local_hours::local_hours;
 use super::plan::HOURS_OF_WEEK;
 use crate::error::TIMES;
-use crate::time::Zone;
+use crate::time::{DAY, HOUR, Zone};
 
 const WEEKS: usize = 8;
 /// 2^(-1/3): what a week loses until the next.
@@ -50,8 +50,7 @@ impl Learned {
         }
         let a_millisecond = passed as f64 / p / (to - from) as f64;
         let mut has_ended = false;
-        local_hours(zone, from, to, |_, begin, end| {
-            let hour = hour_from_monday(begin, zone.offset(begin));
+        local_hours(zone, from, to, |hour, begin, end| {
             // Clocks are set back by an hour at most: that hour is seen twice as long, or once more.
             if hour + 1 < self.hour {
                 return;
@@ -143,9 +142,4 @@ impl Learned {
         learned.seen = words[WORDS - 1];
         (learned.hour <= TIMES / HOUR && is_amount(learned.requests) && learned.seen <= TIMES).then_some(learned)
     }
-}
-
-/// The number of a local hour. 1970 began on a Thursday; from that week's Monday on all weeks are whole.
-fn hour_from_monday(at: u64, offset: i64) -> u64 {
-    (at + 3 * DAY).saturating_add_signed(offset) / HOUR
 }

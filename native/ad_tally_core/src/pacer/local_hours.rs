@@ -1,30 +1,31 @@
 //! The local hours of a range of time, each with its place in the week. A repeated hour comes twice, a skipped one never.
 
-use crate::time::Zone;
+use crate::pacer::plan::HOURS_OF_WEEK;
+use crate::time::{DAY, HOUR, Zone};
 
-pub(super) const HOUR: u64 = 3_600_000;
-pub(super) const DAY: u64 = 24 * HOUR;
-
-/// Calls `each` with every piece of the range that lies in one local hour of one offset: the hour of the week, Monday's
-/// first is 0, and the piece's begin and end.
-pub(super) fn local_hours(zone: &Zone, from: u64, to: u64, mut each: impl FnMut(usize, u64, u64)) {
+/// Calls `each` with every piece of the range that lies in one local hour of one offset: the hour's number, and the piece's begin
+/// and end.
+pub(super) fn local_hours(zone: &Zone, from: u64, to: u64, mut each: impl FnMut(u64, u64, u64)) {
     let mut at = from;
     while at < to {
         let offset = zone.offset(at);
         let local = at as i64 + offset;
         let left = HOUR - local.rem_euclid(HOUR as i64) as u64;
         let end = change_before(zone, offset, at, to.min(at + left));
-        each(hour_of_week(local), at, end);
+        each(hour_from_monday(local), at, end);
         at = end;
     }
 }
 
-/// The hour of the week of a local time, in milliseconds since 1970 began there.
-pub(super) fn hour_of_week(local: i64) -> usize {
-    // 1970 began on a Thursday.
-    let weekday = (local.div_euclid(DAY as i64) + 3).rem_euclid(7);
-    let hour = local.rem_euclid(DAY as i64) / HOUR as i64;
-    (weekday * 24 + hour) as usize
+/// The number of the hour of a local time, in milliseconds since 1970 began there. 1970 began on a Thursday; from that week's Monday
+/// on all weeks are whole.
+pub(super) fn hour_from_monday(local: i64) -> u64 {
+    (local + 3 * DAY as i64) as u64 / HOUR
+}
+
+/// The hour of the week of an hour: Monday's first is 0.
+pub(super) fn hour_of_week(hour: u64) -> usize {
+    (hour % HOURS_OF_WEEK as u64) as usize
 }
 
 /// Where the offset changes within a piece, or the piece's end. No zone has changed it twice within an hour.

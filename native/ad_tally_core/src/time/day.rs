@@ -1,7 +1,9 @@
 //! A local day.
 
+/// The milliseconds of an hour.
+pub const HOUR: u64 = 3_600_000;
 /// The milliseconds of most days.
-pub const DAY: u64 = 86_400_000;
+pub const DAY: u64 = 24 * HOUR;
 
 /// The last day that there is, 9999-12-29: it has no end.
 pub(super) const LAST: i32 = 2_932_894;

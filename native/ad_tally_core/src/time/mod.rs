@@ -11,7 +11,7 @@ mod named;
 mod unknown;
 mod zone;
 
-pub use day::{DAY, Day};
+pub use day::{DAY, Day, HOUR};
 pub use named::{names, release};
 pub use unknown::UnknownZone;
 pub use zone::Zone;

@@ -1,6 +1,7 @@
 //! How large a node's pacer is.
 
 use super::entry::BOOK_BITS;
+use crate::time::HOUR;
 
 /// The most campaigns.
 pub const MOST_CAMPAIGNS: usize = 4_000_000;
@@ -8,8 +9,6 @@ pub const MOST_CAMPAIGNS: usize = 4_000_000;
 pub const MOST_RESERVATIONS: usize = 1_000_000_000;
 /// The longest time a reservation lives, in milliseconds.
 pub const MOST_TTL: u64 = 12 * HOUR;
-
-pub(super) const HOUR: u64 = 3_600_000;
 
 /// What a node is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
