@@ -194,4 +194,9 @@ fn threads_count_exactly_what_they_reserve() {
     let counted: u64 = (0..USERS).map(|user| u64::from(parts.count(user))).sum();
     assert_eq!(counted * 10, parts.reserved());
     assert!(counted <= 100 && admitted.load(Relaxed) > 0, "{counted} of 100");
+    // What was not reserved, or given back, can be reserved, to the last.
+    let more = (0..).map(|request| parts.admit(request % USERS, 1_000_000 + request, &rules));
+    let more = more.take_while(|admitted| *admitted != Admitted::NoBudget);
+    let more = more.filter(|admitted| matches!(admitted, Admitted::Admitted(_))).count() as u64;
+    assert_eq!((more, parts.reserved()), (100 - counted, 1_000));
 }
