@@ -2,12 +2,12 @@
 //! counts as spent.
 
 use ad_tally_core::journal::{Config as Room, Journal, Part};
-use ad_tally_core::pacer::node::{Confirmed, Reason, Released, Reserved, Totals};
+use ad_tally_core::pacer::node::{Config, Confirmed, Reason, Released, Reserved, Totals, WithoutRoom};
 use ad_tally_core::pacer::{Node, Token};
 use proptest::prelude::*;
 
 use super::stored::{PART, Stored};
-use super::support::{BEGIN, DAY, HOUR, config, grant, seed};
+use super::support::{BEGIN, DAY, HOUR, config, grant, plan, seed, with_key};
 
 #[test]
 fn a_grant_is_used_only_once_it_is_on_disk() {
@@ -90,6 +90,35 @@ fn what_is_done_with_a_release_is_done_once_before_and_after_a_restart() {
     assert!(!release(&stored));
     stored.sync();
     assert_eq!((stored.totals().available, stored.totals().presumed), (100, 0));
+}
+
+#[test]
+fn a_campaign_that_was_removed_leaves_its_room_to_another_one_after_a_restart() {
+    let config = Config { max_campaigns: 2, ..config() };
+    let (mut stored, _) = Stored::open_with(config, Vec::new(), 1, BEGIN);
+    stored.fund(100);
+    stored.sync();
+    let install = |stored: &Stored, campaign, version| {
+        with_key(campaign, |key| stored.node.install(key, version, &plan(), BEGIN)).is_ok()
+    };
+    let remove = |stored: &Stored, campaign| with_key(campaign, |key| stored.node.remove(key, 9, BEGIN));
+    assert!(install(&stored, 2, 2));
+    remove(&stored, 2);
+    assert!(!install(&stored, 3, 4), "a removed one has its room until the next start");
+    // This one has money, that may still be spent: it stays.
+    let token = stored.token(1, 30);
+    remove(&stored, 1);
+    stored.sync();
+    let (mut stored, without_room) = Stored::open_with(config, stored.runs, 2, BEGIN);
+    assert_eq!(without_room, WithoutRoom::default());
+    assert_eq!(stored.node.info().rows, 1);
+    assert!(install(&stored, 3, 4) && !install(&stored, 4, 5));
+    assert_eq!(stored.node.confirm(&token, 30, BEGIN), Confirmed::Confirmed);
+    // With fewer campaigns than before nothing is missing either.
+    remove(&stored, 3);
+    stored.sync();
+    let (stored, without_room) = Stored::open_with(Config { max_campaigns: 1, ..config }, stored.runs, 3, BEGIN);
+    assert_eq!((without_room, stored.node.info().rows), (WithoutRoom::default(), 1));
 }
 
 #[test]

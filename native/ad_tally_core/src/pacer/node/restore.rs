@@ -202,8 +202,13 @@ struct Filling<'n> {
 
 impl Filling<'_> {
     fn campaigns(&mut self, campaigns: &mut Campaigns, found: &Found) {
+        let with_books: HashSet<u64, RandomState> = found.books.values().map(|(campaign, ..)| *campaign).collect();
         for (hash, (version, words)) in &found.campaigns {
             let Some((key, plan)) = campaign(words) else { continue };
+            if plan.is_none() && !with_books.contains(hash) {
+                // It was removed, and nothing that may still come is of it: its room is another one's.
+                continue;
+            }
             let key = HashedKey { hash: *hash, words: key };
             let Some(row) = self.node.rows.insert(key) else {
                 self.without_room.campaigns += 1;
