@@ -241,9 +241,10 @@ impl World {
                 self.open(self.stored.runs.clone(), room);
             }
             Operation::Older { room } => {
-                // What a node has not told nobody can know who has only an older store of it, nor which of the reservations of that
-                // store were confirmed: so none of them lives any more.
+                // What a node has not told nobody can know who has only an older store of it, nor what became of reservations: so none
+                // of them lives any more, and nobody confirms one.
                 self.tell();
+                self.tokens.clear();
                 self.stored.now += TTL + 1;
                 self.open(self.older.clone(), room);
                 self.stored.advance(0);
