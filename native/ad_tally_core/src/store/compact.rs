@@ -264,11 +264,16 @@ impl Compactor {
 /// Runs the thread, and whatever becomes of it, nobody waits for it in vain.
 pub(super) fn run(compactor: Compactor) {
     let shared = compactor.shared.clone();
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| compactor.run())) {
-        shared.progress.lock().compaction_errors += 1;
-        shared.tell(Event::CompactionFailed { reason: panicked(&*panic) });
-    }
-    shared.compaction.end();
+    let why = match catch_unwind(AssertUnwindSafe(|| compactor.run())) {
+        Ok(()) => SyncError::Stopped,
+        Err(panic) => {
+            let reason = panicked(&*panic);
+            shared.progress.lock().compaction_errors += 1;
+            shared.tell(Event::CompactionFailed { reason: reason.clone() });
+            SyncError::Disk(reason)
+        }
+    };
+    shared.compaction.end(why);
     shared.end_thread();
 }
 

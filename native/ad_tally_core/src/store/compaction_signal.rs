@@ -21,8 +21,8 @@ struct CompactionWanted {
     is_woken: bool,
     /// By those who wait until everything is in bases.
     all: Vec<Done>,
-    /// Nobody listens any more.
-    is_ended: bool,
+    /// Why nobody listens any more.
+    ended: Option<SyncError>,
 }
 
 impl CompactionSignal {
@@ -33,22 +33,22 @@ impl CompactionSignal {
 
     pub(super) fn all(&self, done: Done) {
         let mut state = self.state.lock();
-        if state.is_ended {
+        if let Some(why) = state.ended.clone() {
             drop(state);
-            return answer([done], &Err(SyncError::Stopped));
+            return answer([done], &Err(why));
         }
         state.all.push(done);
         drop(state);
         self.wake();
     }
 
-    /// From now on nobody listens.
-    pub(super) fn end(&self) {
+    /// From now on nobody listens: whoever asks is told why.
+    pub(super) fn end(&self, why: SyncError) {
         let mut state = self.state.lock();
-        state.is_ended = true;
+        state.ended = Some(why.clone());
         let all = std::mem::take(&mut state.all);
         drop(state);
-        answer(all, &Err(SyncError::Stopped));
+        answer(all, &Err(why));
     }
 
     /// Waits for a wish or a moment, and takes those who want all of it.
