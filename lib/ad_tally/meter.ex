@@ -348,7 +348,7 @@ defmodule AdTally.Meter do
   length of a window, and the `:by`, `:precision` and `:secret` of `:reach` have to be the same. Whoever differs is
   missing, with what differs. Seeds may differ.
 
-  Each node reads its windows itself, and sends its groups in frames of at most 1 MiB. `:timeout` is for how long
+  Each node reads its windows itself, and sends its groups in messages of at most 1 MiB. `:timeout` is for how long
   that may take: nodes that have not sent all by then are missing, and nothing exits. Until it ends, a report takes
   the memory of the groups of all nodes.
 

@@ -3,7 +3,7 @@ defmodule AdTally.Metrics do
   What meters, attributions, tables, stores and pacers of this VM have counted, and how they are: one plain map,
   and what monitoring systems read of it.
 
-    * `snapshot/0` - the map
+    * `snapshot/0` - the map, and `snapshot/1` - those of several nodes
     * `AdTally.Metrics.Prometheus` - text for Prometheus and OpenMetrics
     * `AdTally.Metrics.StatsD` - a child of a supervisor that sends to a StatsD or DogStatsD agent
     * `AdTally.Telemetry.metrics/0` - definitions for `Telemetry.Metrics`
@@ -31,6 +31,7 @@ defmodule AdTally.Metrics do
   """
 
   alias AdTally.Metrics.{Parts, Snapshot}
+  alias AdTally.{Nodes, Options}
 
   @version Mix.Project.config()[:version]
 
@@ -156,5 +157,36 @@ defmodule AdTally.Metrics do
       schedulers: System.schedulers_online(),
       missing: Enum.uniq(missing ++ gone)
     })
+  end
+
+  @doc """
+  The snapshots of several nodes.
+
+    * `:nodes` - `:all`, for this node and those that it is connected to, or a list of nodes. Default: `:all`
+    * `:timeout` - for how many milliseconds they may take, or `:infinity`. Default: 5,000
+
+  Returns `%{nodes: snapshots, missing: missing}`: a map from node to snapshot, and `{node, reason}` of each node that has
+  none in that map. The reason is a sentence, as in `AdTally.Meter.report/2` over nodes. Raises `ArgumentError` for an option that is
+  unknown or wrong.
+
+      iex> %{nodes: nodes, missing: []} = AdTally.Metrics.snapshot(nodes: [node()])
+      iex> nodes[node()].version == AdTally.Metrics.snapshot().version
+      true
+  """
+  @spec snapshot(nodes: :all | [node()], timeout: timeout()) :: %{
+          nodes: %{node() => snapshot()},
+          missing: [{node(), reason :: String.t()}]
+        }
+  def snapshot(options) do
+    options = Options.known!(options, [:nodes, :timeout])
+    nodes = options |> Keyword.get(:nodes, :all) |> Nodes.nodes!()
+    timeout = Options.timeout!(options, 5_000)
+
+    ask = fn node ->
+      {:ok, if(node == node(), do: snapshot(), else: Nodes.call(node, __MODULE__, :snapshot, []))}
+    end
+
+    {snapshots, missing} = nodes |> Nodes.ask(__MODULE__, timeout, ask) |> Nodes.split()
+    %{nodes: Map.new(snapshots), missing: missing}
   end
 end

@@ -50,7 +50,7 @@ defmodule AdTally.Test.MeterNodes do
   """
   def send_first_frame(test, name, options) do
     [frame, _another | _others] = frames(name, options)
-    :persistent_term.put(__MODULE__, {test, frame})
+    :persistent_term.put(__MODULE__, {test, [frame]})
 
     replace("""
     defdelegate begin(request), to: #{inspect(__MODULE__)}
@@ -66,11 +66,11 @@ defmodule AdTally.Test.MeterNodes do
 
   @doc false
   def begin(request) do
-    {test, frame} = :persistent_term.get(__MODULE__)
+    {test, frames} = :persistent_term.get(__MODULE__)
     send(test, {:worker, request.worker})
 
     server = fn ->
-      receive do: ({:next, from} -> send(from, frame))
+      receive do: ({:next, from} -> send(from, frames))
       send(test, :first_frame)
       Process.sleep(:infinity)
     end
@@ -81,6 +81,6 @@ defmodule AdTally.Test.MeterNodes do
   @doc false
   def next(server) do
     send(server, {:next, self()})
-    receive do: (frame -> frame)
+    receive do: (frames -> frames)
   end
 end

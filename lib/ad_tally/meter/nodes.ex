@@ -2,15 +2,14 @@ defmodule AdTally.Meter.Nodes do
   @moduledoc false
   # Reports over nodes.
   #
-  #     report ── gatherer ── a worker for each node ── :erpc ──> begin: compares shapes, starts a server
-  #                                └─ takes frames   <── :erpc ── next: a frame of that server's report
+  #     report ── AdTally.Nodes ── a worker for each node ── :erpc ──> begin: compares shapes, starts a server
+  #                                     └─ takes frames   <── :erpc ── next: frames of that server's report
   #
   # Each worker has a native report of its own, to which the frames of its node are added. Only what a node has sent
-  # whole is merged, so whoever dies in the middle, or is too late, is missing with all that it has. Processes end with
-  # the one that they work for: workers are linked to the gatherer, and that to the caller; the server on another node has a
-  # watcher, which ends it when its worker ends or its node is gone.
+  # whole is merged, so whoever dies in the middle, or is too late, is missing with all that it has. The server on another
+  # node has a watcher, which ends it when its worker ends or the worker's node is gone.
 
-  alias AdTally.{Meter, Named, Native, Options}
+  alias AdTally.{Meter, Named, Native, Nodes, Options}
   alias AdTally.Meter.{Report, Source}
   alias AdTally.Windows.{Deadline, Reader, Server}
 
@@ -19,7 +18,8 @@ defmodule AdTally.Meter.Nodes do
   # Of the functions that other nodes call, and of the frames. Whoever knows another one is told so.
   @protocol 1
 
-  @most_nodes 1_000
+  # Of frames that go together, each of some 16 KiB: so one with the longest row has room in 1 MiB as well.
+  @enough_bytes 131_072
 
   # How long a node may take to answer what its meter is.
   @asking 5_000
@@ -27,7 +27,7 @@ defmodule AdTally.Meter.Nodes do
   @doc "The report. Its other options were not checked yet, but for their names."
   @spec report(atom(), reference(), keyword(), Deadline.t()) :: Meter.nodes_report()
   def report(name, native, options, time_left) do
-    nodes = nodes!(options[:nodes])
+    nodes = Nodes.nodes!(options[:nodes])
     {names, shape} = shape(name, native, time_left.())
     report = Report.new!(names, options)
 
@@ -37,10 +37,8 @@ defmodule AdTally.Meter.Nodes do
     made = Report.begin(without_values(report), native)
 
     try do
-      answers =
-        Reader.in_own_process(fn -> gather(nodes, request, native, report, ends(time_left)) end)
-
-      parts = for {node, {:ok, part}} <- answers, do: {node, part}
+      ask = &answer(&1, request, native, without_values(report))
+      {parts, missing} = nodes |> Nodes.ask(__MODULE__, time_left.(), ask) |> Nodes.split()
 
       for {_node, part} <- parts do
         :ok = Report.merge(made, part)
@@ -49,24 +47,11 @@ defmodule AdTally.Meter.Nodes do
 
       %{
         rows: Reader.all_rows(Report, made, &no_end/0),
-        nodes: for({node, _part} <- parts, do: node),
-        missing: for({node, {:missing, reason}} <- answers, do: {node, reason})
+        nodes: Keyword.keys(parts),
+        missing: missing
       }
     after
       Report.free(made)
-    end
-  end
-
-  @doc "The nodes that are meant."
-  @spec nodes!(term()) :: [node()]
-  def nodes!(:all), do: [node() | Node.list()]
-
-  def nodes!(nodes) do
-    if Options.distinct_atoms?(nodes, @most_nodes) do
-      nodes
-    else
-      raise ArgumentError,
-            "expected :nodes to be :all, or a list of one to #{@most_nodes} nodes, each once, got: #{Options.shown(nodes)}"
     end
   end
 
@@ -113,78 +98,13 @@ defmodule AdTally.Meter.Nodes do
 
   ## Asking
 
-  # When it is over, and how long that was: `{nil, _}` for never.
-  defp ends(time_left) do
-    case time_left.() do
-      :infinity -> {nil, :infinity}
-      left -> {now() + left, left}
-    end
-  end
+  defp answer(node, request, native, _report) when node == node(), do: own(request, native)
+  defp answer(node, request, native, report), do: other(node, request, native, report)
 
-  # `{node, {:ok, part} | {:missing, reason}}` of each, in their order.
-  defp gather(nodes, request, native, report, {end_, _left} = ends) do
-    gatherer = self()
-    part = {native, without_values(report)}
-
-    workers =
-      for node <- nodes, into: %{} do
-        {spawn_link(fn -> work(gatherer, node, request, part) end), node}
-      end
-
-    answers = await(workers, end_, %{})
-
-    for node <- nodes,
-        do: {node, Map.get(answers, node, {:missing, "did not answer within #{within(ends)} ms"})}
-  end
-
-  defp within({_end, left}), do: left
-
-  defp await(workers, _end, answers) when workers == %{}, do: answers
-
-  defp await(workers, end_, answers) do
-    receive do
-      {worker, answer} when is_map_key(workers, worker) ->
-        {node, workers} = Map.pop!(workers, worker)
-        await(workers, end_, Map.put(answers, node, answer))
-    after
-      if(end_, do: max(end_ - now(), 0), else: :infinity) ->
-        for {worker, _node} <- workers do
-          Process.unlink(worker)
-          Process.exit(worker, :kill)
-        end
-
-        answers
-    end
-  end
-
-  defp now, do: System.monotonic_time(:millisecond)
-
-  # It ends in order whatever happens, or the gatherer would end with it.
-  defp work(gatherer, node, request, part) do
-    answer =
-      try do
-        if node == node(), do: own(request, part), else: other(node, request, part)
-      rescue
-        error in ArgumentError -> {:missing, Exception.message(error)}
-      catch
-        :error, {:erpc, _reason} ->
-          {:missing, "cannot be reached, or was lost before all of its rows were here"}
-
-        :error, {:exception, :undef, [{module, _function, _arguments, _location} | _]}
-        when module == __MODULE__ ->
-          {:missing, "has no AdTally, or a version of it that knows no reports over nodes"}
-
-        _kind, reason ->
-          {:missing, "has failed: #{Options.shown(reason)}"}
-      end
-
-    send(gatherer, {self(), answer})
-  end
-
-  defp own(%{name: name, options: options}, {native, _report}),
+  defp own(%{name: name, options: options}, native),
     do: {:ok, Reader.grouped({Source, name}, Report, native, options, &no_end/0)}
 
-  defp other(node, request, {native, report}) do
+  defp other(node, request, native, report) do
     case call(node, :begin, [Map.put(request, :worker, self())]) do
       {:ok, server} -> take(node, server, Report.begin(report, native))
       {:missing, reason} when is_binary(reason) -> {:missing, reason}
@@ -192,8 +112,8 @@ defmodule AdTally.Meter.Nodes do
   end
 
   defp take(node, server, made) do
-    with frame when is_binary(frame) <- call(node, :next, [server]),
-         :more <- Report.take(made, frame) do
+    with frames when is_list(frames) <- call(node, :next, [server]),
+         :more <- take_all(made, frames) do
       take(node, server, made)
     else
       :done ->
@@ -207,9 +127,13 @@ defmodule AdTally.Meter.Nodes do
     end
   end
 
-  # Whoever waits too long is ended.
-  defp call(node, function, arguments),
-    do: :erpc.call(node, __MODULE__, function, arguments, :infinity)
+  # Nothing comes after the last one, or it would be refused.
+  defp take_all(made, [frame]), do: Report.take(made, frame)
+
+  defp take_all(made, [frame | frames]),
+    do: with(:more <- Report.take(made, frame), do: take_all(made, frames))
+
+  defp call(node, function, arguments), do: Nodes.call(node, __MODULE__, function, arguments)
 
   ## Answering: what other nodes call
 
@@ -233,8 +157,8 @@ defmodule AdTally.Meter.Nodes do
        Options.shown(protocol)}
   end
 
-  @doc "The next frame of a server."
-  @spec next(pid()) :: binary() | {:missing, reason :: String.t()}
+  @doc "The next frames of a server, one at least, of at most 1 MiB together."
+  @spec next(pid()) :: [binary()] | {:missing, reason :: String.t()}
   def next(server) do
     monitor = Process.monitor(server)
     send(server, {:next, monitor, self()})
@@ -253,13 +177,23 @@ defmodule AdTally.Meter.Nodes do
   def serve(native, %{name: name, options: options, worker: worker}) do
     spawn(__MODULE__, :watch, [worker, self()])
     made = Reader.grouped({Source, name}, Report, native, options, &no_end/0)
-    serve_frames(fn -> Report.frame(made) || {:missing, "has no more frames"} end)
+    serve_frames(fn -> frames(made, [], 0) end)
   rescue
     # The meter has ended meanwhile.
     error in ArgumentError ->
       reason = Exception.message(error)
       serve_frames(fn -> {:missing, reason} end)
   end
+
+  defp frames(made, frames, bytes) when bytes < @enough_bytes do
+    case Report.frame(made) do
+      nil when frames == [] -> {:missing, "was asked for more than it has"}
+      nil -> Enum.reverse(frames)
+      frame -> frames(made, [frame | frames], bytes + byte_size(frame))
+    end
+  end
+
+  defp frames(_made, frames, _bytes), do: Enum.reverse(frames)
 
   defp serve_frames(next) do
     receive do

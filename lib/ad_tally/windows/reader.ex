@@ -2,6 +2,7 @@ defmodule AdTally.Windows.Reader do
   @moduledoc false
   # Reads windows, retained and open ones, for a report. Windows are read and rows made by native code, in steps.
 
+  alias AdTally.OwnProcess
   alias AdTally.Windows.{Deadline, Retained, Server, Source}
 
   # Nothing has a later time.
@@ -73,7 +74,7 @@ defmodule AdTally.Windows.Reader do
     made = kind.begin(report, native)
 
     try do
-      in_own_process(fn ->
+      OwnProcess.call(fn ->
         owner
         |> windows(report, native, retained, sequence, time_left)
         |> Enum.each(fn some -> read(kind, made, some, time_left) end)
@@ -144,39 +145,5 @@ defmodule AdTally.Windows.Reader do
     end)
     |> Stream.flat_map(& &1)
     |> Stream.map(fn {start, _end, _rows, native} -> %{start: start, native: native} end)
-  end
-
-  @doc "Calls a function in a process that ends with the caller, and returns or raises what it does."
-  @spec in_own_process((... -> answer)) :: answer when answer: term()
-  def in_own_process(fun) do
-    {caller, tag} = {self(), make_ref()}
-
-    run = fn ->
-      answer =
-        try do
-          {:ok, fun.()}
-        catch
-          kind, reason -> {kind, reason, __STACKTRACE__}
-        end
-
-      # A caller that traps exits gets no message of its end.
-      Process.unlink(caller)
-      send(caller, {tag, answer})
-    end
-
-    {_pid, monitor} = :erlang.spawn_opt(run, [:link, :monitor])
-
-    receive do
-      {^tag, {:ok, rows}} ->
-        Process.demonitor(monitor, [:flush])
-        rows
-
-      {^tag, {kind, reason, stacktrace}} ->
-        Process.demonitor(monitor, [:flush])
-        :erlang.raise(kind, reason, stacktrace)
-
-      {:DOWN, ^monitor, :process, _pid, reason} ->
-        exit(reason)
-    end
   end
 end

@@ -4,7 +4,7 @@ defmodule AdTally.Meter.NodesTest do
 
   import AdTally.Test.Polling
 
-  alias AdTally.{Event, Meter, Native}
+  alias AdTally.{Event, Meter, Metrics, Native}
   alias AdTally.Meter.Report
   alias AdTally.Test.{MeterNodes, Nodes, ReportFrames}
   alias AdTally.Windows.Reader
@@ -128,6 +128,19 @@ defmodule AdTally.Meter.NodesTest do
         assert Meter.report(@meter, options ++ [nodes: others]).nodes == others
       end
 
+      # So have snapshots.
+      nobody = :"nobody@127.0.0.1"
+      %{nodes: snapshots, missing: missing} = Metrics.snapshot(nodes: [nobody | nodes])
+      assert [{^nobody, "cannot be reached" <> _}] = missing
+      assert snapshots |> Map.keys() |> Enum.sort() == Enum.sort(nodes)
+
+      for {node, snapshot} <- snapshots do
+        received = snapshot.meters[@meter].events.received
+        assert snapshot.node == node
+        # This VM has had meters of that name before, whose events are in its totals.
+        assert if(node == here, do: received >= 4_000, else: received == 4_000)
+      end
+
       # Sketches are equal byte for byte.
       for by <- [[:campaign, :country], [:campaign], []] do
         groups = @alone |> MeterNodes.grouped(by: by) |> ReportFrames.groups(length(by), 2)
@@ -221,8 +234,8 @@ defmodule AdTally.Meter.NodesTest do
                Meter.report(@meter, nodes: [here, nobody, first])
 
       assert missing == [
-               {nobody, "cannot be reached, or was lost before all of its rows were here"},
-               {first, "has no AdTally, or a version of it that knows no reports over nodes"}
+               {nobody, "cannot be reached, or was lost before all of its answer was here"},
+               {first, "has no AdTally, or a version of it that has no answer for other nodes"}
              ]
 
       assert {:missing, reason} = :erpc.call(second, Meter.Nodes, :begin, [%{protocol: 2}])
@@ -275,7 +288,7 @@ defmodule AdTally.Meter.NodesTest do
       assert %{rows: rows, nodes: nodes, missing: [{^second, reason}]} =
                Task.await(report, 30_000)
 
-      assert reason == "cannot be reached, or was lost before all of its rows were here"
+      assert reason == "cannot be reached, or was lost before all of its answer was here"
       assert {rows, nodes} == {both.rows, both.nodes}
     end)
   end
@@ -312,14 +325,14 @@ defmodule AdTally.Meter.NodesTest do
       asking = fn ->
         request = Map.put(request, :worker, self())
         {:ok, server} = :erpc.call(first, Meter.Nodes, :begin, [request])
-        frame = :erpc.call(first, Meter.Nodes, :next, [server])
-        send(test, {:asked, frame})
+        frames = :erpc.call(first, Meter.Nodes, :next, [server])
+        send(test, {:asked, frames})
         Process.sleep(:infinity)
       end
 
       asker = spawn(asking)
-      assert_receive {:asked, frame}, 30_000
-      assert is_binary(frame)
+      assert_receive {:asked, [_ | _] = frames}, 30_000
+      assert Enum.all?(frames, &is_binary/1)
       assert :erpc.call(first, MeterNodes, :count_servers, []) == 2
       Process.exit(asker, :kill)
       await(fn -> :erpc.call(first, MeterNodes, :count_servers, []) == 0 end)
@@ -372,7 +385,7 @@ defmodule AdTally.Meter.NodesTest do
     <<begin::binary-size(200), byte, rest::binary>> = frame
     changed = <<begin::binary, Bitwise.bxor(byte, 1), rest::binary>>
     assert {:error, _byte, "checksum", _reason} = Report.take(damaged, changed)
-    assert Report.take(damaged, frame) == :done
+    assert {:error, 0, "report", "has ended" <> _} = Report.take(damaged, frame)
     assert Report.frame(damaged) == nil
 
     [other] = @meter |> MeterNodes.grouped(by: [:creative]) |> ReportFrames.frames()

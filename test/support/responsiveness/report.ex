@@ -43,7 +43,8 @@ defmodule AdTally.Test.Responsiveness.Report do
   def calls do
     for {what, steps} <- [
           {"reads windows of a million rows into groups", &read_times/3},
-          {"shows groups of a million rows", &row_times/3}
+          {"shows groups of a million rows", &row_times/3},
+          {"sends groups of a million rows to another node and merges them there", &node_times/3}
         ] do
       %{
         name: "#{what}, on a dirty scheduler",
@@ -54,7 +55,11 @@ defmodule AdTally.Test.Responsiveness.Report do
 
           windows = for {_start, _end, _rows, window} <- Native.meter_open(native, 0), do: window
 
-          times = Enum.flat_map(groups(), &steps.(timed, report(native, &1), windows))
+          times =
+            for groups <- groups(),
+                time <- steps.(timed, fn -> report(native, groups) end, windows),
+                do: time
+
           GenServer.stop(meter)
           times
         end
@@ -66,15 +71,35 @@ defmodule AdTally.Test.Responsiveness.Report do
   defp groups, do: [{[:campaign], [0], [], [0]}, {@dimensions, [0, 1, 2], [], nil}]
   defp report(native, groups), do: Native.meter_report_new(native, groups, nil, nil)
 
-  defp read_times(timed, report, windows) do
+  defp read_times(timed, new, windows) do
+    report = new.()
     times = read(timed, report, windows)
     :ok = Native.meter_report_end(report)
     times
   end
 
-  defp row_times(timed, report, windows) do
+  defp row_times(timed, new, windows) do
+    report = new.()
     read(fn step -> {0, step.()} end, report, windows)
     rows(timed, report)
+  end
+
+  # A node sends its groups, another one takes them, and adds them to what it has.
+  defp node_times(timed, new, windows) do
+    [sent, taken, own] = for _ <- 1..3, do: new.()
+    for report <- [sent, own], do: read(fn step -> {0, step.()} end, report, windows)
+    send_groups(timed, sent, taken) ++ merge(timed, own, taken)
+  end
+
+  defp send_groups(timed, sent, taken) do
+    {time, frame} = timed.(fn -> Native.meter_report_frame(sent) end)
+    {time_to_take, more} = timed.(fn -> Native.meter_report_take(taken, frame) end)
+    [time, time_to_take | if(more == :more, do: send_groups(timed, sent, taken), else: [])]
+  end
+
+  defp merge(timed, own, taken) do
+    {time, more} = timed.(fn -> Native.meter_report_merge(own, taken) end)
+    [time | if(more == :more, do: merge(timed, own, taken), else: [])]
   end
 
   defp read(_timed, _report, []), do: []

@@ -283,6 +283,12 @@ impl FrameWriter {
         has_room
     }
 
+    /// How many bytes the frame has so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frame.len()
+    }
+
     /// Ends the frame, and begins the next one.
     ///
     /// # Panics

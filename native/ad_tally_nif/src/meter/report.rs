@@ -194,7 +194,9 @@ fn meter_report_frame<'a>(env: Env<'a>, report: Term<'a>) -> NifResult<Term<'a>>
 fn meter_report_take<'a>(env: Env<'a>, report: Term<'a>, frame: Binary<'a>) -> NifResult<Term<'a>> {
     let report: &Report = resource::expect(report)?;
     let mut stage = report.stage.lock();
-    let Stage::Reading(reading) = &mut *stage else { return Ok(atoms::done().to_term(env)) };
+    let Stage::Reading(reading) = &mut *stage else {
+        return Ok((atoms::error(), 0_usize, "report", "has ended, expected one that takes frames").encode(env));
+    };
     let columns = report.frame_columns(env);
     let taken = Frame::read(&frame).and_then(|frame| reading.take(&columns, &frame, &mut ImportedAtoms::new(env)));
     Ok(match taken {
