@@ -998,8 +998,8 @@
     const stores = tablePanel("Stores", { columns: STORE_COLUMNS, keyOf: (one) => one.name });
     const pacers = tablePanel("Pacers", { columns: PACER_COLUMNS, keyOf: (one) => one.name });
     const others = tablePanel("Tables", { columns: PART_COLUMNS, keyOf: (one) => `${one.kind} ${one.name}` });
-    const left = el("div", { class: "stack" }, meters.node, sinks.node, stores.node, pacers.node);
-    const right = el("div", { class: "stack" }, memory.node, attributions.node, others.node);
+    const left = el("div", { class: "stack" }, meters.node, attributions.node, sinks.node, stores.node, pacers.node);
+    const right = el("div", { class: "stack" }, memory.node, others.node);
     const grid = el("div", { class: "grid wide-left" }, left, right);
     const node = el("div", {}, head.node, missing, nothing, grid);
     let names = [];
@@ -1112,6 +1112,8 @@
       id: `metric:${metric.key}`,
       label: metricName(metric),
       number: true,
+      // A meter knows what an open window has only when it is asked for a report, which is what Campaigns are.
+      group: "Amounts; counted ones once their window is closed",
       text: ([id]) => ofUnit(metric.unit)(amount(id, metric)),
     }));
     return [
@@ -1151,8 +1153,8 @@
     label("name", "Attribution", (one) => one.name, { wide: true }),
     figure("touches", "Touches", (one) => one.rate.touches, rate, { unit: "/s" }),
     figure("conversions", "Conversions", (one) => one.rate.conversions, rate, { unit: "/s" }),
-    figure("attributed", "Attributed", (one) => one.attributed),
-    figure("unattributed", "Unattributed", (one) => one.unattributed),
+    figure("attributed", "Attributed, final", (one) => one.attributed),
+    figure("unattributed", "Unattributed, final", (one) => one.unattributed),
   ];
 
   const PACER_COLUMNS = [
@@ -1163,18 +1165,17 @@
     figure("no_budget", "No budget", (one) => one.rate.no_budget, rate, { unit: "/s" }),
   ];
 
+  const figuresOf = (part) =>
+    Object.entries(part.figures || {})
+      .filter(([, value]) => number(value) !== 0)
+      .map(
+        ([name, value]) => `${name.replace(/_/g, " ")} ${(Number.isInteger(number(value)) ? count : times)(value)}`,
+      );
+
   const PART_COLUMNS = [
     label("name", "Table", (part) => part.name, { wide: true }),
     label("kind", "Kind", (part) => words(part.kind)),
-    {
-      id: "figures",
-      label: "Figures",
-      wide: true,
-      text: (part) =>
-        Object.entries(part.figures || {})
-          .map(([name, value]) => `${name.replace(/_/g, " ")} ${typeof value === "number" ? count(value) : value}`)
-          .join(", ") || NONE,
-    },
+    { id: "figures", label: "Figures", wide: true, text: (part) => figuresOf(part).join(", ") || NONE },
   ];
 
   function memoryPanel() {
@@ -1348,8 +1349,10 @@
     return input;
   }
 
-  const since = (answer) =>
-    `${count(answer.count)} ${answer.count === 1 ? answer.dimension : `${answer.dimension}s`}, events from ${date(answer.since)} to ${date(answer.at)}`;
+  /** Reports are made for all viewers together and, where they take long, not each second. */
+  const span = (answer) => `events from ${date(answer.since)} on, as of ${time(answer.at)}`;
+  const since = ({ count: all, dimension, ...answer }) =>
+    `${count(all)} ${all === 1 ? dimension : `${dimension}s`}, ${span(answer)}`;
 
   function truncation(answer) {
     return answer.truncated ? `. The first ${answer.limit} of this order are shown; find others by name` : "";
@@ -1478,7 +1481,7 @@
       shown.title = `${words(seen.dimension)} ${row.name}`;
       setText(head.heading, shown.title);
       setTitle();
-      setText(summary.note, `events from ${date(seen.since)} to ${date(seen.at)}, ${seen.meter}`);
+      setText(summary.note, `${seen.meter}, ${span(seen)}`);
       figures.show(campaignTiles(seen));
       setText(
         reachOf,

@@ -26,7 +26,7 @@ async function picture(name, view, { height, link = null, wait = 1500 }) {
 try {
   await picture("campaign", "campaigns", { height: 1180, link: "new_game_launch", wait: PAST });
   await picture("overview", "overview", { height: 1060 });
-  await picture("campaigns", "campaigns", { height: 620 });
+  await picture("campaigns", "campaigns", { height: 640 });
 } finally {
   await browser.close();
   await vm.stop();

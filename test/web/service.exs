@@ -41,7 +41,7 @@ defmodule AdTally.Test.PageService do
        sinks: [{AdTally.Sink.Files, dir: Path.join(dir, "rollups")}],
        store: MyApp.Store},
       {FrequencyCap, name: MyApp.Caps, capacity: 1_000_000},
-      {Pacer, name: MyApp.Pacer, store: MyApp.Store}
+      {Pacer, name: MyApp.Pacer, store: MyApp.Store, tick: 5 * @second}
     ]
   end
 
@@ -155,8 +155,8 @@ defmodule AdTally.Test.PageTraffic do
 
   # A little less than there is to have in these minutes.
   defp plan(name, share, price, now) do
-    budget = div(share * 9 * 60 * 600 * price, 100 * 1_000)
-    period = {:flight, now - @minute, now + 15 * @minute}
+    budget = div(share * 20 * 60 * 60 * price, 100 * 1_000)
+    period = {:flight, now, now + 15 * @minute}
 
     :ok =
       Pacer.put(MyApp.Pacer, name,

@@ -19,6 +19,10 @@ after(async () => {
   await vm.stop();
 });
 
+// A report for the page is made again after a hundred times as long as it took: where all cores are busy, in half a
+// minute.
+const NEXT_REPORT = 60_000;
+
 /** Of a table the row of a name. */
 const row = async (page, caption, name) => (await rowsOf(page, caption)).find(([first]) => first === name);
 
@@ -118,11 +122,11 @@ it("rows sorted and searched by the service are those that the page shows", asyn
   });
 });
 
-it("what is recorded is on the page within seconds", async () => {
+it("what is recorded is on the page with the next report", async () => {
   await visit({ hash: "#/campaigns" }, async (page) => {
     await becomes(async () => (await row(page, "Campaigns", "42"))?.[1], "1,000");
     await vm.tell("impressions 234");
-    await becomes(async () => (await row(page, "Campaigns", "42"))[1], "1,234");
+    await becomes(async () => (await row(page, "Campaigns", "42"))[1], "1,234", NEXT_REPORT);
   });
 });
 
@@ -175,6 +179,6 @@ it("a VM that is killed is said to be gone, and the page goes on with what its s
     assert.equal((await row(page, "Campaigns", "42"))[1], "1,234");
     // 234 of these 300 are copies of what the killed one had counted.
     await vm.tell("impressions 300");
-    await becomes(async () => (await row(page, "Campaigns", "42"))[1], "1,300");
+    await becomes(async () => (await row(page, "Campaigns", "42"))[1], "1,300", NEXT_REPORT);
   });
 });
