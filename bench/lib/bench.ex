@@ -28,7 +28,8 @@ defmodule AdTally.Bench do
     Jobs.Pacer,
     Jobs.Store,
     Jobs.StoreLoad,
-    Jobs.Report
+    Jobs.Report,
+    Jobs.Web
   ]
 
   @doc "All jobs, in the order in which they run."

@@ -58,7 +58,7 @@ defmodule AdTally.Web do
   | `/health` | 200, or 503 if something is lost or will be, with what is wrong; without the token only whether |
   | `/api/overview` | totals, rates and memory of everything |
   | `/api/series?of=NAME&of=NAME&step=1` | points of the last 120 seconds, or with `step=60` of 1,440 minutes; without `of` the names |
-  | `/api/campaigns?meter=NAME&sort=spend&order=desc&limit=200&search=TEXT` | the campaigns of a meter |
+  | `/api/campaigns?meter=NAME&sort=spend&order=desc&limit=200&search=TEXT&nodes=this` | the campaigns of a meter, with `nodes=all` of those of that name on all nodes, then without an attribution |
   | `/api/campaign?meter=NAME&key=KEY` | one of them |
   | `/api/attribution?name=NAME&dimension=NAME` | models side by side |
   | `/api/health` | what is wrong and what to do, windows, stores, leases |
@@ -69,9 +69,9 @@ defmodule AdTally.Web do
   ## What it costs
 
   A snapshot each second (`AdTally.Metrics.snapshot/0`), from which at most 1,000 series of twelve kilobytes each are kept.
-  Campaigns and attribution are reports: one is made for all viewers, not before a hundred times as long as the last
-  one took, and none if nobody looks. So a page that is open takes about a hundredth of a core, and what it shows of
-  ten thousand campaigns is some ten seconds old, which it says.
+  Campaigns and attribution are reports: one is made for all viewers, not before two hundred times as long as the last
+  one took, and none if nobody looks. So a page that is open takes at most about a hundredth of a core, and what it
+  shows of ten thousand campaigns may be half a minute old: it says of when it is.
 
   Campaigns are those of windows that are open or retained, see `:retain` of `AdTally.Meter.start_link/1`; of more than 10,000
   those with the highest spend.

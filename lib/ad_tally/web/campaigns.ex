@@ -10,6 +10,8 @@ defmodule AdTally.Web.Campaigns do
   # As many as a page sorts; of more campaigns those with the highest spend.
   @most 10_000
   @timeout 30_000
+  # For other nodes.
+  @patience 4_000
 
   @sorts ~w(spend name impressions clicks ctr ecpm cpc reach frequency)
 
@@ -21,7 +23,8 @@ defmodule AdTally.Web.Campaigns do
           metrics: [atom()],
           roles: Roles.t(),
           attribution: atom() | nil,
-          models: [atom()]
+          models: [atom()],
+          nodes: :this | :all
         }
 
   @doc "The answer to a request."
@@ -29,6 +32,8 @@ defmodule AdTally.Web.Campaigns do
           {:ok, map()} | {:error, pos_integer(), binary()}
   def answer(config, query) do
     with {:ok, shape, meters} <- shape(config, Query.get(query, "meter")),
+         {:ok, nodes} <- Query.one_of(query, "nodes", ["this", "all"]),
+         shape = over(shape, nodes),
          {:ok, order} <- Rows.order(query, @sorts, models(shape), shape.metrics) do
       view = {order.sort, order.order, order.limit, order.search}
       make = fn -> make(shape) end
@@ -54,6 +59,10 @@ defmodule AdTally.Web.Campaigns do
     end
   end
 
+  # A user's touches are on one node, and so are the credits of an attribution: there is no report of those over nodes.
+  defp over(shape, "this"), do: shape
+  defp over(shape, "all"), do: %{shape | nodes: :all, attribution: nil, models: []}
+
   @doc "The shape of a meter's rows, by its name as text."
   @spec shape(AdTally.Web.Config.t(), binary() | nil) ::
           {:ok, shape(), [atom()]} | {:error, 404, binary()}
@@ -70,7 +79,8 @@ defmodule AdTally.Web.Campaigns do
         metrics: metrics,
         roles: Roles.of(config.roles, metrics),
         attribution: attribution,
-        models: models
+        models: models,
+        nodes: :this
       }
 
       {:ok, shape, meters}
@@ -129,8 +139,10 @@ defmodule AdTally.Web.Campaigns do
       {starts, until} = Spans.of({Source, meter}, native)
       by = shape.roles[:spend] || shape.roles[:impressions] || hd(shape.metrics)
       options = [by: [dimension], order_by: by, limit: @most + 1, timeout: @timeout]
-      {overflow, rows} = meter |> Meter.report(options) |> Enum.split_with(&overflow?/1)
-      [total | _overflow] = Meter.report(meter, by: [], timeout: @timeout) ++ [%{}]
+      {rows, nodes, missing} = report(shape, options)
+      {overflow, rows} = Enum.split_with(rows, &overflow?/1)
+      {totals, _nodes, _missing} = report(shape, by: [], timeout: @timeout)
+      total = Enum.find(totals, %{}, &(not overflow?(&1)))
       keep = Map.new(rows, &{Map.fetch!(&1, dimension), true})
       credits = credits(shape, keep)
 
@@ -139,10 +151,23 @@ defmodule AdTally.Web.Campaigns do
         until: until,
         rows: rows |> Enum.take(@most) |> Enum.map(&row(&1, shape, credits.rows)),
         truncated: length(rows) > @most,
+        nodes: Enum.map(nodes, &Names.name/1),
+        missing_nodes:
+          for({node, reason} <- missing, do: %{node: Names.name(node), reason: reason}),
         total: total(total, overflow, shape, credits.total),
         overflow: overflow(overflow, shape)
       }
     end)
+  end
+
+  defp report(%{nodes: :this} = shape, options),
+    do: {Meter.report(shape.meter, options), [node()], []}
+
+  # What a node has not sent by then is missing.
+  defp report(%{nodes: :all} = shape, options) do
+    options = Keyword.merge(options, nodes: :all, timeout: @patience)
+    %{rows: rows, nodes: nodes, missing: missing} = Meter.report(shape.meter, options)
+    {rows, nodes, missing}
   end
 
   @doc "Whether a row of a report has what had no room."

@@ -5,16 +5,16 @@ defmodule AdTally.Web.Reports do
   #
   #     asked -> made in a process of its own -> kept with the answers that were made of it -> not asked for: forgotten
   #
-  # A report of many rows costs more than one of few. So how often one is made follows from how long it took: a
-  # hundred times as long, at least a second. That is at most a hundredth of one core, whatever the interval of the
-  # page. Whoever asks in between gets the one before, with its time in it.
+  # A report of many rows costs more than one of few. So how often one is made follows from how long it took: two
+  # hundred times as long, at least a second. That is half a percent of one core, whatever the interval of the page,
+  # and leaves as much for answers. Whoever asks in between gets the one before, with its time in it.
 
   use GenServer
 
   # In milliseconds.
   @soonest 1_000
   @latest 300_000
-  @share 100
+  @share 200
 
   # Whoever asks waits so long for the first one.
   @patience 10_000

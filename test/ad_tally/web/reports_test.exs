@@ -44,7 +44,7 @@ defmodule AdTally.Web.ReportsTest do
     assert {:ok, {:all, 2, _at, _took}} = get(name, made, :a)
   end
 
-  test "that takes long is made seldom: in a hundredth of the time", %{name: name, made: made} do
+  test "that takes long is made seldom: in a two-hundredth of the time", %{name: name, made: made} do
     assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a, takes: 50)
     Process.sleep(1_500)
     assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a)

@@ -1,0 +1,266 @@
+defmodule AdTally.Bench.Jobs.Web do
+  @moduledoc false
+  # Not in turns with anything: what a page of many campaigns takes of a core while somebody looks at it, and what
+  # recording is slower by. What is promised of a full run fails it.
+  #
+  # Time is that of the VM's threads that they worked. The VM's idle threads look for work for a while before they
+  # sleep, which the operating system counts too, and which says little of a page.
+
+  @behaviour AdTally.Bench.Job
+
+  alias AdTally.{Attribution, Event, Meter, Pacer}
+  alias AdTally.Bench.{Viewer, WrongResultError}
+
+  @sizes %{
+    full: [
+      campaigns: 10_000,
+      windows: 5,
+      seconds: 60,
+      settling: 10,
+      rounds: 10,
+      recording: 3,
+      promises?: true
+    ],
+    quick: [
+      campaigns: 10_000,
+      windows: 5,
+      seconds: 10,
+      settling: 5,
+      rounds: 5,
+      recording: 1,
+      promises?: false
+    ],
+    smoke: [
+      campaigns: 50,
+      windows: 2,
+      seconds: 0.1,
+      settling: 0,
+      rounds: 1,
+      recording: 0.1,
+      promises?: false
+    ]
+  }
+
+  # A part of one core, and of the rate of recording.
+  @most_of_core 0.01
+  @most_slower 0.03
+
+  @minute 60_000
+  @ads __MODULE__.Ads
+  @attribution __MODULE__.Attribution
+  @pacer __MODULE__.Pacer
+  @page __MODULE__.Page
+
+  @impl true
+  def name, do: "web"
+
+  @impl true
+  def about,
+    do: "a page of many campaigns: what it takes of a core while it is open, and of recording"
+
+  @impl true
+  def text(size) do
+    size = Map.fetch!(@sizes, size)
+    started = start(size)
+    # Ten thousand budgets have their first leases by then.
+    sleep(size[:settling])
+    without = share(fn -> sleep(size[:seconds]) end)
+    {:ok, page} = AdTally.Web.start_link(name: @page, port: 0)
+    port = URI.parse(AdTally.Web.address(@page)).port
+    rows = for {view, paths} <- views(), do: view(size, port, view, paths, without)
+    recording = recording(size, port)
+    for process <- [page | started], do: GenServer.stop(process)
+
+    [
+      "### AdTally.Web, #{size[:campaigns]} campaigns with a budget in #{size[:windows]} windows, asked once a second, " <>
+        "#{size[:seconds]} s each\n\n",
+      row(["", "% of a core", "bytes a second"]),
+      row(["no page", percent(without), 0]),
+      rows,
+      "\n### record/2 of one process, beside an overview and a scrape of /metrics once a second\n\n",
+      recording
+    ]
+  end
+
+  defp start(size) do
+    {:ok, attribution} =
+      Attribution.start_link(
+        name: @attribution,
+        dimensions: [:campaign],
+        touches: [click: 60 * @minute],
+        models: [:last_touch, :linear],
+        conversions: [purchase: :every]
+      )
+
+    {:ok, meter} =
+      Meter.start_link(
+        name: @ads,
+        dimensions: [:campaign, :creative],
+        metrics: [:impressions, :clicks, :spend_micros],
+        lateness: 60 * @minute,
+        reach: [by: [:campaign]],
+        attribution: [name: @attribution, cost: :spend_micros]
+      )
+
+    {:ok, pacer} = Pacer.start_link(name: @pacer)
+
+    for campaign <- 1..size[:campaigns],
+        do: :ok = Pacer.put(@pacer, campaign, budget_micros: 5_000_000)
+
+    at = System.system_time(:millisecond)
+
+    for window <- 1..size[:windows], campaigns <- Enum.chunk_every(1..size[:campaigns], 1_000) do
+      events =
+        for campaign <- campaigns, creative <- 1..2, do: event(window, campaign, creative, at)
+
+      expected = length(events)
+      %{ok: ^expected} = Meter.record_many(@ads, events)
+    end
+
+    [pacer, meter, attribution]
+  end
+
+  defp event(window, campaign, creative, at) do
+    %Event{
+      id: (window * 1_000_000 + campaign) * 2 + creative,
+      at: at - window * @minute,
+      user: :erlang.phash2({window, campaign, creative}),
+      dimensions: {campaign, creative},
+      touch: if(window == 1 and creative == 1, do: :click),
+      metrics: [impressions: 1, clicks: 1, spend_micros: campaign]
+    }
+  end
+
+  # As the page asks for what a view shows.
+  defp views do
+    meter = "meter:#{inspect(@ads)}"
+
+    of =
+      for outcome <- ~w(received applied duplicate late refused lag_ms),
+          do: "of=#{meter}:#{outcome}"
+
+    query = "meter=#{inspect(@ads)}"
+
+    [
+      {"not looked at", []},
+      {"overview", ["/api/overview", "/api/series?step=1&" <> Enum.join(of, "&")]},
+      {"campaigns", ["/api/campaigns?" <> query]},
+      {"one campaign", ["/api/campaign?#{query}&key=i42"]},
+      {"attribution", ["/api/attribution"]},
+      {"health", ["/api/health"]}
+    ]
+  end
+
+  defp view(size, _port, view, [], without) do
+    taken = share(fn -> sleep(size[:seconds]) end) - without
+    promise!(size, taken, @most_of_core, "#{view}: part of a core")
+    row([view, percent(taken), 0])
+  end
+
+  defp view(size, port, view, paths, without) do
+    # The first report of a view is made, so that it is not all that is measured of a short run.
+    Viewer.look(port, paths, 0)
+    me = self()
+
+    taken =
+      share(fn ->
+        send(me, {:bytes, port |> Viewer.look(paths, size[:seconds]) |> Enum.map(&byte_size/1)})
+      end)
+
+    receive do
+      {:bytes, bytes} ->
+        promise!(size, taken - without, @most_of_core, "#{view}: part of a core")
+        row([view, percent(taken - without), Enum.sum(bytes)])
+    end
+  end
+
+  # What threads have worked meanwhile, as a part of the time that passed.
+  defp share(work) do
+    :erlang.system_flag(:microstate_accounting, true)
+    :erlang.system_flag(:microstate_accounting, :reset)
+    began = System.monotonic_time()
+    work.()
+    passed = System.monotonic_time() - began
+    worked = for thread <- :erlang.statistics(:microstate_accounting), do: worked(thread)
+    :erlang.system_flag(:microstate_accounting, false)
+    unit = :erlang.convert_time_unit(1, :second, :perf_counter)
+    Enum.sum(worked) / unit / (passed / :erlang.convert_time_unit(1, :second, :native))
+  end
+
+  # Other than sleeping, and what is counted as other: looking for work.
+  defp worked(%{counters: counters}),
+    do:
+      for(
+        {state, time} <- counters,
+        state not in [:sleep, :other, :busy_wait],
+        reduce: 0,
+        do: (sum -> sum + time)
+      )
+
+  ## Recording
+
+  defp recording(size, port) do
+    # Each round is as long with the page as without, so that a machine that slows down slows both.
+    rounds =
+      for _round <- 1..size[:rounds] do
+        alone = rate(size)
+        paths = views() |> List.keyfind!("overview", 0) |> elem(1)
+        viewer = Task.async(fn -> Viewer.look(port, ["/metrics" | paths], size[:recording]) end)
+        beside = rate(size)
+        Task.await(viewer, :infinity)
+        {alone, beside}
+      end
+
+    {alone, beside} = Enum.unzip(rounds)
+    slower = 1 - median(for {alone, beside} <- rounds, do: beside / alone)
+    promise!(size, slower, @most_slower, "recording beside a page: slower by")
+
+    [
+      row(["", "events/s"]),
+      row(["alone", round(median(alone))]),
+      row(["beside a page", round(median(beside))]),
+      row(["slower by", "#{percent(slower)} %"])
+    ]
+  end
+
+  defp rate(size) do
+    at = System.system_time(:millisecond)
+
+    event = %Event{
+      at: at,
+      user: 7,
+      dimensions: {7, 1},
+      metrics: [impressions: 1, spend_micros: 5]
+    }
+
+    until =
+      System.monotonic_time() +
+        System.convert_time_unit(round(size[:recording] * 1_000), :millisecond, :native)
+
+    began = System.monotonic_time()
+    count = record(event, until, 0)
+
+    count / System.convert_time_unit(System.monotonic_time() - began, :native, :microsecond) *
+      1_000_000
+  end
+
+  @some 1_000
+  defp record(event, until, count) do
+    for user <- 1..@some, do: :ok = Meter.record(@ads, %{event | user: user})
+
+    if System.monotonic_time() < until,
+      do: record(event, until, count + @some),
+      else: count + @some
+  end
+
+  defp median(numbers), do: numbers |> Enum.sort() |> Enum.at(div(length(numbers), 2))
+
+  defp promise!(size, counted, most, label) do
+    if size[:promises?] and counted > most,
+      do: raise(WrongResultError, label: label, expected: "at most #{most}", counted: counted)
+  end
+
+  defp sleep(seconds), do: Process.sleep(round(seconds * 1_000))
+  defp percent(part), do: :erlang.float_to_binary(100.0 * part, decimals: 2)
+  defp row(columns), do: [Enum.map(columns, &String.pad_leading("#{&1}", 16)), "\n"]
+end
