@@ -34,35 +34,35 @@ defmodule AdTally.Test.WebState do
     dir = Path.join(System.tmp_dir!(), "ad_tally_web_state_#{System.pid()}")
     File.rm_rf!(dir)
     on_exit(fn -> File.rm_rf!(dir) end)
-    start_supervised!({Store, name: MyApp.Store, dir: dir})
+    start_supervised!({Store, name: __MODULE__.Store, dir: dir})
 
     start_supervised!(
       {Attribution,
-       name: MyApp.Attribution,
+       name: __MODULE__.Attribution,
        dimensions: [:campaign, :creative],
        touches: [click: 7 * 24 * 60 * @minute],
        models: [:last_touch, :first_touch, :linear, :position_based],
        conversions: [purchase: :every],
        sinks: [{Sink, []}],
-       store: MyApp.Store}
+       store: __MODULE__.Store}
     )
 
     start_supervised!(
       {Meter,
-       name: MyApp.Ads,
+       name: __MODULE__.Ads,
        dimensions: [:campaign, :creative, :country],
        metrics: [:impressions, :clicks, :purchases, :spend_micros, :video_starts],
        reach: [by: [:campaign]],
        dedupe: [capacity: 10_000],
-       attribution: [name: MyApp.Attribution, cost: :spend_micros],
+       attribution: [name: __MODULE__.Attribution, cost: :spend_micros],
        sinks: [{Sink, []}],
-       store: MyApp.Store}
+       store: __MODULE__.Store}
     )
 
-    start_supervised!({FrequencyCap, name: MyApp.Caps, capacity: 1_000})
-    start_supervised!({Dedupe, name: MyApp.Ids, capacity: 1_000})
-    start_supervised!({Pacer, name: MyApp.Pacer})
-    crash(MyApp.Crashed)
+    start_supervised!({FrequencyCap, name: __MODULE__.Caps, capacity: 1_000})
+    start_supervised!({Dedupe, name: __MODULE__.Ids, capacity: 1_000})
+    start_supervised!({Pacer, name: __MODULE__.Pacer})
+    crash(__MODULE__.Crashed)
     record(System.system_time(:millisecond))
     start_supervised!({Web, web})
   end
@@ -92,31 +92,31 @@ defmodule AdTally.Test.WebState do
         metrics: [impressions: 1, spend_micros: 1_250]
       }
 
-      :ok = Meter.record(MyApp.Ads, event)
+      :ok = Meter.record(__MODULE__.Ads, event)
       if rem(i, 10) == 0, do: click(event, 1_000 * minute + i)
     end
 
     for i <- 1..60 do
       order = %Conversion{order: i, user: i, at: now, action: :purchase, value_micros: 60_000_000}
-      :ok = Attribution.convert(MyApp.Attribution, order)
+      :ok = Attribution.convert(__MODULE__.Attribution, order)
     end
 
     :ok =
-      Pacer.put(MyApp.Pacer, 42,
+      Pacer.put(__MODULE__.Pacer, 42,
         budget_micros: 50_000_000,
         period: {:daily, "Etc/UTC"},
         pace: :asap
       )
 
     for i <- 1..10 do
-      {:ok, reservation} = Pacer.reserve(MyApp.Pacer, 42, i, 2_500, now)
-      :ok = Pacer.confirm(MyApp.Pacer, reservation, 1_250, now)
+      {:ok, reservation} = Pacer.reserve(__MODULE__.Pacer, 42, i, 2_500, now)
+      :ok = Pacer.confirm(__MODULE__.Pacer, reservation, 1_250, now)
     end
   end
 
   defp click(event, id) do
     metrics = [clicks: 1, purchases: 1, spend_micros: 5_000]
     id = "click-#{id}-#{elem(event.dimensions, 0)}"
-    :ok = Meter.record(MyApp.Ads, %{event | id: id, touch: :click, metrics: metrics})
+    :ok = Meter.record(__MODULE__.Ads, %{event | id: id, touch: :click, metrics: metrics})
   end
 end

@@ -45,7 +45,8 @@ defmodule AdTally.Web.Overview do
           rate = Series.rate(config.name, "#{of}:metric:#{column.key}", @window_seconds)
           Map.merge(column, %{total: total, rate: rate})
         end,
-      excluded: meter.excluded,
+      # A meter that ran before under this name may have had others.
+      excluded: Map.new(meter.excluded, fn {why, sums} -> {why, Map.take(sums, names)} end),
       on_late: meter.on_late
     })
   end

@@ -12,15 +12,16 @@ defmodule AdTally.Web.FixturesTest do
 
   @dir Path.expand("../../fixtures/web", __DIR__)
 
-  @of ~w(meter:MyApp.Ads:applied meter:MyApp.Ads:lag_ms meter:MyApp.Ads:nothing)
+  @ads "AdTally.Test.WebState.Ads"
+  @of for what <- ~w(applied lag_ms nothing), do: "meter:#{@ads}:#{what}"
 
   @requests %{
     "overview" => {200, "/api/overview", ""},
     "series" => {200, "/api/series", Enum.map_join(@of, "&", &"of=#{&1}")},
     "series_names" => {200, "/api/series", ""},
-    "campaigns" => {200, "/api/campaigns", "meter=MyApp.Ads"},
-    "campaign" => {200, "/api/campaign", "meter=MyApp.Ads&key=i42"},
-    "attribution" => {200, "/api/attribution", "name=MyApp.Attribution"},
+    "campaigns" => {200, "/api/campaigns", "meter=#{@ads}"},
+    "campaign" => {200, "/api/campaign", "meter=#{@ads}&key=i42"},
+    "attribution" => {200, "/api/attribution", "name=AdTally.Test.WebState.Attribution"},
     "health" => {200, "/api/health", ""},
     "error" => {404, "/api/campaigns", "meter=MyApp.Adz"}
   }
