@@ -1367,10 +1367,15 @@
       remember({ model });
       round();
     });
-    const head = top("Campaigns", meters.node, models.node, finder(view, "campaign"));
+    const nodes = chooser("Of", (of) => {
+      remember({ nodes: of === "this" ? "" : of, sort: "", order: "" });
+      round();
+    });
+    const head = top("Campaigns", meters.node, nodes.node, models.node, finder(view, "campaign"));
     const refused = refusals();
     const nothing = noMeter();
     const lead = el("p", { class: "note" });
+    const missing = el("ul", { class: "problems" });
     const rows = table({
       caption: "Campaigns",
       columns: [],
@@ -1382,11 +1387,12 @@
 
     function asks() {
       if (!runs("meters")) return { overview: api("overview") };
-      return { campaigns: api("campaigns", chosen(view, ["meter", "sort", "order", "search"])) };
+      return { campaigns: api("campaigns", chosen(view, ["meter", "nodes", "sort", "order", "search"])) };
     }
 
     function show({ campaigns: seen }) {
       setHidden(nothing, runs("meters"));
+      setHidden(missing, !seen || !seen.missing_nodes);
       setHidden(box, !seen || refused.show(seen));
       if (!box.hidden) showRows(seen);
     }
@@ -1399,7 +1405,11 @@
       meters.show(seen.meters, seen.meter);
       models.show(seen.models, model, modelName);
       setText(head.heading, `${words(seen.dimension)}s of ${seen.meter}`);
-      setText(lead, since(seen) + truncation(seen));
+      nodes.show(["this", "all"], view.parameters.get("nodes") || "this", (of) =>
+        of === "all" ? "all nodes" : "this node",
+      );
+      setText(lead, since(seen) + (seen.nodes.length > 1 ? `, of ${seen.nodes.join(", ")}` : "") + truncation(seen));
+      showMissing(missing, seen.missing_nodes);
       const totals = seen.rows.length > 0 ? [...overflowRow(seen), seen.total] : [];
       rows.show(seen.rows, { columns: campaignColumns(seen, model, name), totals, order: orderOf(view, seen) });
       setHidden(rows.node, seen.rows.length === 0);
@@ -1407,7 +1417,7 @@
       if (seen.rows.length === 0) sayNone(none, view.parameters.get("search"), seen.meter);
     }
 
-    return { node: el("div", {}, head.node, nothing, refused.node, box), heading: head.heading, asks, show };
+    return { node: el("div", {}, head.node, nothing, refused.node, missing, box), heading: head.heading, asks, show };
   }
 
   /** What found no room for a row of its own is counted all the same. */
@@ -1419,6 +1429,16 @@
     };
     const known = { impressions: of("impressions"), clicks: of("clicks"), spend_micros: of("spend") };
     return [{ key: null, name: "Without a row", metrics: overflow, by_model: {}, ...known }];
+  }
+
+  /** Of several nodes, those whose figures are not among these. */
+  function showMissing(node, missing) {
+    const told = JSON.stringify(missing);
+    if (node.dataset.told === told) return;
+    node.dataset.told = told;
+    const item = ({ node: name, reason }) =>
+      el("li", { class: "problem" }, el("strong", {}, `Without ${name}: `), `it ${reason}`);
+    node.replaceChildren(...missing.map(item));
   }
 
   function sayNone(node, search, meter) {

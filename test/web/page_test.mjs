@@ -173,6 +173,34 @@ describe("The page", { concurrency: 3 }, () => {
     );
 
     page(
+      "campaigns of all nodes say which nodes these are, and which one is missing",
+      {
+        hash: "#/campaigns?sort=clicks&order=desc",
+        prepare({ answers }) {
+          const here = answers.campaigns;
+          const reason = "did not answer within 5000 ms";
+          const all = {
+            models: [],
+            nodes: ["ads@10.0.0.7", "ads@10.0.0.8"],
+            missing_nodes: [{ node: "ads@10.0.0.9", reason }],
+          };
+          answers.campaigns = (query) => (query.get("nodes") === "all" ? { ...here, ...all } : here);
+        },
+      },
+      async ({ page, service }) => {
+        await becomes(async () => (await names(page)).length, 3);
+        assert.equal(await page.locator(".problem").count(), 0);
+        await page.locator("label", { hasText: /^Of/ }).locator("select").selectOption("all nodes");
+        await becomes(() => text(page.locator(".problem")), "Without ads@10.0.0.9: it did not answer within 5000 ms");
+        assert.match(await text(page.locator("main .note")), /, of ads@10\.0\.0\.7, ads@10\.0\.0\.8$/);
+        assert.match(page.url(), /nodes=all/);
+        assert.equal(asked(service, "campaigns").pop(), "/api/campaigns?nodes=all");
+        await page.locator("label", { hasText: /^Of/ }).locator("select").selectOption("this node");
+        await becomes(() => page.locator(".problem").count(), 0);
+      },
+    );
+
+    page(
       "an integer beyond 2^53 is shown to its last digit",
       {
         hash: "#/campaigns",

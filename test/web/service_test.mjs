@@ -19,8 +19,7 @@ after(async () => {
   await vm.stop();
 });
 
-// A report for the page is made again after a hundred times as long as it took: where all cores are busy, in half a
-// minute.
+// The longer a report took, the later it is made again: where all cores are busy, in half a minute and more.
 const NEXT_REPORT = 60_000;
 
 /** Of a table the row of a name. */
