@@ -8,6 +8,7 @@ defmodule AdTally.Web.Attributed do
     Campaigns,
     Credits,
     Figures,
+    JSON,
     Names,
     Parts,
     Query,
@@ -20,9 +21,9 @@ defmodule AdTally.Web.Attributed do
   # Those with most conversions under the first model.
   @most 10_000
 
-  @doc "The answer to a request."
+  @doc "The answer to a request, which is written once for all who ask the same."
   @spec answer(AdTally.Web.Config.t(), Query.t()) ::
-          {:ok, map()} | {:error, pos_integer(), binary()}
+          {:ok, json :: binary()} | {:error, pos_integer(), binary()}
   def answer(config, query) do
     with {:ok, name, info, names} <-
            Parts.find(config.name, :attributions, Query.get(query, "name")),
@@ -47,6 +48,8 @@ defmodule AdTally.Web.Attributed do
           count: count,
           truncated: made.truncated or count > length(rows)
         })
+        |> JSON.encode()
+        |> IO.iodata_to_binary()
       end
 
       view = {order.sort, order.order, order.limit, order.search}

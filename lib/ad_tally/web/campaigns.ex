@@ -5,7 +5,20 @@ defmodule AdTally.Web.Campaigns do
 
   alias AdTally.Meter
   alias AdTally.Meter.Source
-  alias AdTally.Web.{Credits, Figures, Names, Parts, Query, Reports, Roles, Rows, Series, Spans}
+
+  alias AdTally.Web.{
+    Credits,
+    Figures,
+    JSON,
+    Names,
+    Parts,
+    Query,
+    Reports,
+    Roles,
+    Rows,
+    Series,
+    Spans
+  }
 
   # As many as a page sorts; of more campaigns those with the highest spend.
   @most 10_000
@@ -27,9 +40,9 @@ defmodule AdTally.Web.Campaigns do
           nodes: :this | :all
         }
 
-  @doc "The answer to a request."
+  @doc "The answer to a request, which is written once for all who ask the same."
   @spec answer(AdTally.Web.Config.t(), Query.t()) ::
-          {:ok, map()} | {:error, pos_integer(), binary()}
+          {:ok, json :: binary()} | {:error, pos_integer(), binary()}
   def answer(config, query) do
     with {:ok, shape, meters} <- shape(config, Query.get(query, "meter")),
          {:ok, nodes} <- Query.one_of(query, "nodes", ["this", "all"]),
@@ -53,6 +66,8 @@ defmodule AdTally.Web.Campaigns do
           truncated: made.truncated or count > length(rows),
           rows: rows
         })
+        |> JSON.encode()
+        |> IO.iodata_to_binary()
       end
 
       Reports.get(config.name, {:campaigns, shape}, make, view, answer)

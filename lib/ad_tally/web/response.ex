@@ -184,10 +184,12 @@ defmodule AdTally.Web.Response do
 
   defp now, do: System.system_time(:millisecond)
 
+  defp answered({:ok, json}) when is_binary(json), do: written(200, json)
   defp answered({:ok, answer}), do: json(200, answer)
   defp answered(error), do: error(error)
 
-  defp json(status, term), do: {status, [@json, @no_store], [JSON.encode(term), ?\n]}
+  defp json(status, term), do: written(status, JSON.encode(term))
+  defp written(status, json), do: {status, [@json, @no_store], [json, ?\n]}
 
   @reasons %{
     400 => "bad_request",

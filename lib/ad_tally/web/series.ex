@@ -124,7 +124,7 @@ defmodule AdTally.Web.Series do
     table = :ets.new(table(config.name), [:named_table, :protected, read_concurrency: true])
     begun = System.time_offset(:millisecond)
     times = Ring.new()
-    :ets.insert(table, [{:config, config}, {:times, {times, begun}}])
+    :ets.insert(table, {:times, {times, begun}})
 
     state = %{
       table: table,
@@ -136,7 +136,10 @@ defmodule AdTally.Web.Series do
       campaigns: %{}
     }
 
-    {:ok, sample(state)}
+    state = sample(state)
+    # Whoever finds this finds the others.
+    :ets.insert(table, {:config, config})
+    {:ok, state}
   end
 
   @impl true
