@@ -4,7 +4,7 @@ use ad_tally_core::pacer::Node;
 use ad_tally_core::pacer::message::Grant;
 use ad_tally_core::pacer::node::{Config, Reserved};
 
-use super::support::{BEGIN, DAY, config, grant, plan, reports, seed, with_key};
+use super::support::{BEGIN, DAY, config, funded, grant, plan, reports, seed, with_key};
 
 fn reserve(node: &Node, campaign: i64, now: u64) -> Reserved {
     with_key(campaign, |key| node.reserve(key, now, 10, now, 60_000, || now))
@@ -59,4 +59,28 @@ fn a_grant_for_which_there_is_no_book_is_counted() {
         assert!(day < BEGIN / DAY + 1_000, "there are not so many books");
     }
     assert_eq!((reserve(&node, 0, day * DAY), node.info().counts.no_book), (Reserved::NoBudget, 1));
+}
+
+/// Also where the new day has no money left, so that there is nothing to reserve.
+#[test]
+fn a_reservation_of_before_midnight_is_found_again_after_it_until_its_time_ends() {
+    const MIDNIGHT: u64 = (BEGIN / DAY + 1) * DAY;
+    let node = funded(10);
+    let ask = |request, now| with_key(1, |key| node.reserve(key, request, 10, now, 60_000, || now));
+    let held = ask(1, MIDNIGHT - 1_000).token().expect("there is money");
+    node.apply(&[grant(1, MIDNIGHT / DAY, 10)], MIDNIGHT);
+    reports(&node, MIDNIGHT);
+    let spent = ask(2, MIDNIGHT).token().expect("there is money");
+    node.confirm(&spent, 10, MIDNIGHT);
+    reports(&node, MIDNIGHT);
+    assert_eq!(ask(1, MIDNIGHT + 1_000).token().map(|token| token.expires()), Some(held.expires()));
+    assert!(with_key(1, |key| node.is_open(key, 1, MIDNIGHT + 1_000)));
+    assert_eq!(ask(3, MIDNIGHT + 1_000), Reserved::NoBudget);
+    assert!(!with_key(1, |key| node.is_open(key, 3, MIDNIGHT + 1_000)));
+
+    let later = MIDNIGHT + 120_000;
+    while !node.sweep(later, || true) {}
+    reports(&node, later);
+    assert_eq!(ask(1, later), Reserved::NoBudget);
+    assert!(!with_key(1, |key| node.is_open(key, 1, later)));
 }

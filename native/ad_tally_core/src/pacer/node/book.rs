@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! available   what may be reserved; the highest bit: the book is closed, and there is nothing
+//! held        how many reservations live that hold money of it, those included that are about to
 //! spent       all that was booked, by confirms
 //! pending     may be used again once what made it pending is on disk
 //! confirms    how many there were
@@ -26,15 +27,17 @@ const CLOSED: u64 = 1 << 63;
 /// What is booked beyond grants is counted up to here, so that no sum overflows.
 const MOST_OVERSPENT: u64 = 1 << 62;
 
-/// A line of its own: whoever reserves or confirms writes to it and to no other line of its campaign.
-#[repr(C, align(64))]
+/// Two lines of its own: whoever reserves or confirms writes to the first one, and to no other line of its campaign.
+#[repr(C, align(128))]
 pub(crate) struct Book {
     available: AtomicU64,
+    held: AtomicU64,
     spent: AtomicU64,
     pending: AtomicU64,
     confirms: AtomicU64,
     presumed: AtomicU64,
     overspent: AtomicU64,
+    /// From here on hardly anybody writes.
     granted: AtomicU64,
     returned: AtomicU64,
 }
@@ -46,6 +49,7 @@ unsafe impl ZeroIsEmpty for Book {
         let zero = || AtomicU64::new(0);
         Self {
             available: zero(),
+            held: zero(),
             spent: zero(),
             pending: zero(),
             confirms: zero(),
@@ -142,6 +146,31 @@ impl Book {
             }
         }
         false
+    }
+
+    /// Notes that a reservation is about to hold money of it, before any is taken.
+    #[inline(always)]
+    pub(crate) fn hold(&self) {
+        self.held.fetch_add(1, AcqRel);
+    }
+
+    /// Notes that one holds none any more.
+    #[inline(always)]
+    pub(crate) fn let_go(&self) {
+        self.held.fetch_sub(1, AcqRel);
+    }
+
+    /// Whether reservations hold money of it. Whoever begins to hold some later sees what was written before this is asked.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.fetch_add(0, AcqRel) > 0
+    }
+
+    /// Whether nothing can be reserved of it, and nothing is that could be found again.
+    #[inline(always)]
+    pub(crate) fn has_neither(&self, amount: u64) -> bool {
+        let available = self.available.load(Acquire);
+        // In this order: whoever has taken the money holds it.
+        (available & CLOSED != 0 || available < amount) && self.held.load(Acquire) == 0
     }
 
     /// Puts money back that may be used at once. Of a closed book it is returned.
@@ -326,11 +355,12 @@ impl Book {
         }
     }
 
-    /// Sets all of it. Nobody else has the book.
+    /// Sets all of it. Nobody else has the book, and no reservation is of it.
     pub(crate) fn set(&self, totals: &Totals, is_closed: bool) {
         let available = if is_closed { CLOSED } else { totals.available };
         let words = [
             (&self.available, available),
+            (&self.held, 0),
             (&self.spent, totals.spent),
             (&self.pending, totals.pending),
             (&self.confirms, totals.confirms),

@@ -186,6 +186,7 @@ impl Node {
             self.roll(campaign, now);
             self.report(campaign, now, writing.as_ref(), into);
             self.let_go(campaign, now, |number| numbers.give_back(number), writing.as_ref());
+            self.look_at_earlier(campaign);
         }
         (end < campaigns.all.len()).then_some(end)
     }
@@ -235,6 +236,17 @@ impl Node {
         totals
     }
 
+    /// Notes once live reservations are of the current book alone.
+    fn look_at_earlier(&self, campaign: &mut Campaign) {
+        let current = campaign.period.and_then(|period| campaign.book(period.number)).map(|book| book.number);
+        let Some(current) = current else { return };
+        let Some(row) = self.row(HashedKey { hash: campaign.hash, words: &campaign.key }) else { return };
+        let is_earlier = |book: &OfBook| book.number != current && self.till.book(book.number).is_held();
+        if row.head().may_be_earlier() && !campaign.books.iter().any(is_earlier) {
+            row.end_earlier(current);
+        }
+    }
+
     /// Lets go of books that are long over: nothing that may still come is of them.
     fn let_go(&self, campaign: &mut Campaign, now: u64, mut give_back: impl FnMut(u32), writing: Option<&Writing<'_>>) {
         let kept = self.config.keeps_books();
@@ -243,8 +255,9 @@ impl Node {
             let totals = self.till.book(book.number).totals();
             // Nobody answers for a campaign that was removed.
             let is_settled = book.is_settled(&totals) || is_removed && totals.pending == 0 && totals.reserved() == 0;
-            let is_over =
-                is_settled && book.closed.is_some_and(|closed| closed.max(book.end).saturating_add(kept) < now);
+            let is_over = is_settled
+                && !self.till.book(book.number).is_held()
+                && book.closed.is_some_and(|closed| closed.max(book.end).saturating_add(kept) < now);
             if is_over {
                 if let Some(writing) = writing {
                     writing.gone(book.number);

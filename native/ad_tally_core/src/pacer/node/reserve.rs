@@ -83,15 +83,17 @@ impl Node {
     #[must_use]
     pub fn is_open(&self, campaign: HashedKey<'_>, request: u64, at: u64) -> bool {
         let Ok((row, hash)) = self.takes_part(campaign, request) else { return false };
-        match row.book(at) {
-            Some(book) if self.till.book(book).has_money() => true,
-            book => {
-                if book.is_some() {
-                    self.want(row, 0);
-                }
-                self.till.live(hash, self.clock.load(Relaxed)).is_some()
-            }
+        row.book(at).is_some_and(|book| self.till.book(book).has_money()) || self.is_open_again(row, hash, at)
+    }
+
+    /// Whether a request has the reservation of a campaign that has no money for another one.
+    #[cold]
+    fn is_open_again(&self, row: Row<'_>, hash: u64, at: u64) -> bool {
+        if row.book(at).is_some() {
+            self.want(row, 0);
         }
+        let has_none = row.only_book(at).is_some_and(|book| self.till.book(book).has_neither(1));
+        !has_none && self.till.live(hash, self.clock.load(Relaxed)).is_some()
     }
 
     /// The row of a campaign and the hash of its reservation, if it takes part in a request.
@@ -147,6 +149,10 @@ impl TakingPart<'_> {
         let expires = (at.max(clock) + ttl.min(MOST_TTL)).min(LAST_EXPIRY);
         // No campaign ever has as much as more than that.
         let amount = amount.min(MOST_PRICE + 1);
+        // Most of what is denied is so because the budget is spent: then the line of the reservation is not waited for.
+        if row.only_book(at).is_some_and(|book| node.till.book(book).has_neither(amount)) {
+            return Ok(self.not_taken(Taken::NoMoney, amount, at));
+        }
         let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
         let taken = match &node.journal {
             None => node.till.reserve(&ask, clock, || Ok(()), also)?,

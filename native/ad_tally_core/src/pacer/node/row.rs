@@ -6,6 +6,7 @@
 //!                 bit  32     installed: the campaign is known
 //!                 bit  33     wanting: a request found no money since the last report
 //!                 bit  34     learning: requests that take part are counted
+//!                 bit  35     earlier: live reservations may hold money of books of before
 //! cell 2   begin  when the book's period begins, and
 //! cell 3   until  when it ends, in Unix milliseconds
 //! cell 4   passed: requests that took part by their rate, where it is learning
@@ -33,6 +34,7 @@ const BOOK_MASK: u64 = 0xffff_ffff;
 const INSTALLED: u64 = 1 << 32;
 const WANTING: u64 = 1 << 33;
 const LEARNING: u64 = 1 << 34;
+const EARLIER: u64 = 1 << 35;
 
 /// A row.
 #[derive(Clone, Copy)]
@@ -58,6 +60,11 @@ impl Head {
     }
 
     #[inline(always)]
+    pub(super) fn may_be_earlier(self) -> bool {
+        self.0 & EARLIER != 0
+    }
+
+    #[inline(always)]
     pub(super) fn is_wanting(self) -> bool {
         self.0 & WANTING != 0
     }
@@ -77,9 +84,26 @@ impl Row<'_> {
     /// The book that money for an event at that time is taken of.
     #[inline(always)]
     pub(super) fn book(self, at: u64) -> Option<u32> {
-        let book = (self.0[HEAD].load(Acquire) & BOOK_MASK) as u32;
+        self.book_of(self.head(), at)
+    }
+
+    /// The same, if no reservation of the campaign that lives is of another book.
+    #[inline(always)]
+    pub(super) fn only_book(self, at: u64) -> Option<u32> {
+        let head = self.head();
+        if head.may_be_earlier() { None } else { self.book_of(head, at) }
+    }
+
+    #[inline(always)]
+    fn book_of(self, head: Head, at: u64) -> Option<u32> {
+        let book = (head.0 & BOOK_MASK) as u32;
         let is_in_time = self.0[BEGIN].load(Acquire) <= at && at < self.0[UNTIL].load(Acquire);
         (book != 0 && is_in_time).then_some(book)
+    }
+
+    /// Notes that no reservation that lives is of a book but the current one, as long as that is this one.
+    pub(super) fn end_earlier(self, book: u32) {
+        self.change_head(|head| if head & BOOK_MASK == u64::from(book) { head & !EARLIER } else { head });
     }
 
     /// Counts a request that took part.
@@ -122,7 +146,7 @@ impl Row<'_> {
         self.change_head(|head| head & !BOOK_MASK);
         self.0[BEGIN].store(begin, Release);
         self.0[UNTIL].store(until, Release);
-        self.change_head(|head| head & !BOOK_MASK | u64::from(book));
+        self.change_head(|head| head & !BOOK_MASK | EARLIER | u64::from(book));
     }
 
     fn change_head(self, change: impl Fn(u64) -> u64) {
