@@ -20,6 +20,11 @@ defmodule AdTally.ScriptsTest do
              run("engines", ["duckdb", "postgres"])
 
     assert text =~ "duckdb polars chdb spark flink airflow"
+
+    assert {"Usage: bin/metrics-judge [--if-there | JUDGE...]\n" <> text, 2} =
+             run("metrics-judge", ["client", "grafana"])
+
+    assert text =~ "client promtool datadog prometheus"
   end
 
   test "whatever bin/test leaves out is a part of bin/soak" do
