@@ -28,6 +28,7 @@ defmodule AdTally.Bench do
     Jobs.Pacer,
     Jobs.Store,
     Jobs.StoreLoad,
+    Jobs.Metrics,
     Jobs.Report,
     Jobs.Web
   ]

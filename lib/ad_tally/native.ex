@@ -311,4 +311,5 @@ defmodule AdTally.Native do
   def meter_shape(_meter), do: not_loaded()
   def meter_examples(_meter), do: not_loaded()
   def meter_info(_meter), do: not_loaded()
+  def meter_top(_meter, _place, _order, _most, _values), do: not_loaded()
 end

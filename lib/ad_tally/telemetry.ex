@@ -92,12 +92,14 @@ defmodule AdTally.Telemetry do
 
       :telemetry.attach("rollups", [:ad_tally, :sink, :failed], &MyApp.Alerts.sink_failed/4, nil)
 
-  `attach_default_logger/1` logs those of windows, sinks, late events and counts.
+  `attach_default_logger/1` logs those of windows, sinks, late events and counts, and `metrics/0` makes metrics of most for
+  `Telemetry.Metrics`.
   """
 
   require Logger
 
   alias AdTally.Options
+  alias AdTally.Telemetry.Definitions
 
   @compile {:no_warn_undefined, :telemetry}
 
@@ -164,6 +166,44 @@ defmodule AdTally.Telemetry do
     if Code.ensure_loaded?(:telemetry),
       do: :telemetry.detach(@default_logger),
       else: {:error, :not_found}
+  end
+
+  @doc """
+  Definitions for `Telemetry.Metrics`, of the library `:telemetry_metrics`, for whatever reporter a project has:
+
+      def metrics, do: AdTally.Telemetry.metrics() ++ [...]
+
+  They are sums and counters of what has happened, last values of what rises and falls, and summaries of how long something took,
+  in milliseconds. Tags are names: `:meter`, `:attribution`, `:store`, `:pacer`, `:sink`; and `:part`, where an event may be of a
+  meter or of an attribution. What events have by metric, and `[:pacer, :campaign]`, are not among them, because their names or
+  their number are the project's.
+
+  A sum is of what a reporter has got, from when it was attached. `AdTally.Metrics.snapshot/0` has the totals of the VM.
+
+  Raises `ArgumentError` where `Telemetry.Metrics` is not there.
+  """
+  @spec metrics() :: [struct(), ...]
+  def metrics do
+    unless Code.ensure_loaded?(Telemetry.Metrics) do
+      raise ArgumentError,
+            "expected the library :telemetry_metrics to be there, which defines Telemetry.Metrics: add it to the dependencies"
+    end
+
+    # By its full name: it is no dependency of this library.
+    for {kind, event, measurement, tags, unit} <- Definitions.all() do
+      name = event ++ [if(kind == :counter, do: :count, else: measurement)]
+
+      apply(Telemetry.Metrics, kind, [
+        name,
+        [
+          event_name: event,
+          measurement: measurement,
+          tags: tags,
+          tag_values: &Definitions.tag_values/1,
+          unit: unit
+        ]
+      ])
+    end
   end
 
   @doc false

@@ -301,6 +301,79 @@ defmodule AdTally.MetricsTest do
     assert told.sync_times.sum_us > 0 and told.error == nil and told.lag_ms == 0
   end
 
+  test "campaigns that are the largest first get a place and keep it, over a restart too", %{
+    name: name
+  } do
+    options = [dimensions: [:country, :campaign], window: 1_000, lateness: 0, clock: :events]
+    meter(name, options)
+    refute is_map_key(Metrics.snapshot().meters[name], :top)
+
+    none = %{
+      dimension: :campaign,
+      order_by: :spend_micros,
+      values: %{},
+      others: %{clicks: 0, spend_micros: 0}
+    }
+
+    assert Metrics.with_top(2).meters[name].top == none
+
+    window = fn at, spent ->
+      events =
+        for {campaign, spend} <- spent, country <- ["us", "ca"] do
+          %{event([clicks: 1, spend_micros: spend], at) | dimensions: {country, campaign}}
+        end
+
+      Meter.record_many(name, events)
+      assert Meter.close(name) == :ok
+      Metrics.snapshot().meters[name].top
+    end
+
+    top = window.(1_000, [{1, 10}, {"two", 30}, {:three, 20}])
+
+    assert top.values == %{
+             "two" => %{clicks: 2, spend_micros: 60},
+             :three => %{clicks: 2, spend_micros: 40}
+           }
+
+    assert top.others == %{clicks: 2, spend_micros: 20}
+
+    # Larger ones that come later have none.
+    top = window.(2_000, [{1, 500}, {:three, 1}])
+    assert top.values[:three] == %{clicks: 4, spend_micros: 42}
+    assert top.others == %{clicks: 4, spend_micros: 1_020}
+
+    crash(name)
+    assert Metrics.with_top(2).meters[name].top == top
+    top = window.(3_000, [{1, 500}, {:three, 1}, {4, 9}])
+    assert Map.keys(top.values) |> Enum.sort() == [:three, "two"]
+    assert top.values[:three] == %{clicks: 6, spend_micros: 44}
+    assert top.others == %{clicks: 8, spend_micros: 2_038}
+
+    # More places, and never fewer.
+    assert Metrics.with_top(3).meters[name].top == top
+    assert %{values: %{4 => %{spend_micros: 4}}} = window.(4_000, [{4, 2}])
+    assert map_size(Metrics.with_top(1).meters[name].top.values) == 3
+  end
+
+  test "a correction takes nothing from a campaign's total", %{name: name} do
+    meter(name, window: 1_000, lateness: 0, clock: :events)
+    Metrics.with_top(5)
+
+    for {at, amount} <- [{1_000, 9}, {2_000, -4}, {3_000, 2}],
+        do: Meter.record(name, event([clicks: amount], at))
+
+    assert Meter.close(name) == :ok
+    assert Metrics.snapshot().meters[name].top.values == %{42 => %{clicks: 11, spend_micros: 0}}
+  end
+
+  test "the campaign is the dimension of that name, and its spend what is named so" do
+    alias AdTally.Metrics.Top
+    assert Top.dimension(%{dimensions: [:a, :campaign_id]}) == :campaign_id
+    assert Top.dimension(%{dimensions: [:a, :b]}) == :a
+    assert Top.metric(%{metrics: [:clicks, :media_cost]}) == :media_cost
+    assert Top.metric(%{metrics: [:clicks, :views]}) == :clicks
+  end
+
   test "two sinks of a module have names of their own" do
     sinks = [{Sink, [a: 1]}, {Other, []}, {Sink, [a: 2]}]
     names = for {name, _sink} <- AdTally.Windows.Sinks.named(sinks), do: name

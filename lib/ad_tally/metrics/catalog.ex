@@ -122,6 +122,13 @@ defmodule AdTally.Metrics.Catalog do
         :metric,
         &by(&1.corrections),
         "What closed windows have of a metric, of those with a total below 0, as a number above 0."
+      ),
+      counter(
+        of,
+        "adtally_campaign_metric",
+        [:campaign, :metric],
+        &campaigns/1,
+        "What closed windows have of a metric, by campaign: of those that have a place, see top of render, and of all others together as other."
       )
     ] ++
       windows(of, "adtally") ++
@@ -147,6 +154,25 @@ defmodule AdTally.Metrics.Catalog do
         )
       ]
   end
+
+  # Values that are the same as text are one: 7 and "7".
+  defp campaigns(%{top: %{values: values, others: others}}) do
+    [{"other", others} | Enum.map(values, fn {value, totals} -> {label(value), totals} end)]
+    |> Enum.flat_map(fn {campaign, totals} ->
+      for {metric, total} <- totals, do: {[campaign, metric], total}
+    end)
+    |> Enum.reduce(%{}, fn {labels, total}, sums ->
+      Map.update(sums, labels, total, &(&1 + total))
+    end)
+    |> Enum.sort()
+  end
+
+  defp campaigns(_meter), do: []
+
+  defp label(value) when is_integer(value), do: Integer.to_string(value)
+  defp label(value) when is_atom(value), do: text(value)
+  # Labels are text, and a value may be any bytes.
+  defp label(value), do: if(String.valid?(value), do: value, else: inspect(value))
 
   defp late(%{on_late: nil}), do: []
   defp late(%{on_late: late}), do: late |> Map.take([:handed, :failed, :dropped]) |> by()

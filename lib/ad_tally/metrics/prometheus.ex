@@ -19,7 +19,7 @@ defmodule AdTally.Metrics.Prometheus do
   [Observability](observability.html#metrics).
 
   Labels are names of meters, tables, sinks and metrics, and outcomes: the configuration bounds how many series there
-  are. The node is none of them. Prometheus adds `instance`.
+  are. With `top: n` there are those of n campaigns as well. The node is none of them. Prometheus adds `instance`.
   """
 
   alias AdTally.Metrics
@@ -35,6 +35,8 @@ defmodule AdTally.Metrics.Prometheus do
   The text, as iodata.
 
     * `:format` - `:prometheus` for text 0.0.4, or `:openmetrics` for OpenMetrics 1.0. Default: `:prometheus`
+    * `:top` - of how many campaigns of each meter there are series, `adtally_campaign_metric_total`, from 0 to 1,000, see
+      `AdTally.Metrics.snapshot/0`. The label of all others together is `other`. Default: 0, for none
 
   Raises `ArgumentError` for another option.
 
@@ -46,13 +48,14 @@ defmodule AdTally.Metrics.Prometheus do
       iex> String.ends_with?(open, "# EOF\\n")
       true
   """
-  @spec render(format: format()) :: iodata()
+  @spec render(format: format(), top: 0..1_000) :: iodata()
   def render(options \\ []) do
-    options = Options.known!(options, [:format])
+    options = Options.known!(options, [:format, :top])
     format = format!(Keyword.get(options, :format, :prometheus))
+    snapshot = Metrics.with_top(Metrics.top!(options))
 
     families =
-      for {metric, samples} <- Catalog.samples(Metrics.snapshot()),
+      for {metric, samples} <- Catalog.samples(snapshot),
           samples != [],
           do: family(metric, samples, format)
 

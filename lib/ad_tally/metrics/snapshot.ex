@@ -3,7 +3,7 @@ defmodule AdTally.Metrics.Snapshot do
   # Reads what runs: of each part totals, gauges and what its process said of it. No process is asked.
 
   alias AdTally.Meter.Late
-  alias AdTally.Metrics.Parts
+  alias AdTally.Metrics.{Parts, Top}
   alias AdTally.Native
   alias AdTally.Windows.{Delivery, Memory}
 
@@ -22,19 +22,20 @@ defmodule AdTally.Metrics.Snapshot do
   @steps 32
 
   @doc "What parts have, by kind and name, and the names of those that have ended meanwhile."
-  @spec parts([Parts.t()], now :: non_neg_integer()) :: {map(), [atom()]}
-  def parts(parts, now) do
+  @spec parts([Parts.t()], now :: non_neg_integer(), top :: 0..1_000) :: {map(), [atom()]}
+  def parts(parts, now, top) do
     none = for {_module, kind} <- @kinds, into: %{}, do: {kind, %{}}
 
     Enum.reduce(parts, {none, []}, fn part, {read, gone} ->
-      case read(part, now) do
+      case read(part, now, top) do
         {:ok, map} -> {put_in(read, [@kinds[part.module], part.name], map), gone}
         :gone -> {read, [part.name | gone]}
       end
     end)
   end
 
-  defp read(part, now) do
+  defp read(part, now, top) do
+    want(part, top)
     native = Parts.native(part)
     # After the totals: of one that has ended they can still be read, and these cannot.
     totals = Parts.totals(part)
@@ -55,6 +56,7 @@ defmodule AdTally.Metrics.Snapshot do
     |> Map.update!(:events, &received/1)
     |> windows(part, gauges, open, now)
     |> Map.put(:on_late, on_late)
+    |> top(part)
   end
 
   defp of(%{module: AdTally.Attribution} = part, native, totals, gauges, now) do
@@ -75,6 +77,26 @@ defmodule AdTally.Metrics.Snapshot do
     do: totals |> Map.merge(gauges) |> Map.put(:dir, part.about.dir)
 
   defp of(_table, _native, totals, gauges, _now), do: Map.merge(totals, gauges)
+
+  # Has the meter keep totals of campaigns. Those that had a place in processes before have one.
+  defp want(%{module: AdTally.Meter, about: %{names: names}} = part, top) when top > 0 do
+    {dimension, metric} = {Top.dimension(names), Top.metric(names)}
+    place = Enum.find_index(names.dimensions, &(&1 == dimension))
+    order = Enum.find_index(names.metrics, &(&1 == metric))
+    values = part.base |> get_in([:top, :values]) |> Kernel.||(%{}) |> Map.keys()
+    Native.meter_top(Parts.native(part), place, order, top, values)
+  end
+
+  defp want(_part, _top), do: :ok
+
+  # Native code has each value as a key of one dimension.
+  defp top(%{top: %{values: values} = top} = meter, %{about: %{names: names}}) do
+    values = Map.new(values, fn {{value}, totals} -> {value, totals} end)
+    about = %{dimension: Top.dimension(names), order_by: Top.metric(names)}
+    %{meter | top: top |> Map.put(:values, values) |> Map.merge(about)}
+  end
+
+  defp top(meter, _part), do: meter
 
   defp windows(totals, %{about: about}, gauges, open_bytes, now) do
     memory = Map.put(gauges.memory, :open_windows, open_bytes)

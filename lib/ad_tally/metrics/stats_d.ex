@@ -33,7 +33,7 @@ defmodule AdTally.Metrics.StatsD do
   alias AdTally.Metrics.{Catalog, Prometheus}
   alias AdTally.Options
 
-  @options [:host, :port, :socket, :interval, :tags, :max_packet, :name]
+  @options [:host, :port, :socket, :interval, :tags, :max_packet, :top, :name]
 
   # What fits into an Ethernet frame with the headers of IPv6 and UDP and some more, and what agents read of a unix
   # socket: those that the client of Datadog has.
@@ -55,6 +55,7 @@ defmodule AdTally.Metrics.StatsD do
     * `:interval` - milliseconds between two sends. Default: 10,000
     * `:tags` - a keyword list of tags for all lines. Default: none
     * `:max_packet` - the most bytes of a packet. Default: 1,432, with `:socket` 8,192. A line that is longer is a packet of its own
+    * `:top` - of how many campaigns of each meter there are lines, see `AdTally.Metrics.snapshot/0`. Default: 0
     * `:name` - of the process. Default: none
 
   What has grown since the last send is sent once more when it is stopped in order. Raises `ArgumentError` for options
@@ -93,6 +94,7 @@ defmodule AdTally.Metrics.StatsD do
 
     %{
       to: to,
+      top: Metrics.top!(options),
       interval: integer!(options, :interval, 10_000, 10),
       max_packet: integer!(options, :max_packet, packet, 64),
       tags: tags!(Keyword.get(options, :tags, []))
@@ -204,7 +206,7 @@ defmodule AdTally.Metrics.StatsD do
   # What there is to tell: the key is the name and the tags.
   defp read(state) do
     of_parts =
-      for {metric, samples} <- Catalog.samples(Metrics.snapshot()),
+      for {metric, samples} <- Catalog.samples(Metrics.with_top(state.config.top)),
           {labels, value} <- samples,
           told <- told(metric, labels, value),
           do: told

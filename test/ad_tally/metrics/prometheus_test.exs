@@ -64,6 +64,43 @@ defmodule AdTally.Metrics.PrometheusTest do
     assert Exposition.value(families, "adtally_store_failing", labels) == 0
   end
 
+  test "there are series of as many campaigns as are asked for, and one of all others" do
+    name = name()
+    meter(name, window: 1_000, lateness: 0, clock: :events)
+    read = fn -> [top: 3] |> Prometheus.render() |> Exposition.read!(:prometheus) end
+    read.()
+
+    for {campaign, spend} <- [
+          {7, 90},
+          {"7", 80},
+          {<<255>>, 70},
+          {"a\"b\n", 60},
+          {"other", 50},
+          {6, 40}
+        ] do
+      event = %Event{at: 1_000, dimensions: {campaign}, metrics: [spend_micros: spend]}
+      assert Meter.record(name, event) == :ok
+    end
+
+    assert Meter.close(name) == :ok
+    families = read.()
+
+    spent = fn campaign ->
+      labels = [meter: Atom.to_string(name), campaign: campaign, metric: "spend_micros"]
+      Exposition.value(families, "adtally_campaign_metric_total", labels)
+    end
+
+    # Those that are the same as text are one series.
+    assert spent.("7") == 170
+    assert spent.("<<255>>") == 70
+    assert spent.("other") == 150
+    assert spent.("6") == nil
+
+    assert_raise ArgumentError, ~r/expected :top to be from 0 to 1000/, fn ->
+      Prometheus.render(top: -1)
+    end
+  end
+
   test "names with quotes, backslashes and lines in them are escaped" do
     name = :"a\"b\\c\nd é #{System.unique_integer([:positive])}"
     meter(name)

@@ -66,7 +66,7 @@ impl Meter {
         }
         for window in &closed.windows {
             window.note_closed();
-            self.stats.close(&window.totals());
+            self.stats.close(window);
             if let Some(stored) = &self.stored {
                 let (begin, end) = self.windows.bounds(window.number);
                 stored.closing(window, is_in_time);

@@ -14,7 +14,7 @@
 //! * `window`: the tables of one
 //! * `lookup`: where an event's id and rows are, looked up in stages
 //! * `record`, `batch`: an event, and a list of them
-//! * `close`, `stats`: closed windows, and what is known of all events
+//! * `close`, `stats`: closed windows, and what is known of all events; `top`: totals of the largest values of a dimension
 //! * `journal`, `stored`, `undelivered`, `restore`: what survives a restart
 //! * `report`: rows of windows, grouped
 
@@ -29,6 +29,7 @@ pub mod report;
 mod restore;
 mod stats;
 mod stored;
+mod top;
 mod undelivered;
 mod window;
 
@@ -45,6 +46,7 @@ pub use self::restore::Restoring;
 pub use self::stats::{Counts, Totals};
 use self::stats::{LEFT_OUT, Stats};
 use self::stored::Stored;
+pub use self::top::{Top, Words};
 pub use self::undelivered::Undelivered;
 pub use self::window::{Window, WindowRef};
 use crate::counters::MAX_METRICS;
@@ -198,6 +200,16 @@ impl Meter {
     #[must_use]
     pub fn closed_totals(&self) -> Totals {
         self.stats.closed()
+    }
+
+    /// Totals of values of a dimension in windows that are closed from now on, or what they are since an earlier call.
+    pub fn with_top<T>(&self, begin: impl FnOnce() -> Top, act: impl FnOnce(&mut Top) -> T) -> T {
+        self.stats.with_top(|top| act(top.get_or_insert_with(|| Box::new(begin()))))
+    }
+
+    /// The same, if there was such a call.
+    pub fn if_top<T>(&self, act: impl FnOnce(&Top) -> T) -> Option<T> {
+        self.stats.with_top(|top| top.as_deref().map(act))
     }
 
     /// The time of the last event that was late, and of the last one that was too far ahead; 0 if none was.

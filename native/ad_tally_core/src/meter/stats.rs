@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use parking_lot::Mutex;
 
 use super::event::{Event, OUTCOMES, Outcome};
+use super::top::Top;
+use super::window::Window;
 use crate::sync::AtomicU64;
 use crate::sync::sharded_counter::ShardedCounter;
 
@@ -42,6 +44,8 @@ pub(super) struct Stats {
     /// The times of the last events that were.
     last_left_out: [AtomicU64; LEFT_OUT],
     closed: Mutex<Totals>,
+    /// Once somebody wants it.
+    top: Mutex<Option<Box<Top>>>,
 }
 
 /// What was counted in windows that are closed.
@@ -62,18 +66,30 @@ impl Stats {
             left_out: std::array::from_fn(|_| Mutex::new(vec![0; metrics])),
             last_left_out: Default::default(),
             closed: Mutex::new(Totals { windows: 0, added: vec![0; metrics], corrected: vec![0; metrics] }),
+            top: Mutex::default(),
         }
     }
 
     /// Adds up what was counted in a window that is closed.
-    pub(super) fn close(&self, totals: &[i128]) {
+    pub(super) fn close(&self, window: &Window) {
+        let wanted = self.top.lock().as_ref().map(|top| top.wanted());
+        // Not under the lock, for which a snapshot of the numbers may wait.
+        let sums = wanted.map(|wanted| wanted.sums(window));
+        if let (Some(sums), Some(top)) = (sums, &mut *self.top.lock()) {
+            top.add(&sums);
+        }
+        let totals = window.totals();
         let mut closed = self.closed.lock();
         let Totals { windows, added, corrected } = &mut *closed;
         *windows += 1;
-        for ((added, corrected), total) in added.iter_mut().zip(corrected).zip(totals) {
+        for ((added, corrected), total) in added.iter_mut().zip(corrected).zip(&totals) {
             *added += (*total).max(0);
             *corrected -= (*total).min(0);
         }
+    }
+
+    pub(super) fn with_top<T>(&self, act: impl FnOnce(&mut Option<Box<Top>>) -> T) -> T {
+        act(&mut self.top.lock())
     }
 
     pub(super) fn closed(&self) -> Totals {

@@ -159,3 +159,20 @@ pub enum Event {
         took: Duration,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_in_the_first_bucket_that_it_does_not_exceed() {
+        let mut times = SyncTimes::default();
+        for took in [0, 500, 501, 1_000, 5_000_000, 5_000_001, u64::from(u32::MAX)] {
+            times.add(took);
+        }
+        let [first, second, .., last_but_one, last] = times.counts;
+        assert_eq!([first, second, last_but_one, last], [2, 2, 1, 2]);
+        assert_eq!(times.counts.iter().sum::<u64>(), 7);
+        assert_eq!(times.sum_us, 500 + 501 + 1_000 + 5_000_000 + 5_000_001 + u64::from(u32::MAX));
+    }
+}

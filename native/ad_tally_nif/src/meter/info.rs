@@ -3,7 +3,7 @@
 use ad_tally_core::meter::{Counts, Info};
 use rustler::{Encoder, Env, NifResult, Term};
 
-use super::{Refused, Table};
+use super::{Refused, Table, top};
 use crate::atoms;
 use crate::encode;
 use crate::metered::{Metered, named, numbers};
@@ -72,13 +72,14 @@ fn meter_info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
 impl Metered for Table {
     fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
         let (info, closed) = (self.meter.info(), self.meter.closed_totals());
-        let pairs = [
+        let mut pairs = vec![
             ("events", counts(env, self, &info.events)),
             ("excluded", excluded(env, self, &info)),
             ("metrics", encode::row(env, &self.metrics, &closed.added)),
             ("corrections", encode::row(env, &self.metrics, &closed.corrected)),
             ("closed_windows", closed.windows.encode(env)),
         ];
+        pairs.extend(top::totals(env, self).map(|top| ("top", top)));
         named(env, &pairs)
     }
 

@@ -4,7 +4,7 @@
 //! * `record`, `record_many`: an event, and a list of them; `touch`: what an attribution is told of them
 //! * `close`: windows that are closed or read; `in_store`, `stored`: a meter that a store has, and its closed windows that are not delivered
 //! * `report`: rows of windows, grouped
-//! * `info`: the meter's numbers
+//! * `info`: the meter's numbers; `top`: totals of the largest values of a dimension
 
 mod close;
 mod event;
@@ -14,6 +14,7 @@ mod record;
 mod record_many;
 mod report;
 mod stored;
+mod top;
 mod touch;
 
 use std::sync::Arc;
