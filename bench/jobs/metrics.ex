@@ -40,9 +40,11 @@ defmodule AdTally.Bench.Jobs.Metrics do
     end
   end
 
-  # As many meters as it takes.
+  # As many meters as it takes, one for each process at least.
   defp start(least, meters) do
-    if series() >= least, do: meters, else: start(least, [meter(length(meters)) | meters])
+    if series() >= least and length(meters) >= System.schedulers_online(),
+      do: meters,
+      else: start(least, [meter(length(meters)) | meters])
   end
 
   defp meter(n) do

@@ -16,7 +16,13 @@ defmodule AdTally.Metrics.StatsDTest do
 
   defp udp do
     {:ok, agent} =
-      :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false, recbuf: 1_000_000])
+      :gen_udp.open(0, [
+        :binary,
+        ip: {127, 0, 0, 1},
+        active: false,
+        buffer: 65_536,
+        recbuf: 1_000_000
+      ])
 
     {:ok, port} = :inet.port(agent)
     {agent, port}
@@ -28,7 +34,10 @@ defmodule AdTally.Metrics.StatsDTest do
 
   defp unix(path \\ path()) do
     on_exit(fn -> File.rm(path) end)
-    {:ok, agent} = :gen_udp.open(0, [:binary, active: false, ifaddr: {:local, path}])
+
+    {:ok, agent} =
+      :gen_udp.open(0, [:binary, active: false, buffer: 65_536, ifaddr: {:local, path}])
+
     {agent, path}
   end
 
