@@ -349,8 +349,8 @@ defmodule AdTally.Meter do
   missing, with what differs. Seeds may differ.
 
   Each node reads its windows itself, and sends its groups in messages of at most 1 MiB. `:timeout` is for how long
-  that may take: nodes that have not sent all by then are missing, and nothing exits. Until it ends, a report takes
-  the memory of the groups of all nodes.
+  that may take: nodes that have not sent all by then are missing, and the report is that of the others. Until it ends,
+  it takes the memory of the groups of all nodes.
 
   ## What had no room
 

@@ -72,6 +72,19 @@ fn after_a_crash_what_may_have_been_spent_is_presumed_to_be() {
 }
 
 #[test]
+fn a_confirm_of_a_reservation_that_a_crash_has_lost_says_whether_it_is_in_time() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let (in_time, late) = (stored.token(1, 40), stored.token(2, 40));
+    let stored = stored.crash();
+    assert_eq!(stored.node.confirm(&late, 30, late.expires() + 1), Confirmed::Expired);
+    assert_eq!(stored.node.confirm(&in_time, 30, in_time.expires()), Confirmed::Confirmed);
+    let totals = stored.totals();
+    assert_eq!((totals.spent, totals.presumed, totals.overspent), (60, 40, 0));
+}
+
+#[test]
 fn what_is_done_with_a_release_is_done_once_before_and_after_a_restart() {
     let mut stored = Stored::new();
     stored.fund(100);

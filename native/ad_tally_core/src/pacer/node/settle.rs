@@ -28,7 +28,10 @@ impl Node {
         let settled = match &self.journal {
             None => self.till.confirm(hash, token.expires(), price, at, || Ok(())),
             Some(journal) => match self.till.confirm(hash, token.expires(), price, at, || journal.begin().map(Some)) {
-                Settled::Missing => self.confirm_lost(token, hash, price),
+                Settled::Missing => match self.confirm_lost(token, hash, price) {
+                    Settled::Done | Settled::Over if at > token.expires() => Settled::Late,
+                    settled => settled,
+                },
                 settled => settled,
             },
         };
