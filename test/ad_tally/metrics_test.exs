@@ -58,14 +58,16 @@ defmodule AdTally.MetricsTest do
   defp event(amounts, at \\ System.system_time(:millisecond)),
     do: %Event{at: at, dimensions: {42}, metrics: amounts}
 
-  # Kills the process of a name and waits until another one has it.
+  # Kills the process of a name and waits until another one has its table. The name is there a moment before.
   defp crash(name) do
-    before = Process.whereis(name)
-    Process.exit(before, :kill)
+    before = watcher(name)
+    Process.exit(Process.whereis(name), :kill)
+    wait(fn -> watcher(name) not in [nil, before] end)
+  end
 
-    wait(fn ->
-      Process.whereis(name) not in [nil, before] and name not in Metrics.snapshot().missing
-    end)
+  defp watcher(name) do
+    {parts, _missing} = Parts.all()
+    Enum.find_value(parts, &if(&1.name == name, do: &1.watcher))
   end
 
   defp wait(done?) do

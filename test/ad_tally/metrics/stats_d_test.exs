@@ -93,9 +93,9 @@ defmodule AdTally.Metrics.StatsDTest do
     stats_d = start(port: port)
     record(name, 3)
     flush(stats_d)
-    before = Process.whereis(name)
-    Process.exit(before, :kill)
-    wait(fn -> Process.whereis(name) not in [nil, before] and meter?(name) end)
+    before = watcher(name)
+    Process.exit(Process.whereis(name), :kill)
+    wait(fn -> watcher(name) not in [nil, before] end)
     record(name, 4)
     flush(stats_d)
 
@@ -107,7 +107,11 @@ defmodule AdTally.Metrics.StatsDTest do
     assert sent == [3, 4]
   end
 
-  defp meter?(name), do: is_map_key(AdTally.Metrics.snapshot().meters, name)
+  # Of the meter whose table the name has.
+  defp watcher(name) do
+    {parts, _missing} = AdTally.Metrics.Parts.all()
+    Enum.find_value(parts, &if(&1.name == name, do: &1.watcher))
+  end
 
   defp wait(done?) do
     unless done?.() do
