@@ -181,12 +181,13 @@ defmodule AdTally.Metrics.Prometheus do
     |> Enum.intersperse(?,)
   end
 
-  # Most texts have nothing to escape, and looking is all that it costs.
+  # Most texts have nothing to escape. A pattern that is compiled for each of them took half of the time of a scrape.
   defp escape(text, characters) do
-    if :binary.match(text, characters) == :nomatch,
-      do: text,
-      else: String.replace(text, characters, &escaped/1)
+    if plain?(text), do: text, else: String.replace(text, characters, &escaped/1)
   end
+
+  defp plain?(<<character, rest::binary>>) when character not in [?\\, ?\n, ?"], do: plain?(rest)
+  defp plain?(rest), do: rest == <<>>
 
   defp escaped("\\"), do: "\\\\"
   defp escaped("\n"), do: "\\n"
