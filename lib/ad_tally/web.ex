@@ -90,6 +90,7 @@ defmodule AdTally.Web do
           | {:hosts, [String.t()]}
           | {:roles, [{role(), metric :: atom() | nil}]}
           | {:campaign, atom() | nil}
+          | {:top, 0..1_000}
 
   @typedoc "What a metric is."
   @type role :: :impressions | :clicks | :conversions | :spend | :value
@@ -124,6 +125,8 @@ defmodule AdTally.Web do
       `:spend_micros`. A metric without a role is a plain column.
     * `:campaign` - the dimension that is the campaign, of meters that have it. Default: `:campaign`,
       `:campaign_id`, `:line_item` or `:ad_group`, whichever there is, or else the first dimension.
+    * `:top` - of how many campaigns of each meter `/metrics` has series, as `AdTally.Metrics.Prometheus.render/1`
+      says. Default: 0.
 
   Raises `ArgumentError` for an option that is unknown or wrong. `{:error, _}` says why it cannot listen.
   """

@@ -3,7 +3,7 @@ defmodule AdTally.WebTest do
 
   @moduletag :capture_log
 
-  alias AdTally.Web
+  alias AdTally.{Event, Meter, Web}
 
   doctest AdTally.Web
 
@@ -21,6 +21,7 @@ defmodule AdTally.WebTest do
             {[hosts: "a"], "expected :hosts to be a list of names"},
             {[roles: [price: :a]], "expected :roles to be a keyword list of metrics"},
             {[campaign: "campaign"], "expected :campaign to be the name of a dimension"},
+            {[top: 1_001], "expected :top to be from 0 to 1000"},
             {[name: "web"], "expected :name to be an atom"},
             {[ports: 1], "unknown or repeated options [:ports]"},
             {:options, "expected a keyword list of options"}
@@ -45,6 +46,29 @@ defmodule AdTally.WebTest do
     test "a mistake in them does not show the token" do
       refute wrong([{:token, "0123456789abcdef"} | :improper]) =~ "0123456789"
     end
+  end
+
+  test "campaigns are among the metrics where that is asked for" do
+    options = [name: WebTestTop, dimensions: [:campaign], metrics: [:clicks], clock: :events]
+    start_supervised!({Meter, options})
+    [without, with_top] = for top <- [0, 2], do: :"WebTestTop#{top}"
+    start_supervised!({Web, name: without, port: false})
+    start_supervised!({Web, name: with_top, port: false, top: 2})
+
+    metrics = fn name ->
+      "GET" |> Web.response("/metrics", "", [], name: name) |> elem(2) |> IO.iodata_to_binary()
+    end
+
+    refute metrics.(without) =~ ~s(adtally_campaign_metric_total{meter="WebTestTop")
+    # Those that come from now on have a place, and keep it.
+    metrics.(with_top)
+    :ok = Meter.record(WebTestTop, %Event{at: 1_000, dimensions: {42}, metrics: [clicks: 3]})
+    Meter.close(WebTestTop)
+
+    line =
+      ~s(\nadtally_campaign_metric_total{meter="WebTestTop",campaign="42",metric="clicks"} 3\n)
+
+    assert metrics.(with_top) =~ line
   end
 
   test "a page that does not run is not asked" do

@@ -5,7 +5,7 @@ defmodule AdTally.Web.Config do
   alias AdTally.{Named, Options}
   alias AdTally.Web.Roles
 
-  @options [:name, :port, :ip, :token, :hosts, :roles, :campaign]
+  @options [:name, :port, :ip, :token, :hosts, :roles, :campaign, :top]
 
   # 128 random bits have that many bytes, or more as text.
   @shortest_token 16
@@ -21,7 +21,8 @@ defmodule AdTally.Web.Config do
           hosts: [binary()] | :any,
           cookie: binary(),
           roles: keyword(atom() | nil),
-          campaign: atom() | nil
+          campaign: atom() | nil,
+          top: 0..1_000
         }
 
   @spec new!(keyword()) :: t()
@@ -41,7 +42,8 @@ defmodule AdTally.Web.Config do
       # Browsers keep cookies by host, whatever the port.
       cookie: "ad_tally_#{port || "page"}",
       roles: Roles.new!(Keyword.get(options, :roles, [])),
-      campaign: campaign!(Keyword.get(options, :campaign))
+      campaign: campaign!(Keyword.get(options, :campaign)),
+      top: AdTally.Metrics.top!(options)
     }
   end
 

@@ -94,12 +94,12 @@ defmodule AdTally.Web.Response do
 
   defp get("/", _config, _query, headers), do: asset("index.html", headers)
 
-  defp get("/metrics", _config, _query, headers) do
+  defp get("/metrics", config, _query, headers) do
     accept = for {"accept", value} <- headers, do: value
     format = accept |> Enum.join(", ") |> Prometheus.accepted()
 
     {200, [{"content-type", Prometheus.content_type(format)}, @no_store],
-     Prometheus.render(format: format)}
+     Prometheus.render(format: format, top: config.top)}
   end
 
   defp get("/health", config, _query, _headers), do: health(config, true)
