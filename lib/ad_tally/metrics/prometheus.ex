@@ -29,6 +29,9 @@ defmodule AdTally.Metrics.Prometheus do
   @typedoc "A format: text 0.0.4, which every version of Prometheus reads, or OpenMetrics 1.0."
   @type format :: :prometheus | :openmetrics
 
+  # Milliseconds.
+  @turn_ms 2
+
   @formats [:prometheus, :openmetrics]
 
   @doc """
@@ -52,14 +55,38 @@ defmodule AdTally.Metrics.Prometheus do
   def render(options \\ []) do
     options = Options.known!(options, [:format, :top])
     format = format!(Keyword.get(options, :format, :prometheus))
-    snapshot = Metrics.with_top(Metrics.top!(options))
+    top = Metrics.top!(options)
 
-    families =
-      for {metric, samples} <- Catalog.samples(snapshot),
-          samples != [],
-          do: family(metric, samples, format)
+    first(fn look ->
+      snapshot = Metrics.with_top(top)
+      look.()
+      samples = Catalog.samples(snapshot)
 
-    [families | eof(format)]
+      families =
+        for {metric, samples} <- samples, samples != [] do
+          look.()
+          family(metric, samples, format)
+        end
+
+      [families | eof(format)]
+    end)
+  end
+
+  # Beside processes that record on all schedulers it would wait for some thirty turns of theirs. A thousand series take
+  # about as long as one of these turns, so it goes first for that time; then it waits as everybody does.
+  defp first(act) do
+    before = Process.flag(:priority, :high)
+    until = System.monotonic_time(:millisecond) + @turn_ms
+
+    look = fn ->
+      if System.monotonic_time(:millisecond) > until, do: Process.flag(:priority, before)
+    end
+
+    try do
+      act.(look)
+    after
+      Process.flag(:priority, before)
+    end
   end
 
   @doc """
