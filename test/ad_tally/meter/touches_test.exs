@@ -20,9 +20,9 @@ defmodule AdTally.Meter.TouchesTest do
 
     @impl true
     def init({name, dimensions}) do
-      Named.claim(name)
+      Named.claim(name, Attribution)
       native = NativeAttribution.new(dimensions: length(dimensions))
-      Named.put(name, Attribution, native, native)
+      Named.put(name, Attribution, native, native, %{store: nil})
       {:ok, {name, native, dimensions}}
     end
 
