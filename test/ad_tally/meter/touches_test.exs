@@ -22,7 +22,17 @@ defmodule AdTally.Meter.TouchesTest do
     def init({name, dimensions}) do
       Named.claim(name, Attribution)
       native = NativeAttribution.new(dimensions: length(dimensions))
-      Named.put(name, Attribution, native, native, %{store: nil})
+
+      names = %{
+        dimensions: dimensions,
+        kinds: [:impression],
+        actions: [:purchase],
+        models: [:linear]
+      }
+
+      # As an attribution says them, for whoever takes a snapshot of all that runs meanwhile.
+      about = %{store: nil, names: names, clock: :system, lateness: 0, counters: []}
+      Named.put(name, Attribution, native, native, about)
       {:ok, {name, native, dimensions}}
     end
 
