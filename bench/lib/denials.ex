@@ -43,6 +43,8 @@ defmodule AdTally.Bench.Denials do
       :ok = Pacer.confirm(pacer, reservation, @price, at)
     end
 
+    # A round of reports, in which it sees that nothing is reserved any more, is made each second.
+    Process.sleep(2_000)
     visits = keys.visited |> Enum.with_index(1)
     denied(label, pacer, visits, at, :no_budget, options)
   end
