@@ -105,7 +105,12 @@ pub fn create_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     };
     match (made, parent) {
         (Ok(()), Some(parent)) => disk.sync_folder(parent),
-        // Somebody else may have made it meanwhile.
+        // Whoever has made it may have been killed before its name was durable, or was told that the disk refuses.
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::AlreadyExists => match disk.sync_folder(parent) {
+            // Nobody who may not even read a folder has made another one in it.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
         (Err(error), _) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
