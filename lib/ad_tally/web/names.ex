@@ -6,16 +6,27 @@ defmodule AdTally.Web.Names do
   @spec name(atom()) :: binary()
   def name(atom), do: atom |> Atom.to_string() |> String.replace_prefix("Elixir.", "")
 
-  @doc "A value of a dimension for people."
-  @spec shown(integer() | atom() | binary()) :: binary()
+  @typedoc "A value of a dimension, or a campaign of a pacer, which may be a tuple of these."
+  @type value :: integer() | atom() | binary() | tuple()
+
+  @doc "A value for people."
+  @spec shown(value()) :: binary()
+  def shown(value) when is_tuple(value),
+    do: "{" <> (value |> Tuple.to_list() |> Enum.map_join(", ", &shown/1)) <> "}"
+
   def shown(value) when is_integer(value), do: Integer.to_string(value)
   def shown(value) when is_atom(value), do: Atom.to_string(value)
 
   def shown(value),
     do: if(String.valid?(value), do: value, else: "base64:" <> Base.encode64(value))
 
-  @doc "A value of a dimension as text that `value/1` reads: 42, \"42\" and :\"42\" are three."
-  @spec key(integer() | atom() | binary()) :: binary()
+  @doc """
+  A value as text that `value/1` reads: 42, "42" and :"42" are three. It reads no tuples, which no dimension has.
+  """
+  @spec key(value()) :: binary()
+  def key(value) when is_tuple(value),
+    do: "t" <> (value |> :erlang.term_to_binary() |> Base.url_encode64(padding: false))
+
   def key(value) when is_integer(value), do: "i" <> Integer.to_string(value)
   def key(value) when is_atom(value), do: "a" <> Atom.to_string(value)
   def key(value), do: "b" <> Base.url_encode64(value, padding: false)

@@ -99,6 +99,19 @@ defmodule AdTally.Web.SeriesTest do
     assert {_begin, "ratio", _points} = points(name, series.pass)
   end
 
+  test "a campaign of a pacer may be a tuple", %{name: name} do
+    pacer = Module.concat(name, TuplePacer)
+    start_supervised!({Pacer, name: pacer})
+    campaign = {1, :summer, "creative-7"}
+    :ok = Pacer.put(pacer, campaign, budget_micros: 5_000_000)
+    Series.watch(name, pacer, campaign)
+    series = pacer |> Series.of_campaign(campaign) |> Map.new()
+    await(fn -> name |> points(series.spent_micros) |> elem(2) |> List.last() == 0 end)
+    assert Names.shown(campaign) == "{1, summer, creative-7}"
+    assert {200, _headers, _body} = Web.response("GET", "/api/health", "", [], name: name)
+    assert {200, _headers, _body} = Web.response("GET", "/api/overview", "", [], name: name)
+  end
+
   test "the budgets of more campaigns than there is room for do not take it all", %{name: name} do
     pacer = Module.concat(name, Pacer)
     start_supervised!({Pacer, name: pacer})
