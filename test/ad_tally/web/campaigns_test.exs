@@ -281,7 +281,8 @@ defmodule AdTally.Web.CampaignsTest do
       # Users until then, who are the same ones again.
       assert windows["reach"]["at"] == for(minute <- 1..4, do: @begin + minute * @minute)
       assert windows["reach"]["estimate"] == [10, 20, 30, 40]
-      assert answer["pacers"] == []
+      # Those of other tests may have a campaign of that name.
+      refute Enum.any?(answer["pacers"], &(&1["name"] =~ "CampaignsTest"))
     end
 
     test "of very many windows has some sixty points, which add up", %{
