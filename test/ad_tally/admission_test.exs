@@ -1,7 +1,7 @@
 defmodule AdTally.AdmissionTest do
   use ExUnit.Case, async: true
 
-  alias AdTally.{Admission, FrequencyCap, Pacer}
+  alias AdTally.{Admission, FrequencyCap, Named, Native, Pacer}
 
   doctest AdTally.Admission
 
@@ -170,5 +170,22 @@ defmodule AdTally.AdmissionTest do
 
     assert held(pacer, 42) == 0
     assert count(caps, 42, "ann") == 0
+  end
+
+  # As a node asks that holds a reservation of this one, when the caps end just after they were found.
+  test "a release from another node while the caps end gives the money back, and the pacer runs on",
+       %{pacer: pacer} = context do
+    caps = Module.concat(__MODULE__, "Caps#{context.line}")
+    start_supervised!({FrequencyCap, name: caps, capacity: 1_000})
+    :ok = Pacer.put(pacer, 42, budget_micros: 3_000)
+    parts = {caps, pacer}
+    at = System.system_time(:millisecond)
+    {:ok, reservation} = Admission.admit(parts, 42, "ann", @once, "r-1", 1_000, at)
+    pid = Process.whereis(pacer)
+    Native.table_end(Named.find(FrequencyCap, caps))
+
+    assert GenServer.call(pacer, {:release, caps, reservation}) == :ok
+    assert Process.whereis(pacer) == pid
+    assert held(pacer, 42) == 0
   end
 end

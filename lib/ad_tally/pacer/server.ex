@@ -197,6 +197,9 @@ defmodule AdTally.Pacer.Server do
       nil -> Native.pacer_release(native, reservation)
       caps -> Native.admission_release(caps, native, reservation)
     end
+  rescue
+    # The caps ended after they were found, and with them the event.
+    ArgumentError -> Native.pacer_release(native, reservation)
   end
 
   # Reservations whose time to live is over.
