@@ -132,15 +132,11 @@ defmodule AdTally.TableOwner do
     end
   end
 
-  # In an orderly stop the name goes with the process. Where it is killed, its watcher erases the entry.
+  # First the name goes, so that nobody finds the table any more. Where the process is killed, its watcher erases
+  # the entry.
   @impl true
-  def terminate(_reason, {name, table, nil}) do
-    Native.table_end(table)
-    Named.erase(name)
-  end
-
   def terminate(_reason, {name, table, part}) do
-    Part.leave(part, table)
     Named.erase(name)
+    if part, do: Part.leave(part, table), else: Native.table_end(table)
   end
 end
