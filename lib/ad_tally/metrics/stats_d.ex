@@ -203,7 +203,8 @@ defmodule AdTally.Metrics.StatsD do
 
   defp counters(values), do: for({key, :counter, value} <- values, do: {key, value})
 
-  # What there is to tell: the key is the name and the tags.
+  # What there is to tell: the key is the name and the labels as they are. As tags two of them may be the same, and
+  # each is told by how much it has grown by itself.
   defp read(state) do
     of_parts =
       for {metric, samples} <- Catalog.samples(Metrics.with_top(state.config.top)),
@@ -215,10 +216,8 @@ defmodule AdTally.Metrics.StatsD do
   end
 
   defp told(%{name: "adtally_" <> name} = metric, labels, value) do
-    tags =
-      metric.labels |> Enum.zip(labels) |> Enum.map(fn {label, value} -> tag(label, value) end)
-
-    key = &[IO.iodata_to_binary(["adtally." <> name | &1]), tags]
+    labels = Enum.zip(metric.labels, labels)
+    key = &[IO.iodata_to_binary(["adtally." <> name | &1]), labels]
 
     case metric.type do
       :histogram -> [{key.(".count"), :counter, value.count}, {key.(".sum"), :counter, value.sum}]
@@ -240,8 +239,8 @@ defmodule AdTally.Metrics.StatsD do
     end
   end
 
-  defp text([name, tags], value, type, %{config: config}) do
-    tags = tags ++ config.tags
+  defp text([name, labels], value, type, %{config: config}) do
+    tags = for({label, value} <- labels, do: tag(label, value)) ++ config.tags
     tags = if tags == [], do: [], else: ["|#", Enum.intersperse(tags, ?,)]
     IO.iodata_to_binary([name, ?:, Prometheus.number(value), type, tags, ?\n])
   end

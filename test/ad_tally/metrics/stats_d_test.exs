@@ -232,4 +232,32 @@ defmodule AdTally.Metrics.StatsDTest do
     text = String.replace(Atom.to_string(name), ~r/[,|#\n ]/, "_")
     assert "adtally.events:1|c|#meter:#{text},outcome:applied" in lines(agent, text)
   end
+
+  test "names that are the same as tags are counted each by itself" do
+    number = System.unique_integer([:positive])
+    [one, other] = names = [:"same #{number}", :"same_#{number}"]
+
+    for name <- names do
+      options = [name: name, dimensions: [:campaign], metrics: [:clicks]]
+      start_supervised!({Meter, options}, id: name)
+    end
+
+    {agent, port} = udp()
+    stats_d = start(port: port)
+
+    grown = fn ->
+      flush(stats_d)
+
+      for "adtally.events:" <> rest <- lines(agent, other),
+          rest =~ "applied",
+          do: Integer.parse(rest)
+    end
+
+    record(one, 3)
+    record(other, 5)
+    assert [{3, _}, {5, _}] = Enum.sort(grown.())
+    assert grown.() == []
+    record(one, 2)
+    assert [{2, _}] = grown.()
+  end
 end
