@@ -214,6 +214,22 @@ defmodule AdTally.MetricsTest do
     refute name in Metrics.snapshot().missing
   end
 
+  # Its watcher runs by then, and its entry is that of the process before.
+  test "a process that is killed before it owns its table takes nothing from the totals", %{
+    name: name
+  } do
+    options = [window: 60_000, capacity: 1_000]
+    start = fn -> child(Dedupe, [name: name] ++ options) end
+    start.()
+    for _ <- 1..4, do: Dedupe.first?(name, 7)
+    stop_supervised!(name)
+    wait(fn -> Parts.watcher(name, Dedupe) == nil end)
+
+    Parts.ended(name, Dedupe, Dedupe.new(options), :killed)
+    start.()
+    assert Metrics.snapshot().dedupes[name].duplicates == 3
+  end
+
   test "no process is asked: one that does not answer is in it all the same", %{name: name} do
     meter = meter(name)
     Meter.record(name, event(clicks: 1))

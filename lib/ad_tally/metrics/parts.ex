@@ -53,20 +53,27 @@ defmodule AdTally.Metrics.Parts do
     put(Map.merge(part, begun) |> Map.merge(%{base: base, last: %{}}))
   end
 
-  @doc "That process has ended, for that reason. Called by its watcher."
+  @doc """
+  That process has ended, for that reason. Called by its watcher. If it was killed before it began to own the table,
+  the entry is that of a process before, whose last totals it keeps.
+  """
   @spec ended(atom(), module(), reference(), term()) :: :ok
   def ended(name, module, native, reason) do
     part = new(module, name)
 
-    put(%{
-      part
-      | state: if(orderly?(reason), do: :stopped, else: :crashed),
-        value: nil,
-        watcher: nil,
-        about: %{},
-        base: add(part.base, counted(part)),
-        last: Native.table_totals(native)
-    })
+    if part.watcher == self() do
+      put(%{
+        part
+        | state: if(orderly?(reason), do: :stopped, else: :crashed),
+          value: nil,
+          watcher: nil,
+          about: %{},
+          base: add(part.base, counted(part)),
+          last: Native.table_totals(native)
+      })
+    else
+      :ok
+    end
   end
 
   @doc "Who watches the process of a name, if one does."
