@@ -185,7 +185,7 @@ defmodule AdTally.Web.Campaign do
     answer =
       if coordinator == node(),
         do: Native.pacer_status(native, value),
-        else: GenServer.call({name, coordinator}, {:of, value, :status}, @patience)
+        else: asked(name, coordinator, value)
 
     case answer do
       %{} = status -> {:ok, %{status: shown(status), error: nil}}
@@ -194,9 +194,12 @@ defmodule AdTally.Web.Campaign do
     end
   rescue
     ArgumentError -> :none
+  end
+
+  defp asked(name, coordinator, value) do
+    GenServer.call({name, coordinator}, {:of, value, :status}, @patience)
   catch
-    :exit, _unreachable ->
-      {:ok, unreachable(Native.pacer_coordinator(Named.fetch!(Pacer, name), value))}
+    :exit, _reason -> :unreachable
   end
 
   defp unreachable(coordinator) do

@@ -11,6 +11,8 @@ defmodule AdTally.Web.Reports do
 
   use GenServer
 
+  require Logger
+
   # In milliseconds.
   @soonest 1_000
   @latest 300_000
@@ -114,12 +116,15 @@ defmodule AdTally.Web.Reports do
     Process.send_after(self(), :forget, @forgotten)
     oldest = now() - @forgotten
 
+    {awaited, others} = Enum.split_with(state.kept, fn {_key, kept} -> kept.waiting != [] end)
+
     kept =
-      state.kept
-      |> Enum.filter(fn {_key, kept} -> kept.asked >= oldest or kept.waiting != [] end)
+      others
+      |> Enum.filter(fn {_key, kept} -> kept.asked >= oldest end)
       |> Enum.sort_by(fn {_key, kept} -> -kept.asked end)
-      |> Enum.take(@most_kept)
+      |> Enum.take(max(@most_kept - length(awaited), 0))
       |> Map.new()
+      |> Map.merge(Map.new(awaited))
 
     # What was forgotten was most of this heap.
     {:noreply, %{state | kept: kept}, :hibernate}
@@ -162,12 +167,12 @@ defmodule AdTally.Web.Reports do
   defp reply(from, key, view, answer, state) do
     case state.kept[key] do
       %{answers: %{^view => answered}} ->
-        GenServer.reply(from, {:ok, answered})
+        GenServer.reply(from, answered)
         {:noreply, state}
 
       %{made: {:ok, made}, answers: answers} = kept ->
-        answered = answer.(made, kept.at, kept.took)
-        GenServer.reply(from, {:ok, answered})
+        answered = answered(answer, made, kept)
+        GenServer.reply(from, answered)
         # Searches are as many as somebody types.
         answers = if map_size(answers) < @most_answers, do: answers, else: %{}
         {:noreply, put_in(state.kept[key].answers, Map.put(answers, view, answered))}
@@ -176,6 +181,19 @@ defmodule AdTally.Web.Reports do
         GenServer.reply(from, error)
         {:noreply, state}
     end
+  end
+
+  # What a report cannot be shown for costs one view of it, and not the reports of all who look at the page.
+  defp answered(answer, made, kept) do
+    {:ok, answer.(made, kept.at, kept.took)}
+  catch
+    kind, reason ->
+      Logger.error(
+        "a report of AdTally.Web could not be shown: " <>
+          Exception.format(kind, reason, __STACKTRACE__)
+      )
+
+      {:error, 503, "this report could not be shown: see the log"}
   end
 
   defp now, do: System.monotonic_time(:millisecond)

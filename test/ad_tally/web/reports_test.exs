@@ -1,6 +1,8 @@
 defmodule AdTally.Web.ReportsTest do
   use ExUnit.Case, async: true
 
+  import ExUnit.CaptureLog
+
   alias AdTally.Web.Reports
 
   setup context do
@@ -73,6 +75,51 @@ defmodule AdTally.Web.ReportsTest do
 
     assert asked |> Task.await_many(10_000) |> Enum.uniq() == [{:ok, :made}]
     assert :counters.get(made, 1) == 10
+  end
+
+  test "that cannot be shown is an error for who has asked, and ends nothing", context do
+    %{name: name, made: made} = context
+    server = Process.whereis(Reports.server(name))
+    unexpected = fn _made, _at, _took -> Enum.sort(:unexpected) end
+    ask = fn -> Reports.get(name, :a, fn -> {:ok, 1} end, :unexpected, unexpected) end
+
+    log =
+      capture_log(fn ->
+        assert {:error, 503, "this report could not be shown: see the log"} = ask.()
+        assert {:error, 503, "this report could not be shown: see the log"} = ask.()
+      end)
+
+    assert log =~ "could not be shown: ** (Protocol.UndefinedError)"
+    assert log =~ "Enum.sort/2"
+    assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a)
+    assert Process.whereis(Reports.server(name)) == server
+  end
+
+  test "that somebody waits for is not forgotten, however many there are", %{name: name} do
+    server = Reports.server(name)
+    test = self()
+
+    make = fn ->
+      send(test, {:making, self()})
+      receive do: (:go -> {:ok, :made})
+    end
+
+    # Requests of one process come in their order.
+    asked =
+      for key <- 1..40 do
+        shown = fn made, _at, _took -> {key, made} end
+        :gen_server.send_request(server, {:get, key, make, :all, shown})
+      end
+
+    send(server, :forget)
+
+    for _ <- 1..40 do
+      assert_receive {:making, maker}, 5_000
+      send(maker, :go)
+    end
+
+    for {request, key} <- Enum.zip(asked, 1..40),
+        do: assert({:reply, {:ok, {^key, :made}}} = :gen_server.receive_response(request, 5_000))
   end
 
   test "that fails, or crashes, is an error for who has asked, and is tried again", %{
