@@ -233,11 +233,9 @@ defmodule AdTally.Web.Series do
 
   ## Budgets
 
-  # Fills the room that nobody has asked for.
-  defp find_campaigns(campaigns, _snapshot) when map_size(campaigns) >= @most_campaigns,
-    do: campaigns
-
+  # Fills the room that nobody has asked for, and that of budgets which have ended.
   defp find_campaigns(campaigns, snapshot) do
+    campaigns = Map.filter(campaigns, fn {campaign, _seen} -> sampled?(campaign, snapshot) end)
     # Whoever is asked for has a later time.
     long_ago = System.monotonic_time() - System.convert_time_unit(86_400, :second, :native)
 
@@ -262,8 +260,7 @@ defmodule AdTally.Web.Series do
 
   defp campaigns(campaigns, snapshot) do
     for {{pacer, campaign}, _seen} <- campaigns,
-        is_map_key(snapshot.pacers, pacer),
-        status = status(pacer, campaign),
+        status = status(pacer, campaign, snapshot),
         is_map(status),
         {field, name} <- of_campaign(pacer, campaign),
         do: sampled(field, name, status)
@@ -283,9 +280,12 @@ defmodule AdTally.Web.Series do
 
   defp sampled(field, name, status), do: {name, :value, "micros", Map.fetch!(status, field)}
 
+  defp sampled?({pacer, campaign}, snapshot), do: is_map(status(pacer, campaign, snapshot))
+
   # As this node's table has it, without a message: where another node is the coordinator there is none here.
-  defp status(pacer, campaign) do
-    Native.pacer_status(Named.fetch!(Pacer, pacer), campaign)
+  defp status(pacer, campaign, snapshot) do
+    if is_map_key(snapshot.pacers, pacer),
+      do: Native.pacer_status(Named.fetch!(Pacer, pacer), campaign)
   rescue
     ArgumentError -> nil
   end
