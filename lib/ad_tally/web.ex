@@ -71,10 +71,10 @@ defmodule AdTally.Web do
   A snapshot each second (`AdTally.Metrics.snapshot/0`), from which at most 1,000 series of twelve kilobytes each are kept.
   Campaigns and attribution are reports: one is made for all viewers, not before two hundred times as long as the last
   one took, and none if nobody looks. So a page that is open takes at most about a hundredth of a core, and what it
-  shows of ten thousand campaigns may be half a minute old: it says of when it is.
+  shows of ten thousand campaigns may be half a minute old: each answer has the time of its data.
 
-  Campaigns are those of windows that are open or retained, see `:retain` of `AdTally.Meter.start_link/1`; of more than 10,000
-  those with the highest spend.
+  Campaigns are those of windows that are open or retained, see `:retain` of `AdTally.Meter.start_link/1`. A meter with
+  more than 10,000 campaigns shows the 10,000 with the highest spend.
   """
 
   use Supervisor

@@ -1941,7 +1941,8 @@
   ];
 
   const list = (names) => names.join(", ") || NONE;
-  const offsets = (pacer) => Object.entries(pacer.clock_offsets).map(([node, ms]) => `${node} by ${duration(ms)}`);
+  const offset = (ms) => `${duration(Math.abs(ms))} ${ms < 0 ? "behind" : "ahead"}`;
+  const offsets = (pacer) => Object.entries(pacer.clock_offsets).map(([node, ms]) => `${node}: ${offset(ms)}`);
 
   const HEALTH_PACER_COLUMNS = [
     label("name", "Pacer", (one) => one.name, { wide: true }),
@@ -1961,7 +1962,7 @@
     },
     {
       id: "clocks",
-      label: "Clocks ahead",
+      label: "Clocks that differ",
       wide: true,
       text: (one) => list(offsets(one)),
       tone: (one) => (offsets(one).length > 0 ? "warn" : ""),

@@ -316,7 +316,14 @@ describe("The page", { concurrency: 3 }, () => {
       },
     );
 
-    page("health says what is wrong, and what to do", { hash: "#/health" }, async ({ page, service }) => {
+    const health = {
+      hash: "#/health",
+      prepare({ answers }) {
+        answers.health.pacers[0].clock_offsets["ads@10.0.0.9"] = -7900;
+      },
+    };
+
+    page("health says what is wrong, and what to do", health, async ({ page, service }) => {
       const problems = () =>
         page
           .locator(".problem")
@@ -336,7 +343,10 @@ describe("The page", { concurrency: 3 }, () => {
         ["ads@10.0.0.7", "MyApp.Pacer", "12", "0.91"],
         ["ads@10.0.0.8", "MyApp.Pacer", "11", "0.81"],
       ]);
-      assert.deepEqual(await rowsOf(page, "Pacers"), [["MyApp.Pacer", "ads@10.0.0.9", "–", "ads@10.0.0.8 by 6.2 s"]]);
+      assert.deepEqual(await rowsOf(page, "Pacers"), [
+        ["MyApp.Pacer", "ads@10.0.0.9", "–", "ads@10.0.0.8: 6.2 s ahead, ads@10.0.0.9: 7.9 s behind"],
+      ]);
+      assert.equal((await rowsOf(page, "Pacers", "thead"))[0].pop(), "Clocks that differ");
       assert.equal((await rowsOf(page, "Stores"))[0].pop(), "no space left on device");
       service.answers.health.problems = [];
       await becomes(() => text(page.locator(".problems")), "All is well. No part reports a problem.");

@@ -186,11 +186,13 @@ defmodule AdTally.Web.Problems do
         []
       end,
       for {node, ms} <- Enum.sort(peers.clock_offsets) do
+        side = if ms < 0, do: "behind", else: "ahead of"
+
         problem(
           "warning",
           "pacer",
           name,
-          "the clock of #{Names.name(node)} is #{div(ms, 1_000)} s ahead of this one",
+          "the clock of #{Names.name(node)} is #{div(abs(ms), 1_000)} s #{side} this one",
           "synchronise clocks: periods begin and end by them"
         )
       end

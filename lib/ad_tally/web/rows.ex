@@ -43,7 +43,7 @@ defmodule AdTally.Web.Rows do
     sorts = names ++ by_model ++ Enum.map(metrics, &"metric:#{&1}")
 
     with {:ok, sort} <- Query.one_of(query, "sort", sorts),
-         {:ok, order} <- Query.one_of(query, "order", [usual(sort), "desc", "asc"]),
+         {:ok, order} <- Query.one_of(query, "order", Enum.uniq([usual(sort), "desc", "asc"])),
          {:ok, limit} <- Query.integer(query, "limit", @default, 1..@most) do
       search = query |> Query.get("search") |> Kernel.||("") |> String.downcase()
       by = by(sort, models, metrics)

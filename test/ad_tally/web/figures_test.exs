@@ -172,7 +172,8 @@ defmodule AdTally.Web.FiguresTest do
       for {text, part} <- [
             {"sort=foo", "expected sort to be one of clicks, name, ctr, "},
             {"sort=conversions:first", "conversions:linear"},
-            {"order=up", "expected order to be one of desc, "},
+            {"order=up", "expected order to be one of desc, asc, got"},
+            {"sort=name&order=up", "expected order to be one of asc, desc, got"},
             {"limit=0", "expected limit to be an integer from 1 to 1000"},
             {"limit=1001", "expected limit to be an integer from 1 to 1000"}
           ] do

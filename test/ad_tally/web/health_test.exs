@@ -7,6 +7,7 @@ defmodule AdTally.Web.HealthTest do
 
   alias AdTally.{Counters, Event, Meter, Pacer, Web}
   alias AdTally.Test.WebJSON
+  alias AdTally.Web.{Config, Problems}
 
   defmodule Failing do
     @moduledoc false
@@ -104,6 +105,18 @@ defmodule AdTally.Web.HealthTest do
              "100 % of the events of the last minute were not counted, most of them because they were late"
 
     assert to_do =~ "more than :lateness (300 s)"
+  end
+
+  test "a clock that differs is ahead or behind", %{page: page} do
+    nothing = %{missing: [], stores: %{}, meters: %{}, attributions: %{}}
+    offsets = %{:"ads@10.0.0.8" => 6_200, :"ads@10.0.0.9" => -7_900}
+    peers = %{disagreeing_nodes: [], lost_nodes: [], clock_offsets: offsets}
+    problems = Problems.of(Config.new!(name: page, port: false), nothing, [{Paced, peers}], 200)
+
+    assert Enum.map(problems, & &1.what) == [
+             "the clock of ads@10.0.0.8 is 6 s ahead of this one",
+             "the clock of ads@10.0.0.9 is 7 s behind this one"
+           ]
   end
 
   test "leases are those of each node", %{page: page} do
