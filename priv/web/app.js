@@ -1341,6 +1341,7 @@
       oninput() {
         clearTimeout(waiting);
         waiting = setTimeout(() => {
+          if (!input.isConnected) return;
           remember({ search: input.value });
           round();
         }, 250);

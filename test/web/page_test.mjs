@@ -450,6 +450,19 @@ describe("The page", { concurrency: 3 }, () => {
       },
     );
 
+    page("a search that is left at once changes no other view", { hash: "#/campaigns" }, async ({ page }) => {
+      await becomes(async () => (await names(page)).length, 3);
+      await page.evaluate(() => {
+        const search = document.querySelector("input[type=search]");
+        search.value = "summer";
+        search.dispatchEvent(new Event("input", { bubbles: true }));
+        location.hash = "#/health";
+      });
+      await becomes(() => text(page.locator("h1")), "Health");
+      await pause(500);
+      assert.equal(new URL(page.url()).hash, "#/health");
+    });
+
     page(
       "a meter or campaign that is not there is what the service says of it",
       {
