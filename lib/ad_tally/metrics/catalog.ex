@@ -48,6 +48,16 @@ defmodule AdTally.Metrics.Catalog do
     for metric <- all(), do: {metric, samples(metric, parts, snapshot)}
   end
 
+  @doc "The same of what never falls, and so of parts of which only totals are known."
+  @spec totals(%{atom() => Metrics.parts()}) :: [{t(), [{[String.t()], value()}]}]
+  def totals(parts) do
+    parts = for {kind, parts} <- parts, into: %{}, do: {kind, named(parts)}
+
+    for metric <- all(),
+        metric.type in [:counter, :histogram],
+        do: {metric, samples(metric, parts, %{})}
+  end
+
   defp samples(%{of: :all, read: read}, _parts, snapshot), do: texts(read.(snapshot), [])
 
   defp samples(%{of: of, read: read}, parts, _snapshot) do

@@ -105,11 +105,17 @@ defmodule AdTally.Metrics.Parts do
     {Enum.sort_by(parts, & &1.name), missing |> Enum.uniq() |> Enum.sort()}
   end
 
-  @doc "What a part that runs has counted, together with processes before it. Never less than before."
+  @doc "All parts that there ever were, whether they run or not."
+  @spec ever() :: [t()]
+  def ever, do: for({{__MODULE__, _module, _name}, part} <- :persistent_term.get(), do: part)
+
+  @doc "What a part has counted, together with processes before it. Never less than before."
   @spec totals(t()) :: totals()
-  def totals(part) do
+  def totals(%{state: :runs} = part) do
     part.base |> add(Native.table_totals(native(part))) |> add(counted(part))
   end
+
+  def totals(part), do: add(part.base, part.last)
 
   @doc "The native table of one that runs."
   @spec native(t()) :: reference()

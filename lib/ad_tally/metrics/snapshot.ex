@@ -24,9 +24,7 @@ defmodule AdTally.Metrics.Snapshot do
   @doc "What parts have, by kind and name, and the names of those that have ended meanwhile."
   @spec parts([Parts.t()], now :: non_neg_integer(), top :: 0..1_000) :: {map(), [atom()]}
   def parts(parts, now, top) do
-    none = for {_module, kind} <- @kinds, into: %{}, do: {kind, %{}}
-
-    Enum.reduce(parts, {none, []}, fn part, {read, gone} ->
+    Enum.reduce(parts, {none(), []}, fn part, {read, gone} ->
       case read(part, now, top) do
         {:ok, map} -> {put_in(read, [@kinds[part.module], part.name], map), gone}
         :gone -> {read, [part.name | gone]}
@@ -34,11 +32,22 @@ defmodule AdTally.Metrics.Snapshot do
     end)
   end
 
+  @doc "What parts have counted, by kind and name, whether they run or not: their totals and nothing else."
+  @spec totals([Parts.t()]) :: map()
+  def totals(parts) do
+    Enum.reduce(parts, none(), fn part, read ->
+      totals = part |> Parts.totals() |> counted(part.module)
+      put_in(read, [@kinds[part.module], part.name], totals)
+    end)
+  end
+
+  defp none, do: for({_module, kind} <- @kinds, into: %{}, do: {kind, %{}})
+
   defp read(part, now, top) do
     want(part, top)
     native = Parts.native(part)
     # After the totals: of one that has ended they can still be read, and these cannot.
-    totals = Parts.totals(part)
+    totals = part |> Parts.totals() |> counted(part.module)
 
     {:ok,
      part
@@ -53,7 +62,6 @@ defmodule AdTally.Metrics.Snapshot do
     on_late = on_late(elem(part.value, 1), totals)
 
     totals
-    |> Map.update!(:events, &received/1)
     |> windows(part, gauges, open, now)
     |> Map.put(:on_late, on_late)
     |> top(part)
@@ -61,13 +69,7 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp of(%{module: AdTally.Attribution} = part, native, totals, gauges, now) do
     open = Memory.open_windows(&Native.attribution_open_bytes(native, &1))
-    {counts, totals} = Map.pop!(totals, :counts)
-
-    totals
-    |> Map.merge(counts)
-    |> Map.update!(:touches, &received/1)
-    |> Map.update!(:conversions, &received/1)
-    |> windows(part, gauges, open, now)
+    windows(totals, part, gauges, open, now)
   end
 
   defp of(%{module: AdTally.Pacer}, native, totals, gauges, _now),
@@ -77,6 +79,35 @@ defmodule AdTally.Metrics.Snapshot do
     do: totals |> Map.merge(gauges) |> Map.put(:dir, part.about.dir)
 
   defp of(_table, _native, totals, gauges, _now), do: Map.merge(totals, gauges)
+
+  # Totals as the snapshot has them.
+  defp counted(totals, AdTally.Meter) do
+    totals
+    |> Map.update!(:events, &received/1)
+    |> Map.put_new(:sinks, %{})
+    |> Map.put_new(:on_late, nil)
+    |> values()
+  end
+
+  defp counted(totals, AdTally.Attribution) do
+    {counts, totals} = Map.pop!(totals, :counts)
+
+    totals
+    |> Map.merge(counts)
+    |> Map.update!(:touches, &received/1)
+    |> Map.update!(:conversions, &received/1)
+    |> Map.put_new(:sinks, %{})
+  end
+
+  defp counted(totals, _module), do: totals
+
+  # Native code has each value as a key of one dimension.
+  defp values(%{top: top} = totals) do
+    values = Map.new(top.values, fn {{value}, totals} -> {value, totals} end)
+    %{totals | top: %{top | values: values}}
+  end
+
+  defp values(totals), do: totals
 
   # Has the meter keep totals of campaigns. Those that had a place in processes before have one.
   defp want(%{module: AdTally.Meter, about: %{names: names}} = part, top) when top > 0 do
@@ -89,11 +120,9 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp want(_part, _top), do: :ok
 
-  # Native code has each value as a key of one dimension.
-  defp top(%{top: %{values: values} = top} = meter, %{about: %{names: names}}) do
-    values = Map.new(values, fn {{value}, totals} -> {value, totals} end)
+  defp top(%{top: top} = meter, %{about: %{names: names}}) do
     about = %{dimension: Top.dimension(names), order_by: Top.metric(names)}
-    %{meter | top: top |> Map.put(:values, values) |> Map.merge(about)}
+    %{meter | top: Map.merge(top, about)}
   end
 
   defp top(meter, _part), do: meter

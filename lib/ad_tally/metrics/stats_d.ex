@@ -8,7 +8,7 @@ defmodule AdTally.Metrics.StatsD do
         {AdTally.Meter, name: MyApp.Ads, ...}
       ]
 
-  Start it before what it tells of: counters are told from its start on.
+  Counters are told from its start on: start it before what it tells of, and all is told.
 
   Every `:interval` it reads a snapshot and sends a line for each counter that has grown, with by how much, and for each gauge.
   Nothing is sent for an event. Names are those of `AdTally.Metrics.Prometheus`, with `adtally.` in place of `adtally_` and
@@ -30,7 +30,7 @@ defmodule AdTally.Metrics.StatsD do
   require Logger
 
   alias AdTally.Metrics
-  alias AdTally.Metrics.{Catalog, Prometheus}
+  alias AdTally.Metrics.{Catalog, Parts, Prometheus, Snapshot}
   alias AdTally.Options
 
   @options [:host, :port, :socket, :interval, :tags, :max_packet, :top, :name]
@@ -166,7 +166,15 @@ defmodule AdTally.Metrics.StatsD do
   def init(config) do
     Process.flag(:trap_exit, true)
     state = %{config: config, socket: nil, told: %{}, dropped: 0, logged_at: nil}
-    {:ok, wait(%{state | told: Map.new(counters(read(state)))})}
+    # Has meters keep totals of campaigns.
+    Metrics.with_top(config.top)
+    {:ok, wait(%{state | told: before()})}
+  end
+
+  # What was counted before is not told: also what parts have that do not run now, and go on later.
+  defp before do
+    samples = Parts.ever() |> Snapshot.totals() |> Catalog.totals()
+    for {key, :counter, value} <- told(samples), into: %{}, do: {key, value}
   end
 
   @impl true
@@ -201,18 +209,18 @@ defmodule AdTally.Metrics.StatsD do
     |> log()
   end
 
-  defp counters(values), do: for({key, :counter, value} <- values, do: {key, value})
-
   # What there is to tell: the key is the name and the labels as they are. As tags two of them may be the same, and
   # each is told by how much it has grown by itself.
   defp read(state) do
-    of_parts =
-      for {metric, samples} <- Catalog.samples(Metrics.with_top(state.config.top)),
-          {labels, value} <- samples,
-          told <- told(metric, labels, value),
-          do: told
+    samples = state.config.top |> Metrics.with_top() |> Catalog.samples()
+    told(samples) ++ [{["adtally.statsd_dropped_packets", []], :counter, state.dropped}]
+  end
 
-    of_parts ++ [{["adtally.statsd_dropped_packets", []], :counter, state.dropped}]
+  defp told(samples) do
+    for {metric, samples} <- samples,
+        {labels, value} <- samples,
+        told <- told(metric, labels, value),
+        do: told
   end
 
   defp told(%{name: "adtally_" <> name} = metric, labels, value) do

@@ -260,4 +260,18 @@ defmodule AdTally.Metrics.StatsDTest do
     record(one, 2)
     assert [{2, _}] = grown.()
   end
+
+  test "what a meter that does not run at the start has counted before is not told later", %{
+    name: name
+  } do
+    {agent, port} = udp()
+    record(name, 7)
+    stop_supervised!({Meter, name})
+    stats_d = start(port: port)
+    start_supervised!({Meter, name: name, dimensions: [:campaign], metrics: [:clicks]})
+    record(name, 2)
+    flush(stats_d)
+    assert [line] = for(line <- lines(agent, name), line =~ "adtally.events", do: line)
+    assert line == "adtally.events:2|c|#meter:#{name},outcome:applied"
+  end
 end
