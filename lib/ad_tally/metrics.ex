@@ -143,8 +143,9 @@ defmodule AdTally.Metrics do
   ## Campaigns
 
   Once `AdTally.Metrics.Prometheus.render/1` or `AdTally.Metrics.StatsD` was asked for `top: n`, each meter has totals of
-  campaigns as well, of n at most, and of all others together. By default there are none. The campaigns are the values of the dimension `:campaign` or `:campaign_id`, or of the first one if
-  the meter has neither. Those with the highest total of a metric get a place, of the first one whose name has `spend` or `cost` in
+  campaigns as well, of n at most, and of all others together. Where several ask, the largest n is that of all, but
+  for those with 0, who show none. The campaigns are the values of the dimension `:campaign` or `:campaign_id`, or of
+  the first one if the meter has neither. Those with the highest total of a metric get a place, of the first one whose name has `spend` or `cost` in
   it, or else of the first one.
 
   What windows have is counted that are closed after that. When one is closed, free places are given to
@@ -162,12 +163,21 @@ defmodule AdTally.Metrics do
       {1, %{clicks: 1}, 1}
   """
   @spec snapshot() :: snapshot()
-  def snapshot, do: with_top(0)
+  def snapshot, do: read(0)
 
   @doc false
-  # The same, and has every meter keep totals of so many campaigns from now on.
+  # What somebody shows who was asked for so many campaigns: has every meter keep totals of them from now on. With 0 there
+  # are none, whoever else has asked for some.
   @spec with_top(0..1_000) :: snapshot()
-  def with_top(top) do
+  def with_top(0) do
+    Map.update!(read(0), :meters, fn meters ->
+      Map.new(meters, fn {name, meter} -> {name, Map.delete(meter, :top)} end)
+    end)
+  end
+
+  def with_top(top), do: read(top)
+
+  defp read(top) do
     {parts, missing} = Parts.all()
     {read, gone} = Snapshot.parts(parts, System.system_time(:millisecond), top)
 

@@ -96,6 +96,10 @@ defmodule AdTally.Metrics.PrometheusTest do
     assert spent.("other") == 150
     assert spent.("6") == nil
 
+    # Somebody else who asks for none has none.
+    labels = [meter: Atom.to_string(name), campaign: "7", metric: "spend_micros"]
+    assert Exposition.value(read(:prometheus), "adtally_campaign_metric_total", labels) == nil
+
     assert_raise ArgumentError, ~r/expected :top to be from 0 to 1000/, fn ->
       Prometheus.render(top: -1)
     end
