@@ -18,6 +18,8 @@ defmodule AdTally.MetricsTest do
 
   alias AdTally.Metrics.Parts
 
+  import AdTally.Test.Polling
+
   doctest AdTally.Metrics
 
   defmodule Sink do
@@ -360,8 +362,9 @@ defmodule AdTally.MetricsTest do
     assert top.values[:three] == %{clicks: 4, spend_micros: 42}
     assert top.others == %{clicks: 4, spend_micros: 1_020}
 
+    # Nobody asks for them between the restart and the next window.
     crash(name)
-    assert Metrics.with_top(2).meters[name].top == top
+    assert Metrics.snapshot().meters[name].top == top
     top = window.(3_000, [{1, 500}, {:three, 1}, {4, 9}])
     assert Map.keys(top.values) |> Enum.sort() == [:three, "two"]
     assert top.values[:three] == %{clicks: 6, spend_micros: 44}
@@ -371,6 +374,23 @@ defmodule AdTally.MetricsTest do
     assert Metrics.with_top(3).meters[name].top == top
     assert %{values: %{4 => %{spend_micros: 4}}} = window.(4_000, [{4, 2}])
     assert map_size(Metrics.with_top(1).meters[name].top.values) == 3
+  end
+
+  test "windows that a meter closes when it starts are in the totals of campaigns", %{name: name} do
+    options = [store: store(name), window: 1_000, lateness: 0]
+    meter(name, options)
+    Metrics.with_top(5)
+    Meter.record(name, event(clicks: 3))
+    ends = (div(System.system_time(:millisecond), 1_000) + 1) * 1_000
+    stop_supervised!(name)
+    await(fn -> System.system_time(:millisecond) > ends end)
+    meter(name, options)
+    top = Metrics.snapshot().meters[name].top
+    assert top.values == %{42 => %{clicks: 3, spend_micros: 0}}
+
+    # With the table that the store has kept over a crash.
+    crash(name)
+    assert Metrics.snapshot().meters[name].top == top
   end
 
   test "a correction takes nothing from a campaign's total", %{name: name} do

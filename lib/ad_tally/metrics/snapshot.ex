@@ -109,14 +109,8 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp values(totals), do: totals
 
-  # Has the meter keep totals of campaigns. Those that had a place in processes before have one.
-  defp want(%{module: AdTally.Meter, about: %{names: names}} = part, top) when top > 0 do
-    {dimension, metric} = {Top.dimension(names), Top.metric(names)}
-    place = Enum.find_index(names.dimensions, &(&1 == dimension))
-    order = Enum.find_index(names.metrics, &(&1 == metric))
-    values = part.base |> get_in([:top, :values]) |> Kernel.||(%{}) |> Map.keys()
-    Native.meter_top(Parts.native(part), place, order, top, values)
-  end
+  defp want(%{module: AdTally.Meter, about: %{names: names}} = part, top),
+    do: Top.keep(part.name, Parts.native(part), names, top, part.base)
 
   defp want(_part, _top), do: :ok
 
