@@ -18,7 +18,7 @@ defmodule AdTally.MetricsTest do
 
   alias AdTally.Metrics.Parts
 
-  import AdTally.Test.Polling
+  import AdTally.Test.{Crashes, Polling}
 
   doctest AdTally.Metrics
 
@@ -59,25 +59,6 @@ defmodule AdTally.MetricsTest do
 
   defp event(amounts, at \\ System.system_time(:millisecond)),
     do: %Event{at: at, dimensions: {42}, metrics: amounts}
-
-  # Kills the process of a name and waits until another one has its table. The name is there a moment before.
-  defp crash(name) do
-    before = watcher(name)
-    Process.exit(Process.whereis(name), :kill)
-    wait(fn -> watcher(name) not in [nil, before] end)
-  end
-
-  defp watcher(name) do
-    {parts, _missing} = Parts.all()
-    Enum.find_value(parts, &if(&1.name == name, do: &1.watcher))
-  end
-
-  defp wait(done?) do
-    unless done?.() do
-      Process.sleep(5)
-      wait(done?)
-    end
-  end
 
   defp store(name) do
     dir = Path.join(System.tmp_dir!(), "ad_tally_#{name}_#{System.pid()}")
@@ -138,11 +119,11 @@ defmodule AdTally.MetricsTest do
     Meter.record(name, event(clicks: 1))
     assert Meter.close(name, 50) == {:error, :timeout}
     told = fn -> Metrics.snapshot().meters[name].sinks[inspect(Sink)] end
-    wait(fn -> told.().failures > 0 end)
+    await(fn -> told.().failures > 0 end)
     assert %{waiting: 1, delivered: 0} = told.()
     :counters.put(sink, 2, 0)
     assert Meter.close(name) == :ok
-    wait(fn -> told.().delivered == 1 end)
+    await(fn -> told.().delivered == 1 end)
     assert %{waiting: 0, failures: 0, failed: failed} = told.()
     assert failed > 0
   end
@@ -155,15 +136,15 @@ defmodule AdTally.MetricsTest do
     count = fn ->
       Meter.record_many(name, [event(clicks: 1), event(clicks: 1), event([clicks: 1], 7)])
       assert Meter.close(name) == :ok
-      wait(fn -> Meter.info(name).on_late.handed == 1 end)
+      await(fn -> Meter.info(name).on_late.handed == 1 end)
     end
 
     count.()
-    wait(fn -> Metrics.snapshot().meters[name].sinks[inspect(Sink)].delivered == 1 end)
+    await(fn -> Metrics.snapshot().meters[name].sinks[inspect(Sink)].delivered == 1 end)
     crash(name)
     assert %{events: %{received: 3}, metrics: %{clicks: 2}} = Metrics.snapshot().meters[name]
     count.()
-    wait(fn -> Metrics.snapshot().meters[name].sinks[inspect(Sink)].delivered == 2 end)
+    await(fn -> Metrics.snapshot().meters[name].sinks[inspect(Sink)].delivered == 2 end)
 
     stop_supervised!(name)
     refute is_map_key(Metrics.snapshot().meters, name)
@@ -209,7 +190,7 @@ defmodule AdTally.MetricsTest do
     {:ok, table} = Counters.start_link(name: name, metrics: [:clicks])
     refute name in Metrics.snapshot().missing
     Process.exit(table, :kill)
-    wait(fn -> not is_map_key(Metrics.snapshot().counters, name) end)
+    await(fn -> not is_map_key(Metrics.snapshot().counters, name) end)
     assert name in Metrics.snapshot().missing
     start_supervised!({Counters, name: name, metrics: [:clicks]})
     assert is_map_key(Metrics.snapshot().counters, name)
@@ -225,7 +206,7 @@ defmodule AdTally.MetricsTest do
     start.()
     for _ <- 1..4, do: Dedupe.first?(name, 7)
     stop_supervised!(name)
-    wait(fn -> Parts.watcher(name, Dedupe) == nil end)
+    await(fn -> Parts.watcher(name, Dedupe) == nil end)
 
     Parts.ended(name, Dedupe, Dedupe.new(options), :killed)
     start.()
@@ -302,7 +283,7 @@ defmodule AdTally.MetricsTest do
     assert %{campaigns: 130, budget_micros: 130_000} = pacer.budgets
     assert %{reserved: 1, confirmed: 1, unknown: 1} = pacer.outcomes
     # What this node has spent is known to the budget after the next round.
-    wait(fn -> Metrics.snapshot().pacers[name].budgets.spent_micros == 200 end)
+    await(fn -> Metrics.snapshot().pacers[name].budgets.spent_micros == 200 end)
   end
 
   test "a store tells how long its writes took", %{name: name} do

@@ -7,6 +7,8 @@ defmodule AdTally.Metrics.PrometheusTest do
   alias AdTally.Metrics.{Catalog, Prometheus}
   alias AdTally.Test.Exposition
 
+  import AdTally.Test.{Crashes, Polling}
+
   doctest Prometheus
 
   defp name, do: :"prometheus_#{System.unique_integer([:positive])}"
@@ -138,23 +140,39 @@ defmodule AdTally.Metrics.PrometheusTest do
         end
       end)
 
-    totals = fn ->
-      for {_name, %{type: "counter", samples: samples}} <- read(:openmetrics),
-          {name, labels, value} <- samples,
-          into: %{},
-          do: {{name, labels}, value}
-    end
+    applied = {"adtally_events_total", %{"meter" => Atom.to_string(name), "outcome" => "applied"}}
 
-    Enum.reduce(1..60, totals.(), fn step, before ->
-      if rem(step, 20) == 0, do: Process.exit(Process.whereis(name), :kill)
-      now = totals.()
-      # A meter between two processes is in none of them, and then goes on.
-      for {series, value} <- now, do: assert(value >= Map.get(before, series, 0), inspect(series))
-      Map.merge(before, now)
-    end)
+    for _crash <- 1..3, reduce: totals() do
+      before ->
+        before = Enum.reduce(1..20, before, fn _scrape, before -> not_fallen!(before) end)
+        crashing = Task.async(fn -> crash(name) end)
+        before = not_fallen_until!(crashing, before)
+        # And the next process counts on.
+        await(fn -> Map.get(totals(), applied) > Map.fetch!(before, applied) end)
+        not_fallen!(before)
+    end
 
     Process.unlink(writer)
     Process.exit(writer, :kill)
+  end
+
+  defp totals do
+    for {_name, %{type: "counter", samples: samples}} <- read(:openmetrics),
+        {name, labels, value} <- samples,
+        into: %{},
+        do: {{name, labels}, value}
+  end
+
+  # A meter between two processes is in none of them, and then goes on.
+  defp not_fallen!(before) do
+    now = totals()
+    for {series, value} <- now, do: assert(value >= Map.get(before, series, 0), inspect(series))
+    Map.merge(before, now)
+  end
+
+  defp not_fallen_until!(task, before) do
+    before = not_fallen!(before)
+    if Task.yield(task, 0), do: before, else: not_fallen_until!(task, before)
   end
 
   test "the format that a request asks for" do

@@ -6,6 +6,8 @@ defmodule AdTally.Metrics.StatsDTest do
   alias AdTally.{Event, Meter}
   alias AdTally.Metrics.StatsD
 
+  import AdTally.Test.Crashes
+
   doctest StatsD
 
   setup do
@@ -93,9 +95,7 @@ defmodule AdTally.Metrics.StatsDTest do
     stats_d = start(port: port)
     record(name, 3)
     flush(stats_d)
-    before = watcher(name)
-    Process.exit(Process.whereis(name), :kill)
-    wait(fn -> watcher(name) not in [nil, before] end)
+    crash(name)
     record(name, 4)
     flush(stats_d)
 
@@ -105,19 +105,6 @@ defmodule AdTally.Metrics.StatsDTest do
           do: rest |> Integer.parse() |> elem(0)
 
     assert sent == [3, 4]
-  end
-
-  # Of the meter whose table the name has.
-  defp watcher(name) do
-    {parts, _missing} = AdTally.Metrics.Parts.all()
-    Enum.find_value(parts, &if(&1.name == name, do: &1.watcher))
-  end
-
-  defp wait(done?) do
-    unless done?.() do
-      Process.sleep(5)
-      wait(done?)
-    end
   end
 
   test "packets are as full as they can be, and no line is in two of them", %{

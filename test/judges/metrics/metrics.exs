@@ -11,7 +11,6 @@ alias AdTally.{
   Event,
   FrequencyCap,
   Meter,
-  Metrics,
   Pacer,
   Reach,
   Store,
@@ -170,16 +169,7 @@ IO.puts("ready #{http}")
 for line <- IO.stream(:stdio, :line) do
   case String.trim(line) do
     "crash" ->
-      before = Process.whereis(Judged.Ads)
-      Process.exit(before, :kill)
-
-      wait = fn wait ->
-        if Judged.Ads in Metrics.snapshot().missing or
-             Process.whereis(Judged.Ads) in [nil, before],
-           do: wait.(wait)
-      end
-
-      wait.(wait)
+      AdTally.Test.Crashes.crash(Judged.Ads)
       IO.puts("crashed")
 
     "quiet" ->
