@@ -5,7 +5,7 @@ defmodule AdTally.Pacer.StoreTest do
   import AdTally.Test.Polling
   import AdTally.Test.Stores
 
-  alias AdTally.{Admission, FrequencyCap, Named, Pacer, Store}
+  alias AdTally.{Admission, Counters, FrequencyCap, Named, Pacer, Store}
   alias AdTally.Test.PacerKills
 
   require Named
@@ -123,6 +123,42 @@ defmodule AdTally.Pacer.StoreTest do
     tick(pacer, @begin + 1)
     tick(pacer, @begin + 2)
     assert reserve!(pacer, 2, 10_000)
+  end
+
+  test "a pacer that could not be left while the disk refused is no orderly stop for a crash after that",
+       %{pacer: pacer, names: names, dir: dir} = context do
+    [store, _caps, paced] = children(context)
+    options = [interval: 60_000, segment_bytes: 1_048_576]
+    counters = {Counters, name: names.counters, store: names.store, metrics: [:n], max_keys: 100}
+    tree = start_tree([put_elem(store, 1, elem(store, 1) ++ options), counters, paced])
+    tick(pacer, @begin)
+    :ok = Pacer.put(pacer, 42, budget_micros: 10_000)
+    _held = reserve!(pacer, 1, 1_000)
+    # As much as fills a file: what is written next goes to one that cannot be made.
+    for i <- 1..20,
+        do: :ok = Counters.add(names.counters, {i, String.duplicate("k", 65_000)}, :n)
+
+    :ok = Store.sync(names.store)
+    File.rename!(dir, dir <> "_away")
+    _lost = reserve!(pacer, 2, 1_000)
+    [{id, _pid, _type, _modules} | _others] = Supervisor.which_children(tree)
+    :ok = Supervisor.terminate_child(tree, id)
+    File.rename!(dir <> "_away", dir)
+    await(fn -> Store.sync(names.store) == :ok end, 60_000)
+    {:ok, _again} = Supervisor.restart_child(tree, id)
+    tick(pacer, @begin)
+    spent = reserve!(pacer, 3, 3_000)
+    :ok = Pacer.confirm(pacer, spent, 3_000, @begin)
+
+    # What a crash leaves by now.
+    crashed = dir <> "_crashed"
+    File.cp_r!(dir, crashed)
+    on_exit(fn -> File.rm_rf!(crashed) end)
+    stop_tree(tree)
+    start(%{context | dir: crashed})
+    {spent, reserved, presumed, _overspent} = sums(pacer)
+    assert spent + reserved + presumed >= 5_000
+    assert presumed >= 3_000
   end
 
   test "money that was given back is free once that is on disk", %{pacer: pacer} = context do

@@ -49,12 +49,13 @@ impl Part {
         self.state.0.store(IS_OVER, Release);
     }
 
-    /// Goes on after all.
+    /// Goes on after all, unless it has ended for good: by then records may have been thrown away.
     pub fn go_on(&self) {
+        debug_assert!(!self.is_over(), "it has ended for good");
         self.state.0.store(RUNS, Release);
     }
 
-    /// Whether it has ended. Who asks before it begins to write has to ask again within that.
+    /// Whether it has ended. A caller that asks before it begins must ask again inside the epoch, as `begin` does.
     #[inline(always)]
     #[must_use]
     pub fn has_ended(&self) -> bool {

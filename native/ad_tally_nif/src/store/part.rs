@@ -87,8 +87,9 @@ impl<'a> Place<'a> {
             _ => {
                 // What the one before has in memory goes to disk first.
                 if place.is_whole()
-                    && let Some(Err(refusal)) =
-                        live.as_ref().and_then(|table| Some(end(&**table, table.stored()?, false)))
+                    && let Some(table) = &live
+                    && let Some(stored) = table.stored()
+                    && let Err(refusal) = end(&**table, stored, &mut place, false)
                 {
                     return Ok(refusal.encode(env));
                 }
@@ -166,35 +167,29 @@ impl<T: Durable> PartTable for T {
         if let Some(owner) = resource::owner(self) {
             owner.end();
         }
-        with_slot(self, |stored, slot| {
-            end(self, stored, true)?;
-            slot.clear();
-            Ok(())
-        })
+        with_slot(self, |stored, slot| end(self, stored, slot, true))
     }
 }
 
 /// Has all that was recorded in a table be on disk, and nothing more be recorded: the calls of whoever has found a moment ago that it
-/// runs are refused, or on disk as well. Where the disk refuses, its store may go on with it.
-fn end<T: Durable>(table: &T, stored: &Stored, in_order: bool) -> Result<(), Refusal> {
+/// runs are refused, or on disk as well. Where the disk refuses, the store goes on with it; else its place is free.
+fn end<T: Durable>(table: &T, stored: &Stored, slot: &mut Slot, in_order: bool) -> Result<(), Refusal> {
     if let Some(owner) = resource::owner(table) {
         owner.end();
     }
     stored.part.end();
-    let ended = (|| {
-        // To end the interval is to wait for whoever has begun to record, and whoever begins after that is refused.
-        sync::wait_for_barrier(&stored.core)?;
-        if in_order && table.leaving() {
-            sync::wait_for_barrier(&stored.core)?;
-        }
-        stored.part.end_for_good();
-        sync::wait_for_barrier(&stored.core)?;
-        sync::wait(&stored.core)
-    })();
-    if ended.is_err() {
+    // To end the interval is to wait for whoever has begun to record, and whoever begins after that is refused.
+    let synced = sync::wait_for_barrier(&stored.core).and_then(|()| sync::wait(&stored.core));
+    if synced.is_err() {
         stored.part.go_on();
+        return synced;
     }
-    ended
+    // All that callers were told to be recorded is on disk, so from here on there is no way back. Where the disk does not take the
+    // rest, the next process begins as after a crash.
+    let left = if in_order && table.leaving() { sync::wait_for_barrier(&stored.core) } else { Ok(()) };
+    stored.part.end_for_good();
+    slot.clear();
+    left.and_then(|()| sync::wait_for_barrier(&stored.core)).and_then(|()| sync::wait(&stored.core))
 }
 
 /// Does something with the place that a table has in its store, once nobody else does.
