@@ -605,3 +605,25 @@ fn a_crowded_pair_of_which_events_are_taken_back_passes_nothing_after_files_were
         }
     }
 }
+
+/// An admission that is taken back has begun to write for the pacer, and nobody has asked for the caps.
+#[test]
+fn caps_that_have_ended_write_nothing_within_what_another_part_has_begun() {
+    let [config, ..] = configs(64);
+    let journal = Journal::new(journal::Config::default(), 1);
+    let part = Part::new(journal.clone(), PART);
+    let caps = FrequencyCap::with_journal(&config, Seed::new(7), Some(part.clone())).expect("a table");
+    for pair in [pair(1), pair(2)] {
+        assert_eq!(caps.record(pair, BEGIN, || BEGIN), Ok(Decision::Admitted));
+    }
+    let records = || journal.cut().records().filter(|record| record.part == PART).count();
+    assert_eq!(records(), 2);
+    let pacer = Part::new(journal.clone(), PART + 1);
+    let release = |pair| {
+        let _writing = pacer.begin().expect("room");
+        caps.release(pair, BEGIN)
+    };
+    assert_eq!((release(pair(1)), records()), (Ok(true), 1));
+    part.end_for_good();
+    assert_eq!((release(pair(2)), records()), (Ok(true), 0));
+}

@@ -28,7 +28,8 @@ impl FrequencyCap {
         if known[0] != Known::Kept || known.contains(&Known::Absent) {
             return Ok(false);
         }
-        let writing = self.write();
+        // Within an admission that is taken back it was begun for the pacer, and nobody has asked for the caps.
+        let writing = self.write().filter(|_| self.journal.as_ref().is_none_or(|part| !part.is_over()));
         let kept = buckets.iter_mut().flatten().enumerate().filter(|(tier, _)| known[*tier] == Known::Kept);
         kept.for_each(|(tier, bucket)| bucket.take_back(pair, moments[tier].tick));
         if let Some(writing) = writing {
