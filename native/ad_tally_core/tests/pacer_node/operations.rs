@@ -1,12 +1,12 @@
 //! Any operations, in any order: a node answers as its naive twin does, and has the same money after each of them.
 
 use ad_tally_core::key::Domain;
-use ad_tally_core::pacer::node::{Reason, Reserved};
+use ad_tally_core::pacer::node::{Config, Reason, Reserved};
 use ad_tally_core::pacer::{Node, Token};
 use proptest::prelude::*;
 
 use super::naive::{Asked, Naive};
-use super::support::{DAY, HOUR, grant, hash, node, plan, reports, seed, with_key};
+use super::support::{BEGIN, DAY, HOUR, config, grant, hash, node, plan, reports, seed, with_key};
 
 #[derive(Debug, Clone, Copy)]
 enum Operation {
@@ -174,4 +174,12 @@ proptest! {
         }
         operations.into_iter().for_each(|operation| both.apply(operation));
     }
+}
+
+#[test]
+fn who_asks_whether_there_is_room_takes_none() {
+    let node = Node::new(&Config { max_campaigns: 1, ..config() }, seed(), None).expect("a node");
+    assert!((0..3).all(|campaign| with_key(campaign, |key| node.has_room(key))));
+    with_key(1, |key| node.install(key, 1, &plan(), BEGIN)).expect("there is room");
+    assert_eq!([1, 2].map(|campaign| with_key(campaign, |key| node.has_room(key))), [true, false]);
 }

@@ -36,7 +36,7 @@ fn pacer_put<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>, plan: Term<'
     }
     let put = keys::with_key(env, pacer.seed(), campaign.into(), |key| {
         // Before the ledger has the plan: other nodes would spend it.
-        if pacer.node().make_room(key).is_err() {
+        if !pacer.node().has_room(key) {
             return Ok(None);
         }
         let version = pacer.ledger().put(key, plan.clone(), now)?;

@@ -11,12 +11,10 @@ use crate::pacer::message::{Grant, MOST_TOTAL, Report};
 use crate::pacer::plan::{Pace, PeriodOf, Plan};
 
 impl Node {
-    /// Sees to it that there is room for a campaign, which stays unknown until it is installed.
-    ///
-    /// # Errors
-    /// [`Error::MaxCampaigns`] where there is none.
-    pub fn make_room(&self, key: HashedKey<'_>) -> Result<(), Error> {
-        self.rows.insert(key).map(drop).ok_or(Error::MaxCampaigns(self.config.max_campaigns))
+    /// Whether there is room for a campaign, if no other one takes it meanwhile.
+    #[must_use]
+    pub fn has_room(&self, key: HashedKey<'_>) -> bool {
+        self.row(key).is_some() || self.rows.keys() < self.config.max_campaigns
     }
 
     /// Makes a campaign known, or changes its plan, which came with that version. Older plans than the one that is known are
