@@ -234,7 +234,9 @@ impl<T: Item> Load for Items<'_, T> {
 
     #[inline(always)]
     fn check_owner(&self, env: Env<'_>, Taken { outcomes, .. }: &Taken) -> Result<(), BadArgument> {
-        if outcomes[Outcome::Busy as usize] == 0 { Ok(()) } else { resource::check_owner_again(env, self.table) }
+        let (busy, all) = (outcomes[Outcome::Busy as usize], outcomes.iter().sum());
+        // Of a list of which some was taken, the outcomes say how much.
+        if busy == 0 || busy < all { Ok(()) } else { resource::check_owner_again(env, self.table) }
     }
 }
 
