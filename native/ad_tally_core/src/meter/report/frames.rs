@@ -146,6 +146,11 @@ pub(super) struct Taking {
 }
 
 impl Taking {
+    /// Whether no row of another report was taken, or all.
+    pub(super) fn is_none_or_whole(&self) -> bool {
+        self.stream.is_none() || self.is_whole
+    }
+
     /// Whether all rows of another report were taken.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole

@@ -53,9 +53,10 @@ impl Report {
     /// Begins to add the groups of another report of the same columns, which was taken whole or read here.
     ///
     /// # Panics
-    /// If the groups of one before are not all added yet, or the columns differ.
+    /// If the groups of one before are not all added yet, if it was not taken whole, or the columns differ.
     pub fn begin_merge(&mut self, mut other: Self) {
-        assert!(self.merging.is_none(), "one after the other");
+        assert!(self.merging.is_none() && other.merging.is_none(), "one after the other");
+        assert!(other.taking.is_none_or_whole(), "of another node it has all groups or none");
         assert_eq!(self.query.metrics, other.query.metrics, "of the same columns");
         assert_eq!(self.groups.has_users(), other.groups.has_users(), "of the same columns");
         let (groups, sums, users) = other.end();

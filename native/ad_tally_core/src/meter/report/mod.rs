@@ -206,6 +206,7 @@ impl Report {
 
     /// Its groups, and the sums and users of what had no row.
     fn end(&mut self) -> (Groups, Vec<i128>, Option<Sketch>) {
+        debug_assert!(self.merging.is_none(), "all of another one was added");
         let groups = std::mem::replace(&mut self.groups, Groups::new(0, false));
         let users = self.overflow.users.take().map(|users| users.sketch());
         (groups, std::mem::take(&mut self.overflow.sums), users)
