@@ -197,7 +197,7 @@ impl Committer {
 impl Committer {
     /// The other records of the interval are written.
     fn note_refused(&self, (records, what): (u64, String)) {
-        let reason = format!("{records} records were no such of their parts, and are not on disk: {what}");
+        let reason = format!("{records} records do not fit their parts' configurations and were not written: {what}");
         self.shared.progress.lock().errors += records;
         self.shared.tell(Event::Failed { reason, lag: Duration::ZERO });
     }

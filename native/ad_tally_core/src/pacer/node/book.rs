@@ -156,7 +156,7 @@ impl Book {
 
     /// Notes that one holds none any more.
     #[inline(always)]
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn unhold(&self) {
         self.held.fetch_sub(1, AcqRel);
     }
 

@@ -31,7 +31,8 @@ impl Default for Config {
     }
 }
 
-/// The most days that are over of which each campaign has room for a book. Where events may be further ahead than that books may run out.
+/// The most days that are over of which each campaign has room for a book. With a larger `max_ahead` books may run out: grants without
+/// one are counted.
 const MOST_DAYS_OVER: u64 = 7;
 /// No day of a zone is shorter, but for those that were skipped.
 const SHORTEST_DAY: u64 = 23 * HOUR;

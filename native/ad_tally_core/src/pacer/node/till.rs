@@ -172,7 +172,7 @@ impl Till {
             // First of all: who asks whether a book of before is held knows of everybody who still takes it for the current one.
             self.book(book).hold();
             if !self.book(book).take(ask.amount) {
-                self.book(book).let_go();
+                self.book(book).unhold();
                 return None;
             }
             match (ask.book)() {
@@ -188,7 +188,7 @@ impl Till {
     /// Undoes [`Self::take`].
     fn undo(&self, book: u32, amount: u64) {
         self.book(book).give(amount);
-        self.book(book).let_go();
+        self.book(book).unhold();
     }
 
     #[cold]
@@ -245,7 +245,7 @@ impl Till {
         self.reservations.set(&mut chain, place, confirmed);
         if entry.state.is_live() && at <= expires {
             let booked = book.confirm(entry.amount, price);
-            book.let_go();
+            book.unhold();
             self.give_back(book, entry.amount.saturating_sub(price));
             note.note(&confirmed, Change::of(booked, 0));
             return if price > entry.amount { Settled::Over } else { Settled::Done };
@@ -306,7 +306,7 @@ impl Till {
                 let released = entry.with(State::Released);
                 self.reservations.set(&mut chain, place, released);
                 if entry.state.is_live() {
-                    self.book(entry.book).let_go();
+                    self.book(entry.book).unhold();
                     self.give_back(self.book(entry.book), entry.amount);
                 }
                 also();
@@ -348,7 +348,7 @@ impl Till {
     /// Lets go of the money of a reservation that was not confirmed in time: how much of it is presumed to be spent.
     fn let_go(&self, entry: &Entry) -> u64 {
         let book = self.book(entry.book);
-        book.let_go();
+        book.unhold();
         if entry.state == State::Survived {
             book.presume(entry.amount);
             return entry.amount;

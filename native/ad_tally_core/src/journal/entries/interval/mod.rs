@@ -48,7 +48,7 @@ impl Entries {
         self.parts[at].get_or_insert_default()
     }
 
-    /// Notes that a record is none of its part, which is to be left out as a whole: the parts of it that were added before stay.
+    /// Counts a record that does not fit its part's configuration. The caller leaves it out; what of it was added before stays.
     #[cold]
     pub fn refuse(&mut self, what: impl FnOnce() -> String) {
         self.refused.get_or_insert_with(|| (0, what())).0 += 1;
