@@ -11,6 +11,9 @@ defmodule AdTally.Metrics.PrometheusTest do
 
   doctest Prometheus
 
+  # Of a meter while events are recorded.
+  @crashes 3
+
   defp name, do: :"prometheus_#{System.unique_integer([:positive])}"
 
   defp child(module, options), do: start_supervised!({module, options}, id: options[:name])
@@ -125,36 +128,57 @@ defmodule AdTally.Metrics.PrometheusTest do
     assert %{"adtally_build_info" => %{type: "gauge"}} = read(:prometheus)
   end
 
-  test "no total falls while events are counted and a meter crashes" do
+  test "no total falls while events are counted and a meter crashes, and each event is counted once" do
     name = name()
     meter(name, window: 1_000, lateness: 0, clock: :events)
-
-    writer =
-      spawn_link(fn ->
-        for at <- Stream.iterate(1_000_000, &(&1 + 100)) do
-          try do
-            Meter.record(name, %Event{at: at, dimensions: {42}, metrics: [clicks: 1]})
-          rescue
-            ArgumentError -> Process.sleep(1)
-          end
-        end
-      end)
-
+    counted = :counters.new(1, [])
     applied = {"adtally_events_total", %{"meter" => Atom.to_string(name), "outcome" => "applied"}}
+    writer = Task.async(fn -> record(name, counted, 1_000_000) end)
 
-    for _crash <- 1..3, reduce: totals() do
-      before ->
-        before = Enum.reduce(1..20, before, fn _scrape, before -> not_fallen!(before) end)
-        crashing = Task.async(fn -> crash(name) end)
-        before = not_fallen_until!(crashing, before)
-        # And the next process counts on.
-        await(fn -> Map.get(totals(), applied) > Map.fetch!(before, applied) end)
-        not_fallen!(before)
+    before =
+      for _crash <- 1..@crashes, reduce: totals() do
+        before ->
+          before = Enum.reduce(1..20, before, fn _scrape, before -> not_fallen!(before) end)
+          crashing = Task.async(fn -> crash(name) end)
+          before = not_fallen_until!(crashing, before)
+          # And the next process counts on.
+          await(fn -> Map.get(totals(), applied) > Map.fetch!(before, applied) end)
+          not_fallen!(before)
+      end
+
+    send(writer.pid, :stop)
+    at = Task.await(writer)
+    after_load = not_fallen!(before)[applied]
+
+    # Of what was recorded in the last moment of a process that was killed: one call of the writer, for each.
+    assert (:counters.get(counted, 1) - after_load) in 0..@crashes
+
+    # Nobody records while this one is killed, so nothing is lost.
+    for _event <- 1..7, do: assert(record(name, at) == :ok)
+    assert totals()[applied] == after_load + 7
+    crash(name)
+    for _event <- 1..5, do: assert(record(name, at) == :ok)
+    assert totals()[applied] == after_load + 12
+  end
+
+  # Until it is stopped. Returns the time of the next event.
+  defp record(name, counted, at) do
+    try do
+      :ok = record(name, at)
+      :counters.add(counted, 1, 1)
+    rescue
+      ArgumentError -> Process.sleep(1)
     end
 
-    Process.unlink(writer)
-    Process.exit(writer, :kill)
+    receive do
+      :stop -> at + 100
+    after
+      0 -> record(name, counted, at + 100)
+    end
   end
+
+  defp record(name, at),
+    do: Meter.record(name, %Event{at: at, dimensions: {42}, metrics: [clicks: 1]})
 
   defp totals do
     for {_name, %{type: "counter", samples: samples}} <- read(:openmetrics),
