@@ -29,7 +29,7 @@ defmodule AdTally.Attribution.Source do
   def names(_shape, names), do: names
 
   @impl true
-  def started(_config, native, _emitter), do: {native, []}
+  def started(_config, native, _emitter), do: {native, [], []}
 
   @impl true
   defdelegate close(native, now), to: Native, as: :attribution_close

@@ -7,6 +7,7 @@ defmodule AdTally.Meter.Late do
 
   require Logger
 
+  alias AdTally.Metrics.Parts
   alias AdTally.Windows.{Emitter, Flush, Part}
 
   @batch 1_000
@@ -60,9 +61,9 @@ defmodule AdTally.Meter.Late do
   def pid(nil), do: nil
   def pid({pid, _counters, _totals}), do: pid
 
-  @doc "How many events were handed over, had failed, and were dropped."
-  @spec totals(t()) :: :counters.counters_ref()
-  def totals({_pid, _counters, totals}), do: totals
+  @doc "How many events were handed over, had failed, and were dropped, as metrics read it."
+  @spec totals(t()) :: Parts.counters()
+  def totals({_pid, _counters, totals}), do: {[:on_late], totals, Keyword.keys(@counted)}
 
   @doc "How many wait."
   @spec waiting(t()) :: non_neg_integer()

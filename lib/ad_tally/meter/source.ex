@@ -31,12 +31,14 @@ defmodule AdTally.Meter.Source do
   # The native meter, the process that late events are handed to, if there is one, and the name of the
   # attribution that is told of touches, if there is one.
   @impl true
-  def started(%{on_late: nil} = config, native, _emitter), do: {value(config, native, nil), []}
+  def started(%{on_late: nil} = config, native, _emitter),
+    do: {value(config, native, nil), [], []}
 
   def started(config, native, emitter) do
     {:ok, late} = Late.start(config.name, config.on_late, emitter)
     lost = "late events that #{inspect(config.on_late)} was not given"
-    {value(config, native, late), [{Late.pid(late), :on_late, lost}]}
+    parts = [{Late.pid(late), :on_late, lost}]
+    {value(config, native, late), parts, [Late.totals(late)]}
   end
 
   defp value(%{attribution: nil}, native, late), do: {native, late}

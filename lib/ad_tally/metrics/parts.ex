@@ -145,8 +145,9 @@ defmodule AdTally.Metrics.Parts do
   end
 
   # What its processes count by themselves.
-  defp counted(%{about: about} = part) do
-    (Map.get(about, :counters, []) ++ late(part))
+  defp counted(%{about: about}) do
+    about
+    |> Map.get(:counters, [])
     |> Enum.reduce(%{}, fn {path, counters, names}, totals ->
       counts =
         for {name, index} <- Enum.with_index(names, 1),
@@ -156,15 +157,6 @@ defmodule AdTally.Metrics.Parts do
       put_in(totals, Enum.map(path, &Access.key(&1, %{})), counts)
     end)
   end
-
-  defp late(%{module: Meter, value: value}) when is_tuple(value) do
-    case elem(value, 1) do
-      nil -> []
-      late -> [{[:on_late], Meter.Late.totals(late), [:handed, :failed, :dropped]}]
-    end
-  end
-
-  defp late(_part), do: []
 
   defp new(module, name) do
     :persistent_term.get({__MODULE__, module, name}, %{

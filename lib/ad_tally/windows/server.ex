@@ -68,7 +68,7 @@ defmodule AdTally.Windows.Server do
         delivery
       end
 
-    {value, parts} = source.started(config, native, emitter)
+    {value, parts, others} = source.started(config, native, emitter)
 
     state = %{
       config: config,
@@ -88,17 +88,17 @@ defmodule AdTally.Windows.Server do
 
     # So that what is of long ago is late from the beginning, and opens no window.
     state = state |> Closing.found(found) |> Closing.due()
-    Named.put(name, source.module(), native, value, about(config, counted))
+    Named.put(name, source.module(), native, value, about(config, counted, others))
     {:ok, tick(state)}
   end
 
   # What metrics tell of it.
-  defp about(config, counted) do
-    counters =
-      for {name, _sink, _options, counters} <- counted,
+  defp about(config, sinks, others) do
+    sinks =
+      for {name, _sink, _options, counters} <- sinks,
           do: {[:sinks, name], counters, Delivery.totals()}
 
-    config |> Map.take([:store, :names, :clock, :lateness]) |> Map.put(:counters, counters)
+    config |> Map.take([:store, :names, :clock, :lateness]) |> Map.put(:counters, sinks ++ others)
   end
 
   # The native table, and what tells its start, or that of what is stored of it, from all others.

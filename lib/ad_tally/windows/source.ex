@@ -6,6 +6,7 @@ defmodule AdTally.Windows.Source do
   #     Server ── closes, by the clock ──> Delivery ──> a sink          config.source is the module
   #        └─ native table                                             {source, name} is one of its tables
 
+  alias AdTally.Metrics.Parts
   alias AdTally.Named
   alias AdTally.Store.Part
 
@@ -50,8 +51,9 @@ defmodule AdTally.Windows.Source do
   @doc "The names in rows of windows of such a shape, of which the last argument are those of now."
   @callback names(shape :: String.t(), names :: map()) :: map()
 
-  @doc "What its name's entry has, and the processes that it needs beside it."
-  @callback started(config :: map(), native(), emitter :: pid()) :: {value(), [part()]}
+  @doc "What its name's entry has, the processes that it needs beside it, and what these count, for metrics."
+  @callback started(config :: map(), native(), emitter :: pid()) ::
+              {value(), [part()], [Parts.counters()]}
 
   @doc "Closes windows whose time has passed: some, and whether there are more."
   @callback close(native(), now :: non_neg_integer()) :: {[period()], more? :: boolean()}
