@@ -102,21 +102,12 @@ defmodule AdTally.Bench.Contender do
   def check!(%{check: nil}), do: :ok
 
   def check!(contender) do
-    contender.passes
-    |> :counters.get(1)
-    |> contender.check.()
-    |> equal!(contender)
+    {expected, counted} = contender.passes |> :counters.get(1) |> contender.check.()
+    WrongResultError.equal!(contender.label, expected, counted)
   end
 
   @doc "Raises if the last result of a pass is not what was expected."
   @spec check_summary!(t(), term()) :: :ok
-  def check_summary!(contender, summary) do
-    equal!({contender.expected_summary, summary}, contender)
-  end
-
-  defp equal!({same, same}, _contender), do: :ok
-
-  defp equal!({expected, counted}, contender) do
-    raise WrongResultError, label: contender.label, expected: expected, counted: counted
-  end
+  def check_summary!(contender, summary),
+    do: WrongResultError.equal!(contender.label, contender.expected_summary, summary)
 end
