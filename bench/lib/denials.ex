@@ -9,8 +9,6 @@ defmodule AdTally.Bench.Denials do
 
   @price 1_250
   @hour 3_600_000
-  # Nothing is decided anew while passes are timed.
-  @tick @hour
   @candidates 20
 
   @doc "How many campaigns `open/3` asks about."
@@ -35,16 +33,15 @@ defmodule AdTally.Bench.Denials do
   @doc "`AdTally.Pacer.reserve/6` of campaigns whose budget is spent."
   @spec no_budget(String.t(), Keys.t(), keyword()) :: Contender.t()
   def no_budget(label, keys, options) do
-    pacer = pacer(keys, budget_micros: @price)
-    at = now()
+    {pacer, at} = pacer(keys, budget_micros: @price)
 
     for campaign <- keys.inserted do
       {:ok, reservation} = Pacer.reserve(pacer, campaign, 0, @price, at)
       :ok = Pacer.confirm(pacer, reservation, @price, at)
     end
 
-    # A round of reports, in which it sees that nothing is reserved any more, is made each second.
-    Process.sleep(2_000)
+    # A round of reports, in which it sees that nothing is reserved any more.
+    :ok = Pacer.tick(pacer, at)
     visits = keys.visited |> Enum.with_index(1)
     denied(label, pacer, visits, at, :no_budget, options)
   end
@@ -98,26 +95,26 @@ defmodule AdTally.Bench.Denials do
 
   # An even pace, of which nothing is known yet: some requests take part.
   defp paced_pacer(keys) do
-    at = now()
+    at = System.system_time(:millisecond)
     period = {:flight, at - @hour, at + 24 * @hour}
-    {pacer(keys, budget_micros: 1_000 * @price, period: period, price_micros: @price), at}
+    pacer(keys, [budget_micros: 1_000 * @price, period: period, price_micros: @price], at)
   end
 
-  defp pacer(keys, plan) do
+  # By a clock that stands, so that nothing is decided anew while passes are timed. With its time.
+  defp pacer(keys, plan, at \\ System.system_time(:millisecond)) do
     name = :"#{__MODULE__}.#{System.unique_integer([:positive])}"
     campaigns = length(keys.inserted)
 
     {:ok, _pacer} =
       Pacer.start_link(
         name: name,
-        tick: @tick,
+        clock: :manual,
         max_campaigns: campaigns,
         max_reservations: 2 * campaigns
       )
 
+    :ok = Pacer.tick(name, at)
     for campaign <- keys.inserted, do: :ok = Pacer.put(name, campaign, plan)
-    name
+    {name, at}
   end
-
-  defp now, do: System.system_time(:millisecond)
 end
