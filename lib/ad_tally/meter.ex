@@ -336,21 +336,22 @@ defmodule AdTally.Meter do
 
   ## Over nodes
 
-  With `:nodes` the rows are those of one meter that had seen the events of all nodes: sums are added, sketches united, and
-  only then groups are ordered and limited. It returns `%{rows: rows, nodes: nodes, missing: missing}`.
+  With `:nodes` the rows are those that one meter would have if it had recorded the events of all nodes: sums are added,
+  sketches are united, and then groups are ordered and limited. It returns `%{rows: rows, nodes: nodes, missing: missing}`.
 
     * `:rows` - as without `:nodes`
-    * `:nodes` - the nodes whose rows are in it. Of each of them all are
-    * `:missing` - `{node, reason}` of all other ones, of which nothing is in it. The reason is a sentence: a node
-      cannot be reached or went down meanwhile, has not answered in time, has no meter of that name, or another version of AdTally
+    * `:nodes` - the nodes that are in the rows, each with all that it has
+    * `:missing` - `{node, reason}` of each other node. Nothing of it is in the rows. The reason is a sentence: the node
+      cannot be reached, was lost meanwhile, has not answered in time, has no meter of that name, or has another version of
+      AdTally
 
-  The meter has to run on this node as well, and those of others are compared with it: the names of dimensions and metrics, the
-  length of a window, and the `:by`, `:precision` and `:secret` of `:reach` have to be the same. Whoever differs is
+  This node needs a meter of that name too. The meters of other nodes are compared with it: dimensions, metrics, the
+  length of a window, and `:by`, `:precision` and `:secret` of `:reach` have to be the same. A node that differs is
   missing, with what differs. Seeds may differ.
 
-  Each node reads its windows itself, and sends its groups in messages of at most 1 MiB. `:timeout` is for how long
-  that may take: nodes that have not sent all by then are missing, and the report is that of the others. Until it ends,
-  it takes the memory of the groups of all nodes.
+  Each node reads its own windows, and sends its groups in messages of at most 1 MiB. `:timeout` is for all nodes
+  together: a node that has not sent everything by then is missing, and the rows are those of the others. While a report
+  is made, it takes the memory of the groups of all nodes.
 
   ## What had no room
 

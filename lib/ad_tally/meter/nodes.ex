@@ -5,9 +5,9 @@ defmodule AdTally.Meter.Nodes do
   #     report ── AdTally.Nodes ── a worker for each node ── :erpc ──> begin: compares shapes, starts a server
   #                                     └─ takes frames   <── :erpc ── next: frames of that server's report
   #
-  # Each worker has a native report of its own, to which the frames of its node are added. Only what a node has sent
-  # whole is merged, so whoever dies in the middle, or is too late, is missing with all that it has. The server on another
-  # node has a watcher, which ends it when its worker ends or the worker's node is gone.
+  # Each worker adds the frames of its node to a native report of its own. That is merged into the result once the last
+  # frame is there. So a node that fails in the middle, or is too late, adds nothing, and is missing. The server on the
+  # other node has a watcher, which ends it when its worker ends or the worker's node is gone.
 
   alias AdTally.{Meter, Named, Native, Nodes, Options}
   alias AdTally.Meter.{Report, Source}
@@ -15,10 +15,12 @@ defmodule AdTally.Meter.Nodes do
 
   require Named
 
-  # Of the functions that other nodes call, and of the frames. Whoever knows another one is told so.
+  # The version of the functions that other nodes call, and of the frames. A node of another version is missing, with
+  # that reason.
   @protocol 1
 
-  # Of frames that go together, each of some 16 KiB: so one with the longest row has room in 1 MiB as well.
+  # A message has frames of as many bytes, and the one with which it reaches them. A frame has some 16 KiB, or its longest
+  # row, so a message stays below 1 MiB.
   @enough_bytes 131_072
 
   # How long a node may take to answer what its meter is.
@@ -55,7 +57,7 @@ defmodule AdTally.Meter.Nodes do
     end
   end
 
-  # By whose windows it is filled, those were filtered.
+  # Each node filters its rows before it sends their groups: to merge those takes no values of `:where`.
   defp without_values(report), do: %{report | allowed: []}
 
   defp no_end, do: :infinity

@@ -124,21 +124,21 @@ defmodule AdTally.Metrics.Catalog do
         "adtally_metric",
         :metric,
         &by(&1.metrics),
-        "What closed windows have of a metric, of those with a total above 0."
+        "Sum of a metric over closed windows, of those whose total is above 0."
       ),
       counter(
         of,
         "adtally_metric_corrections",
         :metric,
         &by(&1.corrections),
-        "What closed windows have of a metric, of those with a total below 0, as a number above 0."
+        "Sum of a metric over closed windows, of those whose total is below 0, as a number above 0."
       ),
       counter(
         of,
         "adtally_campaign_metric",
         [:campaign, :metric],
         &campaigns/1,
-        "What closed windows have of a metric, by campaign: of those that have a place, see top of render, and of all others together as other."
+        "Sum of a metric over closed windows by campaign, of as many campaigns as top says. All others are summed up as other."
       )
     ] ++
       windows(of, "adtally") ++

@@ -62,11 +62,11 @@ impl std::fmt::Display for StreamId {
     }
 }
 
-/// How many bytes a frame has that begins with these: of fewer than a header has, the header's. Where a frame ends is known
-/// before it is checked.
+/// The length in bytes of the frame that begins with these bytes, or of its header where these are fewer than that. It
+/// is read from the header; the frame is not checked.
 ///
 /// # Errors
-/// If no frame of this version begins so.
+/// If no frame of this version begins with these bytes.
 pub fn frame_bytes(begin: &[u8]) -> Result<usize, FrameError> {
     let known = begin.len().min(MAGIC.len());
     if begin[..known] != MAGIC[..known] {
