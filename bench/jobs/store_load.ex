@@ -1,7 +1,7 @@
 defmodule AdTally.Bench.Jobs.StoreLoad do
   @moduledoc false
-  # Not in turns with anything: what a store takes of the disk, and of those who record and sync meanwhile. What is
-  # promised of a full run fails it.
+  # Not in turns with anything: what a store takes of the disk, and of those who record and sync meanwhile. Figures worse
+  # than promised fail a full run only, as a short one is noisy; a wrong result fails every run.
 
   @behaviour AdTally.Bench.Job
 
@@ -12,7 +12,7 @@ defmodule AdTally.Bench.Jobs.StoreLoad do
   @rates [low: 100_000, promised: 500_000, high: 1_000_000, most: 3_000_000, calls: 10_000]
   @sizes %{
     full: [seconds: 60, short: 15, rest: @rest, promises?: true] ++ @rates,
-    quick: [seconds: 10, short: 5, rest: @rest, promises?: true] ++ @rates,
+    quick: [seconds: 10, short: 5, rest: @rest, promises?: false] ++ @rates,
     smoke:
       [seconds: 0.2, short: 0.2, rest: 10, promises?: false] ++
         [low: 5_000, promised: 10_000, high: 20_000, most: 30_000, calls: 1_000]
