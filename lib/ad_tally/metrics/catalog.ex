@@ -68,17 +68,27 @@ defmodule AdTally.Metrics.Catalog do
     for {labels, value} <- values, value != nil, do: {names ++ Enum.map(labels, &text/1), value}
   end
 
+  defp text(text) when is_binary(text), do: text
+  defp text(atom), do: Atom.to_string(atom)
+
   defp named(parts),
-    do: parts |> Enum.map(fn {name, part} -> {text(name), part} end) |> Enum.sort_by(&elem(&1, 0))
+    do: parts |> Enum.map(fn {name, part} -> {name(name), part} end) |> Enum.sort_by(&elem(&1, 0))
 
-  @doc "A name as text: that of a module without `Elixir`."
-  @spec text(atom() | String.t()) :: String.t()
-  def text(text) when is_binary(text), do: text
+  @module ~r/\A[A-Z]\w*(\.[A-Z]\w*)*\z/
 
-  def text(atom) do
-    case Atom.to_string(atom) do
-      "Elixir." <> module -> module
-      other -> other
+  @doc """
+  The name of a part as text: that of a module without `Elixir`. Two parts with the same text would be one series, so
+  an atom whose text is that of a module has a colon before it.
+  """
+  @spec name(atom()) :: String.t()
+  def name(atom) do
+    text = Atom.to_string(atom)
+    module = String.replace_prefix(text, "Elixir.", "")
+
+    cond do
+      (text =~ @module and module == text) or String.starts_with?(text, ":") -> ":" <> text
+      module =~ @module -> module
+      true -> text
     end
   end
 
@@ -180,7 +190,7 @@ defmodule AdTally.Metrics.Catalog do
   defp campaigns(_meter), do: []
 
   defp label(value) when is_integer(value), do: Integer.to_string(value)
-  defp label(value) when is_atom(value), do: text(value)
+  defp label(value) when is_atom(value), do: Atom.to_string(value)
   # Labels are text, and a value may be any bytes.
   defp label(value), do: if(String.valid?(value), do: value, else: inspect(value))
 
