@@ -57,7 +57,8 @@ defmodule AdTally.Metrics do
           dedupes: parts(),
           stores: parts(),
           pacers: parts(),
-          missing: [atom()]
+          missing: [atom()],
+          crashes: %{atom() => non_neg_integer()}
         }
 
   @doc """
@@ -76,12 +77,14 @@ defmodule AdTally.Metrics do
         dedupes: %{},
         stores: %{MyApp.Store => %{...}},
         pacers: %{},
-        missing: []
+        missing: [],
+        crashes: %{MyApp.Ads => 0, MyApp.Caps => 0, MyApp.Store => 1}
       }
 
   `:at` is the time in Unix milliseconds. `:missing` are names of parts that should run and do not: their process
   has crashed and none of that name has started since, or it reads its state from its store. They are in none of
-  the maps until they run again, and their totals go on then.
+  the maps until they run again, and their totals go on then. `:crashes` * has how many processes of each name have
+  ended without being stopped, of all names that there ever were: one whose supervisor starts it again is hardly ever missing.
 
   Totals are marked with a *, all other numbers rise and fall. `:store` is the name of the store that keeps a part,
   or `nil`.
@@ -178,15 +181,18 @@ defmodule AdTally.Metrics do
   def with_top(top), do: read(top)
 
   defp read(top) do
-    {parts, missing} = Parts.all()
-    {read, gone} = Snapshot.parts(parts, System.system_time(:millisecond), top)
+    {parts, reading} = Parts.all()
+    now = System.system_time(:millisecond)
+    {read, gone} = parts |> Enum.filter(&(&1.state == :runs)) |> Snapshot.parts(now, top)
+    crashed = for %{state: :crashed, name: name} <- parts, do: name
 
     Map.merge(read, %{
       at: System.system_time(:millisecond),
       node: node(),
       version: @version,
       schedulers: System.schedulers_online(),
-      missing: Enum.uniq(missing ++ gone)
+      missing: (crashed ++ reading ++ gone) |> Enum.uniq() |> Enum.sort(),
+      crashes: Parts.crashes(parts)
     })
   end
 

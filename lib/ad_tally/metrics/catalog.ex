@@ -112,7 +112,13 @@ defmodule AdTally.Metrics.Catalog do
         help:
           "Meters, tables, stores and pacers that have crashed and do not run again, or read their state from a store.",
         read: fn snapshot -> [{[], length(snapshot.missing)}] end
-      }
+      },
+      counter(
+        {:crashes, :part},
+        "adtally_crashes",
+        &one/1,
+        "How many processes of a meter, table, store or pacer have ended without being stopped."
+      )
     ]
   end
 

@@ -27,6 +27,7 @@ defmodule AdTally.Metrics.Parts do
     * `:about` - what its process says of it, with `counters: [counters()]`
     * `:id` - what tells its native table from all others
     * `:base`, `:last` - totals of processes before this one, and those of the native table that ended last
+    * `:crashes` - how many of its processes have crashed
   """
   @type t :: %{
           module: module(),
@@ -37,7 +38,8 @@ defmodule AdTally.Metrics.Parts do
           about: map(),
           id: term(),
           base: totals(),
-          last: totals()
+          last: totals(),
+          crashes: non_neg_integer()
         }
 
   @doc """
@@ -75,14 +77,17 @@ defmodule AdTally.Metrics.Parts do
     part = new(module, name)
 
     if part.watcher == self() do
+      stopped? = stopped?(reason)
+
       put(%{
         part
-        | state: if(orderly?(reason), do: :stopped, else: :crashed),
+        | state: if(stopped?, do: :stopped, else: :crashed),
           value: nil,
           watcher: nil,
           about: %{},
           base: add(part.base, counted(part)),
-          last: Native.table_totals(native)
+          last: Native.table_totals(native),
+          crashes: part.crashes + if(stopped?, do: 0, else: 1)
       })
     else
       :ok
@@ -93,34 +98,26 @@ defmodule AdTally.Metrics.Parts do
   @spec watcher(atom(), module()) :: pid() | nil
   def watcher(name, module), do: new(module, name).watcher
 
-  @doc """
-  The parts that run, and the names of those that should: that have crashed and do not run again, or read their
-  state from a store.
-  """
-  @spec all() :: {[t()], missing :: [atom()]}
+  @doc "All parts that there ever were, whether they run or not, and the names of those that read their state from a store."
+  @spec all() :: {[t()], reading :: [atom()]}
   def all do
-    {parts, missing} =
-      Enum.reduce(:persistent_term.get(), {[], []}, fn
-        {{__MODULE__, _module, _name}, %{state: :runs} = part}, {parts, missing} ->
-          {[part | parts], missing}
+    terms = :persistent_term.get()
 
-        {{__MODULE__, _module, name}, %{state: :crashed}}, {parts, missing} ->
-          {parts, [name | missing]}
+    reading =
+      for {{Named, name}, {module, reader}} <- terms,
+          is_atom(module) and is_pid(reader) and Process.alive?(reader),
+          do: name
 
-        {{Named, name}, {module, reader}}, {parts, missing}
-        when is_atom(module) and is_pid(reader) ->
-          {parts, if(Process.alive?(reader), do: [name | missing], else: missing)}
-
-        _other, found ->
-          found
-      end)
-
-    {Enum.sort_by(parts, & &1.name), missing |> Enum.uniq() |> Enum.sort()}
+    {for({{__MODULE__, _module, _name}, part} <- terms, do: part), reading}
   end
 
-  @doc "All parts that there ever were, whether they run or not."
-  @spec ever() :: [t()]
-  def ever, do: for({{__MODULE__, _module, _name}, part} <- :persistent_term.get(), do: part)
+  @doc "How many processes of each name have crashed."
+  @spec crashes([t()]) :: %{atom() => non_neg_integer()}
+  def crashes(parts) do
+    Enum.reduce(parts, %{}, fn %{name: name, crashes: crashes}, all ->
+      Map.update(all, name, crashes, &(&1 + crashes))
+    end)
+  end
 
   @doc "What a part has counted, together with processes before it. Never less than before."
   @spec totals(t()) :: totals()
@@ -168,12 +165,15 @@ defmodule AdTally.Metrics.Parts do
       about: %{},
       id: nil,
       base: %{},
-      last: %{}
+      last: %{},
+      crashes: 0
     })
   end
 
   defp put(part), do: :persistent_term.put({__MODULE__, part.module, part.name}, part)
 
-  # As `AdTally.Store.Server.orderly?/1`, which is above this.
-  defp orderly?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
+  # Not where only its store was stopped: whoever wants a part to end stops it before its store.
+  defp stopped?({:shutdown, {:store, _reason}}), do: false
+  defp stopped?({:shutdown, _reason}), do: true
+  defp stopped?(reason), do: reason in [:normal, :shutdown]
 end

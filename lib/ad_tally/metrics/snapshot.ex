@@ -32,10 +32,12 @@ defmodule AdTally.Metrics.Snapshot do
     end)
   end
 
-  @doc "What parts have counted, by kind and name, whether they run or not: their totals and nothing else."
+  @doc "What parts have counted, by kind and name, whether they run or not, and their crashes: totals and nothing else."
   @spec totals([Parts.t()]) :: map()
   def totals(parts) do
-    Enum.reduce(parts, none(), fn part, read ->
+    none = Map.put(none(), :crashes, Parts.crashes(parts))
+
+    Enum.reduce(parts, none, fn part, read ->
       totals = part |> Parts.totals() |> counted(part.module)
       put_in(read, [@kinds[part.module], part.name], totals)
     end)

@@ -173,7 +173,8 @@ defmodule AdTally.Metrics.StatsD do
 
   # What was counted before is not told: also what parts have that do not run now, and go on later.
   defp before do
-    samples = Parts.ever() |> Snapshot.totals() |> Catalog.totals()
+    {parts, _reading} = Parts.all()
+    samples = parts |> Snapshot.totals() |> Catalog.totals()
     for {key, :counter, value} <- told(samples), into: %{}, do: {key, value}
   end
 
