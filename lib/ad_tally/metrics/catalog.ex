@@ -559,6 +559,13 @@ defmodule AdTally.Metrics.Catalog do
         &one(&1.coordinated),
         "Campaigns whose coordinator this node is, with those that were deleted lately."
       ),
+      gauge(
+        of,
+        "adtally_pacer_faulty_nodes",
+        :fault,
+        &by(&1.faulty_nodes),
+        "Other nodes that do not answer, that have other options, or whose clock differs."
+      ),
       memory(of, "adtally_pacer")
     ] ++
       for {key, {name, help}} <- @budgets do

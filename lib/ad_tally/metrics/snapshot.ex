@@ -5,6 +5,7 @@ defmodule AdTally.Metrics.Snapshot do
   alias AdTally.Meter.Late
   alias AdTally.Metrics.{Parts, Top}
   alias AdTally.Native
+  alias AdTally.Pacer.Peers
   alias AdTally.Windows.{Delivery, Memory}
 
   @kinds %{
@@ -74,8 +75,10 @@ defmodule AdTally.Metrics.Snapshot do
     windows(totals, part, gauges, open, now)
   end
 
-  defp of(%{module: AdTally.Pacer}, native, totals, gauges, _now),
-    do: totals |> Map.merge(gauges) |> Map.put(:budgets, budgets(native, @steps))
+  defp of(%{module: AdTally.Pacer, about: about}, native, totals, gauges, _now) do
+    others = %{budgets: budgets(native, @steps), faulty_nodes: Peers.counted(about.peers)}
+    totals |> Map.merge(gauges) |> Map.merge(others)
+  end
 
   defp of(%{module: AdTally.Store} = part, _native, totals, gauges, _now),
     do: totals |> Map.merge(gauges) |> Map.put(:dir, part.about.dir)

@@ -17,7 +17,7 @@ defmodule AdTally.Pacer.Peers do
 
   require Logger
 
-  @enforce_keys [:name, :shown, :others, :fingerprint]
+  @enforce_keys [:name, :shown, :others, :fingerprint, :counters]
   defstruct @enforce_keys ++
               [
                 round: 0,
@@ -33,6 +33,7 @@ defmodule AdTally.Pacer.Peers do
   @typedoc """
     * `others` - the other nodes
     * `fingerprint` - what has to be the same on all of them
+    * `counters` - what metrics read
     * `heard` - when a node has answered last, or since when it is asked
     * `lost` - those that have not answered for long
     * `disagreeing` - those of another fingerprint
@@ -48,6 +49,9 @@ defmodule AdTally.Pacer.Peers do
   # Of clocks that are kept by NTP none differs by as much.
   @clock_tolerance 5_000
 
+  # How many nodes, as of the last round: what metrics read, without asking the process.
+  @counted [:lost, :disagreeing, :clock]
+
   @spec new(map()) :: t()
   def new(config) do
     others = List.delete(config.nodes, node())
@@ -58,6 +62,7 @@ defmodule AdTally.Pacer.Peers do
       shown: "AdTally.Pacer #{inspect(config.name)}",
       others: others,
       fingerprint: config.fingerprint,
+      counters: :counters.new(length(@counted), []),
       heard: Map.new(others, &{&1, now})
     }
   end
@@ -110,6 +115,14 @@ defmodule AdTally.Pacer.Peers do
     }
   end
 
+  @doc "How many nodes do not answer, are of another configuration, or have a clock that differs, as of the last round."
+  @spec counted(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
+  def counted(counters) do
+    for {what, index} <- Enum.with_index(@counted, 1),
+        into: %{},
+        do: {what, :counters.get(counters, index)}
+  end
+
   @doc "Begins the next round."
   @spec begin_round(t()) :: t()
   def begin_round(peers),
@@ -131,7 +144,16 @@ defmodule AdTally.Pacer.Peers do
       )
     end
 
-    call(%{peers | lost: lost}, now)
+    %{peers | lost: lost} |> count() |> call(now)
+  end
+
+  defp count(peers) do
+    numbers = [length(peers.lost), length(peers.disagreeing), map_size(peers.clock_offsets)]
+
+    for {number, index} <- Enum.with_index(numbers, 1),
+        do: :counters.put(peers.counters, index, number)
+
+    peers
   end
 
   # Nodes that are not connected are called, which may take seconds and is nobody's matter but its own.

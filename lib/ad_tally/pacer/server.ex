@@ -45,7 +45,7 @@ defmodule AdTally.Pacer.Server do
       pause: 0
     }
 
-    about = %{store: Part.store(config.part)}
+    about = %{store: Part.store(config.part), peers: state.peers.counters}
     Named.put(config.name, AdTally.Pacer, native, native, about)
     {:ok, state, {:continue, :begin}}
   end

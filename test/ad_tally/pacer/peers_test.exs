@@ -59,6 +59,25 @@ defmodule AdTally.Pacer.PeersTest do
     assert told(log, "clock") == 0
   end
 
+  test "metrics read how many nodes are lost, disagree or have another clock, as of the last round" do
+    counted = fn peers -> Peers.counted(peers.counters) end
+
+    capture_log(fn ->
+      peers = Peers.end_round(peers())
+      assert counted.(peers) == %{lost: 0, disagreeing: 0, clock: 0}
+
+      long_ago = System.monotonic_time(:millisecond) - 60_000
+      peers = Peers.end_round(%{peers | heard: %{@other => long_ago}})
+      assert counted.(peers) == %{lost: 1, disagreeing: 0, clock: 0}
+
+      peers = peers |> answered(180_000) |> Peers.end_round()
+      assert counted.(peers) == %{lost: 0, disagreeing: 0, clock: 1}
+
+      {:refused, peers} = Peers.read(peers, {:ad_tally_pacer, 2, @other, :refused})
+      assert counted.(Peers.end_round(peers)) == %{lost: 0, disagreeing: 1, clock: 1}
+    end)
+  end
+
   test "with a node that has other :nodes, which it says or is told, nothing is leased until they agree" do
     name = Module.concat(__MODULE__, Disagreeing)
     pid = start_supervised!({Pacer, name: name, nodes: [node(), @other]})
