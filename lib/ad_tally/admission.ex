@@ -1,6 +1,6 @@
 defmodule AdTally.Admission do
   @moduledoc """
-  Frequency cap and budget as one step: whether an ad server may show an ad of a campaign to a user, in one
+  Decides frequency cap and budget as one step: whether an ad server may show an ad of a campaign to a user, in one
   native call.
 
       children = [
@@ -23,11 +23,11 @@ defmodule AdTally.Admission do
       iex> AdTally.Pacer.confirm(Budgeting, reservation, 1_240, at)
       :ok
 
-  The first argument is a table of caps, or its name, and the name of a pacer. The scope of the cap is the
-  campaign. What was admitted is confirmed by `AdTally.Pacer.confirm/4`. What was not shown after all is released by
-  `release/2`, which takes the cap back too.
+  The first argument is a pair: a table of caps or its name, and the name of a pacer. The scope of the cap is the
+  campaign. When the ad was shown, confirm the reservation by `AdTally.Pacer.confirm/4`. If it was not shown after all,
+  call `release/2`, which also takes back the event of the cap.
 
-  Where both have the same `AdTally.Store`, they agree after a crash: the cap is counted and the money reserved, or
+  If both have the same `AdTally.Store`, they agree after a crash: the cap is counted and the money reserved, or
   neither.
   """
 
@@ -41,18 +41,18 @@ defmodule AdTally.Admission do
   @default_ttl 60_000
 
   @doc """
-  Asks whether a campaign takes part in a request, whether a rule blocks it for the user, and whether there is money,
-  in this order. If all let it through it counts the event and reserves the money: as one step, both or none.
+  Checks whether a campaign takes part in a request, whether a rule blocks it for the user, and whether there is money,
+  in this order. If all three let it through, it counts the event and reserves the money as one step.
 
-    * `{:ok, reservation}` - it may be shown, as `AdTally.Pacer.reserve/6`
-    * `{:capped, rule}` - that rule blocks, as `AdTally.FrequencyCap.admit/5`
-    * `:paced`, `:no_budget`, `:unknown` - as `AdTally.Pacer.reserve/6`
-    * `{:error, reason}` - as both: `:future`, `:too_old`, `:full` or `:busy`
+    * `{:ok, reservation}` - the ad may be shown, as in `AdTally.Pacer.reserve/6`
+    * `{:capped, rule}` - that rule blocks, as in `AdTally.FrequencyCap.admit/5`
+    * `:paced`, `:no_budget`, `:unknown` - as in `AdTally.Pacer.reserve/6`
+    * `{:error, reason}` - as in both: `:future`, `:too_old`, `:full` or `:busy`
 
-  Nothing is counted and nothing held but with `{:ok, reservation}`. Asked again while the reservation lives, it returns
-  the same one, and counts the event once.
+  Only with `{:ok, reservation}` is anything counted or held. If the same request asks again while its reservation
+  lives, it gets the same one, and the event is counted once.
 
-  The option `:ttl` and what is raised are those of both functions.
+  The option `:ttl` is that of `AdTally.Pacer.reserve/6`. It raises what both functions raise.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Admitting)
       iex> AdTally.Pacer.put(Admitting, 42, budget_micros: 1_000_000)
@@ -115,11 +115,11 @@ defmodule AdTally.Admission do
 
   @doc """
   Takes back what was admitted: the event, as `AdTally.FrequencyCap.release/4`, and the money, as
-  `AdTally.Pacer.release/2`, whose answers it has. A reservation that `AdTally.Pacer.reserve/6` has made has no
-  event to be taken back.
+  `AdTally.Pacer.release/2`. It returns what the latter returns. A reservation that was made by
+  `AdTally.Pacer.reserve/6` has no event to take back.
 
-  What another node has admitted is taken back there: the event in the caps of the same name. Where `caps` is a table
-  without a name, only the money is.
+  If another node has admitted it, it is taken back there, the event in the caps of the same name. If `caps` is a table
+  without a name, only the money is taken back.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Withdrawing)
       iex> AdTally.Pacer.put(Withdrawing, 42, budget_micros: 1_000_000)
@@ -145,11 +145,12 @@ defmodule AdTally.Admission do
   def release(parts, _reservation), do: no_parts!(parts)
 
   @doc """
-  Which of these campaigns may be shown to a user for a request: those of the list, in its order, that take part, that
-  no rule blocks, and that have money on this node, in one call. Each has compiled rules or a list of rules.
+  Returns those of a list of campaigns that may be shown to a user for a request: they take part, no rule blocks them,
+  and they have money on this node. They are in the order of the list. It is one call for all of them. Each campaign has
+  compiled rules or a list of rules.
 
-  Nothing is counted and nothing held, so a campaign of them may be refused by `admit/8` a moment later.
-  `{:error, reason}` as `AdTally.FrequencyCap.admissible/4`.
+  Nothing is counted and nothing held, so `admit/8` may still refuse one of them a moment later. `{:error, reason}` is as
+  in `AdTally.FrequencyCap.admissible/4`.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Choosing)
       iex> AdTally.Pacer.put(Choosing, 42, budget_micros: 1_000_000)

@@ -1,6 +1,6 @@
 defmodule AdTally.Pacer do
   @moduledoc """
-  Spends budgets: evenly or with the traffic, to the end of the day or flight, and never a micro over, on one
+  Spends budgets evenly or with the traffic, until the end of the day or flight, and never a micro over, on one
   node or many.
 
       children = [
@@ -8,9 +8,9 @@ defmodule AdTally.Pacer do
         {AdTally.Pacer, name: MyApp.Pacer, store: MyApp.Store}
       ]
 
-  Two things are kept apart. A *controller* decides once a tick how often a campaign takes part in requests, so
-  that its spend follows its target. A *ledger of leases* decides that no more than the budget is ever spent,
-  whatever the controller does.
+  Two parts work independently. A *controller* decides once a tick how often a campaign takes part in requests, so
+  that its spend follows its target. A *ledger of leases* ensures that no more than the budget is ever spent,
+  whatever the controller decides.
 
       :ok =
         AdTally.Pacer.put(MyApp.Pacer, 42,
@@ -26,13 +26,14 @@ defmodule AdTally.Pacer do
         :unknown -> :no_such_campaign
       end
 
-      # once it was shown, and its price is known
+      # Once it was shown and its price is known:
       :ok = AdTally.Pacer.confirm(MyApp.Pacer, reservation, 1_240, at)
 
-  `reserve/6`, `confirm/4`, `release/2` and `open/4` are native calls of the calling process and send no message,
-  but for reservations of another node. Amounts are integers in micros of one currency, times Unix milliseconds.
-  Campaigns and requests are keys as in `AdTally.Counters`. `AdTally.Admission` decides budget and
-  frequency cap as one step.
+  `reserve/6`, `confirm/4`, `release/2` and `open/4` are native calls in the calling process. They send no message,
+  except to confirm or release a reservation of another node. Amounts are integers in micros (millionths) of one
+  currency, times are Unix milliseconds. Campaigns and requests are keys as in `AdTally.Counters`.
+  `AdTally.Admission` decides budget and frequency cap as one step. The guide [Budget pacing](pacing.html) helps to
+  choose a pace, and says what happens in each failure.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Pacing, clock: :manual)
       iex> at = 1_780_272_000_000
@@ -52,30 +53,32 @@ defmodule AdTally.Pacer do
 
   ## Never over
 
-  What is spent, reserved and leased of a budget together is at most the budget: at any moment, on any number of
-  nodes, through races, kills, restarts and partitions. Two things can exceed it, and both are counted as
-  `:overspent_micros` and answered as such: a confirm after its reservation has expired, and one above the price
-  that was reserved. So reserve the highest price that an impression may cost, for as long as its billing
-  notice may take.
+  What is spent, reserved and leased of a budget is together at most the budget: at any moment, on any number of
+  nodes, through races, kills, restarts and partitions. Two things can exceed it: a confirm after its reservation has
+  expired, and one above the price that was reserved. Both are counted as `:overspent_micros` and answered as such.
+  So reserve the highest price that an impression may cost, for as long as its billing notice may take.
 
-  Whatever may have been spent counts as spent. After a crash, that is what this node had leased and cannot prove
-  unspent (`:presumed_micros`, a few seconds of its use); without a `:store`, all that the node had leased.
+  What may have been spent counts as spent. After a crash, this is what the node had leased and may have spent in
+  the second that is lost (`:presumed_micros`), a few seconds of its use. Without a `:store`, it is all that the
+  node had leased. A store that was restored from a backup knows less: see the guide
+  [Budget pacing](pacing.html#an-older-copy-of-a-store).
 
   ## Nodes
 
-  With `nodes: [...]` each budget has one coordinator, one of these nodes, which the name of the campaign
-  determines. It leases parts of the budget to all of them, for about five seconds of their use, each second. A lease
-  is in the coordinator's store before it is sent. A node that cannot reach the coordinator spends what it has
-  leased, and answers `:no_budget` then, until the coordinator is back. No other node takes its place: two coordinators
-  would spend a budget twice. Leases do not end by a clock, so clocks that differ do no harm.
+  With `nodes: [...]` each budget has one coordinator among these nodes, which the key of the campaign determines.
+  Every second, the coordinator leases to each node the part of the budget that this node needs for about five
+  seconds. It writes a lease to its store before it sends it. A node that cannot reach the coordinator spends what it
+  has leased, and then answers `:no_budget` until the coordinator is back. No other node takes the place of a
+  coordinator, because two of them would spend a budget twice. Leases do not end by a clock, so clocks that differ do
+  no harm.
 
-  All nodes start a pacer of the same name, with the same `:nodes` and `:seed`. Give each of them a store: a coordinator
-  without one knows no plan and no lease after a restart.
+  All nodes start a pacer of the same name, with the same `:nodes` and `:seed`. Give each of them a store: without
+  one, a coordinator knows no plan and no lease after a restart.
 
   ## Restarts
 
-  With a store everything is as it was, after a crash of the process, of the VM, or a deploy. Without one all plans
-  are gone with the process, and have to be put again. What was spent before is not known then.
+  With a store everything is as it was, after a crash of the process or of the VM, and after a deploy. Without a store
+  all plans are lost with the process and have to be put again, and what was spent before is not known.
   """
 
   alias AdTally.{Counters, Named, Native, Options, TableOwner}
@@ -92,7 +95,7 @@ defmodule AdTally.Pacer do
   @typedoc "The id of a request, unique among requests."
   @type request :: Counters.key()
 
-  @typedoc "A part of a budget that is held for one impression. It may be sent to other nodes, and kept as any binary."
+  @typedoc "A part of a budget that is held for one impression. It can be sent to other nodes, and stored like any binary."
   @type reservation :: binary()
 
   @typedoc "Unix milliseconds, from 0."
@@ -140,9 +143,9 @@ defmodule AdTally.Pacer do
   @renewed_within 1_000
 
   @doc """
-  A pacer as a child of a supervisor, which may have several.
+  The child specification of a pacer. A supervisor may have several pacers.
 
-  With a store its supervisor waits for as long as it takes to stop, which is one write to the disk.
+  With a store, the supervisor waits until the pacer has stopped, which takes one write to the disk.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: TableOwner.child_spec(__MODULE__, options)
@@ -157,21 +160,22 @@ defmodule AdTally.Pacer do
     * `:store` - the name of an `AdTally.Store` that keeps it. Default: `nil`, for none.
     * `:nodes` - `:this`, or a list of the names of all nodes that spend these budgets, this one among them. Once it
       is stored it cannot be changed, because budgets would change their coordinators. Default: `:this`.
-    * `:tick` - every so many milliseconds the controller decides anew, from 1,000 to an hour. Default: 60,000.
-    * `:clock` - `:system`, or `:manual`: time passes by `tick/2` alone, for simulations and tests. Default:
+    * `:tick` - milliseconds between two decisions of the controller, from 1,000 to an hour. Default: 60,000.
+    * `:clock` - `:system`, or `:manual`: only `tick/2` moves the time, for simulations and tests. Default:
       `:system`.
-    * `:max_campaigns` - how many campaigns this node has room for: those of all coordinators, and those that were
-      deleted since it was started, too. At most 1,000,000. Default: 100,000.
-    * `:max_reservations` - how many reservations this node knows. One keeps its place until its `:ttl` is over, confirmed
-      or not, so this is at least reservations a second times their `:ttl`. Those that have expired are known for an
-      hour more, or until their place is needed. Default: 1,000,000.
-    * `:max_ahead` - how many milliseconds past the system's time a reservation may be made. Default: 60,000.
+    * `:max_campaigns` - how many campaigns this node has room for: those of all coordinators, including those that
+      were deleted since this node was started. At most 1,000,000. Default: 100,000.
+    * `:max_reservations` - how many reservations this node has room for. A reservation keeps its place until its
+      `:ttl` is over, whether it is confirmed or not, so this must be at least reservations a second times their
+      `:ttl`. Reservations that have expired are remembered for another hour, or until their place is needed.
+      Default: 1,000,000.
+    * `:max_ahead` - how many milliseconds ahead of the system's time the `at` of a reservation may be. Default: 60,000.
     * `:seed` - the number under which campaigns and requests are hashed, from 0 to 2^64 - 1, the same on all nodes.
-      Who knows it can choose requests that are never paced. Default: one that follows from the name. Give
-      another one where clients choose the ids of requests.
+      Whoever knows it can choose ids of requests that are never paced. So set one of your own where clients choose
+      these ids. Default: one that is derived from the name.
 
-  Raises `ArgumentError` for an option that is missing, unknown or out of range, if the store does not run, and if it
-  cannot go on with what is stored of it, which the message says.
+  Raises `ArgumentError` for an option that is missing, unknown or out of range, if the store does not run, and if
+  the options do not fit what is stored: the message says what differs.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options) do
@@ -182,42 +186,43 @@ defmodule AdTally.Pacer do
   @doc """
   Gives a campaign a budget, or changes it.
 
-    * `:ok` - it has one. With a store that is on disk. Requests can be reserved on this node at once, on others
-      within a second
-    * `{:error, :no_coordinator}` - the node that has this budget did not answer within five seconds, or it has other
-      `:nodes` or another `:seed`. It may have taken the plan all the same: put it again, which makes no difference
-    * `{:error, :full}` - there are `:max_campaigns`
-    * `{:error, :busy}` - the store has no room, or the disk refuses it. Try again: to put the same plan twice makes no
-      difference
+    * `:ok` - the campaign has this budget. With a store, the plan is on disk. `reserve/6` works on this node at once,
+      and on other nodes within a second
+    * `{:error, :no_coordinator}` - the coordinator of this budget did not answer within five seconds, or it has other
+      `:nodes` or another `:seed`. It may have taken the plan nevertheless. Try again
+    * `{:error, :full}` - there are `:max_campaigns` already
+    * `{:error, :busy}` - the store has no room, or the disk refuses it. Try again
+
+  To put the same plan twice makes no difference.
 
   ## Options
 
     * `:budget_micros` - what may be spent in the period, from 1 to 2^62. Required.
-    * `:period` - for what time that is:
+    * `:period` - the time that the budget is for:
       * `{:daily, zone}` - each calendar day of a time zone has the budget, from local midnight to local midnight, on
         days of 23, 24 and 25 hours
-      * `{:flight, from, to}` - from a time to before another one, at most ten years
+      * `{:flight, from, to}` - from the time `from` until before the time `to`, at most ten years
       * `:lifetime` - until it is spent. The default
-    * `:zone` - the time zone whose days and hours a flight has. Default: `"Etc/UTC"`.
-    * `:pace` - how it is spread over the period:
-      * `:asap` - not at all: every request takes part until the budget is spent. The default of `:lifetime`, which has
-        no other
+    * `:zone` - the time zone of the days and hours of a flight. Default: `"Etc/UTC"`.
+    * `:pace` - how the budget is spread over the period:
+      * `:asap` - not at all: every request takes part until the budget is spent. The default, and only, pace of
+        `:lifetime`
       * `:even` - the same in each hour. The default otherwise
-      * `{:front_loaded, by}` - by a falling line, from `1 + by` times the mean at the begin of the period to `1 - by`
-        times at its end, `by` from 0 to 1
-      * `{:traffic, weights}` - as traffic is: 168 weights, one for each local hour of the week, from Monday 0
-        o'clock on
-      * `{:traffic, :learned}` - as the campaign's own requests were in the last weeks. Even, until there are two
-    * `:daily_max` - a day of a flight may spend at most so many times its planned share of the budget, from 1 to 100, or
-      `:infinity` for no limit. Other periods have no use for it. Default: 1.25.
-    * `:price_micros` - what an impression costs by guess, before its price is known. Default: 1,000.
+      * `{:front_loaded, by}` - along a falling line, from `1 + by` times the mean at the start of the period to
+        `1 - by` times at its end, `by` from 0 to 1
+      * `{:traffic, weights}` - in proportion to 168 weights, one for each local hour of the week, from Monday 0:00 on
+      * `{:traffic, :learned}` - in proportion to the campaign's own requests in the last eight weeks. Even, until
+        two weeks are known
+    * `:daily_max` - a day of a flight may spend at most this many times its planned share of the budget, from 1 to
+      100, or `:infinity` for no limit. Not used for other periods. Default: 1.25.
+    * `:price_micros` - a guess of what an impression costs, used until prices are known. Default: 1,000.
 
   A zone is a name such as `"Europe/Berlin"`, or `{:utc_offset, milliseconds}`.
 
-  To change a plan, put the whole of it. A change takes effect at the next tick. Where a budget is cut below what is
-  spent and leased, nothing is leased any more, and nodes give back what they have not reserved.
+  To change a plan, put the whole of it. A change takes effect at the next tick. If a budget is cut below what is
+  spent and leased, nothing more is leased, and nodes give back what they have not reserved.
 
-  Raises `ArgumentError` for a plan that cannot be, with nothing changed.
+  Raises `ArgumentError` for a wrong plan, with nothing changed.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Putting)
       iex> AdTally.Pacer.put(Putting, {:campaign, 42}, budget_micros: 5_000_000_000, period: {:daily, "Europe/Berlin"})
@@ -233,10 +238,10 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  Takes the budget of a campaign away. `reserve/6` returns `:unknown` from then on, on other nodes within a second.
-  Reservations that live can be confirmed.
+  Removes the budget of a campaign. From then on `reserve/6` returns `:unknown`, on other nodes within a second.
+  Reservations that live can still be confirmed.
 
-  `{:error, :unknown}` if it has none.
+  Returns `{:error, :unknown}` if the campaign has no budget.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Deleting)
       iex> AdTally.Pacer.put(Deleting, 42, budget_micros: 5_000_000)
@@ -291,27 +296,28 @@ defmodule AdTally.Pacer do
   defp answer(answer), do: answer
 
   @doc """
-  Reserves up to `max_price_micros` of a campaign's budget for a request, or says why it does not take part.
+  Reserves `max_price_micros` of a campaign's budget for a request, or says why not.
 
     * `{:ok, reservation}` - the amount is held until it is confirmed or released, or for `ttl` milliseconds after `at`
       or after now, whichever is later
-    * `:paced` - the campaign does not take part in this request. The same request gets the same answer at the same
-      rate, so ask once a request
-    * `:no_budget` - it does, but there is no money: the budget is spent or reserved, its period has not begun or is
-      over, or this node has no lease of it at the moment
+    * `:paced` - the campaign does not take part in this request. At the same rate the same request gets the same
+      answer, so ask once for each request
+    * `:no_budget` - the campaign takes part, but there is no money: the budget is spent or reserved, its period has
+      not begun or is over, or this node has no lease of it at the moment
     * `:unknown` - the campaign has no budget
     * `{:error, :future}` - `at` is further ahead than `:max_ahead`
-    * `{:error, :full}` - there are `:max_reservations`
+    * `{:error, :full}` - there are `:max_reservations` already
     * `{:error, :busy}` - the store has no room, see `AdTally.Store`
 
-  Asked again while the reservation lives, it returns the same one, with the amount and the end of the first call: the
-  same binary, unless `:ttl` differs or `at` was in the past. Only `{:ok, reservation}` holds money.
+  If the same request asks again while its reservation lives, it gets the same reservation, with the amount and the
+  end of the first call. It is the same binary, unless `:ttl` differs or `at` was in the past. Only
+  `{:ok, reservation}` holds money.
 
-  The option `:ttl` is how long it lives, from 1 to #{@longest_ttl} milliseconds. Take the time within which billing
-  notices come: about a minute for web pages, ten for native ads, half an hour and more for interstitials. Default:
-  a minute.
+  The option `:ttl` is how many milliseconds the reservation lives, from 1 to #{@longest_ttl}. Choose the time within
+  which billing notices come: about a minute for web pages, ten minutes for native ads, half an hour and more for
+  interstitials. Default: a minute.
 
-  Raises `ArgumentError` for bad keys, and for an amount that is no integer from 1 to 2^54 - 1.
+  Raises `ArgumentError` for bad keys, and for an amount that is not an integer from 1 to 2^54 - 1.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Reserving)
       iex> AdTally.Pacer.put(Reserving, 42, budget_micros: 5_000)
@@ -344,18 +350,19 @@ defmodule AdTally.Pacer do
     do: Options.known!(options, [:ttl])
 
   @doc """
-  Books what an impression has cost, and gives back what was reserved beyond that.
+  Books what an impression has cost, and gives back the rest of what was reserved.
 
     * `:ok` - it is booked
-    * `{:error, :over_price}` - it is booked, and was above what was reserved: the difference is overspend
-    * `{:error, :expired}` - it is booked, and the reservation had expired or was released: the price is overspend
+    * `{:error, :over_price}` - it is booked, but above what was reserved: the difference is overspend
+    * `{:error, :expired}` - it is booked, but the reservation had expired or was released: the price is overspend
     * `{:error, :duplicate}` - it was confirmed before: nothing is booked
-    * `{:error, :unknown}` - there is no such reservation, or it has expired more than an hour ago, or earlier where its
-      place was needed: nothing is booked
-    * `{:error, :unreachable}` - it is of another node, which does not answer. It may be booked or not: try again
-    * `{:error, :busy}` - the store has no room: nothing is booked
+    * `{:error, :unknown}` - there is no such reservation, or it expired more than an hour ago, or its place was needed
+      after it had expired: nothing is booked
+    * `{:error, :unreachable}` - the reservation is another node's, which does not answer. It may be booked or not: try
+      again
+    * `{:error, :busy}` - the store has no room: nothing is booked. Try again
 
-  What is booked counts in the period of the reservation, so yesterday's late spend is yesterday's.
+  The price is booked in the period of the reservation, so yesterday's late spend is yesterday's.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Confirming)
       iex> AdTally.Pacer.put(Confirming, 42, budget_micros: 5_000)
@@ -379,13 +386,13 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  Gives back what was reserved: the impression did not happen.
+  Gives back what was reserved, because the impression did not happen.
 
-    * `:ok` - it is given back, or was released or had expired before
+    * `:ok` - it is given back, or it was released or had expired before
     * `{:error, :confirmed}` - it was confirmed
     * `{:error, :unknown}`, `{:error, :unreachable}`, `{:error, :busy}` - as for `confirm/4`
 
-  With a store the money can be reserved again once that is on disk, a second later or so.
+  With a store, the money can be reserved again once the release is on disk, about a second later.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Releasing)
       iex> AdTally.Pacer.put(Releasing, 42, budget_micros: 5_000)
@@ -419,8 +426,8 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  Which of these campaigns take part in a request and have money on this node: those of the list, in its order, in
-  one call. Nothing is reserved, and nothing is counted.
+  Returns those of a list of campaigns that take part in a request and have money on this node, in the order of the
+  list. It is one call for all of them. Nothing is reserved, and nothing is counted.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Opening)
       iex> AdTally.Pacer.put(Opening, 42, budget_micros: 5_000)
@@ -439,27 +446,29 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  What a campaign has spent, and how far it should be, as its coordinator knows it: what other nodes have spent
-  in the last second may not be in it yet. Amounts are in micros.
+  What a campaign has spent, and how much it should have spent by now, as its coordinator knows it. What other nodes
+  have spent in the last second may be missing. Amounts are in micros.
 
-    * `:budget_micros` - what is to be spent in the period: of a flight, its day
-    * `:most_micros` - the most that may be spent in the period. Of a day of a flight that is more, see `:daily_max`
+    * `:budget_micros` - what is to be spent in the period; of a flight, on its current day
+    * `:most_micros` - the most that may be spent in the period. For a day of a flight this is more than
+      `:budget_micros`, see `:daily_max`
     * `:spent_micros` - what was booked in the period
     * `:reserved_micros` - what reservations hold
-    * `:leased_micros` - what nodes have leased beside that. The three together are at most `:most_micros`, but for
-      what is overspent
+    * `:leased_micros` - what nodes have leased in addition. The three together are at most `:most_micros`, except for
+      overspend
     * `:target_micros` - what should be spent by now
-    * `:delivery` - what is spent as a part of that, `nil` while that is 0
-    * `:pass` - in which part of all requests it takes part, from 0.0 to 1.0
-    * `:awaits_history` - whether it is paced evenly only because too little is known of its traffic
+    * `:delivery` - `:spent_micros` divided by `:target_micros`, `nil` while the target is 0
+    * `:pass` - the share of requests that the campaign takes part in, from 0.0 to 1.0
+    * `:awaits_history` - whether the pace is even only because too little is known of the campaign's traffic
     * `:presumed_micros` - the part of `:leased_micros` that counts as spent, because a crash may have lost that it was
-    * `:overspent_micros` - what was confirmed too late or above the price that was reserved, in all periods
+    * `:overspent_micros` - what was confirmed too late or above the reserved price, in all periods
     * `:total_budget_micros`, `:total_spent_micros` - the budget as it was put, and what was spent in all periods
-    * `:from`, `:to` - when its period begins and ends. Both are `nil` outside of a flight, and its amounts are 0
-    * `:nodes` - what each node has that is neither spent nor given back
+    * `:from`, `:to` - when the period begins and ends. Before and after a flight both are `nil`, and the amounts of the
+      period are 0
+    * `:nodes` - what each node has been granted that is neither spent nor given back
 
-  `{:error, :unknown}` if the campaign has no budget, `{:error, :no_coordinator}` if its coordinator cannot be
-  reached.
+  Returns `{:error, :unknown}` if the campaign has no budget, and `{:error, :no_coordinator}` if its coordinator cannot
+  be reached.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Knowing)
       iex> AdTally.Pacer.put(Knowing, 42, budget_micros: 5_000)
@@ -477,19 +486,23 @@ defmodule AdTally.Pacer do
   @doc """
   The numbers of a pacer on this node.
 
-    * `:campaigns` - campaigns that this node knows, and `:coordinated`, those whose coordinator it is, with those that were
-      deleted in the last two days
-    * `:outcomes` - calls on this node by outcome, since it was started. Of `reserve/6`: `:reserved`,
-      `:again` for a reservation that lived already, `:paced`, `:no_budget`, `:unknown`, `:future`, `:full`. Of `confirm/4`:
-      `:confirmed`, `:over_price`, `:late`, `:duplicate`. Of `release/2`: `:released`. Of both: `:unknown_reservation`,
-      `:elsewhere`. Of all: `:busy`. And `:expired`, reservations whose time to live was over, and `:no_book`, grants that this
-      node had no room for, so that their campaigns are without money: `:max_campaigns` is too small
+    * `:campaigns` - how many campaigns this node knows
+    * `:coordinated` - how many of them it coordinates, including those that were deleted in the last two days
+    * `:outcomes` - calls on this node by outcome, since it was started:
+      * of `reserve/6`: `:reserved`, `:again` (the request's reservation lived already), `:paced`, `:no_budget`,
+        `:unknown`, `:future`, `:full`
+      * of `confirm/4`: `:confirmed`, `:over_price`, `:late`, `:duplicate`
+      * of `release/2`: `:released`
+      * of `confirm/4` and `release/2`: `:unknown_reservation`, `:elsewhere` (passed on to another node)
+      * of all three: `:busy`
+      * and events that are not calls: `:expired`, reservations whose `:ttl` ended, and `:no_book`, grants that this
+        node had no room for. Their campaigns have no money here, because `:max_campaigns` is too small
     * `:lost_nodes` - other nodes that have not answered for five seconds
     * `:disagreeing_nodes` - other nodes that have other `:nodes`, another `:seed` or another version of the library. While
       there is one, this node leases nothing, and takes no plan
-    * `:clock_offsets` - other nodes whose clock differs by more than five seconds, and by how many milliseconds it is
-      ahead
-    * `:memory_bytes` - its memory
+    * `:clock_offsets` - other nodes whose clocks differ by more than five seconds, and by how many milliseconds they
+      are ahead
+    * `:memory_bytes` - the memory of its tables
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Informed)
       iex> AdTally.Pacer.reserve(Informed, 42, "r-1", 3_000, System.system_time(:millisecond))
@@ -504,11 +517,11 @@ defmodule AdTally.Pacer do
   end
 
   @doc """
-  Advances the clock of a pacer with `clock: :manual` to a time, in Unix milliseconds, and does all that is due by
-  then: reservations expire, periods begin and end, leases are renewed, the controller decides.
+  Advances the clock of a pacer with `clock: :manual` to a time, in Unix milliseconds, and does everything that is due
+  by then: reservations expire, periods begin and end, leases are renewed, the controller decides.
 
-  `{:error, :busy}` if the disk refuses it. Raises `ArgumentError` for a time before that of the last call, and for a
-  pacer that goes by the system's clock.
+  Returns `{:error, :busy}` if the disk refuses it. Raises `ArgumentError` for a time before that of the last call, and
+  for a pacer with `clock: :system`.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Ticking, clock: :manual)
       iex> for minute <- 0..2, do: AdTally.Pacer.tick(Ticking, 1_780_272_000_000 + 60_000 * minute)

@@ -1,6 +1,6 @@
 defmodule AdTally.Store do
   @moduledoc """
-  Keeps what meters, attributions, pacers and tables hold on disk, so that a restart goes on where the service was,
+  Keeps the state of meters, attributions, pacers and tables on disk, so that a restart goes on where the service was,
   after a crash too.
 
       children = [
@@ -13,49 +13,49 @@ defmodule AdTally.Store do
 
       Supervisor.start_link(children, strategy: :rest_for_one)
 
-  Start the store first, then what it keeps, and then whoever records. A child that has a `:store` is there
-  once all that is stored of it is read.
+  Start the store first, then what it keeps, and then the processes that record. A child that has a `:store` has started
+  once everything that is stored of it has been read.
 
-  One store is for all parts of a service. Then they agree after a crash: an event is in its meter's counters,
+  Use one store for all parts of a service. Then they agree after a crash: an event is in its meter's counters,
   sketch and ids, and in the attribution that it is a touch for, or in none of them.
 
   ## What is promised
 
-  What was recorded is on disk after at most `:interval` milliseconds, a second by default. `sync/1` waits until
-  it is. So after a `kill -9`, a crash of the VM, or a loss of power, at most the last interval is missing, and
-  nothing that a `sync/1` has returned `:ok` for. What is missing is missing in all parts.
+  What was recorded is on disk after at most `:interval` milliseconds, a second by default. `sync/1` waits until it is.
+  So after a `kill -9`, a crash of the VM, or a loss of power, at most what was recorded in the last interval is
+  missing, and nothing that was recorded before a `sync/1` that returned `:ok`. What is missing is missing in all parts.
 
-  A queue that delivers at least once brings the missing events again, if they are acknowledged after
-  `sync/1`. With ids every event is counted once then:
+  A queue that delivers at least once brings the missing events again, if they are acknowledged only after `sync/1`. With
+  ids, every event is then counted once:
 
       AdTally.Meter.record_many(MyApp.Ads, events)
       :ok = AdTally.Store.sync(MyApp.Store)
-      # acknowledge now
+      # Acknowledge now.
 
   The guide [Durability](durability.html) has a pipeline that does this, what is promised against which
   failure, and what it costs.
 
   ## What it does
 
-  Each call that counts something writes what it did into memory of its own thread. A thread of the store takes
-  that every `:interval`, or after 8 MiB, or for a `sync/1`, and appends it to a file. Another thread merges
-  files, so that the directory has at most about twice the size of what is kept. Nothing waits for a disk but
-  `sync/1`, the start and the stop.
+  Each call that counts something writes what it did into a buffer of its own thread. A thread of the store takes
+  the buffers every `:interval`, after 8 MiB, or for a `sync/1`, and appends them to a file. Another thread merges
+  files, so that the directory takes at most about twice the size of what is kept. Only `sync/1`, the start, the stop and
+  `AdTally.Attribution.forget/2` wait for the disk.
 
-  If the disk is full or fails, what was recorded is kept in memory, up to `:buffer_bytes`, and tried again in
-  another file. Once there is no more room, calls are answered `:busy`, and nothing is counted;
-  `AdTally.Dedupe.first?/3`, which answers `true` or `false`, raises `AdTally.StoreError`. Meanwhile
-  `sync/1` returns errors. `info/1`, the log and telemetry tell of it.
+  If the disk is full or fails, what was recorded stays in memory, up to `:buffer_bytes`, and the store tries again with
+  another file. Meanwhile `sync/1` returns errors, and `info/1`, the log and telemetry report them. Once there is no more
+  room, calls return `:busy` and count nothing; `AdTally.Dedupe.first?/3`, which returns `true` or `false`, raises
+  `AdTally.StoreError`.
 
   ## Stopping and crashing
 
-  An orderly stop leaves windows open: they go on with the next start, so a deploy loses and repeats nothing.
-  Where there is no next start, say `on_stop: :close` in the options of a meter or attribution.
+  An orderly stop leaves windows open. They go on with the next start, so a deploy loses and repeats nothing.
+  If there will be no next start, use `on_stop: :close` in the options of a meter or attribution.
 
-  If the process of a meter or a table crashes, or that of the store, the state is still there. The process that
-  the supervisor starts next goes on with it.
+  If the process of a meter, a table or the store crashes, the state is still there. The process that the supervisor
+  starts next goes on with it.
 
-  One process has a directory at a time. A second one, of the same VM or of another one, is refused.
+  Only one process can have a directory at a time. A second one, in the same VM or another one, is refused.
   """
 
   alias AdTally.{Named, Native, Options, StoreError}
@@ -67,10 +67,9 @@ defmodule AdTally.Store do
   @type name :: atom()
 
   @doc """
-  A store as a child of a supervisor, which may have several, each with its own directory.
+  The child specification of a store. A supervisor may have several stores, each with its own directory.
 
-  Its supervisor waits for as long as the store takes to stop (`shutdown: :infinity`), which is one write to the
-  disk.
+  The supervisor waits until the store has stopped (`shutdown: :infinity`), which takes one write to the disk.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options) do
@@ -90,25 +89,25 @@ defmodule AdTally.Store do
 
     * `:name` - an atom by which it is called: the name of its process, and its key in
       `:persistent_term`. Required.
-    * `:dir` - its directory, which is made if it is not there. Nothing else may be in it. A relative path is
-      one from the working directory of the time at which it starts. Required.
-    * `:interval` - every so many milliseconds what was recorded is written to the disk, from 1 to 60,000.
+    * `:dir` - its directory, which is created if it does not exist. Nothing else may be in it. A relative path is
+      relative to the working directory at the time of the start. Required.
+    * `:interval` - after how many milliseconds what was recorded is written to the disk, from 1 to 60,000.
       Default: 1,000.
-    * `:buffer_bytes` - the most memory of what waits to be written. Once it is full, calls are answered
-      `:busy`. Default: 64 MiB.
-    * `:segment_bytes` - after so many bytes the store begins another file, and merges what is in the one
-      before. Default: 64 MiB.
-    * `:max_age` - for how many milliseconds at most a file may have what was erased by
+    * `:buffer_bytes` - how much memory what waits to be written may take. Once it is full, calls return `:busy`.
+      Default: 64 MiB.
+    * `:segment_bytes` - after how many bytes the store begins another file, and merges the one before. Default:
+      64 MiB.
+    * `:max_age` - for how many milliseconds at most files may keep what was erased by
       `AdTally.Attribution.forget/2`, as long as the store runs. Default: an hour.
-    * `:repair` - `false`, or `:truncate`: where a file is damaged, the store opens without what was recorded
-      after the damage, and logs how much that is. For one start, by hand. Default: `false`, a damaged file is
-      an error.
+    * `:repair` - `false`: a damaged file is an error. Or `:truncate`: the store opens without what was recorded after
+      the damage, and logs how much that is. Use it for one start, by hand, see
+      [Durability](durability.html#restoring-a-backup). Default: `false`.
     * `:telemetry_interval` - milliseconds between two telemetry events of its state, see `AdTally.Telemetry`.
       Default: 10,000.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range. Returns
-  `{:error, {%AdTally.StoreError{}, []}}` if the directory is in use, or cannot be read: the error's `:reason`
-  says which file, and what can be done.
+  `{:error, {%AdTally.StoreError{}, []}}` if the directory is in use or cannot be read: the error's `:reason`
+  names the file and says what can be done.
 
       iex> dir = Path.join(System.tmp_dir!(), "ad_tally_keeping_#{System.pid()}")
       iex> {:ok, store} = AdTally.Store.start_link(name: Keeping, dir: dir)
@@ -132,14 +131,13 @@ defmodule AdTally.Store do
   @doc """
   Waits until everything that any process has recorded before this call is on disk.
 
-    * `:ok` - it is, for all parts of the store
-    * `{:error, reason}` - it is not: the disk has refused it, and the reason says why. The store keeps it in
-      memory and tries again. Do not acknowledge what was recorded
-    * `{:error, :timeout}` - it was not after `timeout` milliseconds (default: `:infinity`)
+    * `:ok` - it is on disk, for all parts of the store
+    * `{:error, reason}` - the disk has refused it, and the reason says why. The store keeps it in memory and tries
+      again. Do not acknowledge what was recorded
+    * `{:error, :timeout}` - it was not on disk after `timeout` milliseconds (default: `:infinity`)
 
-  The disk's work begins at once. All that wait at a time share it, however many they are: one `fdatasync`,
-  which takes 1 to 20 ms on most disks. It costs nothing if nothing was recorded. So call it once a batch, not
-  once an event.
+  The write begins at once. All callers that wait at the same time share one `fdatasync`, which takes 1 to 20 ms on most
+  disks. If nothing was recorded, the call returns at once. Call it once a batch, not once an event.
 
   Raises `ArgumentError` if no store of that name runs.
 
@@ -179,13 +177,13 @@ defmodule AdTally.Store do
   end
 
   @doc """
-  Whether everything that is stored is read: for a probe that tells a load balancer when to send traffic.
+  Whether everything that is stored has been read: for a probe that tells a load balancer when to send traffic.
 
-  It is once the process of each part has started that the directory has state of. Parts that were stored and
-  have no child any more are never read, see `:parts` in `info/1`. With such a part, name those that are to be
+  It is `true` once the process of each part that the directory has state of has started. A part that was stored but has
+  no child any more is never read, see `:parts` in `info/1`. If there is such a part, name those that must be
   ready: `ready?(MyApp.Store, [MyApp.Caps, MyApp.Ads])`.
 
-  `false` while the store does not run.
+  It is `false` while the store does not run.
 
       iex> dir = Path.join(System.tmp_dir!(), "ad_tally_probing_#{System.pid()}")
       iex> {:ok, store} = AdTally.Store.start_link(name: Probing, dir: dir)
@@ -223,23 +221,23 @@ defmodule AdTally.Store do
   @doc """
   The store's numbers.
 
-    * `:lag_ms`, `:lag_bytes` - for how long the oldest of what is not on disk has waited, 0 if everything is
-      there, and how many bytes wait
-    * `:busy` - how often a call was answered `:busy`
-    * `:error` - what the disk says while it refuses something, otherwise `nil`
+    * `:lag_ms`, `:lag_bytes` - for how long the oldest record that is not on disk has waited, 0 if everything is
+      there, and how many bytes wait. A crash now would lose this much
+    * `:busy` - how often a call returned `:busy`
+    * `:error` - the disk's error while it refuses something, otherwise `nil`
     * `:errors` - how often it has refused
     * `:records`, `:intervals`, `:written_bytes` - how much was written
     * `:syncs`, `:last_sync_us`, `:max_sync_us` - how many calls of `sync/2` were answered, and how long the last
-      and the slowest write and `fdatasync` took, in microseconds
-    * `:segment_bytes`, `:run_bytes`, `:base_bytes` - the size of the directory: files that were appended to, and
-      what was merged from them once and completely
-    * `:files` - how many there are
+      and the slowest write with `fdatasync` took, in microseconds
+    * `:segment_bytes`, `:run_bytes`, `:base_bytes` - the size of the directory: files that are appended to, files that
+      were merged from them once, and files in which everything of a part is merged
+    * `:files` - how many files there are
     * `:compactions`, `:compaction_errors`, `:compacted_bytes` - how often files were merged, how often that
       failed, and how much it has written
-    * `:torn_bytes` - what was cut at the start from the end of the last file, because it was being written when
+    * `:torn_bytes` - how much was cut at the start from the end of the last file, because it was being written when
       the VM died
-    * `:dropped_bytes` - what the store was opened without, see `:repair`
-    * `:parts` - of each part `:name` and `:kind`, `:attached?`, whether it was started since the store was
+    * `:dropped_bytes` - how much the store was opened without, see `:repair`
+    * `:parts` - for each part its `:name` and `:kind`, `:attached?`, whether it was started since the store was
       opened, and its `:entries` and `:bytes`
     * `:opened` - how often the directory was opened
 
@@ -260,19 +258,19 @@ defmodule AdTally.Store do
   def info(store), do: Native.store_info(running!(store))
 
   @doc """
-  Reads the directory of a store, checks every byte of it, and tells what is there. Nothing is changed, and the
-  store may be in use. `mix ad_tally.store DIR` prints it.
+  Reads the directory of a store, checks every byte of it, and describes it. Nothing is changed, and the store may be in
+  use. `mix ad_tally.store DIR` prints the same.
 
     * `:opened` - how often the directory was opened
-    * `:parts` - of each part its `:name`, `:kind` and `:bytes`, and how many `:entries` of which kind its files have
-    * `:files` - of each file its `:name`, `:bytes`, `:frames` and `:entries`, and which intervals and part it is of
-    * `:torn_bytes` - what is not complete at the end of the last file: a store in use is writing it, or its VM
+    * `:parts` - for each part its `:name`, `:kind` and `:bytes`, and how many `:entries` of which kind its files have
+    * `:files` - for each file its `:name`, `:bytes`, `:frames` and `:entries`, and which intervals and part it has
+    * `:torn_bytes` - how much at the end of the last file is incomplete: a running store is writing it, or its VM
       died. The next start cuts it
-    * `:damages` - what is wrong with files of parts, as text. Empty, if all is well
+    * `:damages` - what is wrong with files of parts, as text. Empty if all is well
     * `:start_ms` - about how long a start takes to read it
 
-  `{:error, %AdTally.StoreError{}}` says why it cannot be read: it is no directory of a store, or the file that names
-  the others is damaged.
+  `{:error, %AdTally.StoreError{}}` says why it cannot be read: it is not the directory of a store, or the file that
+  names the others is damaged.
 
       iex> dir = Path.join(System.tmp_dir!(), "ad_tally_describing_#{System.pid()}")
       iex> {:ok, store} = AdTally.Store.start_link(name: Describing, dir: dir)
@@ -291,11 +289,11 @@ defmodule AdTally.Store do
   def describe(dir), do: dir |> Path.expand() |> Native.store_inspect() |> answer()
 
   @doc """
-  Copies the directory of a store, which may be in use, into another directory that is empty or not there, and
-  checks the copy: it has everything that was on disk when it began. `mix ad_tally.store DIR --backup TO` does
-  it.
+  Copies the directory of a store, which may be in use, into another directory, which must be empty or not exist, and
+  checks the copy. The copy has everything that was on disk when it began. `mix ad_tally.store DIR --backup TO` does
+  the same.
 
-  To restore it, stop the service, and put the copy in the place of the directory.
+  The guide [Durability](durability.html#restoring-a-backup) says how to restore it.
   """
   @spec backup(Path.t(), Path.t()) :: {:ok, map()} | {:error, StoreError.t()}
   def backup(from, to),
