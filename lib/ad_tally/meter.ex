@@ -15,7 +15,7 @@ defmodule AdTally.Meter do
          sinks: [{AdTally.Sink.Files, dir: "rollups"}]}
       ]
 
-  Then any process records. No message is sent to another one:
+  Then any process records events. The call runs in that process and sends no message:
 
       AdTally.Meter.record(MyApp.Ads, %AdTally.Event{
         id: "01JEX5M3Z7",
@@ -28,52 +28,52 @@ defmodule AdTally.Meter do
 
   ## Windows
 
-  A window is `:window` milliseconds of event time. It is closed once the clock is `:lateness`
-  past its end: within a tenth of a window, at least 10 ms and at most a second. Each event that was
-  recorded in it by then is in its rows, once. A later event is `:late` and in no window. So is one
-  whose window has not begun and would be closed at once.
+  A window is `:window` milliseconds of event time. It is closed when the clock is `:lateness` past its
+  end. The meter looks for such windows ten times in a window's length, but at most every 10 ms and at
+  least once a second. Each event that was recorded in a window by then is in its rows, once. A later event
+  is `:late` and in no window, and so is one whose window would have to be closed as soon as it is opened.
 
-  With `clock: :system`, the default, the clock is the system's time. Times of events close
-  nothing: no event is late before its window's end plus `:lateness`. An event more than
-  `:max_ahead` past the system's time is refused as `:future`, which bounds the windows that are
-  open. With `clock: :events`, for replays of old logs, the clock is the time of the newest
-  event: without events nothing is closed until the meter stops.
+  With `clock: :system`, the default, the clock is the system's time. The times of events close
+  nothing, so no event is late before its window's end plus `:lateness`. An event more than
+  `:max_ahead` past the system's time is refused as `:future`, which bounds the open windows. With
+  `clock: :events`, for replays of old logs, the clock is the time of the newest event. Without events
+  nothing is closed until the meter stops.
 
   The system's time is the VM's, `System.system_time/1`, everywhere in AdTally. A VM started with
-  `+C multi_time_warp` follows a clock that is set by hours within a minute; the default,
+  `+C multi_time_warp` follows a clock that is set by hours within a minute. The default,
   `+C no_time_warp`, keeps its own time and drifts towards the clock by one percent. After a step
   forward, windows whose time has passed are closed. After a step back, events of windows that were
   closed are not late: such a window opens again, and is closed and delivered as another window of the
-  same start. What `close/2` has closed opens again only if the step is so large that an event of its
-  time would be `:future`.
+  same start. A window that `close/2` has closed opens again only if the step is so large that an event
+  of its time would have been `:future`.
 
-  Events in no window are counted as well, by outcome and with their metrics: see `info/2`, the option
+  Events that are in no window are counted by outcome and with their metrics: see `info/2`, the option
   `:on_late`, and `AdTally.Telemetry`.
 
-  Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order, by its
-  supervisor for example, all open windows are closed and delivered, flagged as partial where their time
-  has not passed. A crash loses the open windows, and the closed ones that a sink has not taken yet.
+  Closed windows go to every sink, see `AdTally.Sink`. When the meter is stopped in order, for example by
+  its supervisor, all open windows are closed and delivered. Those whose time has not passed are flagged
+  as partial. A crash loses the open windows, and the closed ones that a sink has not taken yet.
 
-  With a `:store`, an `AdTally.Store`, neither does. A stop leaves windows open, and the next start goes on
-  with them, with ids and sketches. After a crash it does too, but for what was recorded in the last second.
-  Closed windows that a sink has not taken are delivered by the next start, under the same numbers. See
-  [Durability](durability.html).
+  With a `:store`, an `AdTally.Store`, it is different. A stop leaves windows open, and the next start goes
+  on with them, with ids and sketches. So does the start after a crash, without what was recorded in the
+  last second. Closed windows that a sink has not taken are delivered by the next start, under the same
+  numbers. See [Durability](durability.html).
 
   ## When the meter is down
 
   Every function raises `ArgumentError` while no meter of that name runs: before it is started, after
-  it was stopped, and between a crash and the restart by its supervisor, from at most 50 ms after the
-  meter's process was killed. So do not acknowledge an event for which `record/2` or
-  `record_many/3` raised: a queue that delivers at least once brings it again. A list that is being
-  recorded while the meter is stopped in order raises too, unless some of it was counted: then the
+  it was stopped, and between a crash and the restart by its supervisor. When the meter's process is
+  killed, calls raise from at most 50 ms later on. So do not acknowledge an event for which `record/2` or
+  `record_many/3` raised: a queue that delivers at least once brings it again. If the meter is stopped in
+  order while a list is being recorded, the call raises too, unless some of the list was counted. Then the
   remaining events are `:late`. Without a store, events that were recorded before a crash are lost with the
   open windows, and the next meter remembers no ids.
 
   ## Dedupe
 
-  Only the `:id` is compared, see `AdTally.Dedupe`. Where an impression and a click may have the same
+  Only the `:id` is compared, see `AdTally.Dedupe`. If an impression and a click may have the same
   id, put the kind into it: `{:click, id}`. Choose `dedupe: [window: ...]` longer than the longest
-  redelivery. An event whose id is remembered is a `:duplicate`, also when its window is closed by now
+  redelivery. An event whose id is remembered is a `:duplicate`, even if its window is closed by now
   or its time is too far ahead. The id of an event that was late, too far ahead or refused is not
   remembered.
 
@@ -92,8 +92,8 @@ defmodule AdTally.Meter do
 
   Start the attribution before the meter. Its dimensions must be among the meter's. While it does not run,
   for example between a crash and its restart, `record/2` and `record_many/3` raise and count nothing. If
-  it ends when a part of a long list is counted already, the rest of the list is counted too. The touches
-  of the rest are lost, as are all others that the attribution had.
+  it ends after a part of a long list was counted, the rest of the list is counted too, but the touches of
+  the rest are lost.
   """
 
   alias AdTally.{Attribution, Batch, Event, Named, Native, Options, Windows}
@@ -109,10 +109,10 @@ defmodule AdTally.Meter do
   @type outcome :: :ok | :duplicate | :late | :future | :no_window | :overflow | :busy
 
   @doc """
-  A meter as a child of a supervisor, which may have several.
+  The child specification of a meter. A supervisor may have several meters.
 
-  Its supervisor waits for as long as the meter takes to stop (`shutdown: :infinity`): it stops by
-  itself once its sinks have all windows, or have made no progress for `:flush` milliseconds.
+  The supervisor waits until the meter has stopped (`shutdown: :infinity`). The meter stops by itself once
+  its sinks have all windows, or have made no progress for `:flush` milliseconds.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: Windows.child_spec(__MODULE__, options)
@@ -145,43 +145,44 @@ defmodule AdTally.Meter do
       overflow. Default: 1,000,000.
     * `:seed` - the number under which keys and ids are hashed, as in `AdTally.Counters.new/1`.
       Default: `nil`, for a random one.
-    * `:max_open_windows` - the most windows that are open at a time: an event that would begin one
-      more is `:no_window`. An open window takes a few kilobytes, and what its rows take. At least as
-      many as `:lateness`, and with `clock: :system` `:max_ahead`, need. With `clock: :events` those
-      do not count whose time has passed and that are closed with the next tick. Default: 10,000, or
-      as many as are needed if those are more.
+    * `:max_open_windows` - how many windows may be open at a time. An event that would open one more
+      is `:no_window`. An open window takes a few kilobytes, and what its rows take. It must be at least
+      as many as `:lateness` needs, and with `clock: :system` `:max_ahead` too. With `clock: :events`,
+      windows whose time has passed and that the next tick closes do not count. Default: 10,000, or as
+      many as are needed if that is more.
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. The options are checked by
       `c:AdTally.Sink.validate/1`, if the module has it. Default: none.
-    * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
+    * `:max_waiting` - how many closed windows may wait for a sink. If there are more, the oldest are
       dropped, which is logged and counted in `info/2`. Default: 10,000.
     * `:retain` - for how many milliseconds closed windows are kept for `report/2`. Default: an hour.
     * `:flush` - for how many milliseconds without progress a meter that is stopped waits for a sink
-      and for `:on_late`. A sink makes progress when it takes a window, and when it reads rows of one
-      that none of its attempts has read before; `:on_late` when it returns. However much there is to
-      deliver, a meter waits while they do. Then what is left is lost, which is logged. A sink that
-      needs longer than that after the last row, for an upload say, needs a longer `:flush`.
-      Default: 4,000.
+      and for `:on_late`. A sink makes progress when it takes a window, and when it reads rows of a
+      window that none of its attempts has read before. `:on_late` makes progress when it returns. The
+      meter waits while there is progress, however much there is to deliver. Without a store, what is left
+      after that is lost, which is logged. A sink that needs longer than `:flush` after the last row, such
+      as for an upload, needs a longer `:flush`. Default: 4,000.
     * `:on_late` - `{module, function}` of a function that gets late events, in lists of 1 to 1,000, in
       a process of its own. It may take long, raise, or call the meter. It gets a list a tenth of a
-      second after the first of its events, or once it has returned from the list before. Each event
+      second after the first of its events, or once it has returned from the previous list. Each event
       is given at most once: a list at which the function raises is not given again. While 100,000
       events wait, further ones are dropped, which is logged and counted in `info/2`. Their metrics are
       in `:excluded` in any case. Default: none.
     * `:attribution` - `false`, or `name:` the name of an `AdTally.Attribution` (required), and `cost:` the
       metric that is the cost of a touch, in micros (default: touches cost nothing). See
       ["Touches"](#module-touches). Default: `false`.
-    * `:store` - the name of an `AdTally.Store` that keeps the meter, which has to run. Where it has an
-      attribution, both need the same one. Default: `nil`, for none.
-    * `:on_stop` - what becomes of open windows when a meter with a store is stopped in order: `:keep_open`,
-      or `:close`, as without a store. Default: `:keep_open`.
+    * `:store` - the name of an `AdTally.Store` that keeps the meter. It has to run. If the meter has an
+      attribution, both need the same store. Default: `nil`, for none.
+    * `:on_stop` - what happens to open windows when a meter with a store is stopped in order: they stay
+      open for the next start (`:keep_open`), or they are closed as without a store (`:close`). Default:
+      `:keep_open`.
     * `:telemetry_interval` - milliseconds between two telemetry events of the meter's outcomes and
       memory, see `AdTally.Telemetry`. Default: 10,000.
     * `:warning_interval` - every so many milliseconds, a warning with the likeliest cause is logged if
       more than half of the events since then were refused, late, future or without a window. Default:
       60,000.
 
-  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if the meter cannot go on
-  with what its store has: the message says what differs.
+  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if the options do not fit
+  what the store has: the message says what differs.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options), do: options |> Config.new!() |> Windows.start_link()
@@ -191,15 +192,15 @@ defmodule AdTally.Meter do
 
     * `:ok` - it is counted
     * `:duplicate` - its id was recorded before, in whatever window
-    * `:late` - its window is closed, or would be if it had begun
+    * `:late` - its window is closed, or would have to be closed at once
     * `:future` - its time is too far ahead
-    * `:no_window` - its window has not begun, and `:max_open_windows` are open: it is counted nowhere
+    * `:no_window` - its window is not open, and `:max_open_windows` others are: it is not counted
     * `:overflow` - its row, or that of its sketch, is new and there is no room: it is counted in
       the window's overflow instead
-    * `:busy` - its store has no room, because the disk does not keep up: it is counted nowhere, see
+    * `:busy` - its store has no room, because the disk does not keep up: it is not counted, see
       `AdTally.Store`
 
-  Raises `ArgumentError` for a bad event, with nothing counted, and for a meter that does not run.
+  Raises `ArgumentError` for a bad event, with nothing counted, and if no meter of that name runs.
 
       iex> options = [name: Recording, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
@@ -238,7 +239,7 @@ defmodule AdTally.Meter do
   defp hand(outcome, _late, _event), do: outcome
 
   @doc """
-  Counts a list of events: how many had each outcome of `record/2`.
+  Counts a list of events, and returns how many had each outcome of `record/2`.
 
       iex> options = [name: Lists, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:dedupe, [window: 600_000]} | options])
@@ -246,11 +247,11 @@ defmodule AdTally.Meter do
       iex> AdTally.Meter.record_many(Lists, events)
       %{ok: 2, duplicate: 1, late: 0, future: 0, no_window: 0, overflow: 0}
 
-  With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no event that
-  `record/2` would take; nothing is counted then. With `on_refused: :skip` those are left out, all
-  others are counted, and the map has one more key: `:refused`, a list of `{index, error}` with the
-  position of each refused event in the list, from 0, and the `ArgumentError` that says why. An
-  improper list raises in any case.
+  With `on_refused: :raise`, the default, it raises `ArgumentError` if `record/2` would raise for any of
+  them, and counts nothing. With `on_refused: :skip` such events are left out, all others are counted,
+  and the map has one more key: `:refused`, a list of `{index, error}` with the position of each refused
+  event in the list, from 0, and the `ArgumentError` that says why. An improper list raises in any
+  case.
 
       iex> options = [name: Skipping, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
@@ -260,7 +261,7 @@ defmodule AdTally.Meter do
       iex> Exception.message(error)
       "expected a tuple of 1 dimensions, one for each the meter has, got: {42, 7}"
 
-  Where the meter has a store, the map has the key `:busy` too: how many events at the end of the list were
+  If the meter has a store, the map has the key `:busy` too: how many events at the end of the list were
   not counted, because the store has no room.
 
   A long list holds no scheduler: it is recorded in steps. Meanwhile another process may see some of
@@ -315,24 +316,24 @@ defmodule AdTally.Meter do
   @doc """
   Totals by dimensions: a map for each group of rows, of open windows and of those closed less than
   `:retain` ago, in the order of the values of `:by`. Rows are read and grouped in steps that hold no
-  scheduler, in a process that ends with the caller. Its memory goes with the groups, not with the rows that are read.
+  scheduler, in a process that ends with the caller. It takes memory for the groups, not for all rows that it reads.
 
     * `:by` - the dimensions that rows are grouped by, any of the meter's. Default: all.
     * `:where` - only rows with these values of dimensions, which need not be among `:by`:
-      `where: [campaign: 42]`, or a list of values of which a row has any,
+      `where: [campaign: 42]`, or a list of values, one of which the row has,
       `where: [campaign: 42, country: ["us", "ca"]]`. Default: all.
     * `:from`, `:to` - only windows that begin at `:from` or later and before `:to`, in Unix
       milliseconds or as a `DateTime`. Default: all.
-    * `:order_by` - a metric: groups come from its largest total to its smallest. Those of equal totals
-      come in the order of the values of `:by`. Default: all in that order.
-    * `:limit` - only so many groups, the first ones in order. The others never become maps.
-      `order_by: :spend_micros, limit: 100` are the hundred with the highest spend. Default: all.
-    * `:timeout` - for how many milliseconds it may read, or `:infinity`. Then it exits, as
+    * `:order_by` - a metric: groups are sorted from its largest total to its smallest. Groups with equal
+      totals are in the order of the values of `:by`. Default: all are in that order.
+    * `:limit` - how many groups to return, the first ones in order. The others never become maps.
+      `order_by: :spend_micros, limit: 100` returns the hundred with the highest spend. Default: all.
+    * `:timeout` - for how many milliseconds it may read, or `:infinity`. After that it exits, as
       `GenServer.call/3` does. Default: 60,000.
     * `:nodes` - `:all`, for this node and those that it is connected to, or a list of nodes: the report is over the
       meters of that name on these nodes, see ["Over nodes"](#report/2-over-nodes). Default: only this node, and a list of rows.
 
-  Raises `ArgumentError` for an option that is unknown or wrong, and if there is no such meter.
+  Raises `ArgumentError` for an option that is unknown or wrong, and if no meter of that name runs.
 
   ## Over nodes
 
@@ -355,19 +356,18 @@ defmodule AdTally.Meter do
 
   ## What had no room
 
-  Events in the overflow, because `:max_keys` rows were taken, are in a last map if there were any,
-  whatever the order and the limit:
-  `%{overflow: true, clicks: 3}`. It has every metric and no dimension. So the sums of a metric over
-  all maps are what was counted, and a match on dimensions skips the map. The dimensions of its events
-  are not known: `:where` does not change it. Then the groups are a lower bound, and together with this
-  map an upper one.
+  If there were events in the overflow, because there were `:max_keys` rows, a last map has them, whatever
+  the order and the limit: `%{overflow: true, clicks: 3}`. It has every metric and no dimension. So the
+  sums of a metric over all maps are what was counted, and a match on dimensions skips this map. The
+  dimensions of its events are not known, so `:where` does not change it. With `:where`, the groups are
+  then a lower bound, and the groups together with this map an upper one.
 
   ## Reach
 
-  Where the dimensions of `:by` and `:where` are all among those of `reach: [by: ...]`, a map has
-  `:reach` as well, the estimate of different users, and `:reach_low` and `:reach_high`, its bounds
+  If the dimensions of `:by` and `:where` are all among those of `reach: [by: ...]`, a map also has
+  `:reach`, the estimate of different users, and `:reach_low` and `:reach_high`, its bounds
   at two standard errors. All three are `nil` for a group with a key that had no room for a sketch
-  in one of the windows: it may have had users there. Those are in the `:reach` of the last map.
+  in one of the windows, because users may be missing. Those are in the `:reach` of the last map.
 
       iex> options = [name: Reporting, dimensions: [:campaign, :country], metrics: [:clicks], max_keys: 3]
       iex> {:ok, _meter} = AdTally.Meter.start_link([{:clock, :events} | options])
@@ -399,14 +399,14 @@ defmodule AdTally.Meter do
   end
 
   @doc """
-  The rows of `report/2` as a lazy enumerable, for an export of more groups than are wanted in memory as
+  The rows of `report/2` as a lazy enumerable, for an export of more groups than should be in memory as
   terms.
 
-  Options are checked at once. Each enumeration is a report of its own: at its beginning the meter's
-  windows are read and grouped, for which `:timeout` holds, and then some thousand rows at a time become
-  maps, for as long as whoever takes them needs. Meanwhile the groups are kept outside of any heap, about
-  as much memory as their keys and 16 bytes for each metric of each, and no window is kept or waits. They
-  are freed after the last row, and when an enumeration is halted.
+  Options are checked at once. Each enumeration is a report of its own. At its beginning the meter's
+  windows are read and grouped, within `:timeout`. Then some thousand rows at a time become maps, as fast
+  as the consumer takes them, without a timeout. Meanwhile the groups are kept outside of any heap. They take
+  about the memory of their keys, and 16 bytes for each metric of each group. No window is kept or has to
+  wait. The groups are freed after the last row, and when an enumeration is halted.
 
       iex> options = [name: Exporting, dimensions: [:campaign], metrics: [:clicks], clock: :events]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
@@ -432,28 +432,29 @@ defmodule AdTally.Meter do
   @doc """
   The meter's numbers.
 
-    * `:events` - events `received`, and of those `applied`, `duplicate`, `late`, `future`,
-      `no_window`, `overflow` and `refused`, which add up to it, with a store `busy` too. Refused are events that
-      raised, together with all events of their list. With a store, these and other counts are those of this
-      start
+    * `:events` - how many events were `received`, and how many of them were `applied`, `duplicate`, `late`,
+      `future`, `no_window`, `overflow`, `refused` and, with a store, `busy`, which add up to it. Refused are
+      events for which a call raised, together with all events of their list. These and other counts are those
+      of this start, also with a store
     * `:excluded` - the amounts of events that are in no window, by `:duplicate`, `:late`, `:future`
       and `:no_window`, and by metric
-    * `:open_windows`, `:closed_windows` - how many there are, and were, with a store in all its starts
+    * `:open_windows`, `:closed_windows` - how many are open, and how many were closed, with a store in all its
+      starts
     * `:newest` - the newest time of an event that was counted, 0 if none was
-    * `:memory` - what the meter takes, in bytes, by what it is for: `:ids`, `:open_windows`,
-      `:retained_windows`, `:waiting_windows` and `:late_events`. Retained are closed windows that
-      `report/2` still reads. Waiting are those that are not retained any more and that a sink has still
-      to take, or to which somebody still refers: a window is counted once. Late events are those that
-      wait for `:on_late`, without their binaries of more than 64 bytes
+    * `:memory` - bytes of memory by part: `:ids`, `:open_windows`, `:retained_windows`,
+      `:waiting_windows` and `:late_events`. Retained are closed windows that `report/2` still reads. Waiting
+      are those that are no longer retained and that a sink still has to take, or that are referenced
+      otherwise: each window is counted once. Late events are those that wait for `:on_late`, without their
+      binaries of more than 64 bytes
     * `:memory_bytes` - their sum
     * `:sinks` - of each sink how many windows it took (`:delivered`), how many attempts
       `:failed`, how many windows are `:waiting`, and how many were `:dropped`
-    * `:on_late` - where that is an option, how many late events were `:handed` to it, at how many
+    * `:on_late` - with this option, how many late events were `:handed` to the function, for how many
       it has `:failed`, how many are `:waiting` and how many were `:dropped`
 
-  The option `:timeout` is for how many milliseconds it may take, or `:infinity`. Then it exits, as
-  `GenServer.call/3` does. Default: 5,000. Raises `ArgumentError` for any other option, and if there is
-  no such meter.
+  The option `:timeout` is how many milliseconds it may take, or `:infinity`. After that it exits, as
+  `GenServer.call/3` does. Default: 5,000. Raises `ArgumentError` for any other option, and if no meter of
+  that name runs.
 
       iex> options = [name: Informing, dimensions: [:campaign], metrics: [:clicks]]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
@@ -489,15 +490,15 @@ defmodule AdTally.Meter do
   before a planned move of the meter.
 
   Windows up to that of the newest event are closed. Those whose time has not passed yet are flagged as
-  partial; a later event for them, or for windows before them, is `:late`, with a store after a restart
-  as well. Newer windows stay open. Do not call it from a sink.
+  partial. A later event for them, or for windows before them, is `:late`, with a store after a restart
+  too. Newer windows stay open. Do not call it from a sink.
 
-    * `:ok` - every sink has answered `:ok` for all windows closed until now
-    * `{:error, :timeout}` - some sink has not within `timeout` milliseconds (default: 5,000, or
-      `:infinity`). The windows are closed all the same and will be delivered
+    * `:ok` - every sink has returned `:ok` for all windows closed until now
+    * `{:error, :timeout}` - a sink has not done so within `timeout` milliseconds (default: 5,000, or
+      `:infinity`). The windows are closed nevertheless, and will be delivered
     * `{:error, :dropped}` - a sink will not get one of them, because more than `:max_waiting` waited
 
-  Raises `ArgumentError` for another timeout, and for a meter that does not run.
+  Raises `ArgumentError` for a wrong timeout, and if no meter of that name runs.
 
       iex> options = [name: ClosingEarly, dimensions: [:campaign], metrics: [:clicks]]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
