@@ -13,8 +13,8 @@ defmodule AdTally.Attribution do
          sinks: [{AdTally.Sink.Files, dir: "credits"}]}
       ]
 
-  Then any process records touches and conversions. Both calls run in the caller, and send no
-  message to another process:
+  Then any process records touches and conversions. The calls run in that process and send no
+  message:
 
       AdTally.Attribution.touch(MyApp.Attribution, %AdTally.Touch{
         id: "c-7",
@@ -87,11 +87,11 @@ defmodule AdTally.Attribution do
 
   ## What is kept
 
-  Users, touches, orders and dimensions have budgets, and `info/2` counts what has exceeded one. A
+  Users, touches, orders and dimensions have limits, and `info/2` counts what has exceeded one. A
   conversion that may have had more eligible touches than were kept says `truncated: true`. A user
-  has at most 255 provisional conversions: of more, the oldest one becomes final early. Without a
-  `:store`, an `AdTally.Store`, nothing is on disk: what is kept is lost with the node, unless `export/1`
-  takes it out and `import/2` puts it back. Credits of final conversions are with the sinks.
+  has at most 255 provisional conversions. If there are more, the oldest one becomes final early.
+  Without a `:store`, an `AdTally.Store`, nothing is on disk: what is kept is lost with the node, unless
+  `export/1` takes it out and `import/2` puts it back. Credits of final conversions are with the sinks.
 
   Users and orders are kept as hashes under the `:seed`. Two users with the same hash would be taken
   for one. With ten million users, the probability that any two have the same hash is less than one
@@ -99,13 +99,13 @@ defmodule AdTally.Attribution do
 
   ## When it is down
 
-  As with a meter, every function raises `ArgumentError` while none of that name runs, see
+  As with a meter, every function raises `ArgumentError` while no attribution of that name runs, see
   `AdTally.Meter`. When it is stopped in order, all conversions become final and all windows are
-  delivered, flagged as partial where their time has not passed. With a store they stay as they are, for the
-  next start: see the option `:on_stop`.
+  delivered. Those whose time has not passed are flagged as partial. With a store, conversions and windows
+  stay as they are for the next start: see the option `:on_stop`.
 
   `touch_many/3` and `convert_many/3` raise too if it is stopped meanwhile, unless a part of the list
-  was taken already: then the rest counts as `:late`, and is not taken. So before a planned stop, let
+  was taken already. Then the rest counts as `:late`, and is not taken. So before a planned stop, let
   calls with long lists return.
   """
 
@@ -163,10 +163,10 @@ defmodule AdTally.Attribution do
 
   @typedoc """
   What a conversion is credited to. For each model it has a list of credits, in the order of touches,
-  which is empty if the conversion is unattributed. And it has
+  which is empty if the conversion is unattributed. It also has
 
     * `:value_micros` - what it is worth now, after `adjust/4`
-    * `:counted` - whether it counts. A conversion that does not, because it is not the first one of
+    * `:counted` - whether it counts. A conversion that does not count, because it is not the first one of
       its user or touch, has no credits
     * `:retracted` - whether it was retracted
     * `:final` - whether its credits are final. Touches may still change those of a provisional one
@@ -187,10 +187,9 @@ defmodule AdTally.Attribution do
   @type time :: non_neg_integer() | DateTime.t()
 
   @doc """
-  An attribution as a child of a supervisor, which may have several.
+  The child specification of an attribution. A supervisor may have several attributions.
 
-  Its supervisor waits for as long as it takes to stop (`shutdown: :infinity`), see
-  `AdTally.Meter.child_spec/1`.
+  The supervisor waits until it has stopped (`shutdown: :infinity`), see `AdTally.Meter.child_spec/1`.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: Windows.child_spec(__MODULE__, options)
@@ -226,22 +225,22 @@ defmodule AdTally.Attribution do
     * `:models` - one to eight different models, all of which are computed. Default:
       `[:last_touch]`.
     * `:collapse` - `nil`, or `:consecutive`: consecutive touches of the same kind and dimensions
-      are one touch in a path, the last of them. So a user who sees the same ad all day takes the
-      room of two touches. Default: `nil`.
+      are one touch in a path, the last of them. So a user who sees the same ad all day takes
+      the memory of two touches. Default: `nil`.
 
   Budgets:
 
     * `:touches_per_user` - how many touches of a user are kept, the newest ones, 1 to 255.
       Default: 16.
-    * `:users` - how many users are kept, with three touches on average. Beyond that the least
+    * `:users` - how many users are kept, with three touches on average. If there are more, the least
       recently touched ones are evicted. Default: 1,000,000.
     * `:orders` - how many conversions are known: provisional ones, and final ones that may still be
-      adjusted or delivered again. Beyond that the least recently used ones are evicted. Default:
-      1,000,000.
-    * `:adjustable_for` - for how many milliseconds after its time a conversion is known. Later it
+      adjusted or delivered again. If there are more, the least recently used ones are evicted.
+      Default: 1,000,000.
+    * `:adjustable_for` - for how many milliseconds after its time a conversion is known. After that it
       cannot be adjusted, and a copy of it counts as another conversion. Default: 30 days.
     * `:max_keys` - how many different tuples of dimensions touches may have, at most 16,777,214.
-      Beyond that touches are credited without dimensions. Default: 100,000.
+      Further touches are credited without dimensions. Default: 100,000.
 
   Time, windows and sinks, as for a meter, see `AdTally.Meter.start_link/1`:
 
@@ -257,7 +256,7 @@ defmodule AdTally.Attribution do
       hour.
     * `:sinks` - a list of `{module, options}`, see `AdTally.Sink`. They get each window as an
       `AdTally.Attribution.Window`. Default: none.
-    * `:max_waiting` - the most closed windows that wait for a sink: beyond that the oldest are
+    * `:max_waiting` - how many closed windows may wait for a sink. If there are more, the oldest are
       dropped, which is logged and counted. Default: 10,000.
     * `:flush` - for how many milliseconds without progress it waits for a sink when it is
       stopped. Default: 4,000.
@@ -265,11 +264,11 @@ defmodule AdTally.Attribution do
       open and conversions provisional (`:keep_open`, the default with a store) or closes them (`:close`).
     * `:telemetry_interval` - milliseconds between two telemetry events of its numbers, see
       `AdTally.Telemetry`. Default: 10,000.
-    * `:warning_interval` - every so many milliseconds, a warning is logged if more than half of
-      what came since then was refused, late or future. Default: 60,000.
+    * `:warning_interval` - milliseconds between two checks, at each of which a warning is logged if more
+      than half of what came since the last one was refused, late or future. Default: 60,000.
 
-  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if it cannot go on with
-  what its store has: the message says what differs.
+  Raises `ArgumentError` for an option that is missing, unknown or out of range, and if the options do not fit
+  what the store has: the message says what differs.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options), do: options |> Config.new!() |> Windows.start_link()
@@ -278,7 +277,7 @@ defmodule AdTally.Attribution do
   Takes a touch.
 
     * `:ok` - it is taken
-    * `:duplicate` - a touch of that id is kept of its user
+    * `:duplicate` - its user has a touch with that id already
     * `:late` - its window is closed: it is kept for conversions to come, and is in no row of
       spend
     * `:future` - its time is too far ahead, and it was not taken
@@ -316,10 +315,10 @@ defmodule AdTally.Attribution do
       iex> AdTally.Attribution.touch_many(TouchingMany, touches)
       %{ok: 2, duplicate: 1, late: 0, future: 0}
 
-  With `on_refused: :raise`, the default, raises `ArgumentError` if any of them is no touch that
-  `touch/2` would take; none is taken then. With `on_refused: :skip` those are left out, all
-  others are taken, and the map has one more key: `:refused`, a list of `{index, error}` as in
-  `AdTally.Meter.record_many/3`. A long list holds no scheduler: it is taken in steps.
+  With `on_refused: :raise`, the default, it raises `ArgumentError` if `touch/2` would raise for any of
+  them, and takes none. With `on_refused: :skip` such touches are left out, all others are taken, and
+  the map has one more key: `:refused`, a list of `{index, error}` as in
+  `AdTally.Meter.record_many/3`. A long list is taken in steps, so it holds no scheduler.
   """
   @spec touch_many(name(), [Touch.t()], on_refused: :raise | :skip) :: counts()
   def touch_many(name, touches, options \\ []),
@@ -342,7 +341,7 @@ defmodule AdTally.Attribution do
   Takes a conversion, and attributes it.
 
     * `:ok` - it is taken, and provisional until its window is closed
-    * `:duplicate` - an order of that id is known. The first one stays as it is
+    * `:duplicate` - an order with that id is known already, and stays as it is
     * `:late` - its window is closed: it is attributed to the touches that are kept now, and final
       at once
     * `:future` - its time is too far ahead, and it was not taken
@@ -386,7 +385,7 @@ defmodule AdTally.Attribution do
     do: Batch.take(Conversions, running!(name), conversions, options)
 
   @doc """
-  What a conversion is credited to, by every model, or `nil` if its order is not known (any more).
+  What a conversion is credited to, by every model, or `nil` if its order is not known, or no longer known.
 
   Here a touch arrives after the conversion and changes its credits, because it is provisional:
 
@@ -418,7 +417,7 @@ defmodule AdTally.Attribution do
 
     * `{:restate, value_micros}` - its value is this one from now on, and not the one before:
       -(2^62 - 1) to 2^62 - 1
-    * `:retract` - the conversion did not happen. This cannot be changed any more
+    * `:retract` - the conversion did not happen. This cannot be undone
 
   Touches and shares stay as they are: each touch is credited with its share of the new value. The
   sinks get the difference to the credits before, in rows of their own with `adjusted_at`. So no row
@@ -430,7 +429,7 @@ defmodule AdTally.Attribution do
   time, the one with the greater value counts.
 
     * `:ok` - it is changed, or a newer change was known already
-    * `{:error, :unknown}` - no such order is known (any more), see `:orders` and
+    * `{:error, :unknown}` - no such order is known, or no longer known, see `:orders` and
       `:adjustable_for`
     * `{:error, :retracted}` - it was retracted before
     * `{:error, :future}` - the time is too far ahead
@@ -464,13 +463,13 @@ defmodule AdTally.Attribution do
     do: Native.attribution_adjust(running!(name), order, change, at)
 
   @doc """
-  Makes one user of two: what is known of `alias` is the user's from now on, and whatever comes
-  for `alias`.
+  Makes one user of two: from now on, everything that is known of `alias`, and everything that comes
+  for it, is the user's.
 
   So the touches of a browser count for the person who has logged in. Final conversions do not
-  change, and there is no way back. Where one of them is an alias already, it is its user who is
-  meant: then all of them are one. Linking a user to itself does nothing. Of a user the newest 255
-  aliases are kept; an older one is a user of its own again.
+  change, and a link cannot be undone. If one of the two is an alias already, its user is linked, so all
+  of them become one. Linking a user to itself does nothing. The newest 255 aliases of a user are kept. An
+  older alias becomes a user of its own again.
 
       iex> options = [name: Linking, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -499,14 +498,14 @@ defmodule AdTally.Attribution do
   end
 
   @doc """
-  Forgets a user: when it returns, memory has no touches and aliases of the user any more, nor which
-  conversions have counted. The user's orders stay, with their credits and without the user, and can
+  Forgets a user. When it returns, memory has no touches and aliases of the user any more, and does not know which
+  of the user's conversions have counted. The user's orders stay, with their credits but without the user, and can
   still be adjusted.
 
   Closed windows, and what sinks have, contain no users. With a store, this waits for one write to the disk, and
-  the user's bytes are gone from its files after its `:max_age` at most. If the disk refuses, it raises
-  `AdTally.StoreError`: the user is gone from memory and still in the files, and comes back with a restart. Call
-  it again then, until it returns `:ok`.
+  the user is gone from its files after at most its `:max_age`. If the disk refuses, it raises
+  `AdTally.StoreError`: the user is gone from memory but not from the files, and a restart brings the user back. So
+  call it again until it returns `:ok`.
 
       iex> options = [name: Forgetting, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
@@ -559,7 +558,7 @@ defmodule AdTally.Attribution do
       touch with `:touch`.
     * `:from`, `:to` - only what is dated in windows that begin at `:from` or later and before
       `:to`, in Unix milliseconds or as a `DateTime`. Default: all.
-    * `:timeout` - how many milliseconds it may take, or `:infinity`. Beyond that it exits, as
+    * `:timeout` - how many milliseconds it may take, or `:infinity`. After that it exits, as
       `GenServer.call/3` does. Default: 60,000.
 
   A row has the values of `:by`, and
@@ -703,7 +702,7 @@ defmodule AdTally.Attribution do
   and final credits are not in it: they go to `:sinks` with their windows.
 
   The export begins anew each time the stream is enumerated. The attribution may be in use meanwhile:
-  what was there when the export began is in it, and what comes later is or is not in it. Frames are
+  what was there when the export began is in it, and what comes later may or may not be. Frames are
   made one by one, as the stream is read, in calls that hold no scheduler. If the attribution ends
   meanwhile, it raises `ArgumentError`.
 
@@ -736,23 +735,23 @@ defmodule AdTally.Attribution do
     * An order that is known already stays as it is.
     * A conversion that was *provisional* stays so if its window is open here, or may still open.
       Otherwise it is final at once, and its credits go to the sinks with the first window that is open,
-      as those of a late conversion. A provisional conversion is delivered by each attribution that has
+      like those of a late conversion. A provisional conversion is delivered by each attribution that has
       it when its window is closed, and an orderly stop closes all windows. So for a move, call `close/2`
-      before the export: then every conversion is delivered once.
-    * A conversion that was *final* was delivered where it became final. Here it is only known: copies
-      of it are duplicates, and `adjust/4` can change it.
+      before the export. Then every conversion is delivered once.
+    * A conversion that was *final* was delivered where it became final, and is not delivered here. But it
+      is known: copies of it are duplicates, and `adjust/4` can change it.
 
   Returns how many `:frames` were taken, how many `:rows` they had, how many frames had been taken
   before and are not taken again (`:already_taken`), and how many rows found no room (`:overflow`):
   touches whose dimensions exceed `:max_keys`, and provisional conversions that are too far ahead or
-  come once everything is closed. `:complete?` tells whether all frames of every stream were taken.
+  come after everything was closed. `:complete?` says whether all frames of every stream were taken.
 
   `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
   the two differ. `:seed`, `:touches`, `:prevail`, `:collapse`, `:models`, `:conversions`,
   `:touches_per_user`, `:users` and the number of `:dimensions` must be the same. `:orders`,
-  `:max_keys`, `:adjustable_for` and the options of windows may differ. Nothing of that frame was taken
-  then. The frames before it were taken: repeat the import once the mistake is corrected. Raises
-  `ArgumentError` as other functions do, and for what is no enumerable of binaries.
+  `:max_keys`, `:adjustable_for` and the options of windows may differ. After an error, nothing of that
+  frame was taken, but the frames before it were: repeat the import once the mistake is corrected. Raises
+  `ArgumentError` as other functions do, and if `frames` is not an enumerable of binaries.
 
       iex> options = [dimensions: [:campaign], touches: [click: 604_800_000], conversions: [purchase: :every]]
       iex> options = options ++ [clock: :events, seed: 7]
@@ -783,9 +782,10 @@ defmodule AdTally.Attribution do
   @doc """
   Counts of what has come and of what is kept, and memory by part.
 
-    * `:touches`, `:conversions` - how many were `received`, and of those `applied`, `duplicate`,
-      `late`, `future` and `refused`, which add up to it, with a store `busy` too. Those that raised are refused,
-      and with them all others of the same list. With a store, these and other counts are those of this start
+    * `:touches`, `:conversions` - how many were `received`, and how many of them were `applied`, `duplicate`,
+      `late`, `future`, `refused` and, with a store, `busy`, which add up to it. Refused are those for which a call
+      raised, together with all others of the same list. These and other counts are those of this start, also with a
+      store
     * `:adjustments` - how many were `applied`, `superseded` by a newer one, and not made because
       the order was `unknown` or `retracted`, the time in the `future`, or an argument wrong
       (`refused`)
@@ -843,8 +843,8 @@ defmodule AdTally.Attribution do
 
   @doc """
   Makes all conversions final, closes all windows that have anything in them now, and returns once
-  every sink has taken them: for tests, and before a planned move. What is closed stays so, with a store
-  after a restart as well. It returns what `AdTally.Meter.close/2` returns.
+  every sink has taken them: for tests, and before a planned move. What is closed stays closed, with a store
+  after a restart too. It returns what `AdTally.Meter.close/2` returns.
 
       iex> options = [name: Finishing, dimensions: [:campaign], clock: :events]
       iex> options = options ++ [touches: [click: 604_800_000], conversions: [purchase: :every]]
