@@ -340,7 +340,7 @@ defmodule AdTally.Meter.NodesTest do
   end
 
   test "what is no list of nodes is refused, and a meter that does not run raises" do
-    {:ok, _meter} = Meter.start_link(options())
+    start_supervised!({Meter, options()})
 
     for nodes <- [[], [node(), node()], ["a@b"], :some, node(), nil, [node() | :b]] do
       assert_raise ArgumentError,
@@ -375,7 +375,7 @@ defmodule AdTally.Meter.NodesTest do
   end
 
   test "frames that are damaged, or of something else, are refused, and the report has nothing then" do
-    {:ok, _meter} = Meter.start_link(options())
+    start_supervised!({Meter, options()})
     record([node()], events(300))
     made = fn -> MeterNodes.grouped(@meter, by: [:campaign], to: 0) end
     [frame] = @meter |> MeterNodes.grouped(by: [:campaign]) |> ReportFrames.frames()
