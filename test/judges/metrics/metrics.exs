@@ -57,6 +57,8 @@ end
       meter.(Judged.Stored, store: Judged.Store),
       # Whatever a name has in it.
       meter.(:"a \"quoted\\name\"\nof two lines", []),
+      # As text that of the module's name.
+      meter.(:"Judged.Ads", []),
       {Counters, name: Judged.Counters, metrics: [:clicks]},
       {Reach, name: Judged.Reach},
       {FrequencyCap, name: Judged.Caps, capacity: 1_000},
