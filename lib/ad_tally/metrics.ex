@@ -149,9 +149,10 @@ defmodule AdTally.Metrics do
 
   Once `AdTally.Metrics.Prometheus.render/1` or `AdTally.Metrics.StatsD` was asked for `top: n`, each meter has totals of
   campaigns as well, of n at most, and of all others together. Where several ask, the largest n is that of all, but
-  for those with 0, who show none. The campaigns are the values of the dimension `:campaign` or `:campaign_id`, or of
-  the first one if the meter has neither. Those with the highest total of a metric get a place, of the first one whose name has `spend` or `cost` in
-  it, or else of the first one.
+  for those with 0, who show none. The campaigns are the values of the dimension `:campaign`, `:campaign_id`, `:line_item` or
+  `:ad_group`, whichever there is first of these, or else of the first dimension. Those with the highest spend get a place:
+  with the highest total of `:spend_micros`, `:cost_micros`, `:spent_micros` or `:media_cost_micros`, or else of the first metric
+  that has `spend` or `cost` in its name, or else of the first one.
 
   What windows have is counted that are closed after that. When one is closed, free places are given to
   its largest campaigns, which keep them until the VM ends, over restarts of the meter too. What a campaign had before it got

@@ -386,12 +386,29 @@ defmodule AdTally.MetricsTest do
     assert Metrics.snapshot().meters[name].top.values == %{42 => %{clicks: 11, spend_micros: 0}}
   end
 
-  test "the campaign is the dimension of that name, and its spend what is named so" do
+  test "the campaign is the dimension of that name, and its spend what is named so, for the page too" do
     alias AdTally.Metrics.Top
-    assert Top.dimension(%{dimensions: [:a, :campaign_id]}) == :campaign_id
-    assert Top.dimension(%{dimensions: [:a, :b]}) == :a
-    assert Top.metric(%{metrics: [:clicks, :media_cost]}) == :media_cost
-    assert Top.metric(%{metrics: [:clicks, :views]}) == :clicks
+    alias AdTally.Web.Roles
+
+    for {dimensions, campaign} <- [
+          {[:a, :campaign_id], :campaign_id},
+          {[:ad_group, :line_item], :line_item},
+          {[:a, :b], :a}
+        ] do
+      assert Top.dimension(%{dimensions: dimensions}) == campaign
+      assert Roles.campaign(nil, dimensions) == campaign
+    end
+
+    for {metrics, largest, spend} <- [
+          {[:cost_cents, :spend_micros], :spend_micros, :spend_micros},
+          {[:clicks, :media_cost_micros], :media_cost_micros, :media_cost_micros},
+          # An amount of which nobody knows the unit.
+          {[:clicks, :media_cost], :media_cost, nil},
+          {[:clicks, :views], :clicks, nil}
+        ] do
+      assert Top.metric(%{metrics: metrics}) == largest
+      assert Roles.of([], metrics)[:spend] == spend
+    end
   end
 
   test "two sinks of a module have names of their own" do

@@ -1,21 +1,30 @@
 defmodule AdTally.Metrics.Top do
   @moduledoc false
-  # Which dimension of a meter is the campaign, by which metric campaigns are the largest, and of how many a meter was
-  # asked to keep totals: an entry of :persistent_term for each name.
+  # Which dimension of a meter is the campaign and which metric is spend, guessed from usual names, for the page too;
+  # and of how many campaigns a meter was asked to keep totals: an entry of :persistent_term for each name.
 
   alias AdTally.Native
 
-  @dimensions [:campaign, :campaign_id]
+  @dimensions ~w(campaign campaign_id line_item ad_group)a
+  @spend ~w(spend_micros cost_micros spent_micros media_cost_micros)a
 
   @doc "The dimension that is the campaign, or the first one."
   @spec dimension(%{dimensions: [atom(), ...]}) :: atom()
   def dimension(%{dimensions: [first | _] = dimensions}),
     do: Enum.find(@dimensions, first, &(&1 in dimensions))
 
-  @doc "The metric that is what a campaign spends, or the first one."
+  @doc "The metric that is what a campaign spends, in micros, or `nil`."
+  @spec spend(metrics :: [atom()]) :: atom() | nil
+  def spend(metrics), do: Enum.find(@spend, &(&1 in metrics))
+
+  @doc """
+  The metric by which campaigns are the largest: `spend/1`, or else the first one that is called a spend or a cost,
+  whatever its unit, or else the first one.
+  """
   @spec metric(%{metrics: [atom(), ...]}) :: atom()
-  def metric(%{metrics: [first | _] = metrics}),
-    do: Enum.find(metrics, first, &(Atom.to_string(&1) =~ ~r/spend|cost/i))
+  def metric(%{metrics: [first | _] = metrics}) do
+    spend(metrics) || Enum.find(metrics, first, &(Atom.to_string(&1) =~ ~r/spend|cost/i))
+  end
 
   @doc """
   Has a meter keep totals of so many campaigns from now on. Those that have a place in the totals of processes before

@@ -2,6 +2,7 @@ defmodule AdTally.Web.Roles do
   @moduledoc false
   # What a meter's metrics are: which one are impressions, which one is spend. From the option, or guessed from names.
 
+  alias AdTally.Metrics.Top
   alias AdTally.Options
 
   @roles [:impressions, :clicks, :conversions, :spend, :value]
@@ -11,11 +12,8 @@ defmodule AdTally.Web.Roles do
     impressions: ~w(impressions impression imps views served shows)a,
     clicks: ~w(clicks click taps)a,
     conversions: ~w(conversions conversion purchases orders installs signups leads)a,
-    spend: ~w(spend_micros cost_micros spent_micros media_cost_micros)a,
     value: ~w(value_micros revenue_micros conversion_value_micros sales_micros)a
   ]
-
-  @usual_dimensions ~w(campaign campaign_id line_item ad_group)a
 
   @type t :: %{optional(atom()) => atom()}
 
@@ -36,23 +34,27 @@ defmodule AdTally.Web.Roles do
   @spec of(keyword(atom() | nil), metrics :: [atom()]) :: t()
   def of(roles, metrics) do
     for role <- @roles,
-        metric = metric(Keyword.fetch(roles, role), @usual[role], metrics),
+        metric = metric(Keyword.fetch(roles, role), role, metrics),
         into: %{},
         do: {role, metric}
   end
 
   # A meter may have no metric of that name, where the option is meant for another one.
-  defp metric({:ok, nil}, _usual, _metrics), do: nil
+  defp metric({:ok, nil}, _role, _metrics), do: nil
 
-  defp metric({:ok, metric}, usual, metrics),
-    do: if(metric in metrics, do: metric, else: metric(:error, usual, metrics))
+  defp metric({:ok, metric}, role, metrics),
+    do: if(metric in metrics, do: metric, else: metric(:error, role, metrics))
 
-  defp metric(:error, usual, metrics), do: Enum.find(usual, &(&1 in metrics))
+  defp metric(:error, :spend, metrics), do: Top.spend(metrics)
+  defp metric(:error, role, metrics), do: Enum.find(@usual[role], &(&1 in metrics))
 
   @doc "The dimension that is the campaign."
   @spec campaign(atom() | nil, dimensions :: [atom(), ...]) :: atom()
-  def campaign(given, dimensions),
-    do: Enum.find([given | @usual_dimensions], hd(dimensions), &(&1 != nil and &1 in dimensions))
+  def campaign(given, dimensions) do
+    if given != nil and given in dimensions,
+      do: given,
+      else: Top.dimension(%{dimensions: dimensions})
+  end
 
   @doc "The unit of a metric, by its name."
   @spec unit(atom()) :: binary()
