@@ -8,6 +8,7 @@ defmodule AdTally.Web.CampaignsTest do
 
   alias AdTally.{Attribution, Conversion, Event, FrequencyCap, Meter, Pacer, Web}
   alias AdTally.Test.WebJSON
+  alias AdTally.Web.Series
 
   @begin 1_780_272_000_000
   @minute 60_000
@@ -69,6 +70,9 @@ defmodule AdTally.Web.CampaignsTest do
         metrics: [clicks: 1, spend_micros: cost]
       )
   end
+
+  # What an answer has of a part of this test: the pages of all tests show those of all others, too.
+  defp own(parts, name), do: Enum.find(parts, &(&1["name"] == text(name)))
 
   defp names(answer), do: Enum.map(answer["rows"], & &1["name"])
 
@@ -253,8 +257,12 @@ defmodule AdTally.Web.CampaignsTest do
   end
 
   describe "one campaign" do
-    test "has its row, others by dimension, and how it came in time", context do
-      %{ads: ads, page: page, meter: meter} = context
+    test "has its row, others by dimension, how it came in time, and no other's budget",
+         context do
+      %{ads: ads, page: page, meter: meter, names: names} = context
+      start_supervised!({Pacer, name: names[Pacer]})
+      :ok = Pacer.put(names[Pacer], 43, budget_micros: 5_000)
+      await(fn -> is_map_key(Series.snapshot(page).pacers, names[Pacer]) end)
 
       for minute <- 0..3, user <- 1..(10 * (minute + 1)) do
         at = @begin + minute * @minute
@@ -281,8 +289,12 @@ defmodule AdTally.Web.CampaignsTest do
       # Users until then, who are the same ones again.
       assert windows["reach"]["at"] == for(minute <- 1..4, do: @begin + minute * @minute)
       assert windows["reach"]["estimate"] == [10, 20, 30, 40]
-      # Those of other tests may have a campaign of that name.
-      refute Enum.any?(answer["pacers"], &(&1["name"] =~ "CampaignsTest"))
+      # Pacers of other tests may have a campaign 42, and this one has another.
+      assert own(answer["pacers"], names[Pacer]) == nil
+      other = get(page, "/api/campaign", meter: meter, key: "i43")
+
+      assert %{"error" => nil, "status" => %{"budget_micros" => 5_000, "spent_micros" => 0}} =
+               own(other["pacers"], names[Pacer])
     end
 
     test "of very many windows has some sixty points, which add up", %{
@@ -309,31 +321,28 @@ defmodule AdTally.Web.CampaignsTest do
       :ok = Pacer.confirm(names[Pacer], reservation, 1_200, at)
       for _ <- 1..3, do: FrequencyCap.admit(names[Caps], 42, "ann", [{1, 3_600_000}], at)
       record(ads, 42)
-      own = text(names[Pacer])
 
-      budget = fn ->
+      shown = fn kind, part ->
         answer = get(page, "/api/campaign", meter: meter, key: "i42")
-        {answer, Enum.find(answer["pacers"], &(&1["name"] == own))}
+        own(answer[kind], names[part])
+      end
+
+      sampled = fn field ->
+        points = get_in(shown.("pacers", Pacer), ["curve", field]) || []
+        points |> Enum.filter(& &1) |> List.last()
       end
 
       # It is sampled from when it was looked at.
-      await(fn -> match?({_answer, %{"curve" => %{}}}, budget.()) end)
-      {_answer, %{"status" => status, "curve" => curve}} = budget.()
+      await(fn -> {sampled.("spent_micros"), sampled.("pass")} == {1_200, 1.0} end)
+      status = shown.("pacers", Pacer)["status"]
 
       assert {status["spent_micros"], status["budget_micros"], status["pass"]} ==
                {1_200, 5_000, 1.0}
 
-      # A sample of this second may have been missed.
-      assert curve["spent_micros"] |> Enum.filter(& &1) |> List.last() == 1_200
-      assert curve["pass"] |> Enum.filter(& &1) |> List.last() == 1.0
+      await(fn -> match?(%{"denied" => 2}, shown.("caps", Caps)) end)
 
-      await(fn ->
-        budget.() |> elem(0) |> Map.fetch!("caps") |> Enum.any?(&(&1["denied"] == 2))
-      end)
-
-      {answer, _budget} = budget.()
-      own = text(names[Caps])
-      assert %{"denied" => 2} = Enum.find(answer["caps"], &(&1["name"] == own))
+      assert %{"denied_by_rounding" => 0, "refused" => 0, "of" => "all campaigns"} =
+               shown.("caps", Caps)
     end
 
     test "that there is not is not found, and says what would be", %{
