@@ -31,9 +31,10 @@ defmodule AdTally.Web.Reports do
   @spec server(atom()) :: atom()
   def server(name), do: Module.concat(name, Reports)
 
-  @spec start_link(AdTally.Web.Config.t()) :: GenServer.on_start()
-  def start_link(config),
-    do: GenServer.start_link(__MODULE__, config, name: server(config.name))
+  @doc "Starts the reports of a page. The clock has milliseconds, and a test has its own."
+  @spec start_link(AdTally.Web.Config.t(), (() -> integer())) :: GenServer.on_start()
+  def start_link(config, clock \\ fn -> System.monotonic_time(:millisecond) end),
+    do: GenServer.start_link(__MODULE__, clock, name: server(config.name))
 
   @doc """
   An answer made of a report. `make` makes the report of this `key`, and `answer` the answer of this `view` to it, of
@@ -58,15 +59,15 @@ defmodule AdTally.Web.Reports do
   end
 
   @impl true
-  def init(_config) do
+  def init(clock) do
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :forget, @forgotten)
-    {:ok, %{kept: %{}, queue: :queue.new(), making: nil}}
+    {:ok, %{clock: clock, kept: %{}, queue: :queue.new(), making: nil}}
   end
 
   @impl true
   def handle_call({:get, key, make, view, answer}, from, state) do
-    now = now()
+    now = state.clock.()
     state = update_in(state.kept, &Map.put_new(&1, key, new()))
     state = put_in(state.kept[key].asked, now)
     kept = state.kept[key]
@@ -89,8 +90,7 @@ defmodule AdTally.Web.Reports do
   # Who comes back after a while does not get what was there when he left.
   defp shown_for(kept), do: 2 * interval(kept) + @soonest
 
-  defp ask(%{making: nil} = state, key, make), do: %{state | making: begin(key, make)}
-
+  defp ask(%{making: nil} = state, key, make), do: begin(state, key, make)
   defp ask(%{making: {_pid, key, _began}} = state, key, _make), do: state
 
   defp ask(state, key, make) do
@@ -99,7 +99,10 @@ defmodule AdTally.Web.Reports do
       else: %{state | queue: :queue.in({key, make}, state.queue)}
   end
 
-  defp begin(key, make), do: {spawn_link(fn -> exit({:made, make.()}) end), key, now()}
+  defp begin(state, key, make) do
+    began = state.clock.()
+    %{state | making: {spawn_link(fn -> exit({:made, make.()}) end), key, began}}
+  end
 
   @impl true
   def handle_info({:EXIT, pid, reason}, %{making: {pid, key, began}} = state) do
@@ -109,13 +112,12 @@ defmodule AdTally.Web.Reports do
         _crash -> {:error, 503, "this report could not be made: see the log"}
       end
 
-    {:noreply, %{state | making: nil} |> made(key, made, now() - began) |> next()}
+    {:noreply, %{state | making: nil} |> made(key, made, began) |> next()}
   end
 
   def handle_info(:forget, state) do
     Process.send_after(self(), :forget, @forgotten)
-    oldest = now() - @forgotten
-
+    oldest = state.clock.() - @forgotten
     {awaited, others} = Enum.split_with(state.kept, fn {_key, kept} -> kept.waiting != [] end)
 
     kept =
@@ -132,15 +134,17 @@ defmodule AdTally.Web.Reports do
 
   def handle_info(_other, state), do: {:noreply, state}
 
-  defp made(state, key, made, took) do
+  defp made(state, key, made, began) do
     case state.kept do
       %{^key => kept} ->
+        now = state.clock.()
+
         kept = %{
           kept
           | made: made,
-            made_at: now(),
+            made_at: now,
             at: System.system_time(:millisecond),
-            took: took,
+            took: now - began,
             answers: %{}
         }
 
@@ -159,7 +163,7 @@ defmodule AdTally.Web.Reports do
 
   defp next(state) do
     case :queue.out(state.queue) do
-      {{:value, {key, make}}, queue} -> %{state | queue: queue, making: begin(key, make)}
+      {{:value, {key, make}}, queue} -> begin(%{state | queue: queue}, key, make)
       {:empty, _queue} -> state
     end
   end
@@ -195,6 +199,4 @@ defmodule AdTally.Web.Reports do
 
       {:error, 503, "this report could not be shown: see the log"}
   end
-
-  defp now, do: System.monotonic_time(:millisecond)
 end

@@ -1,20 +1,23 @@
 defmodule AdTally.Web.ReportsTest do
   use ExUnit.Case, async: true
 
+  import AdTally.Test.Polling, only: [await: 1]
   import ExUnit.CaptureLog
 
   alias AdTally.Web.Reports
 
   setup context do
     name = Module.concat(__MODULE__, "Page#{context.line}")
-    start_supervised!({Reports, %{name: name}})
-    [name: name, made: :counters.new(1, [])]
+    time = :counters.new(1, [])
+    clock = fn -> :counters.get(time, 1) end
+    start_supervised!(%{id: name, start: {Reports, :start_link, [%{name: name}, clock]}})
+    [name: name, made: :counters.new(1, []), time: time]
   end
 
   # A report that counts how often it is made, and is that number.
   defp get(name, made, key, options \\ []) do
     make = fn ->
-      Process.sleep(Keyword.get(options, :takes, 0))
+      Keyword.get(options, :takes, fn -> :ok end).()
       :counters.add(made, 1, 1)
       Keyword.get(options, :made, {:ok, :counters.get(made, 1)})
     end
@@ -23,35 +26,85 @@ defmodule AdTally.Web.ReportsTest do
     Reports.get(name, key, make, view, fn made, at, took -> {view, made, at, took} end)
   end
 
-  test "is made once for all who ask while it is", %{name: name, made: made} do
-    asked = for _ <- 1..20, do: Task.async(fn -> get(name, made, :a, takes: 100) end)
-    assert [{:ok, {:all, 1, at, took}}] = asked |> Task.await_many(10_000) |> Enum.uniq()
-    assert abs(at - System.system_time(:millisecond)) < 5_000
-    assert took >= 100
+  # Milliseconds that pass.
+  defp later(time, milliseconds), do: :counters.add(time, 1, milliseconds)
+
+  # Returns once all is made that was asked for before: another report is made after it.
+  defp finish(name),
+    do: {:ok, :made} = Reports.get(name, make_ref(), fn -> {:ok, :made} end, :all, &only/3)
+
+  defp only(made, _at, _took), do: made
+
+  # Requests of one process come in their order, and none is waited for.
+  defp request(name, key, make, view) do
+    answer = fn made, _at, took -> {view, made, took} end
+    :gen_server.send_request(Reports.server(name), {:get, key, make, view, answer})
+  end
+
+  defp answer(request) do
+    assert {:reply, answer} = :gen_server.receive_response(request, 10_000)
+    answer
+  end
+
+  # A report that is made once the test wants it.
+  defp held(test) do
+    fn ->
+      send(test, {:making, self()})
+      receive do: (:go -> {:ok, :made})
+    end
+  end
+
+  test "is made once for all who ask while it is", %{name: name, time: time} do
+    make = held(self())
+    asked = for view <- 1..20, do: request(name, :a, make, view)
+    assert_receive {:making, maker}, 10_000
+    later(time, 100)
+    send(maker, :go)
+    assert Enum.map(asked, &answer/1) == for(view <- 1..20, do: {:ok, {view, :made, 100}})
+    finish(name)
+    refute_received {:making, _other}
+  end
+
+  test "is not made anew within a second, whatever is shown of it", context do
+    %{name: name, made: made, time: time} = context
+    before = System.system_time(:millisecond)
+    assert {:ok, {:all, 1, at, 0}} = get(name, made, :a)
+    assert at in before..System.system_time(:millisecond)
+    later(time, 999)
+    assert {:ok, {:some, 1, ^at, 0}} = get(name, made, :a, view: :some)
+    assert {:ok, {:all, 1, ^at, 0}} = get(name, made, :a)
+    finish(name)
     assert :counters.get(made, 1) == 1
   end
 
-  test "is not made anew within a second, whatever is shown of it", %{name: name, made: made} do
-    assert {:ok, {:all, 1, at, _took}} = get(name, made, :a)
-    assert {:ok, {:some, 1, ^at, _took}} = get(name, made, :a, view: :some)
-    assert {:ok, {:all, 1, ^at, _took}} = get(name, made, :a)
-    assert :counters.get(made, 1) == 1
+  test "that is older is shown, and made anew meanwhile", context do
+    %{name: name, made: made, time: time} = context
+    assert {:ok, {:all, 1, _at, 0}} = get(name, made, :a)
+    later(time, 1_000)
+    assert {:ok, {:all, 1, _at, 0}} = get(name, made, :a)
+    await(fn -> match?({:ok, {:all, 2, _at, 0}}, get(name, made, :a)) end)
+    finish(name)
+    assert :counters.get(made, 1) == 2
   end
 
-  test "that is older is shown, and made anew meanwhile", %{name: name, made: made} do
-    assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a)
-    Process.sleep(1_100)
-    assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a, takes: 50)
-    Process.sleep(500)
-    assert {:ok, {:all, 2, _at, _took}} = get(name, made, :a)
+  test "that is much older is not shown any more", context do
+    %{name: name, made: made, time: time} = context
+    assert {:ok, {:all, 1, _at, 0}} = get(name, made, :a)
+    later(time, 3_000)
+    assert {:ok, {:all, 2, _at, 0}} = get(name, made, :a)
   end
 
-  test "that takes long is made seldom: in a two-hundredth of the time", %{name: name, made: made} do
-    assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a, takes: 50)
-    Process.sleep(1_500)
-    assert {:ok, {:all, 1, _at, _took}} = get(name, made, :a)
-    Process.sleep(200)
+  test "that takes long is made seldom: in a two-hundredth of the time", context do
+    %{name: name, made: made, time: time} = context
+    assert {:ok, {:all, 1, _at, 50}} = get(name, made, :a, takes: fn -> later(time, 50) end)
+    later(time, 9_999)
+    assert {:ok, {:all, 1, _at, 50}} = get(name, made, :a)
+    finish(name)
     assert :counters.get(made, 1) == 1
+    later(time, 1)
+    assert {:ok, {:all, 1, _at, 50}} = get(name, made, :a)
+    finish(name)
+    assert :counters.get(made, 1) == 2
   end
 
   test "is made after another one, not beside it", %{name: name, made: made} do
@@ -95,46 +148,44 @@ defmodule AdTally.Web.ReportsTest do
     assert Process.whereis(Reports.server(name)) == server
   end
 
-  test "that somebody waits for is not forgotten, however many there are", %{name: name} do
-    server = Reports.server(name)
-    test = self()
-
-    make = fn ->
-      send(test, {:making, self()})
-      receive do: (:go -> {:ok, :made})
-    end
-
-    # Requests of one process come in their order.
-    asked =
-      for key <- 1..40 do
-        shown = fn made, _at, _took -> {key, made} end
-        :gen_server.send_request(server, {:get, key, make, :all, shown})
-      end
-
-    send(server, :forget)
+  test "that somebody waits for is not forgotten, however many there are", context do
+    %{name: name, time: time} = context
+    asked = for key <- 1..40, do: request(name, key, held(self()), key)
+    # All of them have been asked for, and nobody has asked again for a minute.
+    :sys.get_state(Reports.server(name))
+    later(time, 60_000)
+    send(Reports.server(name), :forget)
 
     for _ <- 1..40 do
-      assert_receive {:making, maker}, 5_000
+      assert_receive {:making, maker}, 10_000
       send(maker, :go)
     end
 
     for {request, key} <- Enum.zip(asked, 1..40),
-        do: assert({:reply, {:ok, {^key, :made}}} = :gen_server.receive_response(request, 5_000))
+        do: assert({:ok, {^key, :made, _took}} = answer(request))
   end
 
-  test "that fails, or crashes, is an error for who has asked, and is tried again", %{
-    name: name,
-    made: made
-  } do
+  test "that was asked for before many others is forgotten", context do
+    %{name: name, made: made, time: time} = context
+
+    for key <- 1..40 do
+      later(time, 1)
+      assert {:ok, {:all, ^key, _at, 0}} = get(name, made, key)
+    end
+
+    send(Reports.server(name), :forget)
+    for key <- 9..40, do: assert({:ok, {:all, ^key, _at, 0}} = get(name, made, key))
+    for key <- 1..8, do: assert({:ok, {:all, _made, _at, 0}} = get(name, made, key))
+    assert :counters.get(made, 1) == 48
+  end
+
+  test "that fails, or crashes, is an error for who has asked, and is tried again", context do
+    %{name: name, made: made, time: time} = context
     assert get(name, made, :a, made: {:error, 404, "no meter"}) == {:error, 404, "no meter"}
-
-    assert {:error, 503, message} =
-             Reports.get(name, :b, fn -> exit(:crashed) end, :all, fn made, _at, _took -> made end)
-
+    assert {:error, 503, message} = Reports.get(name, :b, fn -> exit(:crashed) end, :all, &only/3)
     assert message =~ "could not be made"
-    Process.sleep(1_100)
-    get(name, made, :a)
-    Process.sleep(300)
-    assert {:ok, {:all, 2, _at, _took}} = get(name, made, :a)
+    later(time, 1_000)
+    assert get(name, made, :a) == {:error, 404, "no meter"}
+    await(fn -> match?({:ok, {:all, 2, _at, 0}}, get(name, made, :a)) end)
   end
 end
