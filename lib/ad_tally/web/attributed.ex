@@ -3,20 +3,7 @@ defmodule AdTally.Web.Attributed do
   # What the models of an attribution credit, side by side.
 
   alias AdTally.Attribution.Source
-
-  alias AdTally.Web.{
-    Campaigns,
-    Credits,
-    Figures,
-    JSON,
-    Names,
-    Parts,
-    Query,
-    Reports,
-    Roles,
-    Rows,
-    Spans
-  }
+  alias AdTally.Web.{Campaigns, Credits, Figures, Names, Parts, Query, Roles, Rows, Spans}
 
   # Those with most conversions under the first model.
   @most 10_000
@@ -30,31 +17,16 @@ defmodule AdTally.Web.Attributed do
          %{dimensions: dimensions, models: models} = info.names,
          {:ok, dimension} <- dimension(config, query, dimensions),
          {:ok, order} <- order(query, models) do
-      answer = fn made, at, took ->
-        {rows, count} = Rows.take(made.rows, order)
+      more = %{
+        name: Names.name(name),
+        names: Enum.map(names, &Names.name/1),
+        dimension: dimension,
+        dimensions: dimensions,
+        models: models
+      }
 
-        order
-        |> Map.take([:sort, :order, :limit])
-        |> Map.merge(made)
-        |> Map.merge(%{
-          name: Names.name(name),
-          names: Enum.map(names, &Names.name/1),
-          dimension: dimension,
-          dimensions: dimensions,
-          models: models,
-          at: at,
-          took_ms: took,
-          rows: rows,
-          count: count,
-          truncated: made.truncated or count > length(rows)
-        })
-        |> JSON.encode()
-        |> IO.iodata_to_binary()
-      end
-
-      view = {order.sort, order.order, order.limit, order.search}
       make = fn -> Campaigns.reporting(fn -> make(name, dimension, models) end) end
-      Reports.get(config.name, {:attribution, name, dimension}, make, view, answer)
+      Rows.answer(config.name, {:attribution, name, dimension}, make, order, more)
     end
   end
 

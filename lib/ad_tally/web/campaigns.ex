@@ -6,19 +6,7 @@ defmodule AdTally.Web.Campaigns do
   alias AdTally.Meter
   alias AdTally.Meter.Source
 
-  alias AdTally.Web.{
-    Credits,
-    Figures,
-    JSON,
-    Names,
-    Parts,
-    Query,
-    Reports,
-    Roles,
-    Rows,
-    Series,
-    Spans
-  }
+  alias AdTally.Web.{Credits, Figures, Names, Parts, Query, Roles, Rows, Series, Spans}
 
   # As many as a page sorts; of more campaigns those with the highest spend.
   @most 10_000
@@ -48,29 +36,8 @@ defmodule AdTally.Web.Campaigns do
          {:ok, nodes} <- Query.one_of(query, "nodes", ["this", "all"]),
          shape = over(shape, nodes),
          {:ok, order} <- Rows.order(query, @sorts, models(shape), shape.metrics) do
-      view = {order.sort, order.order, order.limit, order.search}
-      make = fn -> make(shape) end
-
-      answer = fn made, at, took ->
-        {rows, count} = Rows.take(made.rows, order)
-
-        shape
-        |> described()
-        |> Map.merge(Map.take(order, [:sort, :order, :limit]))
-        |> Map.merge(Map.delete(made, :rows))
-        |> Map.merge(%{
-          meters: Enum.map(meters, &Names.name/1),
-          at: at,
-          took_ms: took,
-          count: count,
-          truncated: made.truncated or count > length(rows),
-          rows: rows
-        })
-        |> JSON.encode()
-        |> IO.iodata_to_binary()
-      end
-
-      Reports.get(config.name, {:campaigns, shape}, make, view, answer)
+      more = shape |> described() |> Map.put(:meters, Enum.map(meters, &Names.name/1))
+      Rows.answer(config.name, {:campaigns, shape}, fn -> make(shape) end, order, more)
     end
   end
 

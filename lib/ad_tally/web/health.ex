@@ -15,9 +15,7 @@ defmodule AdTally.Web.Health do
   @doc "The answer to a request of the page."
   @spec answer(Config.t()) :: map()
   def answer(config) do
-    snapshot = Series.snapshot(config.name)
-    peers = for name <- Enum.sort(Map.keys(snapshot.pacers)), do: {name, peers(name)}
-    problems = Problems.of(config, snapshot, peers, @patience)
+    {snapshot, peers, problems} = read(config)
 
     %{
       at: snapshot.at,
@@ -35,10 +33,14 @@ defmodule AdTally.Web.Health do
   @doc "Status and problems."
   @spec check(Config.t()) :: {:ok | :failing, [map()]}
   def check(config) do
+    {_snapshot, _peers, problems} = read(config)
+    {Problems.status(problems), problems}
+  end
+
+  defp read(config) do
     snapshot = Series.snapshot(config.name)
     peers = for name <- Enum.sort(Map.keys(snapshot.pacers)), do: {name, peers(name)}
-    problems = Problems.of(config, snapshot, peers, @patience)
-    {Problems.status(problems), problems}
+    {snapshot, peers, Problems.of(config, snapshot, peers, @patience)}
   end
 
   ## Pacers

@@ -2,7 +2,7 @@ defmodule AdTally.Web.Rows do
   @moduledoc false
   # Rows of a table of the page, as somebody asks for them: searched, sorted and cut.
 
-  alias AdTally.Web.Query
+  alias AdTally.Web.{JSON, Query, Reports}
 
   @by_name %{
     "name" => :name,
@@ -43,7 +43,7 @@ defmodule AdTally.Web.Rows do
     sorts = names ++ by_model ++ Enum.map(metrics, &"metric:#{&1}")
 
     with {:ok, sort} <- Query.one_of(query, "sort", sorts),
-         {:ok, order} <- Query.one_of(query, "order", Enum.uniq([usual(sort), "desc", "asc"])),
+         {:ok, order} <- Query.one_of(query, "order", orders(sort)),
          {:ok, limit} <- Query.integer(query, "limit", @default, 1..@most) do
       search = query |> Query.get("search") |> Kernel.||("") |> String.downcase()
       by = by(sort, models, metrics)
@@ -51,8 +51,9 @@ defmodule AdTally.Web.Rows do
     end
   end
 
-  defp usual("name"), do: "asc"
-  defp usual(_sort), do: "desc"
+  # The first one is the default: names from A on, and figures from the largest on.
+  defp orders("name"), do: ["asc", "desc"]
+  defp orders(_sort), do: ["desc", "asc"]
 
   defp by("reach", _models, _metrics), do: &(&1.reach && &1.reach.estimate)
 
@@ -76,6 +77,34 @@ defmodule AdTally.Web.Rows do
 
         &(&1.by_model[model] || %{})[field]
     end
+  end
+
+  @doc """
+  An answer with the rows of a report, and with `more` that is said of them. It is written once for all who ask the same.
+  `make` makes the report of this `key`, a map with `:rows` and whether they are `:truncated`.
+  """
+  @spec answer(atom(), key :: term(), (() -> Reports.made()), order(), more :: map()) ::
+          {:ok, json :: binary()} | {:error, pos_integer(), binary()}
+  def answer(web, key, make, order, more) do
+    write = fn made, at, took ->
+      {rows, count} = take(made.rows, order)
+
+      order
+      |> Map.take([:sort, :order, :limit])
+      |> Map.merge(more)
+      |> Map.merge(made)
+      |> Map.merge(%{
+        at: at,
+        took_ms: took,
+        rows: rows,
+        count: count,
+        truncated: made.truncated or count > length(rows)
+      })
+      |> JSON.encode()
+      |> IO.iodata_to_binary()
+    end
+
+    Reports.get(web, key, make, {order.sort, order.order, order.limit, order.search}, write)
   end
 
   @doc "The rows that were asked for, and of how many. What is not known comes last, whatever the order."
