@@ -1359,6 +1359,51 @@
     return answer.truncated ? `. The first ${answer.limit} of this order are shown; find others by name` : "";
   }
 
+  /** The rows of a report in the order of the address, or why there are none, as `nothing(name)` of a meter has it. */
+  function reportPanel(view, caption, nothing) {
+    const lead = el("p", { class: "note" });
+    const rows = table({ caption, columns: [], keyOf: (row) => row.key, onSort: keepOrder });
+    const none = el("div", { hidden: true });
+    const node = el("section", { class: "panel", hidden: true }, el("div", { class: "head" }, lead), rows.node, none);
+    let said = "";
+
+    function sayNone(name) {
+      const search = view.parameters.get("search");
+      const next = JSON.stringify([search, name]);
+      if (said === next) return;
+      said = next;
+      none.replaceChildren(search ? notFound(search) : nothing(name));
+    }
+
+    function show(seen, { name, columns, totals, note = "" }) {
+      const found = seen.rows.length > 0;
+      setText(lead, since(seen) + note + truncation(seen));
+      setHidden(rows.node, !found);
+      setHidden(none, found);
+      rows.show(seen.rows, { columns, totals: found ? totals : [], order: orderOf(view, seen) });
+      if (!found) sayNone(name);
+    }
+
+    return { node, show };
+  }
+
+  const notFound = (search) =>
+    empty(`Nothing has “${search}” in its name`, "Look for a shorter part of it, or empty the field to see all.");
+
+  const noEvents = (meter) =>
+    empty(
+      "No events in the windows that are open or retained",
+      "What is recorded is here within a second. What a closed window had stays for as long as the meter's option :retain says.",
+      `AdTally.Meter.record(${meter}, event)`,
+    );
+
+  const noTouches = (name) =>
+    empty(
+      "No touches and no conversions in the windows that are open or retained",
+      "Record clicks and views as touches, and orders as conversions.",
+      `AdTally.Attribution.touch(${name}, touch)\nAdTally.Attribution.convert(${name}, conversion)`,
+    );
+
   function makeCampaigns(view) {
     const meters = chooser("Meter", (meter) => {
       remember({ meter, sort: "", order: "" });
@@ -1375,16 +1420,8 @@
     const head = top("Campaigns", meters.node, nodes.node, models.node, finder(view, "campaign"));
     const refused = refusals();
     const nothing = noMeter();
-    const lead = el("p", { class: "note" });
     const missing = el("ul", { class: "problems" });
-    const rows = table({
-      caption: "Campaigns",
-      columns: [],
-      keyOf: (row) => row.key,
-      onSort: keepOrder,
-    });
-    const none = el("div", { hidden: true });
-    const box = el("section", { class: "panel", hidden: true }, el("div", { class: "head" }, lead), rows.node, none);
+    const rows = reportPanel(view, "Campaigns", noEvents);
 
     function asks() {
       if (!runs("meters")) return { overview: api("overview") };
@@ -1394,8 +1431,8 @@
     function show({ campaigns: seen }) {
       setHidden(nothing, runs("meters"));
       setHidden(missing, !seen || !seen.missing_nodes);
-      setHidden(box, !seen || refused.show(seen));
-      if (!box.hidden) showRows(seen);
+      setHidden(rows.node, !seen || refused.show(seen));
+      if (!rows.node.hidden) showRows(seen);
     }
 
     function showRows(seen) {
@@ -1409,16 +1446,17 @@
       nodes.show(["this", "all"], view.parameters.get("nodes") || "this", (of) =>
         of === "all" ? "all nodes" : "this node",
       );
-      setText(lead, since(seen) + (seen.nodes.length > 1 ? `, of ${seen.nodes.join(", ")}` : "") + truncation(seen));
       showMissing(missing, seen.missing_nodes);
-      const totals = seen.rows.length > 0 ? [...overflowRow(seen), seen.total] : [];
-      rows.show(seen.rows, { columns: campaignColumns(seen, model, name), totals, order: orderOf(view, seen) });
-      setHidden(rows.node, seen.rows.length === 0);
-      setHidden(none, seen.rows.length > 0);
-      if (seen.rows.length === 0) sayNone(none, view.parameters.get("search"), seen.meter);
+      rows.show(seen, {
+        name: seen.meter,
+        columns: campaignColumns(seen, model, name),
+        totals: [...overflowRow(seen), seen.total],
+        note: seen.nodes.length > 1 ? `, of ${seen.nodes.join(", ")}` : "",
+      });
     }
 
-    return { node: el("div", {}, head.node, nothing, refused.node, missing, box), heading: head.heading, asks, show };
+    const node = el("div", {}, head.node, nothing, refused.node, missing, rows.node);
+    return { node, heading: head.heading, asks, show };
   }
 
   /** What found no room for a row of its own is counted all the same. */
@@ -1440,24 +1478,6 @@
     const item = ({ node: name, reason }) =>
       el("li", { class: "problem" }, el("strong", {}, `Without ${name}: `), `it ${reason}`);
     node.replaceChildren(...missing.map(item));
-  }
-
-  function sayNone(node, search, meter) {
-    const text = `${search} ${meter}`;
-    if (node.dataset.text === text) return;
-    node.dataset.text = text;
-    node.replaceChildren(
-      search
-        ? empty(
-            `Nothing has “${search}” in its name`,
-            "Look for a shorter part of it, or empty the field to see all.",
-          )
-        : empty(
-            "No events in the windows that are open or retained",
-            "What is recorded is here within a second. What a closed window had stays for as long as the meter's option :retain says.",
-            `AdTally.Meter.record(${meter}, event)`,
-          ),
-    );
   }
 
   // One campaign.
@@ -1762,15 +1782,7 @@
     const head = top("Attribution", names.node, dimensions.node, finder(view, "campaign"));
     const refused = refusals();
     const nothing = noAttribution();
-    const lead = el("p", { class: "note" });
-    const rows = table({
-      caption: "Conversions by model",
-      columns: [],
-      keyOf: (row) => row.key,
-      onSort: keepOrder,
-    });
-    const none = el("div", { hidden: true });
-    const box = el("section", { class: "panel", hidden: true }, el("div", { class: "head" }, lead), rows.node, none);
+    const rows = reportPanel(view, "Conversions by model", noTouches);
 
     function asks() {
       if (!runs("attributions")) return { overview: api("overview") };
@@ -1779,32 +1791,25 @@
 
     function show({ attribution: seen }) {
       setHidden(nothing, runs("attributions"));
-      setHidden(box, !seen || refused.show(seen));
-      if (!box.hidden) showRows(seen);
+      setHidden(rows.node, !seen || refused.show(seen));
+      if (!rows.node.hidden) showRows(seen);
     }
 
     function showRows(seen) {
       names.show(seen.names, seen.name);
       dimensions.show(seen.dimensions, seen.dimension, words);
       setText(head.heading, seen.name);
-      setText(lead, since(seen) + truncation(seen));
       const outside = [
         ["Unattributed", seen.unattributed],
         ["Without a row", seen.overflow],
       ]
         .filter(([, figures]) => figures)
         .map(([name, figures]) => outsideRow(name, figures, seen.models));
-      setHidden(rows.node, seen.rows.length === 0);
-      setHidden(none, seen.rows.length > 0);
-      rows.show(seen.rows, {
-        columns: attributionColumns(seen),
-        totals: seen.rows.length > 0 ? [...outside, seen.total] : [],
-        order: orderOf(view, seen),
-      });
-      if (seen.rows.length === 0) sayNoTouches(none, view.parameters.get("search"), seen.name);
+      rows.show(seen, { name: seen.name, columns: attributionColumns(seen), totals: [...outside, seen.total] });
     }
 
-    return { node: el("div", {}, head.node, nothing, refused.node, box), heading: head.heading, asks, show };
+    const node = el("div", {}, head.node, nothing, refused.node, rows.node);
+    return { node, heading: head.heading, asks, show };
   }
 
   /** Conversions that no touch led to are the same ones under each model. */
@@ -1836,24 +1841,6 @@
         ),
       ),
     ];
-  }
-
-  function sayNoTouches(node, search, name) {
-    const text = `${search} ${name}`;
-    if (node.dataset.text === text) return;
-    node.dataset.text = text;
-    node.replaceChildren(
-      search
-        ? empty(
-            `Nothing has “${search}” in its name`,
-            "Look for a shorter part of it, or empty the field to see all.",
-          )
-        : empty(
-            "No touches and no conversions in the windows that are open or retained",
-            "Record clicks and views as touches, and orders as conversions.",
-            `AdTally.Attribution.touch(${name}, touch)\nAdTally.Attribution.convert(${name}, conversion)`,
-          ),
-    );
   }
 
   // Health.
