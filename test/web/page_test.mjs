@@ -8,6 +8,161 @@ import { fixture, Service } from "./service.mjs";
 const VIEWS = ["overview", "campaigns", "campaign?meter=MyApp.Ads&key=i42", "attribution", "health"];
 const SCRIPT = "<script>alert(1)</script>";
 
+/** Ends any attribute and begins two elements, if it is ever read as HTML. The page has none of these. */
+const HTML = `'"><i></i><img src=x>`;
+const ELEMENTS = "i, img";
+const h = (name) => name + HTML;
+
+// What is no name: words that the service and the page agree on, and keys of objects but these.
+const WORDS = ["sort", "order", "severity", "status", "unit", "role"];
+const BY_NAME = ["metrics", "by_model", "memory", "figures", "clock_offsets"];
+
+/** An answer in which every name and every message has HTML in it. */
+function hostile(value, field) {
+  if (typeof value === "string") {
+    const isAmount = field !== "name" && /^\d+$/.test(value);
+    return isAmount || WORDS.includes(field) ? value : h(value);
+  }
+  if (Array.isArray(value)) return value.map((one) => hostile(one, field));
+  if (value === null || typeof value !== "object") return value;
+  const entries = Object.entries(value).map(([key, one]) => {
+    // The key of a row is encoded by the service.
+    if (key === "key" && "name" in value) return [key, one];
+    const inner = field === "excluded" ? "metrics" : key;
+    return [BY_NAME.includes(field) ? h(key) : key, hostile(one, inner)];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Each view, in each of its states, with every place in which it shows a name. */
+const NAMED = [
+  {
+    view: "overview",
+    prepare({ overview }) {
+      overview.missing = [h("MyApp.Gone")];
+      overview.meters[0].metrics.push({ key: h("likes"), role: null, unit: "count", total: 1, rate: 1 });
+    },
+    shown: [
+      `Overview · AdTally · ${h("ads@10.0.0.7")}`,
+      `AdTally ${h("0.1.0")} on 2 schedulers`,
+      `${h("MyApp.Gone")} should run and does not`,
+      `kept in ${h("MyApp.Store")}`,
+      `Events a second of ${h("MyApp.Ads")}: Counted`,
+      `Watermark lag of ${h("MyApp.Ads")}: `,
+      `Events of ${h("MyApp.Ads")} by outcome`,
+      h("Likes"),
+      h("MyApp.Attribution"),
+      h("AdTally.Sink.Files"),
+      h("MyApp.Store"),
+      h("MyApp.Pacer"),
+      h("MyApp.Caps"),
+      h("Frequency cap"),
+      `${h("denials rule")} 4,211`,
+      h("Open windows"),
+    ],
+  },
+  {
+    view: "campaigns",
+    prepare({ campaigns }) {
+      campaigns.nodes.push(h("ads@10.0.0.8"));
+      campaigns.missing_nodes.push({ node: h("ads@10.0.0.9"), reason: h("did not answer") });
+      campaigns.overflow = { [h("clicks")]: 7 };
+    },
+    shown: [
+      `${h("Campaign")}s of ${h("MyApp.Ads")}`,
+      `3 ${h("campaign")}s, events`,
+      `, of ${h("ads@10.0.0.7")}, ${h("ads@10.0.0.8")}`,
+      `Without ${h("ads@10.0.0.9")}: it ${h("did not answer")}`,
+      h("MyApp.Video"),
+      h("Position based"),
+      h("Video starts"),
+      h("42"),
+      h(SCRIPT),
+      h("summer_sale"),
+      h("All campaigns"),
+    ],
+  },
+  {
+    view: `campaigns?search=${encodeURIComponent(HTML)}`,
+    prepare: ({ campaigns }) => Object.assign(campaigns, { rows: [], count: 0 }),
+    shown: [`Nothing has “${HTML}” in its name`],
+  },
+  {
+    view: "campaigns?order=asc",
+    prepare: ({ campaigns }) => Object.assign(campaigns, { rows: [], count: 0 }),
+    shown: [`AdTally.Meter.record(${h("MyApp.Ads")}, event)`],
+  },
+  {
+    view: "campaigns?meter=MyApp.Adz",
+    expected: /404/,
+    prepare(answers) {
+      answers.campaigns = { error: "not_found", message: h("there is no meter named MyApp.Adz") };
+    },
+    shown: [`${h("There is no meter named MyApp.Adz")}.`],
+  },
+  {
+    view: "campaign?meter=MyApp.Ads&key=i42",
+    prepare({ campaign }) {
+      campaign.pacers.push({ name: h("MyApp.Other"), status: null, curve: null, error: h("ads_1 does not answer") });
+    },
+    shown: [
+      `${h("Campaign")} ${h("42")} · AdTally · ${h("ads@10.0.0.7")}`,
+      `${h("MyApp.Ads")}, events from`,
+      `Budget in ${h("MyApp.Pacer")}`,
+      `Leases of nodes in ${h("MyApp.Pacer")}`,
+      h("ads@10.0.0.7"),
+      `${h("Ads 1 does not answer")}: these figures are not known`,
+      h("MyApp.Caps"),
+      h("all campaigns"),
+      h("Last touch"),
+      `By ${h("creative")}`,
+      h("Creative"),
+      h("7"),
+      `${h("Impressions")} by window: `,
+      `Show or hide “${h("Impressions")}”`,
+    ],
+  },
+  {
+    view: "attribution",
+    prepare({ attribution }) {
+      attribution.names.push(h("MyApp.Views"));
+    },
+    shown: [
+      h("MyApp.Attribution"),
+      h("MyApp.Views"),
+      `1 ${h("campaign")}, events`,
+      h("Campaign"),
+      h("Creative"),
+      h("First touch"),
+      h("42"),
+      h("All campaigns"),
+    ],
+  },
+  {
+    view: "attribution?order=asc",
+    prepare: ({ attribution }) => Object.assign(attribution, { rows: [], count: 0 }),
+    shown: [`AdTally.Attribution.touch(${h("MyApp.Attribution")}, touch)`],
+  },
+  {
+    view: "health",
+    prepare({ health }) {
+      health.pacers[0].disagreeing_nodes = [h("ads@10.0.0.6")];
+    },
+    shown: [
+      `Failing: ${h("store")} ${h("MyApp.Store")} – ${h("the disk refuses what is written: no space left on device")}`,
+      `What to do: ${h("look into the log for why it fails; beyond :max_waiting the oldest are dropped")}.`,
+      h("MyApp.Ads"),
+      h("no space left on device"),
+      `How far ${h("MyApp.Store")} is behind: `,
+      h("MyApp.Pacer"),
+      h("ads@10.0.0.7"),
+      h("ads@10.0.0.9"),
+      h("ads@10.0.0.6"),
+      `${h("ads@10.0.0.8")}: 6.2 s ahead`,
+    ],
+  },
+];
+
 let browser;
 before(async () => {
   browser = await launch();
@@ -673,37 +828,49 @@ describe("The page", { concurrency: 3 }, () => {
   });
 
   describe("Everybody", { concurrency: 2 }, () => {
-    page(
-      "what a dimension is called is text, whatever it is",
-      {
-        hash: "#/campaigns",
-        prepare({ answers }) {
-          answers.campaign.row.name = SCRIPT;
-          answers.overview.meters[0].name = "<img src=x onerror=alert(1)>";
-          answers.attribution.rows[0].name = SCRIPT;
-          answers.health.problems[0].what = SCRIPT;
+    page("a campaign is found by its key, whatever it is called", { hash: "#/campaigns" }, async ({ page, service }) => {
+      service.answers.campaign.row.name = SCRIPT;
+      await page.getByRole("link", { name: SCRIPT }).click();
+      await becomes(() => text(page.locator("h1")), `Campaign ${SCRIPT}`);
+      assert.match(page.url(), /key=bPHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg/);
+      assert.match(await page.title(), /^Campaign <script>alert/);
+    });
+
+    for (const { view, shown, prepare = () => {}, expected } of NAMED) {
+      page(
+        `names are text, whatever they are: ${view}`,
+        {
+          hash: `#/${view}`,
+          expected,
+          prepare({ answers }) {
+            for (const name of Object.keys(answers).filter((one) => one !== "series"))
+              answers[name] = hostile(answers[name], name);
+            prepare(answers);
+          },
         },
-      },
-      async ({ page }) => {
-        await page.getByRole("link", { name: SCRIPT }).click();
-        await becomes(() => text(page.locator("h1")), `Campaign ${SCRIPT}`);
-        assert.match(page.url(), /key=bPHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg/);
-        assert.match(await page.title(), /^Campaign <script>alert/);
-        for (const name of ["Overview", "Attribution", "Health"]) {
-          await page.getByRole("link", { name }).click();
-          await becomes(
-            () =>
-              page
-                .locator(".panel:visible")
-                .count()
-                .then((n) => n > 0),
-            true,
+        async ({ page }) => {
+          const missing = () =>
+            page.evaluate((expected) => {
+              const all = [...document.querySelectorAll("*")].flatMap((node) => [
+                node.textContent,
+                node.getAttribute("title"),
+                node.getAttribute("aria-label"),
+              ]);
+              const told = all.join("\n").replaceAll("\u00a0", " ");
+              return expected.filter((one) => !told.includes(one));
+            }, shown);
+          await becomes(missing, []);
+          assert.equal(await page.locator(ELEMENTS).count(), 0);
+          // Otherwise there would have been some.
+          const parsed = await page.evaluate(
+            ([html, elements]) =>
+              new DOMParser().parseFromString(html, "text/html").querySelectorAll(elements).length,
+            [shown.join(""), ELEMENTS],
           );
-          await pause(150);
-        }
-        assert.equal(await page.locator("body script, main img").count(), 0);
-      },
-    );
+          assert.equal(parsed, 2 * (shown.join("").split(HTML).length - 1));
+        },
+      );
+    }
 
     page("everything is reached by keyboard alone", { hash: "#/overview", width: 1600 }, async ({ page }) => {
       const press = async (key, times = 1) => {
