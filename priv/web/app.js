@@ -708,7 +708,7 @@
         padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-        scales: { y: { range: (_, __, max) => [0, most || max * 1.08 || 1] } },
+        scales: { y: { range: (_, min, max) => ends(min, max, most) } },
         series: [{}, ...lines.map(series)],
         bands,
         axes: [
@@ -773,6 +773,13 @@
     };
     charts.add(self);
     return self;
+  }
+
+  /** Where an axis begins and ends: at 0, and a little beyond what is on it. Corrections are below 0. */
+  function ends(min, max, most) {
+    const low = Math.min(min * 1.08, 0);
+    const high = most || Math.max(max * 1.08, 0);
+    return low === high ? [0, 1] : [low, high];
   }
 
   function lastKnown(points) {

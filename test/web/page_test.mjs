@@ -17,19 +17,19 @@ const h = (name) => name + HTML;
 const WORDS = ["sort", "order", "severity", "status", "unit", "role"];
 const BY_NAME = ["metrics", "by_model", "memory", "figures", "clock_offsets"];
 
-/** An answer in which every name and every message has HTML in it. */
-function hostile(value, field) {
+/** An answer with other names, and other messages. */
+function renamed(value, rename, field) {
   if (typeof value === "string") {
     const isAmount = field !== "name" && /^\d+$/.test(value);
-    return isAmount || WORDS.includes(field) ? value : h(value);
+    return isAmount || WORDS.includes(field) ? value : rename(value);
   }
-  if (Array.isArray(value)) return value.map((one) => hostile(one, field));
+  if (Array.isArray(value)) return value.map((one) => renamed(one, rename, field));
   if (value === null || typeof value !== "object") return value;
   const entries = Object.entries(value).map(([key, one]) => {
     // The key of a row is encoded by the service.
     if (key === "key" && "name" in value) return [key, one];
     const inner = field === "excluded" ? "metrics" : key;
-    return [BY_NAME.includes(field) ? h(key) : key, hostile(one, inner)];
+    return [BY_NAME.includes(field) ? rename(key) : key, renamed(one, rename, inner)];
   });
   return Object.fromEntries(entries);
 }
@@ -844,7 +844,7 @@ describe("The page", { concurrency: 3 }, () => {
           expected,
           prepare({ answers }) {
             for (const name of Object.keys(answers).filter((one) => one !== "series"))
-              answers[name] = hostile(answers[name], name);
+              answers[name] = renamed(answers[name], h);
             prepare(answers);
           },
         },
@@ -945,6 +945,31 @@ describe("The page", { concurrency: 3 }, () => {
               assert.equal(has, width, view);
               assert.equal(back, colorScheme === "light" ? "rgb(245, 246, 248)" : "rgb(14, 18, 23)");
             }
+          }
+        },
+      );
+    }
+
+    for (const width of [400, 1600]) {
+      page(
+        `no name is wider than a screen of ${width} pixels, however long it is`,
+        {
+          width,
+          prepare({ answers }) {
+            for (const name of Object.keys(answers).filter((one) => one !== "series"))
+              answers[name] = renamed(answers[name], (one) => one + "x".repeat(1000));
+            const columns = Array.from({ length: 16 }, (_, n) => ({ key: `m${n}`, role: null, unit: "count" }));
+            answers.campaign.columns.push(...columns);
+            for (const { key } of columns) answers.campaign.windows.metrics[key] = [1, 2, 3, 4, 5];
+          },
+        },
+        async ({ page, service }) => {
+          for (const view of VIEWS) {
+            await page.goto(`${service.url}#/${view}`);
+            const named = page.locator("main .panel:visible, main .problem:visible", { hasText: "xxxxx" });
+            await becomes(async () => (await named.count()) > 0, true);
+            await pause(150);
+            assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, view);
           }
         },
       );
