@@ -103,11 +103,14 @@ defmodule AdTally.Web.Query do
     end
   end
 
-  # What a client has sent, in a message for it.
+  # Characters, or bytes where they are none, of what a client has sent, in a message for it.
   @shown 80
 
   @doc "What was sent, as messages show it: a part of it where it is long."
   @spec shown(binary()) :: binary()
-  def shown(text) when byte_size(text) <= @shown, do: inspect(text)
-  def shown(text), do: inspect(binary_part(text, 0, @shown)) <> "..."
+  def shown(text) do
+    text
+    |> inspect(printable_limit: @shown, limit: @shown)
+    |> String.replace_suffix(" <> ...", "...")
+  end
 end

@@ -48,6 +48,14 @@ defmodule AdTally.Web.QueryTest do
     end
   end
 
+  test "what was sent is shown as text, and its begin where it is long" do
+    assert Query.shown("a\"b") == ~S("a\"b")
+    assert Query.shown(String.duplicate("ä", 80)) == ~s("#{String.duplicate("ä", 80)}")
+    assert Query.shown(String.duplicate("ä", 8_000)) == ~s("#{String.duplicate("ä", 80)}"...)
+    assert Query.shown(<<0xFF, 0xFE>>) == "<<255, 254>>"
+    assert byte_size(Query.shown(String.duplicate(<<0xFF>>, 8_000))) < 500
+  end
+
   test "a value is one of several, the first by default" do
     query = parse!("order=asc&other=up")
     assert Query.one_of(query, "order", ["desc", "asc"]) == {:ok, "asc"}
