@@ -7,7 +7,7 @@ defmodule AdTally.Web.Health do
 
   require Named
 
-  # A pacer's process answers at once, or something is wrong with it.
+  # Milliseconds. A pacer's process answers at once, or something is wrong with it.
   @patience 200
 
   @most_campaigns 10_000
@@ -67,12 +67,15 @@ defmodule AdTally.Web.Health do
     }
   end
 
-  # What nodes hold of the budgets that this node coordinates. Of very many campaigns only the first ones are read.
+  # What nodes hold of the budgets that this node coordinates. Of very many campaigns only the first ones are read. None
+  # are shown while a long report is being made: what is wrong does not wait for it.
   defp leases(config, snapshot) do
     names = snapshot.pacers |> Map.keys() |> Enum.sort()
     make = fn -> {:ok, Enum.flat_map(names, &leased/1)} end
 
-    case Reports.get(config.name, {:leases, names}, make, :only, fn made, _at, _took -> made end) do
+    answer = fn made, _at, _took -> made end
+
+    case Reports.get(config.name, {:leases, names}, make, :only, answer, @patience) do
       {:ok, leases} -> leases
       {:error, _status, _message} -> []
     end

@@ -18,7 +18,7 @@ defmodule AdTally.Web.Reports do
   @latest 300_000
   @share 200
 
-  # Whoever asks waits so long for the first one.
+  # Milliseconds that whoever asks waits for the first one.
   @patience 10_000
 
   # What nobody has asked for is forgotten.
@@ -38,21 +38,23 @@ defmodule AdTally.Web.Reports do
 
   @doc """
   An answer made of a report. `make` makes the report of this `key`, and `answer` the answer of this `view` to it, of
-  what was made, when (Unix milliseconds), and how many milliseconds that took.
+  what was made, when (Unix milliseconds), and how many milliseconds that took. Whoever asks waits for `patience`
+  milliseconds at most.
   """
   @spec get(
           atom(),
           key :: term(),
           (() -> made()),
           view :: term(),
-          (term(), at :: integer(), took :: non_neg_integer() -> answer)
+          (term(), at :: integer(), took :: non_neg_integer() -> answer),
+          patience :: pos_integer()
         ) :: {:ok, answer} | {:error, pos_integer(), binary()}
         when answer: term()
-  def get(name, key, make, view, answer) do
-    GenServer.call(server(name), {:get, key, make, view, answer}, @patience)
+  def get(name, key, make, view, answer, patience \\ @patience) do
+    GenServer.call(server(name), {:get, key, make, view, answer}, patience)
   catch
     :exit, {:timeout, _call} ->
-      {:error, 503, "this report takes longer than #{div(@patience, 1_000)} s: ask again"}
+      {:error, 503, "this report takes longer than #{patience} ms: ask again"}
 
     :exit, _reason ->
       {:error, 503, "this report could not be made: ask again"}

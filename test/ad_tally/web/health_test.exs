@@ -7,7 +7,7 @@ defmodule AdTally.Web.HealthTest do
 
   alias AdTally.{Counters, Event, Meter, Pacer, Web}
   alias AdTally.Test.WebJSON
-  alias AdTally.Web.{Config, Problems}
+  alias AdTally.Web.{Config, Problems, Reports}
 
   defmodule Failing do
     @moduledoc false
@@ -117,6 +117,22 @@ defmodule AdTally.Web.HealthTest do
              "the clock of ads@10.0.0.8 is 6 s ahead of this one",
              "the clock of ads@10.0.0.9 is 7 s behind this one"
            ]
+  end
+
+  test "what is wrong does not wait for a report that takes long", %{page: page} do
+    test = self()
+
+    long = fn ->
+      send(test, {:making, self()})
+      receive do: (:go -> {:ok, :made})
+    end
+
+    only = fn made, _at, _took -> made end
+    report = Task.async(fn -> Reports.get(page, :long, long, :only, only, 60_000) end)
+    assert_receive {:making, maker}, 10_000
+    assert {200, %{"leases" => [], "problems" => _problems}} = get(page, "/api/health")
+    send(maker, :go)
+    assert Task.await(report, 60_000) == {:ok, :made}
   end
 
   test "leases are those of each node", %{page: page} do
