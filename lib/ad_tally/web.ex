@@ -7,11 +7,16 @@ defmodule AdTally.Web do
         {AdTally.Web, port: 4040}
       ]
 
-  Then open `http://127.0.0.1:4040/`, whose address is logged at the start. The page shows events by outcome and memory
-  (Overview), campaigns with what follows from their metrics, one campaign in time and with its budgets, models of
-  attribution side by side, and what is wrong (Health). It changes nothing: only `GET` and `HEAD` are answered.
+  Then open `http://127.0.0.1:4040/`. The address is also in the log. The page has five views:
 
-  Nothing but OTP is needed: the server is httpd of `:inets`.
+    * Overview - events by outcome, and memory
+    * Campaigns - their metrics, and figures that follow from them, such as CTR and eCPM
+    * one campaign - its metrics over time, and its budgets
+    * Attribution - all models side by side
+    * Health - what is wrong, and what to do
+
+  The page is read-only: the server answers `GET` and `HEAD`, and nothing else. It needs only OTP, whose `:inets` has
+  the server.
 
       iex> options = [name: Shown, dimensions: [:campaign], metrics: [:impressions, :spend_micros]]
       iex> {:ok, _meter} = AdTally.Meter.start_link(options)
@@ -26,20 +31,20 @@ defmodule AdTally.Web do
 
   ## Who may see it
 
-  By default everybody on this machine, and nobody else: it listens on 127.0.0.1, and answers only if it is asked by
-  a name of this machine, so that no page of somebody else can read it in a browser (DNS rebinding). On any other
-  address it needs a `:token`:
+  By default every user of this machine, and nobody else. The server listens on 127.0.0.1, and answers only requests
+  whose `Host` is `localhost`, `127.0.0.1` or `[::1]`. So no other web site can read it through a browser of this machine
+  (DNS rebinding). On any other address it needs a `:token`:
 
       {AdTally.Web, port: 4040, ip: {0, 0, 0, 0}, token: System.fetch_env!("AD_TALLY_TOKEN")}
 
-  Programs send it as `authorization: Bearer TOKEN`. In a browser open `http://host:4040/?token=TOKEN` once: that
-  sets a cookie. It is plain HTTP. So put a proxy with TLS before it where the network is not yours, with the
-  proxy's name in `:hosts`.
+  Programs send the token in a header: `authorization: Bearer TOKEN`. In a browser, open `http://host:4040/?token=TOKEN`
+  once: this sets a cookie. The server speaks plain HTTP. On a network that you do not trust, put a proxy with TLS in
+  front of it, and add the name of the proxy to `:hosts`.
 
   ## Behind your own endpoint
 
-  With `port: false` there is no server. Then `response/5` answers requests that your own endpoint gets, behind its
-  own authentication. A Plug:
+  With `port: false` no server is started. Your own endpoint authenticates the requests, and `response/5` answers them.
+  A Plug:
 
       def call(conn, _options) do
         path = "/" <> Enum.join(conn.path_info, "/")
@@ -47,34 +52,36 @@ defmodule AdTally.Web do
         conn |> Plug.Conn.merge_resp_headers(headers) |> Plug.Conn.send_resp(status, body)
       end
 
-  The page asks for addresses relative to its own, which has to end with a `/`: `/ads/`, say.
+  The page asks for everything relative to its own address. So that address must end with a `/`, as `/ads/` does.
 
   ## Addresses
 
   | path | what |
   | --- | --- |
   | `/` | the page |
-  | `/metrics` | what `AdTally.Metrics.Prometheus` has, as OpenMetrics where the client reads that |
-  | `/health` | 200, or 503 if something is lost or will be, with what is wrong; without the token only whether |
-  | `/api/overview` | totals, rates and memory of everything |
-  | `/api/series?of=NAME&of=NAME&step=1` | points of the last 120 seconds, or with `step=60` of 1,440 minutes; without `of` the names |
-  | `/api/campaigns?meter=NAME&sort=spend&order=desc&limit=200&search=TEXT&nodes=this` | the campaigns of a meter, with `nodes=all` of those of that name on all nodes, then without an attribution |
-  | `/api/campaign?meter=NAME&key=KEY` | one of them |
-  | `/api/attribution?name=NAME&dimension=NAME` | models side by side |
+  | `/metrics` | the metrics of `AdTally.Metrics.Prometheus`, as OpenMetrics if the client accepts that |
+  | `/health` | 200, or 503 if data is lost or will be, with all problems; without the token only the status |
+  | `/api/overview` | totals, rates and memory of all parts |
+  | `/api/series?of=NAME&of=NAME&step=1` | a point for each of the last 120 seconds, or with `step=60` for each of 1,440 minutes; without `of` the names of all series |
+  | `/api/campaigns?meter=NAME&sort=spend&order=desc&limit=200&search=TEXT&nodes=this` | the campaigns of a meter; with `nodes=all` of the meters of this name on all nodes, and then without attribution |
+  | `/api/campaign?meter=NAME&key=KEY` | one campaign |
+  | `/api/attribution?name=NAME&dimension=NAME` | all models side by side |
   | `/api/health` | what is wrong and what to do, windows, stores, leases |
 
-  Integers that a browser would round, beyond 2^53, are strings. What is not known, or would be divided by 0, is `null`.
-  An error is `{"error": "not_found", "message": "there is no meter named ..."}`.
+  Integers beyond 2^53 are strings, because a browser would round them. `null` is a figure that is not known, or a
+  division by 0. An error is `{"error": "not_found", "message": "there is no meter named ..."}`.
 
   ## What it costs
 
-  A snapshot each second (`AdTally.Metrics.snapshot/0`), from which at most 1,000 series of twelve kilobytes each are kept.
-  Campaigns and attribution are reports: one is made for all viewers, not before two hundred times as long as the last
-  one took, and none if nobody looks. So a page that is open takes at most about a hundredth of a core, and what it
-  shows of ten thousand campaigns may be half a minute old: each answer has the time of its data.
+  It takes a snapshot each second (`AdTally.Metrics.snapshot/0`), and keeps at most 1,000 series of twelve kilobytes each.
 
-  Campaigns are those of windows that are open or retained, see `:retain` of `AdTally.Meter.start_link/1`. A meter with
-  more than 10,000 campaigns shows the 10,000 with the highest spend.
+  Campaigns and attribution come from reports. A report is made only while somebody looks, and once for all viewers.
+  After it the page waits 200 times as long as it took: after a report of 10 ms, two seconds. So an open page takes at
+  most about a hundredth of a core. Figures of ten thousand campaigns may be half a minute old. Each answer has the time
+  of its data.
+
+  These reports are about windows that are open or retained: see `:retain` of `AdTally.Meter.start_link/1`. Of more than
+  10,000 campaigns the page shows those with the highest spend.
   """
 
   use Supervisor
@@ -113,22 +120,24 @@ defmodule AdTally.Web do
   ## Options
 
     * `:name` - the name of its process. Default: `AdTally.Web`.
-    * `:port` - where it listens, 0 for any port that is free (see `address/1`), or `false` for no server. Default: 4040.
+    * `:port` - the port that it listens on, 0 for any free one (see `address/1`), or `false` for no server.
+      Default: 4040.
     * `:ip` - the address that it listens on, a tuple. Default: `{127, 0, 0, 1}`.
-    * `:token` - what has to be sent to see anything, at least 16 bytes of visible ASCII. Required where `:ip` is not
-      of this machine alone. Default: `nil`, for none.
-    * `:hosts` - names, without port, that it is asked by: `["ads.example.com"]`. On an address of this machine
-      `localhost`, `127.0.0.1` and `[::1]` are among them, and on others any name is, if none is given.
-    * `:roles` - which metrics are `:impressions`, `:clicks`, `:conversions`, `:spend` and `:value` (both in micros):
-      `[impressions: :served, spend: :media_cost_micros]`, with `nil` for none. Those of meters that have no metric
-      of that name, and those that are not given, are guessed from usual names, such as `:impressions` and
-      `:spend_micros`. A metric without a role is a plain column.
-    * `:campaign` - the dimension that is the campaign, of meters that have it. Default: `:campaign`,
-      `:campaign_id`, `:line_item` or `:ad_group`, whichever there is, or else the first dimension.
-    * `:top` - of how many campaigns of each meter `/metrics` has series, as `AdTally.Metrics.Prometheus.render/1`
-      says. Default: 0.
+    * `:token` - what a client has to send to see anything, at least 16 bytes of visible ASCII. Required unless `:ip`
+      is a loopback address. Default: `nil`, for none.
+    * `:hosts` - names by which clients reach it, without port: `["ads.example.com"]`. On a loopback address
+      `localhost`, `127.0.0.1` and `[::1]` are always among them. Elsewhere every name is right if none is given.
+    * `:roles` - which metrics are `:impressions`, `:clicks`, `:conversions`, `:spend` and `:value` (the last two in
+      micros): `[impressions: :served, spend: :media_cost_micros]`, or `nil` for none. A role that is not given, or
+      whose metric a meter does not have, is guessed from usual names, such as `:impressions` and `:spend_micros`. A
+      metric without a role is a plain column.
+    * `:campaign` - the dimension that is the campaign. By default, and for meters that do not have it, this is
+      `:campaign`, `:campaign_id`, `:line_item` or `:ad_group`, the first of these that there is, or else the first
+      dimension.
+    * `:top` - how many campaigns of each meter have series in `/metrics`: see
+      `AdTally.Metrics.Prometheus.render/1`. Default: 0.
 
-  Raises `ArgumentError` for an option that is unknown or wrong. `{:error, _}` says why it cannot listen.
+  Raises `ArgumentError` for an option that is unknown or wrong. Returns `{:error, reason}` if it cannot listen.
   """
   @spec start_link([option()]) :: Supervisor.on_start()
   def start_link(options) do
@@ -143,14 +152,14 @@ defmodule AdTally.Web do
   end
 
   @doc """
-  The answer to a request, with status, headers and body: what the server says, for any other one.
+  Answers a request with a status, headers and a body, for servers other than its own.
 
-    * `method` - `"GET"` or `"HEAD"`, others are answered with 405
-    * `path` - below the place where the page is: `"/"`, `"/api/overview"`
-    * `query` - as it was sent, without the `?`
-    * `headers` - a list of names in lower case and values
+    * `method` - `"GET"` or `"HEAD"`; any other one is answered with 405
+    * `path` - relative to the address of the page: `"/"`, `"/api/overview"`
+    * `query` - as the client sent it, without the `?`
+    * `headers` - a list of names and values; names are in lower case
 
-  The option `:name` is the page's. Default: `AdTally.Web`. Raises `ArgumentError` if none of that name runs.
+  The option `:name` is the name of the page. Default: `AdTally.Web`. Raises `ArgumentError` if no page of that name runs.
 
       iex> {:ok, _page} = AdTally.Web.start_link(name: Answering, port: false)
       iex> {405, headers, _body} = AdTally.Web.response("POST", "/", "", [], name: Answering)
@@ -184,7 +193,7 @@ defmodule AdTally.Web do
   end
 
   @doc """
-  Where a page is, `nil` with `port: false`.
+  The URL of a page, `nil` with `port: false`.
 
       iex> {:ok, _page} = AdTally.Web.start_link(name: Listening, port: 0)
       iex> "http://127.0.0.1:" <> _port = AdTally.Web.address(Listening)

@@ -52,7 +52,7 @@ defmodule AdTally.Web.Problems do
       "part",
       name,
       "it has crashed and does not run, or still reads its state from its store",
-      "look into the log for why; its supervisor starts it again, unless that has given up"
+      "see the log for the reason; its supervisor starts it again, unless that has given up"
     )
   end
 
@@ -73,7 +73,7 @@ defmodule AdTally.Web.Problems do
       "store",
       name,
       "what was recorded #{div(lag, 1_000)} s ago is not on disk yet",
-      "look at how long writes of the disk take: a crash loses what is not written"
+      "see how long the disk takes for a write: a crash loses what is not written"
     )
   end
 
@@ -95,7 +95,7 @@ defmodule AdTally.Web.Problems do
           "sink",
           name,
           "#{sink.waiting} windows wait for #{sink.name}#{how}",
-          "look into the log for why it fails; beyond :max_waiting the oldest windows are dropped"
+          "see the log for the reason; beyond :max_waiting the oldest windows are dropped"
         )
 
       true ->
@@ -128,13 +128,19 @@ defmodule AdTally.Web.Problems do
         "meter",
         name,
         "#{round(100 * share / received)} % of the events of the last minute were not counted, most of them " <>
-          "because they were #{outcome}",
+          "because #{reason(outcome)}",
         advice(outcome, meter)
       )
     else
       []
     end
   end
+
+  defp reason("late"), do: "they came too late"
+  defp reason("future"), do: "their time is too far ahead"
+  defp reason("no_window"), do: "too many windows are open"
+  defp reason("refused"), do: "they are malformed"
+  defp reason("busy"), do: "the store was busy"
 
   defp advice("late", meter) do
     "events come more than :lateness (#{div(meter.lateness_ms, 1_000)} s) after their time: find out why, or raise it"
@@ -144,12 +150,13 @@ defmodule AdTally.Web.Problems do
     do: "compare the clock of whoever records with that of this machine"
 
   defp advice("no_window", _meter),
-    do: "raise :max_open_windows, or find out whose times are spread so wide"
+    do: "raise :max_open_windows, or find out which events have times so far apart"
 
   defp advice("refused", _meter),
-    do: "AdTally.Meter.record/2 has raised for them: the warning in the log has an example"
+    do: "AdTally.Meter.record/2 has raised for them: a warning in the log has an example"
 
-  defp advice("busy", _meter), do: "the store has no room, because the disk does not keep up"
+  defp advice("busy", _meter),
+    do: "see how long the disk takes for a write: the store has no room for more"
 
   defp nodes(name, nil, patience) do
     problem(
@@ -157,7 +164,7 @@ defmodule AdTally.Web.Problems do
       "pacer",
       name,
       "its process has not answered within #{patience} ms",
-      "look at the load of this node; reservations go on without it for the seconds that leases last"
+      "see how busy this node is; reservations go on without it for as long as leases last"
     )
   end
 
@@ -179,7 +186,7 @@ defmodule AdTally.Web.Problems do
           "warning",
           "pacer",
           name,
-          "#{names(peers.lost_nodes)} does not answer: budgets that it coordinates are spent no further than leased",
+          "#{names(peers.lost_nodes)} does not answer: of budgets that it coordinates only what is leased can be spent",
           "bring it back: no other node takes its place"
         )
       else

@@ -102,7 +102,7 @@ defmodule AdTally.Web.HealthTest do
              problems(page, name)
 
     assert what ==
-             "100 % of the events of the last minute were not counted, most of them because they were late"
+             "100 % of the events of the last minute were not counted, most of them because they came too late"
 
     assert to_do =~ "more than :lateness (300 s)"
   end
