@@ -424,6 +424,30 @@ describe("The page", { concurrency: 3 }, () => {
     );
 
     page(
+      "amounts below 0, as corrections are, are on the axis of their curve",
+      {
+        hash: "#/campaign?meter=MyApp.Ads&key=i42",
+        prepare({ answers }) {
+          answers.campaign.windows.metrics.impressions = [-2000, -1500, -1900, -1000, -400];
+        },
+      },
+      async ({ page }) => {
+        const plot = page.locator(".plot", { has: page.locator("canvas") }).last();
+        await becomes(() => plot.getAttribute("aria-label"), "Impressions by window: Impressions -400");
+        // The part of the width in which the line is. Nothing else of it is blue.
+        const drawn = () =>
+          plot.locator("canvas").evaluate((canvas) => {
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const columns = new Set();
+            for (let at = 0; at < data.length; at += 4)
+              if (data[at + 2] - data[at] > 80) columns.add((at / 4) % canvas.width);
+            return columns.size / canvas.width;
+          });
+        await becomes(async () => (await drawn()) > 0.7, true);
+      },
+    );
+
+    page(
       "attribution has the models side by side, and what no touch led to",
       { hash: "#/attribution", width: 1600 },
       async ({ page }) => {
