@@ -34,9 +34,16 @@ defmodule AdTally.Web.Campaign do
   defp value(nil), do: {:error, 400, "expected a key, as rows of api/campaigns have it"}
 
   defp value(text) do
-    with :error <- Names.value(text) do
-      {:error, 404,
-       "there is no campaign with the key #{Query.shown(text)}: expected one that rows of api/campaigns have"}
+    case Names.value(text) do
+      {:ok, value} ->
+        {:ok, value}
+
+      :long ->
+        {:error, 404, "the name of this campaign is too long for a page of its own"}
+
+      :error ->
+        {:error, 404,
+         "there is no campaign with the key #{Query.shown(text)}: expected one that rows of api/campaigns have"}
     end
   end
 

@@ -9,6 +9,11 @@ defmodule AdTally.Web.Names do
   @typedoc "A value of a dimension, or a campaign of a pacer, which may be a tuple of these."
   @type value :: integer() | atom() | binary() | tuple()
 
+  # A value may have 65,536 bytes. More characters than these nobody reads, and a key of more bytes does not fit into an
+  # address.
+  @most_shown 1_000
+  @most_bytes 4_096
+
   @doc "A value for people."
   @spec shown(value()) :: binary()
   def shown(value) when is_tuple(value),
@@ -17,26 +22,33 @@ defmodule AdTally.Web.Names do
   def shown(value) when is_integer(value), do: Integer.to_string(value)
   def shown(value) when is_atom(value), do: Atom.to_string(value)
 
-  def shown(value),
-    do: if(String.valid?(value), do: value, else: "base64:" <> Base.encode64(value))
+  def shown(value) do
+    text = if String.valid?(value), do: value, else: "base64:" <> Base.encode64(value)
+
+    if byte_size(text) > @most_shown and String.length(text) > @most_shown,
+      do: String.slice(text, 0, @most_shown) <> "…",
+      else: text
+  end
 
   @doc """
-  A value as text that `value/1` reads: 42, "42" and :"42" are three. It reads no tuples, which no dimension has.
+  A value as text that `value/1` reads: 42, "42" and :"42" are three. It reads no tuples, which no dimension has, and no
+  value that is too long for an address.
   """
   @spec key(value()) :: binary()
-  def key(value) when is_tuple(value),
-    do: "t" <> (value |> :erlang.term_to_binary() |> Base.url_encode64(padding: false))
-
+  def key(value) when is_tuple(value), do: encoded("t", :erlang.term_to_binary(value))
   def key(value) when is_integer(value), do: "i" <> Integer.to_string(value)
   def key(value) when is_atom(value), do: "a" <> Atom.to_string(value)
-  def key(value), do: "b" <> Base.url_encode64(value, padding: false)
+  def key(value), do: encoded("b", value)
 
-  # No key has more bytes, see `AdTally.Counters`.
-  @most_bytes 1_024
+  defp encoded(kind, bytes) when byte_size(bytes) <= @most_bytes, do: kind <> base64(bytes)
+  defp encoded(_kind, bytes), do: "h" <> base64(:erlang.md5(bytes))
 
-  @doc "The value of a key, or `:error`."
-  @spec value(binary()) :: {:ok, integer() | atom() | binary()} | :error
+  defp base64(bytes), do: Base.url_encode64(bytes, padding: false)
+
+  @doc "The value of a key, `:long` of one that is too long for an address, or `:error`."
+  @spec value(binary()) :: {:ok, integer() | atom() | binary()} | :long | :error
   def value(key) when byte_size(key) > 2 * @most_bytes, do: :error
+  def value("h" <> _hash), do: :long
 
   def value("i" <> text) do
     case Integer.parse(text) do

@@ -256,6 +256,31 @@ defmodule AdTally.Web.CampaignsTest do
     end
   end
 
+  test "a name of 65,536 bytes is cut, and has no page of its own", context do
+    %{ads: ads, page: page, meter: meter} = context
+    lengths = [1_000, 4_096, 4_097, 60_000]
+
+    for length <- lengths,
+        do: :ok = record(ads, String.duplicate("ä", div(length, 2)) <> "#{length}")
+
+    for length <- lengths, do: :ok = record(ads, String.duplicate(<<0xFF>>, length))
+    rows = get(page, "/api/campaigns", meter: meter)["rows"]
+    assert length(Enum.uniq_by(rows, & &1["key"])) == 8
+    assert Enum.max(for row <- rows, do: String.length(row["name"])) == 1_001
+    assert (String.duplicate("ä", 500) <> "1000") in Enum.map(rows, & &1["name"])
+
+    statuses =
+      for row <- rows do
+        query = URI.encode_query(meter: meter, key: row["key"])
+        {status, _headers, body} = Web.response("GET", "/api/campaign", query, [], name: page)
+        {status, WebJSON.decode!(body)}
+      end
+
+    assert Enum.count(statuses, &match?({200, %{"row" => _row}}, &1)) == 3
+    assert [message] = Enum.uniq(for {404, %{"message" => message}} <- statuses, do: message)
+    assert message =~ "too long for a page of its own"
+  end
+
   describe "one campaign" do
     test "has its row, others by dimension, how it came in time, and no other's budget",
          context do
