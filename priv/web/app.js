@@ -194,6 +194,9 @@
     if (response.status === 401 || response.status === 403) {
       throw new Error("the service wants its token: open this page once with ?token=... in its address");
     }
+    // Of a proxy, of a login, or of a server that has too many connections.
+    if (!(response.headers.get("content-type") || "").startsWith("application/json"))
+      throw new Error(`what answered was not the page's service: status ${response.status}`);
     return response.json();
   }
 

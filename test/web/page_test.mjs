@@ -795,6 +795,23 @@ describe("The page", { concurrency: 3 }, () => {
       },
     );
 
+    page(
+      "an answer that is not of the service, as of a proxy, is said to be none",
+      { expected: /503/ },
+      async ({ page, service }) => {
+        await becomes(() => status(page), "Live");
+        const answer = service.answer;
+        service.answer = (request, response) => {
+          response.writeHead(503, { "content-type": "text/html" });
+          response.end("<html>Too many connections</html>");
+        };
+        await becomes(() => page.locator("#alarm").isVisible(), true);
+        assert.match(await text(page.locator("#alarm")), /\(what answered was not the page's service: status 503\)\./);
+        service.answer = answer;
+        await becomes(() => status(page), "Live");
+      },
+    );
+
     page("a hidden tab asks for nothing, and goes on when it is shown", {}, async ({ page, service }) => {
       await becomes(() => status(page), "Live");
       const hide = (hidden) =>
