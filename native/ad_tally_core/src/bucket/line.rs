@@ -120,8 +120,21 @@ impl<const WORDS: usize> Bucket<WORDS> {
     #[inline(always)]
     #[cfg(not(loom))]
     pub(crate) fn fetch(&self) {
-        let line = |at: usize| std::ptr::from_ref(self).cast::<[u8; 64]>().wrapping_add(at);
-        (0..size_of::<Self>() / 64).for_each(|at| crate::sync::prefetch::fetch(line(at)));
+        self.lines().for_each(crate::sync::prefetch::fetch);
+    }
+
+    /// The same, to be written to.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn fetch_to_write(&self) {
+        self.lines().for_each(crate::sync::prefetch::fetch_to_write);
+    }
+
+    #[inline(always)]
+    #[cfg(not(loom))]
+    fn lines(&self) -> impl Iterator<Item = *const [u8; 64]> {
+        let first = std::ptr::from_ref(self).cast::<[u8; 64]>();
+        (0..size_of::<Self>() / 64).map(move |at| first.wrapping_add(at))
     }
 
     /// Begins to read without the lock: `None` if somebody has it.

@@ -170,3 +170,47 @@ fn money_is_granted_freed_and_returned_while_it_is_reserved() {
         assert!(totals.spent == 1 && totals.overspent == 0);
     });
 }
+
+#[test]
+fn what_is_reserved_is_never_read_as_less() {
+    type Change = fn(&Book);
+    let changes: [Change; 4] = [
+        // A grant, which may be used once it is on disk.
+        |book| {
+            book.grant(2);
+            book.put_aside(2);
+            book.free(2);
+        },
+        // Another reservation: its price is booked, and the rest given back.
+        |book| {
+            assert!(book.take(2));
+            book.confirm(2, 1);
+            book.give(1);
+        },
+        // A price that was presumed, and one that is in no grant.
+        |book| {
+            book.confirm_late(2);
+            book.confirm_late(1);
+        },
+        // What is forgotten, and the end of the period.
+        |book| {
+            book.learn(1, 2);
+            book.return_above(0);
+            book.close();
+        },
+    ];
+    for change in changes {
+        check(move || {
+            let node = Node::new(8, false);
+            assert!(matches!(node.reserve(1, 3), Taken::New(_)));
+            assert!(node.till.book(1).take(2));
+            node.till.book(1).presume(2);
+            let other = node.clone();
+            let thread = thread::spawn(move || change(other.till.book(1)));
+            let reserved = node.till.book(1).totals().reserved();
+            assert!(reserved >= 3, "{reserved}");
+            thread.join().expect("no panic");
+            node.check(1, 3);
+        });
+    }
+}

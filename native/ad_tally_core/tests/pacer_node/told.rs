@@ -155,14 +155,16 @@ fn amounts_and_times_at_the_ends_of_their_ranges() {
     }
     let most = token(&node, 1, MOST_PRICE);
     assert_eq!(node.confirm(&most, u64::MAX, BEGIN), Confirmed::Confirmed);
-    let none = token(&node, 2, 0);
+    // Nothing cannot be reserved.
+    let least = token(&node, 2, 0);
+    assert_eq!(least.amount(), 1);
     for price in 0..2_000 {
-        let token = token(&node, 10 + price, 0);
+        let token = token(&node, 10 + price, 1);
         assert_eq!(node.confirm(&token, MOST_PRICE, BEGIN), Confirmed::OverPrice);
     }
     let totals = with_key(1, |key| node.status(key)).expect("it is known").current;
-    assert_eq!((totals.overspent, totals.reserved()), (1 << 62, 0));
-    assert_eq!(node.confirm(&none, 0, u64::MAX), Confirmed::Expired);
+    assert_eq!((totals.overspent, totals.reserved()), (1 << 62, 1));
+    assert_eq!(node.confirm(&least, 0, u64::MAX), Confirmed::Expired);
     let at = |at: u64, ttl: u64| with_key(1, |key| node.reserve(key, at ^ ttl, 1, at, ttl, || BEGIN));
     for far in [BEGIN + 60_001, 1 << 47, u64::MAX] {
         assert_eq!(at(far, 1), Reserved::Refused(Reason::Future), "{far}");

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! available   what may be reserved; the highest bit: the book is closed, and there is nothing
-//! held        how many reservations live that hold money of it, those included that are about to
 //! spent       all that was booked, by confirms
 //! pending     may be used again once what made it pending is on disk
 //! confirms    how many there were
@@ -15,8 +14,11 @@
 //! Money only moves from one of these to another, or is held by a live reservation, so without anybody at work
 //! `granted + overspent = available + reserved + spent + pending + presumed + returned`. What a book pays out it takes from
 //! `available` in one atomic step, so no more is ever reserved or spent than was granted, but for `overspent`.
+//!
+//! What is reserved is what the others leave over. [`Book::totals`] reads the place that money moves to before the one that it comes
+//! from, so money on its way is missed and not read twice: while others are at work what is reserved is never read as less than it is.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::memory::ZeroIsEmpty;
 #[cfg(not(loom))]
@@ -27,17 +29,15 @@ const CLOSED: u64 = 1 << 63;
 /// What is booked beyond grants is counted up to here, so that no sum overflows.
 const MOST_OVERSPENT: u64 = 1 << 62;
 
-/// Two lines of its own: whoever reserves or confirms writes to the first one, and to no other line of its campaign.
-#[repr(C, align(128))]
+/// One cache line: whoever reserves or confirms writes to it, and to no other line of its campaign.
+#[repr(C, align(64))]
 pub(crate) struct Book {
     available: AtomicU64,
-    held: AtomicU64,
     spent: AtomicU64,
     pending: AtomicU64,
     confirms: AtomicU64,
     presumed: AtomicU64,
     overspent: AtomicU64,
-    /// From here on hardly anybody writes.
     granted: AtomicU64,
     returned: AtomicU64,
 }
@@ -49,7 +49,6 @@ unsafe impl ZeroIsEmpty for Book {
         let zero = || AtomicU64::new(0);
         Self {
             available: zero(),
-            held: zero(),
             spent: zero(),
             pending: zero(),
             confirms: zero(),
@@ -134,6 +133,13 @@ pub(crate) struct Learned {
 }
 
 impl Book {
+    /// Asks for it, to take money of it.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn fetch(&self) {
+        crate::sync::prefetch::fetch_to_write(self);
+    }
+
     /// Takes money to be reserved: whether there was enough.
     #[inline(always)]
     pub(crate) fn take(&self, amount: u64) -> bool {
@@ -148,29 +154,17 @@ impl Book {
         false
     }
 
-    /// Notes that a reservation is about to hold money of it, before any is taken.
-    #[inline(always)]
-    pub(crate) fn hold(&self) {
-        self.held.fetch_add(1, AcqRel);
-    }
-
-    /// Notes that one holds none any more.
-    #[inline(always)]
-    pub(crate) fn unhold(&self) {
-        self.held.fetch_sub(1, AcqRel);
-    }
-
-    /// Whether reservations hold money of it. Whoever begins to hold some later sees what was written before this is asked.
+    /// Whether reservations hold money of it. Whoever takes some later sees what was written before this is asked.
     pub(crate) fn is_held(&self) -> bool {
-        self.held.fetch_add(0, AcqRel) > 0
+        self.available.fetch_add(0, AcqRel);
+        self.totals().reserved() > 0
     }
 
     /// Whether nothing can be reserved of it, and nothing is that could be found again.
     #[inline(always)]
     pub(crate) fn has_neither(&self, amount: u64) -> bool {
         let available = self.available.load(Acquire);
-        // In this order: whoever has taken the money holds it.
-        (available & CLOSED != 0 || available < amount) && self.held.load(Acquire) == 0
+        (available & CLOSED != 0 || available < amount) && self.totals().reserved() == 0
     }
 
     /// Puts money back that may be used at once. Of a closed book it is returned.
@@ -183,25 +177,25 @@ impl Book {
                 Err(now) => available = now,
             }
         }
-        self.returned.fetch_add(amount, Relaxed);
+        self.returned.fetch_add(amount, Release);
     }
 
     /// Puts money aside until what made it so is on disk.
     #[inline(always)]
     pub(crate) fn put_aside(&self, amount: u64) {
-        self.pending.fetch_add(amount, Relaxed);
+        self.pending.fetch_add(amount, Release);
     }
 
     /// Frees money that was put aside, no more than that.
     pub(crate) fn free(&self, amount: u64) {
-        self.pending.fetch_sub(amount, Relaxed);
+        self.pending.fetch_sub(amount, Release);
         self.give(amount);
     }
 
     /// Ends its time: nothing can be taken from it from now on. How much is returned by that.
     pub(crate) fn close(&self) -> u64 {
         let available = self.available.swap(CLOSED, AcqRel) & !CLOSED;
-        self.returned.fetch_add(available, Relaxed);
+        self.returned.fetch_add(available, Release);
         available
     }
 
@@ -217,7 +211,7 @@ impl Book {
         while available & CLOSED == 0 && available > keep {
             match self.available.compare_exchange(available, keep, AcqRel, Relaxed) {
                 Ok(_) => {
-                    self.returned.fetch_add(available - keep, Relaxed);
+                    self.returned.fetch_add(available - keep, Release);
                     return available - keep;
                 }
                 Err(now) => available = now,
@@ -239,10 +233,10 @@ impl Book {
         self.confirms.fetch_add(1, Relaxed);
         if price > reserved {
             let overspent = self.overspend(price - reserved);
-            self.spent.fetch_add(reserved + overspent, Relaxed);
+            self.spent.fetch_add(reserved + overspent, Release);
             return Booked { spent: reserved + overspent, overspent, presumed: 0 };
         }
-        self.spent.fetch_add(price, Relaxed);
+        self.spent.fetch_add(price, Release);
         Booked { spent: price, overspent: 0, presumed: 0 }
     }
 
@@ -252,7 +246,7 @@ impl Book {
         self.confirms.fetch_add(1, Relaxed);
         let presumed = self.take_presumed(price);
         let overspent = self.overspend(price - presumed);
-        self.spent.fetch_add(presumed + overspent, Relaxed);
+        self.spent.fetch_add(presumed + overspent, Release);
         Booked { spent: presumed + overspent, overspent, presumed }
     }
 
@@ -272,7 +266,7 @@ impl Book {
         }
         self.confirms.fetch_add(1, Relaxed);
         let overspent = self.overspend(price - from);
-        self.spent.fetch_add(from + overspent, Relaxed);
+        self.spent.fetch_add(from + overspent, Release);
         Some(Booked { spent: from + overspent, overspent, presumed: from })
     }
 
@@ -302,12 +296,12 @@ impl Book {
 
     /// Presumes that money was spent which a reservation of before a crash has held.
     pub(crate) fn presume(&self, amount: u64) {
-        self.presumed.fetch_add(amount, Relaxed);
+        self.presumed.fetch_add(amount, Release);
     }
 
     /// Notes a larger total of grants.
     pub(crate) fn grant(&self, more: u64) {
-        self.granted.fetch_add(more, Relaxed);
+        self.granted.fetch_add(more, Release);
     }
 
     /// What the coordinator knows to be spent or returned that is forgotten here: it comes out of what is presumed. Where that is
@@ -321,7 +315,7 @@ impl Book {
             let presumed = self.take_presumed(forgotten);
             *part = presumed + self.take_up_to(forgotten - presumed);
             learned.presumed += presumed;
-            total.fetch_add(*part, Relaxed);
+            total.fetch_add(*part, Release);
         }
         learned
     }
@@ -340,19 +334,16 @@ impl Book {
     }
 
     /// What it says.
+    #[inline(always)]
     pub(crate) fn totals(&self) -> Totals {
         let load = |word: &AtomicU64| word.load(Acquire);
+        // In this order, see above.
+        let confirms = load(&self.confirms);
+        let [spent, returned, presumed] = [&self.spent, &self.returned, &self.presumed].map(load);
         let available = load(&self.available);
-        Totals {
-            available: if available & CLOSED == 0 { available } else { 0 },
-            spent: load(&self.spent),
-            pending: load(&self.pending),
-            confirms: load(&self.confirms),
-            presumed: load(&self.presumed),
-            overspent: load(&self.overspent),
-            returned: load(&self.returned),
-            granted: load(&self.granted),
-        }
+        let [pending, overspent, granted] = [&self.pending, &self.overspent, &self.granted].map(load);
+        let available = if available & CLOSED == 0 { available } else { 0 };
+        Totals { available, spent, pending, confirms, presumed, overspent, granted, returned }
     }
 
     /// Sets all of it. Nobody else has the book, and no reservation is of it.
@@ -360,7 +351,6 @@ impl Book {
         let available = if is_closed { CLOSED } else { totals.available };
         let words = [
             (&self.available, available),
-            (&self.held, 0),
             (&self.spent, totals.spent),
             (&self.pending, totals.pending),
             (&self.confirms, totals.confirms),

@@ -44,7 +44,7 @@ impl Reservations {
     #[inline(always)]
     #[cfg(not(loom))]
     pub(crate) fn fetch(&self, hash: u64) {
-        self.buckets.bucket(self.place(hash)).fetch();
+        self.buckets.bucket(self.place(hash)).fetch_to_write();
     }
 
     /// Locks the bucket of a hash.

@@ -16,7 +16,7 @@ use crate::pacer::token::{Parts, Token};
 /// What is to be reserved of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// What may have to be paid, in micros.
+    /// What may have to be paid, in micros, at least 1.
     pub amount: u64,
     /// When, in Unix milliseconds.
     pub at: u64,
@@ -66,7 +66,13 @@ impl Node {
     pub fn ask(&self, campaign: HashedKey<'_>, request: u64) -> Result<TakingPart<'_>, Reserved> {
         match self.takes_part(campaign, request) {
             Ok((row, hash)) => {
-                if row.head().is_learning() {
+                let head = row.head();
+                // Most likely there is money. Where a request found none a moment ago most likely there is none.
+                if !head.is_wanting() {
+                    self.till.reservations.fetch(hash);
+                    head.book().inspect(|book| self.till.book(*book).fetch());
+                }
+                if head.is_learning() {
                     row.count_passed();
                 }
                 Ok(TakingPart { node: self, row, campaign: campaign.hash, hash })
@@ -102,12 +108,7 @@ impl Node {
         let hash = self.reservation(campaign.hash, request);
         let row = self.row(campaign).filter(|row| row.head().is_installed());
         let Some(row) = row else { return Err(Reserved::Unknown) };
-        // No hash is as large as the largest rate.
-        if hash.min(u64::MAX - 1) >= row.pass() {
-            return Err(Reserved::Paced);
-        }
-        self.till.reservations.fetch(hash);
-        Ok((row, hash))
+        if row.takes_part(hash) { Ok((row, hash)) } else { Err(Reserved::Paced) }
     }
 
     /// The hash of a campaign and a request: by it a request takes part, and its reservation is found.
@@ -147,10 +148,11 @@ impl TakingPart<'_> {
             return Ok(Reserved::Refused(Reason::Future));
         }
         let expires = (at.max(clock) + ttl.min(MOST_TTL)).min(LAST_EXPIRY);
-        // No campaign ever has as much as more than that.
-        let amount = amount.min(MOST_PRICE + 1);
-        // Most of what is denied is so because the budget is spent: then the line of the reservation is not waited for.
-        if row.only_book(at).is_some_and(|book| node.till.book(book).has_neither(amount)) {
+        // Nothing cannot be reserved: a book knows that something is by how much. No campaign ever has as much as more than the most.
+        let amount = amount.clamp(1, MOST_PRICE + 1);
+        // Then the line of the reservation is not waited for.
+        let is_spent = || row.only_book(at).is_some_and(|book| node.till.book(book).has_neither(amount));
+        if row.head().is_wanting() && is_spent() {
             return Ok(self.not_taken(Taken::NoMoney, amount, at));
         }
         let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
@@ -184,7 +186,7 @@ impl TakingPart<'_> {
             Taken::Busy => (Kind::Busy, Reserved::Refused(Reason::Busy)),
             Taken::NoMoney | Taken::New(_) | Taken::Again(_) => {
                 // A grant brings money of the current period only, and nobody is granted as much as the largest amount.
-                let is_of_period = !self.row.head().has_book() || self.row.book(at).is_some();
+                let is_of_period = self.row.head().book().is_none() || self.row.book(at).is_some();
                 if is_of_period && amount <= MOST_PRICE {
                     self.node.want(self.row, amount);
                 }

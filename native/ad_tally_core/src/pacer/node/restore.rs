@@ -103,7 +103,11 @@ impl Restore for Restoring<'_> {
             }
             journal::Entry::Latest { table: RESERVATIONS, hash, version, words } => {
                 let [amount, instance] = *words else { return Err("a reservation that is none".into()) };
-                if amount > MOST_PRICE || expires(version) > LAST_EXPIRY || State::of(version) == State::Empty {
+                if amount == 0
+                    || amount > MOST_PRICE
+                    || expires(version) > LAST_EXPIRY
+                    || State::of(version) == State::Empty
+                {
                     return Err("a reservation that cannot be".into());
                 }
                 let is_later = found.reservations.get(&hash).is_none_or(|kept| kept.version <= version);

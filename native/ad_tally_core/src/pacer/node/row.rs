@@ -50,8 +50,10 @@ impl Head {
         self.0 & INSTALLED != 0
     }
 
-    pub(super) fn has_book(self) -> bool {
-        self.0 & BOOK_MASK != 0
+    #[inline(always)]
+    pub(super) fn book(self) -> Option<u32> {
+        let book = (self.0 & BOOK_MASK) as u32;
+        (book != 0).then_some(book)
     }
 
     #[inline(always)]
@@ -81,6 +83,13 @@ impl Row<'_> {
         self.0[PASS].load(Relaxed)
     }
 
+    /// Whether the campaign takes part in a request, by the hash of its reservation.
+    #[inline(always)]
+    pub(super) fn takes_part(self, hash: u64) -> bool {
+        // No hash is as large as the largest rate.
+        hash.min(u64::MAX - 1) < self.pass()
+    }
+
     /// The book that money for an event at that time is taken of.
     #[inline(always)]
     pub(super) fn book(self, at: u64) -> Option<u32> {
@@ -96,9 +105,8 @@ impl Row<'_> {
 
     #[inline(always)]
     fn book_of(self, head: Head, at: u64) -> Option<u32> {
-        let book = (head.0 & BOOK_MASK) as u32;
         let is_in_time = self.0[BEGIN].load(Acquire) <= at && at < self.0[UNTIL].load(Acquire);
-        (book != 0 && is_in_time).then_some(book)
+        head.book().filter(|_| is_in_time)
     }
 
     /// Notes that no reservation that lives is of a book but the current one, as long as that is this one.

@@ -132,7 +132,7 @@ impl Till {
         let Some(book) = self.take(ask) else { return Ok(Taken::NoMoney) };
         let give_back = |taken| {
             // It was never reserved by what is on disk.
-            self.undo(book, ask.amount);
+            self.book(book).give(ask.amount);
             Ok(taken)
         };
         let Ok(note) = begin() else { return give_back(Taken::Busy) };
@@ -145,7 +145,7 @@ impl Till {
                 if let Err(denied) = also() {
                     let before = if before.state.is_live() { before.with(State::Expired) } else { before };
                     self.reservations.set(&mut chain, place, before);
-                    self.undo(book, ask.amount);
+                    self.book(book).give(ask.amount);
                     return Err(denied);
                 }
             }
@@ -155,7 +155,7 @@ impl Till {
                 }
                 if let Err(denied) = also() {
                     self.remove(&mut chain, ask.hash);
-                    self.undo(book, ask.amount);
+                    self.book(book).give(ask.amount);
                     return Err(denied);
                 }
             }
@@ -169,26 +169,17 @@ impl Till {
     fn take(&self, ask: &Ask<impl Fn() -> Option<u32>>) -> Option<u32> {
         let mut book = (ask.book)()?;
         loop {
-            // First of all: who asks whether a book of before is held knows of everybody who still takes it for the current one.
-            self.book(book).hold();
             if !self.book(book).take(ask.amount) {
-                self.book(book).unhold();
                 return None;
             }
             match (ask.book)() {
                 Some(now) if now == book => return Some(book),
                 now => {
-                    self.undo(book, ask.amount);
+                    self.book(book).give(ask.amount);
                     book = now?;
                 }
             }
         }
-    }
-
-    /// Undoes [`Self::take`].
-    fn undo(&self, book: u32, amount: u64) {
-        self.book(book).give(amount);
-        self.book(book).unhold();
     }
 
     #[cold]
@@ -204,13 +195,7 @@ impl Till {
         let mut chain = self.reservations.lock(entry.hash);
         match self.reservations.find(&chain, entry.hash) {
             Some(_) => Ok(()),
-            None => {
-                self.reservations.insert(&mut chain, entry, clock)?;
-                if entry.state.is_live() {
-                    self.book(entry.book).hold();
-                }
-                Ok(())
-            }
+            None => self.reservations.insert(&mut chain, entry, clock),
         }
     }
 
@@ -245,7 +230,6 @@ impl Till {
         self.reservations.set(&mut chain, place, confirmed);
         if entry.state.is_live() && at <= expires {
             let booked = book.confirm(entry.amount, price);
-            book.unhold();
             self.give_back(book, entry.amount.saturating_sub(price));
             note.note(&confirmed, Change::of(booked, 0));
             return if price > entry.amount { Settled::Over } else { Settled::Done };
@@ -306,7 +290,6 @@ impl Till {
                 let released = entry.with(State::Released);
                 self.reservations.set(&mut chain, place, released);
                 if entry.state.is_live() {
-                    self.book(entry.book).unhold();
                     self.give_back(self.book(entry.book), entry.amount);
                 }
                 also();
@@ -348,7 +331,6 @@ impl Till {
     /// Lets go of the money of a reservation that was not confirmed in time: how much of it is presumed to be spent.
     fn let_go(&self, entry: &Entry) -> u64 {
         let book = self.book(entry.book);
-        book.unhold();
         if entry.state == State::Survived {
             book.presume(entry.amount);
             return entry.amount;
