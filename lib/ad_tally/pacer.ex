@@ -159,8 +159,7 @@ defmodule AdTally.Pacer do
       Required.
     * `:store` - the name of an `AdTally.Store` that keeps it. Default: `nil`, for none.
     * `:nodes` - `:this`, or a list of the names of all nodes that spend these budgets, this one among them. Once it
-      is stored it cannot be changed, because budgets would change their coordinators. With a store, a node needs the
-      same name at each start, also with `:this`. Default: `:this`.
+      is stored it cannot be changed, because budgets would change their coordinators. Default: `:this`.
     * `:tick` - milliseconds between two decisions of the controller, from 1,000 to an hour. Default: 60,000.
     * `:clock` - `:system`, or `:manual`: only `tick/2` moves the time, for simulations and tests. Default:
       `:system`.

@@ -154,6 +154,65 @@ defmodule AdTally.Pacer.NodesTest do
     end)
   end
 
+  test "a node alone may have another name at its next start" do
+    dir = Stores.dir()
+
+    Nodes.with_peers(2, fn _here, [first, second] ->
+      children = [{Store, name: @store, dir: dir}, {Pacer, name: @pacer, store: @store}]
+      tree = Nodes.start_tree(first, children)
+      assert on(first, :put, [42, [budget_micros: 10_000]]) == :ok
+      spent = reserve(first, 42, :spent, 2_000, ttl: @hour)
+      assert on(first, :confirm, [spent, 1_500, now()]) == :ok
+      held = reserve(first, 42, :held, 1_000, ttl: @hour)
+      :ok = :erpc.call(first, Supervisor, :stop, [tree])
+
+      tree = Nodes.start_tree(second, children)
+      assert on(second, :confirm, [held, 700, now()]) == :ok
+      assert on(second, :confirm, [spent, 1_500, now()]) == {:error, :duplicate}
+      reserve(second, 42, :more, 100)
+      await(fn -> on(second, :status, [42]).spent_micros == 2_200 end)
+      assert %{nodes: %{^second => _leased} = nodes} = on(second, :status, [42])
+      assert map_size(nodes) == 1
+      :ok = :erpc.call(second, Supervisor, :stop, [tree])
+    end)
+  end
+
+  test "plans of a coordinator whose store is an older copy get to all nodes" do
+    dir = Stores.dir()
+    on_exit(fn -> for number <- 0..1, do: File.rm_rf!("#{dir}_#{number}") end)
+
+    Nodes.with_peers(1, fn here, [other] ->
+      nodes = [here, other]
+      trees = start(nodes, dir)
+      native = Named.fetch!(Pacer, @pacer)
+
+      [old, changed, new, later] =
+        1..1_000 |> Stream.filter(&of?(native, &1, here)) |> Enum.take(4)
+
+      put = fn campaign, budget -> :ok = Pacer.put(@pacer, campaign, budget_micros: budget) end
+      put.(old, 1_000_000)
+      put.(changed, 1_000_000)
+      {:ok, _report} = Store.backup("#{dir}_0", "#{dir}_copy")
+      # The other node has more of them than the copy.
+      for budget <- 1..5, do: put.(changed, budget)
+      put.(new, 1_000_000)
+      reserve(other, new, :before, 1_000)
+
+      Supervisor.stop(trees[here])
+      File.rm_rf!("#{dir}_0")
+      File.rename!("#{dir}_copy", "#{dir}_0")
+      tree = Nodes.start_tree(here, children(nodes, "#{dir}_0"))
+      put.(later, 1_000_000)
+      # Of its old budget nothing could be reserved.
+      for campaign <- [later, old, changed], do: reserve(other, campaign, :after, 1_000)
+      assert Pacer.delete(@pacer, old) == :ok
+      await(fn -> on(other, :reserve, [old, :gone, 1, now()]) == :unknown end)
+      Supervisor.stop(tree)
+    end)
+  end
+
+  defp of?(native, campaign, node), do: Native.pacer_coordinator(native, campaign) == node
+
   defp take_all(campaign, taken) do
     case Pacer.reserve(@pacer, campaign, {:take, taken}, 100, now(), ttl: @hour) do
       {:ok, _} -> take_all(campaign, taken + 100)

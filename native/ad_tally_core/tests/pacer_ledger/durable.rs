@@ -1,12 +1,12 @@
 //! A coordinator that dies, at any point.
 
 use ad_tally_core::journal::{Busy, Entry, Restore};
-use ad_tally_core::pacer::ledger::{Lease, NodeLease, PutError, Status};
+use ad_tally_core::pacer::ledger::{Lease, Ledger, NodeLease, PutError, Status};
 use ad_tally_core::pacer::message::{NodeRef, Report};
 use ad_tally_core::pacer::{Pace, Plan};
 
 use crate::support::{
-    BEGIN, DAY, Durable, HOUR, MINUTE, SECOND, campaign, daily, flight, key, node, renew, report, status,
+    BEGIN, DAY, Durable, HOUR, MINUTE, SECOND, campaign, daily, flight, key, node, renew, report, seed, status,
 };
 
 const SHARED: Lease = Lease::Shared { nodes: 2 };
@@ -73,6 +73,48 @@ fn all_is_as_it_was_after_a_restart() {
         assert_eq!(Status { leases, ..after }, before);
         assert_eq!(durable.ledger.plans(1, 0, 9), plans);
     }
+}
+
+#[test]
+fn an_older_copy_gives_its_plans_versions_above_those_that_nodes_have() {
+    let mut durable = durable(daily(10_000));
+    let other = |number| seed().key(Box::leak(Box::new([0, number])));
+    for number in 1..=9 {
+        durable.ledger.put(other(number), daily(number), BEGIN).expect("a plan");
+    }
+    durable.ledger.delete(other(4), BEGIN).expect("there is room");
+    let of = |ledger: &Ledger, after| {
+        let plans = ledger.plans(1, after, 99);
+        assert!(plans.plans.is_sorted_by_key(|plan| plan.version));
+        assert!(plans.plans.iter().all(|plan| after < plan.version && plan.version <= plans.version));
+        plans.plans.into_iter().map(|plan| (plan.key, plan.plan)).collect::<Vec<_>>()
+    };
+    let (version, plans) = (durable.ledger.version(), of(&durable.ledger, 0));
+    assert_eq!((version, plans.len()), (11, 10));
+    // Whoever has what there is, or less.
+    for has in [0, 10, 11] {
+        assert_eq!(durable.ledger.overtake(has), Ok(()));
+        assert_eq!((durable.ledger.version(), of(&durable.ledger, 0)), (version, plans.clone()));
+    }
+    // In the middle of a tick.
+    assert!(!durable.ledger.tick(BEGIN, || false));
+    // The first node that tells, and one that has more.
+    assert_eq!(durable.ledger.overtake(15), Ok(()));
+    let version = durable.ledger.version();
+    assert_eq!(durable.ledger.overtake(300), Ok(()));
+    assert_eq!(durable.ledger.version(), version);
+    assert_eq!(of(&durable.ledger, 300), plans);
+    assert!(durable.ledger.tick(BEGIN, || true));
+    assert_eq!(durable.ledger.put(key(), daily(20_000), BEGIN), Ok(version + 1));
+    durable.sync();
+    durable = durable.die(BEGIN);
+    // It was the first one.
+    let changed = (key().words.into(), Some(daily(20_000)));
+    let plans = [&plans[1..], &[changed]].concat();
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 300)), (version + 1, plans.clone()));
+    // No version is above that.
+    assert_eq!(durable.ledger.overtake(u32::MAX), Ok(()));
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 300)), (version + 1, plans));
 }
 
 #[test]

@@ -68,7 +68,7 @@ resource!(Table, c"pacer", "an AdTally.Pacer", owner: owner);
 /// A node of a pacer.
 struct Member {
     atom: Atom,
-    /// The hash of its name.
+    /// What it is known by: the hash of its name, or its store's epoch.
     name: u64,
     /// Which plans of it this node has: of which start of it, and up to which version.
     plans: Mutex<(u64, u32)>,
@@ -196,8 +196,10 @@ impl Table {
         epoch: Option<u64>,
     ) -> Result<Self, BadArgument> {
         let ((nodes, own), (is_manual, tick), (max_campaigns, max_reservations, max_ahead), _seed) = options;
+        // A node alone with a store is known by that, whatever its name is at a start.
+        let alone = epoch.filter(|_| nodes.len() == 1);
         let member = |atom: Atom| {
-            let name = atom_hash(&interner::text(atom.to_term(env)));
+            let name = alone.unwrap_or_else(|| atom_hash(&interner::text(atom.to_term(env))));
             Member { atom, name, plans: Mutex::default() }
         };
         let nodes: Vec<Member> = nodes.into_iter().map(member).collect();

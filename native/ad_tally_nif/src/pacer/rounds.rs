@@ -107,6 +107,7 @@ fn pacer_renew<'a>(
         if grants.is_empty() { Vec::new() } else { write_grants(pacer.seed(), &Grants { to: from, grants }) };
     if is_last {
         let has = if reports.coordinator == pacer.start { reports.has } else { 0 };
+        let Ok(()) = pacer.ledger().overtake(has) else { return Ok(busy(env, pacer)?) };
         let plans = pacer.ledger().plans(pacer.start, has, PLANS);
         match write_plans(pacer.seed(), &plans, &ImportedAtoms::new(env)) {
             Ok(plans) => frames.extend(plans),

@@ -9,6 +9,9 @@ use crate::key::HashedKey;
 use crate::pacer::message::{PlanOf, Plans};
 use crate::pacer::plan::Plan;
 
+/// By how much versions that are given anew are above the one that a node has. Others may have a few more.
+const AHEAD: u32 = 1 << 20;
+
 /// Why a plan was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
@@ -99,6 +102,31 @@ impl Ledger {
             .collect();
         let version = if plans.len() < most { Some(state.version) } else { plans.last().map(|plan| plan.version) };
         Plans { from, after, version: version.unwrap_or(after).max(after), plans }
+    }
+
+    /// A node has plans up to a version. Where that is above this ledger's, its store is an older copy, and what came or went since is
+    /// forgotten: all plans get versions anew, in their order, above those that any node has. So all nodes take them, and those
+    /// that come. As with [`Self::renew`], the store must be synced before anybody is told.
+    ///
+    /// # Errors
+    /// [`Busy`] where the journal is full: nothing was done.
+    pub fn overtake(&self, version: u32) -> Result<(), Busy> {
+        let mut state = self.state.lock();
+        let last = state.campaigns.len() as u64 + u64::from(version) + u64::from(AHEAD);
+        // There is no such version.
+        if version <= state.version || last > u32::MAX.into() {
+            return Ok(());
+        }
+        let writing = Writing::begin(self.journal.as_ref())?;
+        (state.version, state.ticked) = (version + AHEAD, 0);
+        for hash in std::mem::take(&mut state.by_version).into_values() {
+            let Some(version) = state.next_version(&writing) else { break };
+            let Some(campaign) = state.campaigns.get_mut(&hash) else { continue };
+            campaign.version = version;
+            writing.campaign(hash, campaign);
+            state.by_version.insert(version, hash);
+        }
+        Ok(())
     }
 
     /// The version of the plans: each that came or went since made it larger.
