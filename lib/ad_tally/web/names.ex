@@ -2,9 +2,11 @@ defmodule AdTally.Web.Names do
   @moduledoc false
   # Names of parts and values of dimensions as text, and back.
 
-  @doc "The name of a part, or of a node: `MyApp.Ads`, `ads`."
+  alias AdTally.Metrics.Catalog
+
+  @doc "The name of a part, or of a node: `MyApp.Ads`, `ads`. No two have the same, and metrics have the same ones."
   @spec name(atom()) :: binary()
-  def name(atom), do: atom |> Atom.to_string() |> String.replace_prefix("Elixir.", "")
+  def name(atom), do: Catalog.name(atom)
 
   @typedoc "A value of a dimension, or a campaign of a pacer, which may be a tuple of these."
   @type value :: integer() | atom() | binary() | tuple()

@@ -114,6 +114,13 @@ defmodule AdTally.Web.FiguresTest do
     assert Roles.campaign(:device, [:country, :campaign]) == :campaign
   end
 
+  test "a name of a part is that of a module without its begin, and no other part's" do
+    atoms = [MyApp.Ads, :"MyApp.Ads", :":MyApp.Ads", :ads, :"ads@10.0.0.1", :"Elixir.my app"]
+
+    assert Enum.map(atoms, &Names.name/1) ==
+             ["MyApp.Ads", ":MyApp.Ads", "::MyApp.Ads", "ads", "ads@10.0.0.1", "Elixir.my app"]
+  end
+
   test "a key tells values apart whose names are the same, and is read again" do
     values = [42, -1, 2 ** 80, "42", :"42", "<script>", "", <<0xFF, 0>>, nil, true, :"a b"]
     keys = Enum.map(values, &Names.key/1)
