@@ -174,14 +174,18 @@ impl World {
         }
     }
 
-    /// The same of all that a machine has, whose clock was set.
+    /// The same of all that a machine has, whose clock was set: what is left of their time has changed.
     pub fn expire_all(&mut self, machine: usize) {
         self.clock(machine);
         let newest = self.machines[machine].clock.newest();
         for number in 0..self.reservations.len() {
-            let reservation = &self.reservations[number];
-            if reservation.machine == machine && reservation.expires <= newest {
-                self.bury(number);
+            let Reservation { machine: of, expires, is_alive, .. } = self.reservations[number];
+            if of != machine || !is_alive {
+                continue;
+            }
+            match expires.saturating_sub(newest) {
+                0 => self.bury(number),
+                left => self.schedule.later(left.saturating_sub(MOST_DRIFT), Event::Expire(number)),
             }
         }
     }
