@@ -54,8 +54,13 @@ fn nothing() -> Result<(), Busy> {
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_with(2, model);
+}
+
+/// With more preemptions.
+fn check_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 
@@ -174,7 +179,7 @@ fn money_is_granted_freed_and_returned_while_it_is_reserved() {
 #[test]
 fn what_is_reserved_is_never_read_as_less() {
     type Change = fn(&Book);
-    let changes: [Change; 4] = [
+    let changes: [Change; 5] = [
         // A grant, which may be used once it is on disk.
         |book| {
             book.grant(2);
@@ -198,19 +203,48 @@ fn what_is_reserved_is_never_read_as_less() {
             book.return_above(0);
             book.close();
         },
+        // Money that was pending is reserved, and given back.
+        |book| {
+            book.free(2);
+            assert!(book.take(4));
+            book.put_aside(4);
+        },
     ];
     for change in changes {
         check(move || {
-            let node = Node::new(8, false);
+            let node = Node::new(10, false);
             assert!(matches!(node.reserve(1, 3), Taken::New(_)));
-            assert!(node.till.book(1).take(2));
+            assert!(node.till.book(1).take(4));
             node.till.book(1).presume(2);
+            node.till.book(1).put_aside(2);
             let other = node.clone();
             let thread = thread::spawn(move || change(other.till.book(1)));
-            let reserved = node.till.book(1).totals().reserved();
-            assert!(reserved >= 3, "{reserved}");
+            let totals = node.till.book(1).totals();
+            assert!(totals.reserved() + totals.available.min(totals.pending) >= 3, "{totals:?}");
             thread.join().expect("no panic");
             node.check(1, 3);
         });
     }
+}
+
+#[test]
+fn a_book_of_which_something_is_reserved_is_never_one_that_has_nothing() {
+    check_with(4, || {
+        let node = Node::new(4, true);
+        assert!(matches!(node.reserve(1, 2), Taken::New(_)));
+        // What is left waits for the disk.
+        assert!(node.till.book(1).take(2));
+        node.till.book(1).put_aside(2);
+        let other = node.clone();
+        let thread = thread::spawn(move || {
+            let book = other.till.book(1);
+            book.free(2);
+            assert!(book.take(2));
+            book.put_aside(2);
+        });
+        assert!(!node.till.book(1).has_neither(3));
+        thread.join().expect("no panic");
+        assert!(!node.till.book(1).has_neither(3));
+        node.check(1, 2);
+    });
 }

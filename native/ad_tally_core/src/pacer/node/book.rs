@@ -16,7 +16,8 @@
 //! `available` in one atomic step, so no more is ever reserved or spent than was granted, but for `overspent`.
 //!
 //! What is reserved is what the others leave over. [`Book::totals`] reads the place that money moves to before the one that it comes
-//! from, so money on its way is missed and not read twice: while others are at work what is reserved is never read as less than it is.
+//! from, so money on its way is missed and not read twice, and what is reserved is never read as less than it is. But money that was
+//! available may be reserved and pending before that is read: at most the smaller one of both is read twice.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -95,8 +96,10 @@ impl Totals {
     #[cfg(not(loom))]
     #[must_use]
     pub fn report(&self, campaign: u64, period: u32) -> Report {
-        let Self { spent, confirms, presumed, overspent, granted, returned, .. } = *self;
+        let Self { spent, confirms, presumed, granted, returned, .. } = *self;
         let reserved = self.reserved();
+        // It is read later, and is a part of what is spent.
+        let overspent = self.overspent.min(spent);
         Report {
             campaign,
             period,
@@ -132,6 +135,15 @@ pub(crate) struct Learned {
     pub(crate) presumed: u64,
 }
 
+/// What a word is, which is about to be changed by comparing it with that.
+///
+/// A model asks by a change that changes nothing: loom only looks at the last access before one, so that of a load and a change of the
+/// same thread it would not see that others read the word before.
+#[inline(always)]
+fn to_change(word: &AtomicU64) -> u64 {
+    if cfg!(loom) { word.fetch_add(0, Relaxed) } else { word.load(Relaxed) }
+}
+
 impl Book {
     /// Asks for it, to take money of it.
     #[inline(always)]
@@ -143,7 +155,7 @@ impl Book {
     /// Takes money to be reserved: whether there was enough.
     #[inline(always)]
     pub(crate) fn take(&self, amount: u64) -> bool {
-        let mut available = self.available.load(Relaxed);
+        let mut available = to_change(&self.available);
         // Both bounds: a closed book is a large number.
         while available & CLOSED == 0 && available >= amount {
             match self.available.compare_exchange(available, available - amount, AcqRel, Relaxed) {
@@ -164,13 +176,17 @@ impl Book {
     #[inline(always)]
     pub(crate) fn has_neither(&self, amount: u64) -> bool {
         let available = self.available.load(Acquire);
-        (available & CLOSED != 0 || available < amount) && self.totals().reserved() == 0
+        if available & CLOSED == 0 && available >= amount {
+            return false;
+        }
+        let totals = self.totals();
+        totals.available < amount && totals.reserved() == 0 && (totals.available == 0 || totals.pending == 0)
     }
 
     /// Puts money back that may be used at once. Of a closed book it is returned.
     #[inline(always)]
     pub(crate) fn give(&self, amount: u64) {
-        let mut available = self.available.load(Relaxed);
+        let mut available = to_change(&self.available);
         while available & CLOSED == 0 {
             match self.available.compare_exchange(available, available + amount, AcqRel, Relaxed) {
                 Ok(_) => return,
@@ -207,7 +223,7 @@ impl Book {
 
     /// Returns what it has available above `keep`: how much that is.
     pub(crate) fn return_above(&self, keep: u64) -> u64 {
-        let mut available = self.available.load(Relaxed);
+        let mut available = to_change(&self.available);
         while available & CLOSED == 0 && available > keep {
             match self.available.compare_exchange(available, keep, AcqRel, Relaxed) {
                 Ok(_) => {
@@ -254,7 +270,7 @@ impl Book {
     #[cold]
     pub(crate) fn confirm_lost(&self, reserved: u64, price: u64) -> Option<Booked> {
         let from = price.min(reserved);
-        let mut presumed = self.presumed.load(Relaxed);
+        let mut presumed = to_change(&self.presumed);
         loop {
             if presumed < reserved {
                 return None;
@@ -272,7 +288,7 @@ impl Book {
 
     #[cold]
     fn overspend(&self, amount: u64) -> u64 {
-        let mut overspent = self.overspent.load(Relaxed);
+        let mut overspent = to_change(&self.overspent);
         loop {
             let more = amount.min(MOST_OVERSPENT.saturating_sub(overspent));
             match self.overspent.compare_exchange(overspent, overspent + more, Relaxed, Relaxed) {
@@ -284,7 +300,7 @@ impl Book {
 
     /// Takes what is presumed, up to so much.
     fn take_presumed(&self, most: u64) -> u64 {
-        let mut presumed = self.presumed.load(Relaxed);
+        let mut presumed = to_change(&self.presumed);
         loop {
             let part = presumed.min(most);
             match self.presumed.compare_exchange(presumed, presumed - part, AcqRel, Relaxed) {
@@ -322,7 +338,7 @@ impl Book {
 
     /// Takes what is available, up to so much.
     fn take_up_to(&self, most: u64) -> u64 {
-        let mut available = self.available.load(Relaxed);
+        let mut available = to_change(&self.available);
         while available & CLOSED == 0 {
             let part = available.min(most);
             match self.available.compare_exchange(available, available - part, AcqRel, Relaxed) {

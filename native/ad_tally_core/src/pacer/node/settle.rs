@@ -97,7 +97,7 @@ impl Node {
         let (clock, journal) = (self.clock.load(Relaxed), self.journal.as_ref());
         let is_remembered = token.expires().saturating_add(self.config.remember) >= clock;
         let is_believable = token.expires() <= clock.saturating_add(self.config.max_ahead + MOST_TTL).min(LAST_EXPIRY);
-        if !is_remembered || !is_believable || token.amount() > MOST_PRICE {
+        if !is_remembered || !is_believable || !(1..=MOST_PRICE).contains(&token.amount()) {
             return Settled::Missing;
         }
         let books: Vec<u32> = {
