@@ -177,41 +177,43 @@ defmodule AdTally.Pacer.NodesTest do
     end)
   end
 
-  test "plans of a coordinator whose store is an older copy get to all nodes" do
-    dir = Stores.dir()
-    on_exit(fn -> for number <- 0..1, do: File.rm_rf!("#{dir}_#{number}") end)
+  for {restarts?, whose} <- [false: "that run", true: "that start again"] do
+    test "plans of a coordinator whose store is an older copy get to nodes #{whose}" do
+      dir = Stores.dir()
+      on_exit(fn -> for number <- 0..1, do: File.rm_rf!("#{dir}_#{number}") end)
 
-    Nodes.with_peers(1, fn here, [other] ->
-      nodes = [here, other]
-      trees = start(nodes, dir)
-      native = Named.fetch!(Pacer, @pacer)
+      Nodes.with_peers(1, fn here, [other] ->
+        nodes = [here, other]
+        trees = start(nodes, dir)
+        native = Named.fetch!(Pacer, @pacer)
+        own = Stream.filter(1..1_000, &(Native.pacer_coordinator(native, &1) == here))
+        [old, changed, new, later] = Enum.take(own, 4)
+        put = fn campaign, budget -> :ok = Pacer.put(@pacer, campaign, budget_micros: budget) end
+        put.(old, 1_000_000)
+        put.(changed, 1_000_000)
+        {:ok, _report} = Store.backup("#{dir}_0", "#{dir}_copy")
+        # The other node has later ones than the copy.
+        for budget <- 1..5, do: put.(changed, budget)
+        put.(new, 1_000_000)
+        reserve(other, new, :before, 1_000)
 
-      [old, changed, new, later] =
-        1..1_000 |> Stream.filter(&of?(native, &1, here)) |> Enum.take(4)
-
-      put = fn campaign, budget -> :ok = Pacer.put(@pacer, campaign, budget_micros: budget) end
-      put.(old, 1_000_000)
-      put.(changed, 1_000_000)
-      {:ok, _report} = Store.backup("#{dir}_0", "#{dir}_copy")
-      # The other node has more of them than the copy.
-      for budget <- 1..5, do: put.(changed, budget)
-      put.(new, 1_000_000)
-      reserve(other, new, :before, 1_000)
-
-      Supervisor.stop(trees[here])
-      File.rm_rf!("#{dir}_0")
-      File.rename!("#{dir}_copy", "#{dir}_0")
-      tree = Nodes.start_tree(here, children(nodes, "#{dir}_0"))
-      put.(later, 1_000_000)
-      # Of its old budget nothing could be reserved.
-      for campaign <- [later, old, changed], do: reserve(other, campaign, :after, 1_000)
-      assert Pacer.delete(@pacer, old) == :ok
-      await(fn -> on(other, :reserve, [old, :gone, 1, now()]) == :unknown end)
-      Supervisor.stop(tree)
-    end)
+        Supervisor.stop(trees[here])
+        if unquote(restarts?), do: :erpc.call(other, Supervisor, :stop, [trees[other]])
+        File.rm_rf!("#{dir}_0")
+        File.rename!("#{dir}_copy", "#{dir}_0")
+        tree = Nodes.start_tree(here, children(nodes, "#{dir}_0"))
+        # As many as it had before the other one tells.
+        for budget <- 1..5, do: put.(later, budget)
+        put.(later, 1_000_000)
+        if unquote(restarts?), do: Nodes.start_tree(other, children(nodes, "#{dir}_1"))
+        # Of the last budget that the copy does not know, nothing could be reserved.
+        for campaign <- [later, old, changed], do: reserve(other, campaign, :after, 1_000)
+        assert Pacer.delete(@pacer, old) == :ok
+        await(fn -> on(other, :reserve, [old, :gone, 1, now()]) == :unknown end)
+        Supervisor.stop(tree)
+      end)
+    end
   end
-
-  defp of?(native, campaign, node), do: Native.pacer_coordinator(native, campaign) == node
 
   defp take_all(campaign, taken) do
     case Pacer.reserve(@pacer, campaign, {:take, taken}, 100, now(), ttl: @hour) do

@@ -76,7 +76,7 @@ fn all_is_as_it_was_after_a_restart() {
 }
 
 #[test]
-fn an_older_copy_gives_its_plans_versions_above_those_that_nodes_have() {
+fn a_ledger_that_has_forgotten_plans_gives_those_that_it_has_versions_above_those_of_nodes() {
     let mut durable = durable(daily(10_000));
     let other = |number| seed().key(Box::leak(Box::new([0, number])));
     for number in 1..=9 {
@@ -91,30 +91,40 @@ fn an_older_copy_gives_its_plans_versions_above_those_that_nodes_have() {
     };
     let (version, plans) = (durable.ledger.version(), of(&durable.ledger, 0));
     assert_eq!((version, plans.len()), (11, 10));
-    // Whoever has what there is, or less.
-    for has in [0, 10, 11] {
-        assert_eq!(durable.ledger.overtake(has), Ok(()));
-        assert_eq!((durable.ledger.version(), of(&durable.ledger, 0)), (version, plans.clone()));
-    }
-    // In the middle of a tick.
-    assert!(!durable.ledger.tick(BEGIN, || false));
-    // The first node that tells, and one that has more.
-    assert_eq!(durable.ledger.overtake(15), Ok(()));
-    let version = durable.ledger.version();
-    assert_eq!(durable.ledger.overtake(300), Ok(()));
-    assert_eq!(durable.ledger.version(), version);
-    assert_eq!(of(&durable.ledger, 300), plans);
-    assert!(durable.ledger.tick(BEGIN, || true));
-    assert_eq!(durable.ledger.put(key(), daily(20_000), BEGIN), Ok(version + 1));
+    // Who has no later ones than it was sent, or than there were at the start.
+    assert_eq!(durable.ledger.overtake(11, 11), Ok(()));
     durable.sync();
     durable = durable.die(BEGIN);
-    // It was the first one.
-    let changed = (key().words.into(), Some(daily(20_000)));
-    let plans = [&plans[1..], &[changed]].concat();
-    assert_eq!((durable.ledger.version(), of(&durable.ledger, 300)), (version + 1, plans.clone()));
-    // No version is above that.
-    assert_eq!(durable.ledger.overtake(u32::MAX), Ok(()));
-    assert_eq!((durable.ledger.version(), of(&durable.ledger, 300)), (version + 1, plans));
+    for (has, sent) in [(0, 0), (11, 0), (12, 12)] {
+        assert_eq!(durable.ledger.overtake(has, sent), Ok(()));
+        assert_eq!((durable.ledger.version(), of(&durable.ledger, 0)), (11, plans.clone()));
+    }
+
+    // In the middle of a tick, and when there are as many as the node has.
+    assert!(!durable.ledger.tick(BEGIN, || false));
+    for budget in [20_000, 30_000, 40_000, 10_000] {
+        durable.ledger.put(key(), daily(budget), BEGIN).expect("a plan");
+    }
+    let plans = [&plans[1..], &plans[..1]].concat();
+    assert_eq!(durable.ledger.overtake(15, 9), Ok(()));
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 15)), (25, plans.clone()));
+    // Another one has later ones, or fewer than that.
+    assert_eq!(durable.ledger.overtake(14, 0), Ok(()));
+    assert_eq!(durable.ledger.version(), 25);
+    assert_eq!(durable.ledger.overtake(20, 0), Ok(()));
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 25)), (35, plans.clone()));
+    assert!(durable.ledger.tick(BEGIN, || true));
+    assert_eq!(durable.ledger.put(other(4), daily(4), BEGIN), Ok(36));
+
+    durable.sync();
+    durable = durable.die(BEGIN);
+    let mut plans = plans;
+    plans.retain(|(key, _)| **key != *other(4).words);
+    plans.push((other(4).words.into(), Some(daily(4))));
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 25)), (36, plans.clone()));
+    // There are not as many versions.
+    assert_eq!(durable.ledger.overtake(u32::MAX, 0), Ok(()));
+    assert_eq!((durable.ledger.version(), of(&durable.ledger, 25)), (36, plans));
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod sums;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use ad_tally_core::Seed;
 use ad_tally_core::journal::Fold;
@@ -72,6 +72,8 @@ struct Member {
     name: u64,
     /// Which plans of it this node has: of which start of it, and up to which version.
     plans: Mutex<(u64, u32)>,
+    /// Up to which version this start has sent it plans.
+    sent: AtomicU32,
 }
 
 /// Whom to tell that a budget has no money here.
@@ -200,7 +202,7 @@ impl Table {
         let alone = epoch.filter(|_| nodes.len() == 1);
         let member = |atom: Atom| {
             let name = alone.unwrap_or_else(|| atom_hash(&interner::text(atom.to_term(env))));
-            Member { atom, name, plans: Mutex::default() }
+            Member { atom, name, plans: Mutex::default(), sent: AtomicU32::default() }
         };
         let nodes: Vec<Member> = nodes.into_iter().map(member).collect();
         let config =
@@ -239,6 +241,11 @@ impl Table {
             return Ok(0);
         }
         let without_room = restoring().finish(self.now());
+        // Of no start that there is, so that all are sent again. Their coordinator has to know of them if it has forgotten them.
+        for (campaign, version) in self.node().versions() {
+            let mut plans = self.nodes[self.coordinator(campaign)].plans.lock();
+            plans.1 = plans.1.max(version);
+        }
         wait_for_sync(&stored.core)?;
         Ok(without_room.campaigns + without_room.books + without_room.reservations)
     }

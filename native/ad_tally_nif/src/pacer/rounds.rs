@@ -95,10 +95,11 @@ fn pacer_renew<'a>(
     is_last: bool,
 ) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
-    let (from, reports) = match (pacer.member(node)?, read_reports(pacer.seed(), &reports)) {
-        (member, Ok(reports)) if reports.from.name == member.name => (reports.from, reports),
-        (_, Ok(_)) => return Ok(refused(env, "reports of another node")),
-        (_, Err(fault)) => return Ok(wrong(env, &fault)),
+    let member = pacer.member(node)?;
+    let (from, reports) = match read_reports(pacer.seed(), &reports) {
+        Ok(reports) if reports.from.name == member.name => (reports.from, reports),
+        Ok(_) => return Ok(refused(env, "reports of another node")),
+        Err(fault) => return Ok(wrong(env, &fault)),
     };
     let Ok(grants) = pacer.ledger().renew(from, &reports.reports, pacer.now()) else {
         return Ok(busy(env, pacer)?);
@@ -107,8 +108,11 @@ fn pacer_renew<'a>(
         if grants.is_empty() { Vec::new() } else { write_grants(pacer.seed(), &Grants { to: from, grants }) };
     if is_last {
         let has = if reports.coordinator == pacer.start { reports.has } else { 0 };
-        let Ok(()) = pacer.ledger().overtake(has) else { return Ok(busy(env, pacer)?) };
+        let Ok(()) = pacer.ledger().overtake(reports.has, member.sent.load(Relaxed)) else {
+            return Ok(busy(env, pacer)?);
+        };
         let plans = pacer.ledger().plans(pacer.start, has, PLANS);
+        member.sent.fetch_max(plans.version, Relaxed);
         match write_plans(pacer.seed(), &plans, &ImportedAtoms::new(env)) {
             Ok(plans) => frames.extend(plans),
             Err(_atom) => return Ok(refused(env, "a campaign with an atom that is not known")),

@@ -9,9 +9,6 @@ use crate::key::HashedKey;
 use crate::pacer::message::{PlanOf, Plans};
 use crate::pacer::plan::Plan;
 
-/// By how much versions that are given anew are above the one that a node has. Others may have a few more.
-const AHEAD: u32 = 1 << 20;
-
 /// Why a plan was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
@@ -104,21 +101,24 @@ impl Ledger {
         Plans { from, after, version: version.unwrap_or(after).max(after), plans }
     }
 
-    /// A node has plans up to a version. Where that is above this ledger's, its store is an older copy, and what came or went since is
-    /// forgotten: all plans get versions anew, in their order, above those that any node has. So all nodes take them, and those
+    /// A node has plans up to version `has`, and this ledger has sent it those up to `sent` since it was made or restored. If it has
+    /// later ones than there were then, they are of a time that this ledger has forgotten, because its store is an older copy, or
+    /// because it has none. Then all plans get versions anew, in their order, above those that the node has: so it takes them, and those
     /// that come. As with [`Self::renew`], the store must be synced before anybody is told.
     ///
     /// # Errors
     /// [`Busy`] where the journal is full: nothing was done.
-    pub fn overtake(&self, version: u32) -> Result<(), Busy> {
+    pub fn overtake(&self, has: u32, sent: u32) -> Result<(), Busy> {
         let mut state = self.state.lock();
-        let last = state.campaigns.len() as u64 + u64::from(version) + u64::from(AHEAD);
-        // There is no such version.
-        if version <= state.version || last > u32::MAX.into() {
+        let above = has.max(state.version);
+        // There are not as many versions as that.
+        let is_last = above.checked_add(state.campaigns.len() as u32).is_none();
+        if has <= sent.max(state.first) || is_last {
             return Ok(());
         }
         let writing = Writing::begin(self.journal.as_ref())?;
-        (state.version, state.ticked) = (version + AHEAD, 0);
+        (state.first, state.version, state.ticked) = (above, above, 0);
+        writing.version(above);
         for hash in std::mem::take(&mut state.by_version).into_values() {
             let Some(version) = state.next_version(&writing) else { break };
             let Some(campaign) = state.campaigns.get_mut(&hash) else { continue };

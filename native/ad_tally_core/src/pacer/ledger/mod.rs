@@ -93,6 +93,8 @@ struct State {
     by_version: BTreeMap<u32, u64>,
     /// The last version that was given.
     version: u32,
+    /// What that was when the ledger was made or restored, or gave versions anew.
+    first: u32,
     /// Up to which version campaigns had their tick, while one is going on.
     ticked: u32,
 }

@@ -115,6 +115,7 @@ impl Restoring<'_> {
             state.by_version.insert(campaign.version, hash);
             state.campaigns.insert(hash, campaign);
         }
+        state.first = state.version;
         for (_, words) in accounts.into_values() {
             let Some((campaign, account)) = account_of(&words) else { continue };
             if let Some(campaign) = state.campaigns.get_mut(&campaign) {

@@ -63,6 +63,12 @@ impl Node {
         self.roll(campaign, now);
     }
 
+    /// The versions that campaigns' plans came with, or went.
+    #[must_use]
+    pub fn versions(&self) -> Vec<(u64, u32)> {
+        self.campaigns.lock().all.iter().map(|campaign| (campaign.hash, campaign.version)).collect()
+    }
+
     /// The period that a campaign is in now: money is taken of its book from now on, if it has one, and no more of any other.
     pub(super) fn roll(&self, campaign: &mut Campaign, now: u64) {
         let period = campaign.plan.as_ref().and_then(|plan| plan.period_at(now));
