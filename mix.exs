@@ -15,8 +15,15 @@ defmodule AdTally.MixProject do
       version: @version,
       elixir: "~> 1.14",
       elixirc_paths: elixirc_paths(Mix.env()),
-      # These are scripts of bin/test and bin/web-test; Elixir 1.19 and later ask.
-      test_ignore_filters: [&String.starts_with?(&1, ["test/judges/", "test/web/"])],
+      # These are scripts and projects of their own; Elixir 1.19 and later ask.
+      test_ignore_filters: [
+        &String.starts_with?(&1, [
+          "test/judges/",
+          "test/web/",
+          "test/golden/",
+          "test/integration/"
+        ])
+      ],
       compilers: [:ad_tally_native | Mix.compilers()],
       start_permanent: Mix.env() == :prod,
       deps: deps(),

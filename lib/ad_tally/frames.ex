@@ -62,7 +62,7 @@ defmodule AdTally.Frames do
   defp take_whole(bytes, imported, streams, take) do
     case Native.frame_bytes(bytes) do
       length when is_integer(length) and length <= byte_size(bytes) and length > @header ->
-        <<frame::binary-size(length), rest::binary>> = bytes
+        {frame, rest} = :erlang.split_binary(bytes, length)
 
         with {:ok, imported, streams} <- take(frame, imported, streams, take) do
           if rest == "",

@@ -122,12 +122,15 @@ defmodule AdTally.Options do
   defp checked_time!(name, time, :wrong_fields), do: no_time!(name, Map.from_struct(time))
   defp checked_time!(name, time, _other), do: no_time!(name, time)
 
-  # The first millisecond that is not before it: windows begin at whole ones.
-  defp milliseconds(%DateTime{} = time) do
+  # The first millisecond that is not before it: windows begin at whole ones. A year that is none is not given to
+  # `DateTime`, whose error shows it.
+  defp milliseconds(%DateTime{year: year} = time) when year in 0..9_999 do
     -Integer.floor_div(-DateTime.to_unix(time, :microsecond), 1_000)
   rescue
     _error -> :wrong_fields
   end
+
+  defp milliseconds(%DateTime{}), do: :wrong_fields
 
   defp milliseconds(time), do: time
 

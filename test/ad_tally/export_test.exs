@@ -298,7 +298,7 @@ defmodule AdTally.ExportTest do
   end
 
   defp changed(frame, at) do
-    <<before::binary-size(at), byte, rest::binary>> = frame
+    {before, <<byte, rest::binary>>} = :erlang.split_binary(frame, at)
     {<<before::binary, Bitwise.bxor(byte, 0x21), rest::binary>>, 0}
   end
 

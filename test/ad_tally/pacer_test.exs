@@ -290,8 +290,8 @@ defmodule AdTally.PacerTest do
         do: :ok = Pacer.put(name, campaign, budget_micros: 10)
 
     {:ok, _} = Pacer.reserve(name, 4, "all", 10, @begin)
-    expected = Enum.filter(200..1, &(rem(&1, 2) == 0 and &1 != 4))
-    assert Pacer.open(name, Enum.to_list(200..1), "r", @begin) == expected
+    expected = Enum.filter(200..1//-1, &(rem(&1, 2) == 0 and &1 != 4))
+    assert Pacer.open(name, Enum.to_list(200..1//-1), "r", @begin) == expected
     assert Pacer.open(name, [], "r", @begin) == []
     assert Pacer.open(name, [2, 2, 3, 2], "r", @begin) == [2, 2, 2]
 

@@ -65,7 +65,7 @@ defmodule AdTally.Test.Exposition do
   defp labels!(text) do
     pairs =
       for [_all, label, value] <- Regex.scan(~r/(#{@label})=(#{@value})/, text),
-          do: {label, value |> String.slice(1..-2) |> unescape()}
+          do: {label, value |> String.slice(1..-2//1) |> unescape()}
 
     labels = Map.new(pairs)
     true = map_size(labels) == length(pairs)

@@ -51,8 +51,7 @@ defmodule AdTally.Test.ReportFrames do
 
   defp sketch(rest) do
     {length, rest} = number(rest)
-    <<sketch::binary-size(length), rest::binary>> = rest
-    {sketch, rest}
+    :erlang.split_binary(rest, length)
   end
 
   defp signed(rest) do

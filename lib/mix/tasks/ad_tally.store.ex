@@ -35,7 +35,7 @@ defmodule Mix.Tasks.AdTally.Store do
   defp describe(dir) do
     case Store.describe(dir) do
       {:ok, described} ->
-        described |> Described.lines(dir) |> Enum.each(&Mix.shell().info/1)
+        described |> Described.lines(dir) |> Enum.each(&Mix.shell().info(&1))
         if described.damages != [], do: Mix.raise("#{dir} is damaged, see above")
 
       {:error, error} ->

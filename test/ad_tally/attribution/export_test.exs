@@ -164,7 +164,7 @@ defmodule AdTally.Attribution.ExportTest do
     refute Attribution.credits(other, 10).counted
     :ok = Attribution.adjust(other, 9, {:restate, 30}, @at + 10)
 
-    assert [%{campaign: 1, value_micros: -70, conversions: 0.0}] =
+    assert [%{campaign: 1, value_micros: -70, conversions: +0.0}] =
              Attribution.report(other, by: [:campaign])
   end
 end

@@ -101,7 +101,7 @@ defmodule AdTally.Attribution.ReportTest do
 
     assert [
              %{kind: :click, conversions: 2.0, spend_micros: 5_000_000},
-             %{kind: :view, conversions: 0.0, touches: 1, spend_micros: 7},
+             %{kind: :view, conversions: +0.0, touches: 1, spend_micros: 7},
              %{unattributed: true}
            ] = Attribution.report(name, by: [:kind])
 

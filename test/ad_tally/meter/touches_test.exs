@@ -341,10 +341,8 @@ defmodule AdTally.Meter.TouchesTest do
     {meter, late, ^to} = Named.fetch!(Meter, name)
     into = {meter, late, Named.fetch!(Attribution, to)}
     events = for id <- 1..5_000, do: event(id: id)
-    {[_ | _] = rest, _counts} = Events.take_first(into, events)
-    counted = Meter.info(name).events.applied
-    assert counted > 0
-    assert counted == 5_000 - length(rest)
+    [_ | _] = rest = take_first(into, events)
+    assert Meter.info(name).events.applied == 5_000 - length(rest)
     stop_supervised!(Attributing)
     take(into, rest)
     assert %{applied: 5_000, refused: 0} = Meter.info(name).events
@@ -352,6 +350,14 @@ defmodule AdTally.Meter.TouchesTest do
     assert_raise ArgumentError, fn -> Events.take_first(into, events) end
     assert_raise ArgumentError, fn -> Events.check_some(into, events, 0) end
     assert %{applied: 5_000} = Meter.info(name).events
+  end
+
+  # Where the processor is taken away nothing may be taken in the time that there is.
+  defp take_first(into, events) do
+    case Events.take_first(into, events) do
+      {^events, _counts} -> take_first(into, events)
+      {rest, _counts} -> rest
+    end
   end
 
   defp take(_into, []), do: :ok

@@ -194,7 +194,7 @@ defmodule AdTally.Metrics.StatsDTest do
     end
 
     refused.([hots: "a"], ~r/:hots/)
-    refused.([host: 'a'], ~r/expected :host to be a name or an address as text/)
+    refused.([host: ~c"a"], ~r/expected :host to be a name or an address as text/)
     refused.([port: 0], ~r/expected :port to be from 1 to 65535, got: 0/)
     refused.([socket: "/tmp/a", port: 1], ~r/either :socket or :host and :port/)
     refused.([socket: :a], ~r/expected :socket to be the path/)

@@ -43,8 +43,12 @@ defmodule AdTally.Pacer.StoreTest do
   defp reserve!(pacer, request, amount, options \\ []) do
     Enum.find_value(1..30, fn _round ->
       case Pacer.reserve(pacer, 42, request, amount, @begin, options) do
-        {:ok, reservation} -> reservation
-        :no_budget -> tick(pacer, @begin) && nil
+        {:ok, reservation} ->
+          reservation
+
+        :no_budget ->
+          tick(pacer, @begin)
+          nil
       end
     end)
   end

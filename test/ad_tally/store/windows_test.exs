@@ -268,7 +268,7 @@ defmodule AdTally.Store.WindowsTest do
     # No further file can be made.
     File.rename!(dir, dir <> "_away")
     on_exit(fn -> File.rm_rf!(dir <> "_away") end)
-    await(fn -> fill(names.meter) and match?({:error, _}, Store.sync(names.store)) end, 60_000)
+    await(fn -> match?({:error, _}, fill(names.meter, names.store)) end, 60_000)
     :ok = Meter.record(names.meter, event(:last, 1))
     await(fn -> Meter.info(names.meter).closed_windows == 1 end)
     refute_receive {:attempt, _window, _rows}, 500
@@ -279,13 +279,13 @@ defmodule AdTally.Store.WindowsTest do
     assert_receive {:window, %{sequence: 2}, _rows}, 60_000
   end
 
-  defp fill(name) do
+  defp fill(name, store) do
     id = System.unique_integer([:positive])
 
     for number <- 1..1_000,
         do: :ok = Meter.record(name, event({id, number}, 0, "#{id}-#{number}"))
 
-    true
+    Store.sync(store)
   end
 
   test "a window of a crashed process that has no number yet gets the next one",

@@ -41,7 +41,7 @@ defmodule AdTally.Sink.Files.Schema do
 
   @doc "The engines that there are declarations for."
   @spec engines() :: [engine(), ...]
-  def engines, do: Map.keys(@words)
+  def engines, do: @words |> Map.keys() |> Enum.sort()
 
   @doc "The declaration of a table. `dir` is where the folders of all kinds are, for an engine that needs it."
   @spec declaration(engine(), AdTally.Sink.Files.kind(), [Tables.column()], Path.t() | nil) ::
