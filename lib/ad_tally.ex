@@ -52,7 +52,7 @@ defmodule AdTally do
       the same, only the time differs: `false` for `:terms` (integers, atoms, binaries, tuples and
       lists) costs about 14 of 45 ns in `AdTally.Counters.add/4` and doubles
       `AdTally.FrequencyCap.admit/5`. If `:terms` is `false`, so is `:events` (`AdTally.Event` and the
-      other structs), and `AdTally.Meter.record/2` takes two to four times as long
+      other structs), and `AdTally.Meter.record/2` takes up to twice as long
 
   Raises `AdTally.NotLoadedError` if the native library could not be loaded.
 
