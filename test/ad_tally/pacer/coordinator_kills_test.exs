@@ -55,8 +55,10 @@ defmodule AdTally.Pacer.CoordinatorKillsTest do
   defp chain(dir, seed, kills) do
     :rand.seed(:exsss, seed)
     {cluster, campaigns} = CoordinatorKills.run(dir, kills)
-    # Once the last reservations are over.
+    # Once the last reservations are over, and the coordinator knows what became of them.
+    for number <- [1, 2], do: :ok = PacerNodes.call(cluster, number, Member, :reported, [])
     await(fn -> Enum.all?(statuses(cluster, campaigns), &(&1.reserved_micros == 0)) end)
+    for number <- [1, 2], do: :ok = PacerNodes.call(cluster, number, Member, :reported, [])
 
     statuses = statuses(cluster, campaigns)
     PacerNodes.stop(cluster)

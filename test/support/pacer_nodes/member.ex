@@ -77,6 +77,14 @@ defmodule AdTally.Test.PacerNodes.Member do
   @doc "Where campaigns stand."
   def statuses(campaigns), do: for(campaign <- campaigns, do: Pacer.status(@pacer, campaign))
 
+  @doc "Waits until all coordinators know what this node has spent by now."
+  def reported do
+    for node <- [node() | Node.list()],
+        do: :ok = GenServer.call(@pacer, {:renewed, node}, 15_000)
+
+    :ok
+  end
+
   @doc "Which of these campaigns have no money here, however often that is asked in some milliseconds."
   def without_money(campaigns, amount, ms) do
     deadline = System.monotonic_time(:millisecond) + ms
