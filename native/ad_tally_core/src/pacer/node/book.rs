@@ -135,10 +135,10 @@ pub(crate) struct Learned {
     pub(crate) presumed: u64,
 }
 
-/// What a word is, which is about to be changed by comparing it with that.
+/// The value that a loop of compare-exchanges begins with.
 ///
-/// A model asks by a change that changes nothing: loom only looks at the last access before one, so that of a load and a change of the
-/// same thread it would not see that others read the word before.
+/// Models get it by a change that changes nothing. loom compares a change with the last access of the word only. If that is a load by
+/// the same thread, it does not try what happens if another thread's earlier load comes later.
 #[inline(always)]
 fn to_change(word: &AtomicU64) -> u64 {
     if cfg!(loom) { word.fetch_add(0, Relaxed) } else { word.load(Relaxed) }
@@ -164,12 +164,6 @@ impl Book {
             }
         }
         false
-    }
-
-    /// Whether reservations hold money of it. Whoever takes some later sees what was written before this is asked.
-    pub(crate) fn is_held(&self) -> bool {
-        self.available.fetch_add(0, AcqRel);
-        self.totals().reserved() > 0
     }
 
     /// Whether nothing can be reserved of it, and nothing is that could be found again.

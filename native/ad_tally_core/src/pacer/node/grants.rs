@@ -245,7 +245,9 @@ impl Node {
         let current = campaign.period.and_then(|period| campaign.book(period.number)).map(|book| book.number);
         let Some(current) = current else { return };
         let Some(row) = self.row(HashedKey { hash: campaign.hash, words: &campaign.key }) else { return };
-        let is_earlier = |book: &OfBook| book.number != current && self.till.book(book.number).is_held();
+        // They are closed, so whoever has taken money of one has done so before this is asked.
+        let is_reserved = |book: &OfBook| self.till.book(book.number).totals().reserved() > 0;
+        let is_earlier = |book: &OfBook| book.number != current && is_reserved(book);
         if row.head().may_be_earlier() && !campaign.books.iter().any(is_earlier) {
             row.end_earlier(current);
         }
@@ -259,9 +261,8 @@ impl Node {
             let totals = self.till.book(book.number).totals();
             // Nobody answers for a campaign that was removed.
             let is_settled = book.is_settled(&totals) || is_removed && totals.pending == 0 && totals.reserved() == 0;
-            let is_over = is_settled
-                && !self.till.book(book.number).is_held()
-                && book.closed.is_some_and(|closed| closed.max(book.end).saturating_add(kept) < now);
+            let is_over =
+                is_settled && book.closed.is_some_and(|closed| closed.max(book.end).saturating_add(kept) < now);
             if is_over {
                 if let Some(writing) = writing {
                     writing.gone(book.number);
