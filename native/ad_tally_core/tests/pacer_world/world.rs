@@ -93,7 +93,7 @@ impl World {
             }
             self.happen(event).map_err(|fault| format!("{} s after the begin: {fault}", (at - BEGIN) / SECOND))?;
         }
-        self.end();
+        self.end()?;
         self.outcome.log = self.schedule.into_log();
         Ok(self.outcome)
     }
@@ -177,10 +177,31 @@ impl World {
     }
 
     /// Adds up what was spent, and what is out and was not.
-    fn end(&mut self) {
+    fn end(&mut self) -> Result<(), String> {
         for (_, sums) in self.observed.iter().flat_map(Campaign::periods) {
             self.outcome.spent += sums.covered;
             self.outcome.stranded += sums.out.saturating_sub(sums.covered + sums.alive);
         }
+        for campaign in 0..CAMPAIGNS {
+            if self.plans[campaign].period == Period::Lifetime {
+                self.check_end(campaign)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that callers were told to be booked in time is spent, as the coordinator knows it in the end, or presumed, because
+    /// a crash has lost it. Of a node without a store that is all that it had.
+    fn check_end(&mut self, campaign: usize) -> Result<(), String> {
+        let now = self.clock(COORDINATOR);
+        let covered = self.observed[campaign].in_all().covered;
+        let process = self.machines[COORDINATOR].process.as_ref().expect("a coordinator that is well");
+        let status = process.pacer.ledger.status(seed().key(&self.keys[campaign]), now).expect("a plan");
+        let has_stores = self.machines.iter().all(|machine| machine.has_store);
+        let lost = if has_stores { status.presumed } else { status.leased };
+        if covered > status.spent_in_all - status.overspent + lost {
+            return Err(format!("campaign {campaign}: {covered} were booked, and in the end there is {status:?}"));
+        }
+        Ok(())
     }
 }
