@@ -74,23 +74,20 @@ defmodule AdTally.Metrics.Catalog do
   defp named(parts),
     do: parts |> Enum.map(fn {name, part} -> {name(name), part} end) |> Enum.sort_by(&elem(&1, 0))
 
-  @module ~r/\A[A-Z]\w*(\.[A-Z]\w*)*\z/
-
   @doc """
   The name of a part as text: that of a module without `Elixir`. Two parts with the same text would be one series, so
   an atom whose text is that of a module has a colon before it.
   """
   @spec name(atom()) :: String.t()
   def name(atom) do
-    text = Atom.to_string(atom)
-    module = String.replace_prefix(text, "Elixir.", "")
-
-    cond do
-      (text =~ @module and module == text) or String.starts_with?(text, ":") -> ":" <> text
-      module =~ @module -> module
-      true -> text
+    case Atom.to_string(atom) do
+      "Elixir." <> module = text -> if module?(module), do: module, else: text
+      ":" <> _rest = text -> ":" <> text
+      text -> if module?(text), do: ":" <> text, else: text
     end
   end
+
+  defp module?(text), do: text =~ ~r/\A[A-Z]\w*(\.[A-Z]\w*)*\z/
 
   ## The VM
 

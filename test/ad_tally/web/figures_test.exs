@@ -115,10 +115,18 @@ defmodule AdTally.Web.FiguresTest do
   end
 
   test "a name of a part is that of a module without its begin, and no other part's" do
-    atoms = [MyApp.Ads, :"MyApp.Ads", :":MyApp.Ads", :ads, :"ads@10.0.0.1", :"Elixir.my app"]
-
-    assert Enum.map(atoms, &Names.name/1) ==
-             ["MyApp.Ads", ":MyApp.Ads", "::MyApp.Ads", "ads", "ads@10.0.0.1", "Elixir.my app"]
+    for {atom, name} <- [
+          {MyApp.Ads, "MyApp.Ads"},
+          {:"MyApp.Ads", ":MyApp.Ads"},
+          {:":MyApp.Ads", "::MyApp.Ads"},
+          {:ads, "ads"},
+          {:"ads@10.0.0.1", "ads@10.0.0.1"},
+          {:"Elixir.my app", "Elixir.my app"},
+          {:"Elixir.", "Elixir."},
+          {:"Elixir", ":Elixir"},
+          {:"Elixir.Elixir.MyApp", "Elixir.MyApp"}
+        ],
+        do: assert(Names.name(atom) == name)
   end
 
   test "a key tells values apart whose names are the same, and is read again" do
