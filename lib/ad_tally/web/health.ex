@@ -10,6 +10,9 @@ defmodule AdTally.Web.Health do
   # Milliseconds. A pacer's process answers at once, or something is wrong with it.
   @patience 200
 
+  # Milliseconds that health waits for leases, whatever other report is being made.
+  @leases_patience 200
+
   @most_campaigns 10_000
 
   @doc "The answer to a request of the page."
@@ -67,15 +70,15 @@ defmodule AdTally.Web.Health do
     }
   end
 
-  # What nodes hold of the budgets that this node coordinates. Of very many campaigns only the first ones are read. None
-  # are shown while a long report is being made: what is wrong does not wait for it.
+  # What nodes hold of the budgets that this node coordinates. Of very many campaigns only the first ones are read. If a
+  # long report is being made, none are shown, so that problems are not delayed by more than that.
   defp leases(config, snapshot) do
     names = snapshot.pacers |> Map.keys() |> Enum.sort()
     make = fn -> {:ok, Enum.flat_map(names, &leased/1)} end
 
     answer = fn made, _at, _took -> made end
 
-    case Reports.get(config.name, {:leases, names}, make, :only, answer, @patience) do
+    case Reports.get(config.name, {:leases, names}, make, :only, answer, @leases_patience) do
       {:ok, leases} -> leases
       {:error, _status, _message} -> []
     end
