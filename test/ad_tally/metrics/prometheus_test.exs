@@ -142,7 +142,7 @@ defmodule AdTally.Metrics.PrometheusTest do
           crashing = Task.async(fn -> crash(name) end)
           before = not_fallen_until!(crashing, before)
           # And the next process counts on.
-          await(fn -> Map.get(totals(), applied) > Map.fetch!(before, applied) end)
+          await(fn -> Map.get(totals(), applied, 0) > Map.fetch!(before, applied) end)
           not_fallen!(before)
       end
 
