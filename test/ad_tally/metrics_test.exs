@@ -362,10 +362,11 @@ defmodule AdTally.MetricsTest do
     options = [store: store(name), window: 1_000, lateness: 0]
     meter(name, options)
     Metrics.with_top(5)
-    Meter.record(name, event(clicks: 3))
-    ends = (div(System.system_time(:millisecond), 1_000) + 1) * 1_000
+    # In the next window, which the meter does not close before it is stopped.
+    next = (div(System.system_time(:millisecond), 1_000) + 1) * 1_000
+    assert Meter.record(name, event([clicks: 3], next)) == :ok
     stop_supervised!(name)
-    await(fn -> System.system_time(:millisecond) > ends end)
+    await(fn -> System.system_time(:millisecond) > next + 1_000 end)
     meter(name, options)
     top = Metrics.snapshot().meters[name].top
     assert top.values == %{42 => %{clicks: 3, spend_micros: 0}}

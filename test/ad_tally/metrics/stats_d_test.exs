@@ -4,9 +4,9 @@ defmodule AdTally.Metrics.StatsDTest do
   @moduletag :capture_log
 
   alias AdTally.{Event, Meter}
-  alias AdTally.Metrics.StatsD
+  alias AdTally.Metrics.{Parts, StatsD}
 
-  import AdTally.Test.Crashes
+  import AdTally.Test.{Crashes, Polling}
 
   doctest StatsD
 
@@ -254,6 +254,8 @@ defmodule AdTally.Metrics.StatsDTest do
     {agent, port} = udp()
     record(name, 7)
     stop_supervised!({Meter, name})
+    # Its last totals are read once it has ended.
+    await(fn -> Parts.watcher(name, Meter) == nil end)
     stats_d = start(port: port)
     start_supervised!({Meter, name: name, dimensions: [:campaign], metrics: [:clicks]})
     record(name, 2)
