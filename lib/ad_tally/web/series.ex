@@ -15,7 +15,6 @@ defmodule AdTally.Web.Series do
   alias AdTally.{Metrics, Named, Native, Pacer}
   alias AdTally.Web.{Names, Ring, Samples}
 
-  require Logger
   require Named
 
   @period 1_000
@@ -264,15 +263,6 @@ defmodule AdTally.Web.Series do
         is_map(status),
         {field, name} <- of_campaign(pacer, campaign),
         do: sampled(field, name, status)
-  catch
-    # The other series go on.
-    kind, reason ->
-      Logger.error(
-        "budgets of campaigns could not be sampled by AdTally.Web: " <>
-          Exception.format(kind, reason, __STACKTRACE__)
-      )
-
-      []
   end
 
   defp sampled(:pass, name, status),
