@@ -5,6 +5,7 @@ defmodule AdTally.Meter.Source do
   @behaviour AdTally.Windows.Source
 
   alias AdTally.Meter.{Late, Shape}
+  alias AdTally.Metrics.{Parts, Top}
   alias AdTally.{Native, Window}
   alias AdTally.Windows.{Diagnosis, Memory}
 
@@ -31,15 +32,22 @@ defmodule AdTally.Meter.Source do
   # The native meter, the process that late events are handed to, if there is one, and the name of the
   # attribution that is told of touches, if there is one.
   @impl true
-  def started(%{on_late: nil} = config, native, _emitter),
-    do: {value(config, native, nil), [], []}
+  def started(%{on_late: nil} = config, native, _emitter) do
+    keep_campaigns(config, native)
+    {value(config, native, nil), [], []}
+  end
 
   def started(config, native, emitter) do
+    keep_campaigns(config, native)
     {:ok, late} = Late.start(config.name, config.on_late, emitter)
     lost = "late events that #{inspect(config.on_late)} was not given"
     parts = [{Late.pid(late), :on_late, lost}]
     {value(config, native, late), parts, [Late.totals(late)]}
   end
+
+  # Totals of campaigns, as before: whoever asks for them next may come after some windows were closed.
+  defp keep_campaigns(%{name: name} = config, native),
+    do: Top.keep(name, native, config.names, Top.asked(name), Parts.before(name, module()))
 
   defp value(%{attribution: nil}, native, late), do: {native, late}
   defp value(%{attribution: attribution}, native, late), do: {native, late, attribution}

@@ -10,8 +10,7 @@ defmodule AdTally.Metrics.Parts do
   #
   # A native table outlives a crash of its process where a store keeps it.
 
-  alias AdTally.Metrics.Top
-  alias AdTally.{Meter, Named, Native}
+  alias AdTally.{Named, Native}
 
   @typedoc "Totals by name, which may be nested."
   @type totals :: %{term() => integer() | totals()}
@@ -42,17 +41,9 @@ defmodule AdTally.Metrics.Parts do
           crashes: non_neg_integer()
         }
 
-  @doc """
-  A process has a native table that it will own, and has closed no window of it. If it is one of a meter, campaigns are
-  kept as before: the next one who asks for them may come after some windows were closed.
-  """
-  @spec made(atom(), module(), reference(), map()) :: :ok
-  def made(name, Meter, native, names) do
-    before = Meter |> new(name) |> totals()
-    Top.keep(name, native, names, Top.asked(name), before)
-  end
-
-  def made(_name, _module, _native, _names), do: :ok
+  @doc "Totals of the processes of a name before the next one."
+  @spec before(atom(), module()) :: totals()
+  def before(name, module), do: module |> new(name) |> totals()
 
   @doc """
   A process begins to own a table. `about` may have `same?: true`, where its native table counts on from that of

@@ -8,7 +8,6 @@ defmodule AdTally.Windows.Server do
 
   require Logger
 
-  alias AdTally.Metrics.Parts
   alias AdTally.{Named, Native}
   alias AdTally.Store.Part, as: Stored
 
@@ -45,7 +44,6 @@ defmodule AdTally.Windows.Server do
     Process.flag(:trap_exit, true)
     Named.claim(name, source.module())
     {native, epoch} = open(config)
-    Parts.made(name, source.module(), native, config.names)
 
     # Secrets and options of sinks are not kept: they would be in the log of a crash.
     {sinks, config} = config |> Map.delete(:table) |> Map.pop!(:sinks)

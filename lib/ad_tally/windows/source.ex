@@ -51,7 +51,10 @@ defmodule AdTally.Windows.Source do
   @doc "The names in rows of windows of such a shape, of which the last argument are those of now."
   @callback names(shape :: String.t(), names :: map()) :: map()
 
-  @doc "What its name's entry has, the processes that it needs beside it, and what these count, for metrics."
+  @doc """
+  What its name's entry has, the processes that it needs beside it, and what these count, for metrics. No window was
+  closed yet.
+  """
   @callback started(config :: map(), native(), emitter :: pid()) ::
               {value(), [part()], [Parts.counters()]}
 
