@@ -65,23 +65,23 @@ defmodule AdTally.Metrics.Parts do
   """
   @spec ended(atom(), module(), reference(), term()) :: :ok
   def ended(name, module, native, reason) do
-    part = new(module, name)
+    stopped? = stopped?(reason)
 
-    if part.watcher == self() do
-      stopped? = stopped?(reason)
+    case new(module, name) do
+      %{watcher: watcher} = part when watcher == self() ->
+        put(%{
+          part
+          | state: if(stopped?, do: :stopped, else: :crashed),
+            value: nil,
+            watcher: nil,
+            about: %{},
+            base: add(part.base, counted(part)),
+            last: Native.table_totals(native),
+            crashes: part.crashes + if(stopped?, do: 0, else: 1)
+        })
 
-      put(%{
-        part
-        | state: if(stopped?, do: :stopped, else: :crashed),
-          value: nil,
-          watcher: nil,
-          about: %{},
-          base: add(part.base, counted(part)),
-          last: Native.table_totals(native),
-          crashes: part.crashes + if(stopped?, do: 0, else: 1)
-      })
-    else
-      :ok
+      _of_a_process_before ->
+        :ok
     end
   end
 
