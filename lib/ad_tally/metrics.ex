@@ -83,8 +83,11 @@ defmodule AdTally.Metrics do
 
   `:at` is the time in Unix milliseconds. `:missing` are names of parts that should run and do not: their process
   has crashed and none of that name has started since, or it reads its state from its store. They are in none of
-  the maps until they run again, and their totals go on then. `:crashes` * has how many processes of each name have
-  ended without being stopped, of all names that there ever were: one whose supervisor starts it again is hardly ever missing.
+  the maps until they run again, and their totals go on then.
+
+  `:crashes` * has, of all names that there ever were, how many processes had started and ended without being stopped, or
+  because their store was stopped. A supervisor usually starts the next one before a snapshot finds the name missing, so
+  watch this number. Crashes during a start are not counted.
 
   Totals are marked with a *, all other numbers rise and fall. `:store` is the name of the store that keeps a part,
   or `nil`.

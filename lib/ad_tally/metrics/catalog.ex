@@ -114,7 +114,7 @@ defmodule AdTally.Metrics.Catalog do
         {:crashes, :part},
         "adtally_crashes",
         &one/1,
-        "How many processes of a meter, table, store or pacer have ended without being stopped."
+        "Processes that had started and ended without being stopped, or because their store was stopped."
       )
     ]
   end
