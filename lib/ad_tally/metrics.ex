@@ -172,24 +172,21 @@ defmodule AdTally.Metrics do
       {1, %{clicks: 1}, 1}
   """
   @spec snapshot() :: snapshot()
-  def snapshot, do: read(0)
+  def snapshot, do: read(Parts.all(), true)
 
   @doc false
   # What somebody shows who was asked for so many campaigns: has every meter keep totals of them from now on. With 0 there
   # are none, whoever else has asked for some.
   @spec with_top(0..1_000) :: snapshot()
-  def with_top(0) do
-    Map.update!(read(0), :meters, fn meters ->
-      Map.new(meters, fn {name, meter} -> {name, Map.delete(meter, :top)} end)
-    end)
+  def with_top(top) do
+    {parts, _reading} = all = Parts.all()
+    Snapshot.keep_top(parts, top)
+    read(all, top > 0)
   end
 
-  def with_top(top), do: read(top)
-
-  defp read(top) do
-    {parts, reading} = Parts.all()
+  defp read({parts, reading}, top?) do
     now = System.system_time(:millisecond)
-    {read, gone} = parts |> Enum.filter(&(&1.state == :runs)) |> Snapshot.parts(now, top)
+    {read, gone} = parts |> Enum.filter(&(&1.state == :runs)) |> Snapshot.parts(now, top?)
     crashed = for %{state: :crashed, name: name} <- parts, do: name
 
     Map.merge(read, %{

@@ -22,11 +22,28 @@ defmodule AdTally.Metrics.Snapshot do
   # Of which a pacer's campaigns are read at a time, 64 each.
   @steps 32
 
-  @doc "What parts have, by kind and name, and the names of those that have ended meanwhile."
-  @spec parts([Parts.t()], now :: non_neg_integer(), top :: 0..1_000) :: {map(), [atom()]}
-  def parts(parts, now, top) do
+  @doc "Has the meters that run keep totals of so many campaigns from now on."
+  @spec keep_top([Parts.t()], top :: 0..1_000) :: :ok
+  def keep_top(parts, top) do
+    for %{module: AdTally.Meter, state: :runs} = part <- parts, do: keep_campaigns(part, top)
+    :ok
+  end
+
+  defp keep_campaigns(%{name: name, about: %{names: names}} = part, top) do
+    Top.keep(name, Parts.native(part), names, top, part.base)
+  rescue
+    # It has ended meanwhile.
+    ArgumentError -> :ok
+  end
+
+  @doc """
+  What parts have that run, by kind and name, and the names of those that have ended meanwhile. Totals of campaigns are
+  among it where they are shown.
+  """
+  @spec parts([Parts.t()], now :: non_neg_integer(), top? :: boolean()) :: {map(), [atom()]}
+  def parts(parts, now, top?) do
     Enum.reduce(parts, {none(), []}, fn part, {read, gone} ->
-      case read(part, now, top) do
+      case read(part, now, top?) do
         {:ok, map} -> {put_in(read, [@kinds[part.module], part.name], map), gone}
         :gone -> {read, [part.name | gone]}
       end
@@ -46,19 +63,21 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp none, do: for({_module, kind} <- @kinds, into: %{}, do: {kind, %{}})
 
-  defp read(part, now, top) do
-    want(part, top)
+  defp read(part, now, top?) do
     native = Parts.native(part)
-    # After the totals: of one that has ended they can still be read, and these cannot.
-    totals = part |> Parts.totals() |> counted(part.module)
+    totals = part |> Parts.totals() |> shown(top?) |> counted(part.module)
 
     {:ok,
      part
+     # After the totals: of one that has ended they can still be read, and these cannot.
      |> of(native, totals, Native.table_gauges(native), now)
      |> Map.put(:store, part.about[:store])}
   rescue
     ArgumentError -> :gone
   end
+
+  defp shown(totals, true), do: totals
+  defp shown(totals, false), do: Map.delete(totals, :top)
 
   defp of(%{module: AdTally.Meter} = part, native, totals, gauges, now) do
     open = Memory.open_windows(&Native.meter_open_bytes(native, &1))
@@ -113,11 +132,6 @@ defmodule AdTally.Metrics.Snapshot do
   end
 
   defp values(totals), do: totals
-
-  defp want(%{module: AdTally.Meter, about: %{names: names}} = part, top),
-    do: Top.keep(part.name, Parts.native(part), names, top, part.base)
-
-  defp want(_part, _top), do: :ok
 
   defp top(%{top: top} = meter, %{about: %{names: names}}) do
     about = %{dimension: Top.dimension(names), order_by: Top.metric(names)}

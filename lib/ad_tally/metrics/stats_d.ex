@@ -165,15 +165,13 @@ defmodule AdTally.Metrics.StatsD do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
-    state = %{config: config, socket: nil, told: %{}, dropped: 0, logged_at: nil}
-    # Has meters keep totals of campaigns.
-    Metrics.with_top(config.top)
-    {:ok, wait(%{state | told: before()})}
+    {parts, _reading} = Parts.all()
+    Snapshot.keep_top(parts, config.top)
+    {:ok, wait(%{config: config, socket: nil, told: before(parts), dropped: 0, logged_at: nil})}
   end
 
   # What was counted before is not told: also what parts have that do not run now, and go on later.
-  defp before do
-    {parts, _reading} = Parts.all()
+  defp before(parts) do
     samples = parts |> Snapshot.totals() |> Catalog.totals()
     for {key, :counter, value} <- told(samples), into: %{}, do: {key, value}
   end
