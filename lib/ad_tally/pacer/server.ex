@@ -194,12 +194,17 @@ defmodule AdTally.Pacer.Server do
   # With a reservation of `AdTally.Admission` this node has counted an event, in the caps of that name.
   defp release(native, caps, reservation) do
     case Named.find(FrequencyCap, caps) do
-      nil -> Native.pacer_release(native, reservation)
-      caps -> Native.admission_release(caps, native, reservation)
+      nil ->
+        Native.pacer_release(native, reservation)
+
+      caps ->
+        try do
+          Native.admission_release(caps, native, reservation)
+        rescue
+          # The caps ended after they were found: only the money can be given back. With a store the event stays counted.
+          ArgumentError -> Native.pacer_release(native, reservation)
+        end
     end
-  rescue
-    # The caps ended after they were found, and with them the event.
-    ArgumentError -> Native.pacer_release(native, reservation)
   end
 
   # Reservations whose time to live is over.
