@@ -151,8 +151,8 @@ defmodule AdTally.Metrics do
   ## Campaigns
 
   Once `AdTally.Metrics.Prometheus.render/1` or `AdTally.Metrics.StatsD` was asked for `top: n`, each meter has totals of
-  campaigns as well, of n at most, and of all others together. Where several ask, the largest n is that of all, but
-  for those with 0, who show none. The campaigns are the values of the dimension `:campaign`, `:campaign_id`, `:line_item` or
+  campaigns as well, of n at most, and of all others together. The largest n that was ever asked for applies to
+  everybody, except those who ask for 0, who get none. The campaigns are the values of the dimension `:campaign`, `:campaign_id`, `:line_item` or
   `:ad_group`, whichever there is first of these, or else of the first dimension. Those with the highest spend get a place:
   with the highest total of `:spend_micros`, `:cost_micros`, `:spent_micros` or `:media_cost_micros`, or else of the first metric
   that has `spend` or `cost` in its name, or else of the first one.

@@ -122,8 +122,8 @@ defmodule AdTally.Options do
   defp checked_time!(name, time, :wrong_fields), do: no_time!(name, Map.from_struct(time))
   defp checked_time!(name, time, _other), do: no_time!(name, time)
 
-  # The first millisecond that is not before it: windows begin at whole ones. A year that is none is not given to
-  # `DateTime`, whose error shows it.
+  # The first millisecond that is not before it: windows begin at whole ones. `DateTime`'s error would contain the
+  # wrong year, however large, so the year is checked first.
   defp milliseconds(%DateTime{year: year} = time) when year in 0..9_999 do
     -Integer.floor_div(-DateTime.to_unix(time, :microsecond), 1_000)
   rescue

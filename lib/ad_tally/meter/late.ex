@@ -62,8 +62,8 @@ defmodule AdTally.Meter.Late do
   def pid({pid, _counters, _totals}), do: pid
 
   @doc "How many events were handed over, had failed, and were dropped, as metrics read it."
-  @spec totals(t()) :: Parts.counters()
-  def totals({_pid, _counters, totals}), do: {[:on_late], totals, Keyword.keys(@counted)}
+  @spec metric_counters(t()) :: Parts.counters()
+  def metric_counters({_pid, _counters, totals}), do: {[:on_late], totals, Keyword.keys(@counted)}
 
   @doc "How many wait."
   @spec waiting(t()) :: non_neg_integer()

@@ -19,8 +19,8 @@ defmodule AdTally.Meter.Nodes do
   # that reason.
   @protocol 1
 
-  # A message has frames of as many bytes, and the one with which it reaches them. A frame has some 16 KiB, or its longest
-  # row, so a message stays below 1 MiB.
+  # A message is sent once its frames have this many bytes. A frame has some 16 KiB, or its longest row, so a message stays
+  # below 1 MiB.
   @enough_bytes 131_072
 
   # How long a node may take to answer what its meter is.

@@ -42,7 +42,7 @@ defmodule AdTally.Meter.Source do
     {:ok, late} = Late.start(config.name, config.on_late, emitter)
     lost = "late events that #{inspect(config.on_late)} was not given"
     parts = [{Late.pid(late), :on_late, lost}]
-    {value(config, native, late), parts, [Late.totals(late)]}
+    {value(config, native, late), parts, [Late.metric_counters(late)]}
   end
 
   # Totals of campaigns, as before: whoever asks for them next may come after some windows were closed.

@@ -56,7 +56,7 @@ defmodule AdTally.Metrics.Snapshot do
     none = Map.put(none(), :crashes, Parts.crashes(parts))
 
     Enum.reduce(parts, none, fn part, read ->
-      totals = part |> Parts.totals() |> counted(part.module)
+      totals = part |> Parts.totals() |> shape_totals(part.module)
       put_in(read, [@kinds[part.module], part.name], totals)
     end)
   end
@@ -65,7 +65,7 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp read(part, now, top?) do
     native = Parts.native(part)
-    totals = part |> Parts.totals() |> shown(top?) |> counted(part.module)
+    totals = part |> Parts.totals() |> shown(top?) |> shape_totals(part.module)
 
     {:ok,
      part
@@ -95,7 +95,7 @@ defmodule AdTally.Metrics.Snapshot do
   end
 
   defp of(%{module: AdTally.Pacer, about: about}, native, totals, gauges, _now) do
-    others = %{budgets: budgets(native, @steps), faulty_nodes: Peers.counted(about.peers)}
+    others = %{budgets: budgets(native, @steps), faulty_nodes: Peers.faulty_nodes(about.peers)}
     totals |> Map.merge(gauges) |> Map.merge(others)
   end
 
@@ -105,7 +105,7 @@ defmodule AdTally.Metrics.Snapshot do
   defp of(_table, _native, totals, gauges, _now), do: Map.merge(totals, gauges)
 
   # Totals as the snapshot has them.
-  defp counted(totals, AdTally.Meter) do
+  defp shape_totals(totals, AdTally.Meter) do
     totals
     |> Map.update!(:events, &received/1)
     |> Map.put_new(:sinks, %{})
@@ -113,7 +113,7 @@ defmodule AdTally.Metrics.Snapshot do
     |> values()
   end
 
-  defp counted(totals, AdTally.Attribution) do
+  defp shape_totals(totals, AdTally.Attribution) do
     {counts, totals} = Map.pop!(totals, :counts)
 
     totals
@@ -123,7 +123,7 @@ defmodule AdTally.Metrics.Snapshot do
     |> Map.put_new(:sinks, %{})
   end
 
-  defp counted(totals, _module), do: totals
+  defp shape_totals(totals, _module), do: totals
 
   # Native code has each value as a key of one dimension.
   defp values(%{top: top} = totals) do

@@ -116,8 +116,8 @@ defmodule AdTally.Pacer.Peers do
   end
 
   @doc "How many nodes do not answer, are of another configuration, or have a clock that differs, as of the last round."
-  @spec counted(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
-  def counted(counters) do
+  @spec faulty_nodes(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
+  def faulty_nodes(counters) do
     for {what, index} <- Enum.with_index(@counted, 1),
         into: %{},
         do: {what, :counters.get(counters, index)}

@@ -4,7 +4,7 @@ defmodule AdTally.Web.Names do
 
   alias AdTally.Metrics.Catalog
 
-  @doc "The name of a part, or of a node: `MyApp.Ads`, `ads`. No two have the same, and metrics have the same ones."
+  @doc "The name of a part, or of a node: `MyApp.Ads`, `ads`. Different parts have different names, the same as in metrics."
   @spec name(atom()) :: binary()
   def name(atom), do: Catalog.name(atom)
 
@@ -33,8 +33,8 @@ defmodule AdTally.Web.Names do
   end
 
   @doc """
-  A value as text that `value/1` reads: 42, "42" and :"42" are three. It reads no tuples, which no dimension has, and no
-  value that is too long for an address.
+  A value as text that `value/1` reads: 42, "42" and :"42" are three. `value/1` does not read keys of tuples, which no
+  dimension has, or of values too long for an address.
   """
   @spec key(value()) :: binary()
   def key(value) when is_tuple(value), do: encoded("t", :erlang.term_to_binary(value))

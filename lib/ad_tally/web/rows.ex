@@ -1,6 +1,7 @@
 defmodule AdTally.Web.Rows do
   @moduledoc false
-  # Rows of a table of the page, as somebody asks for them: searched, sorted and cut.
+  # Rows of a table of the page, as somebody asks for them: searched, sorted and cut. Makes and encodes the answer of such
+  # a view too.
 
   alias AdTally.Web.{JSON, Query, Reports}
 

@@ -66,7 +66,7 @@ defmodule AdTally.Windows.Server do
         delivery
       end
 
-    {value, parts, others} = source.started(config, native, emitter)
+    {value, parts, counters} = source.started(config, native, emitter)
 
     state = %{
       config: config,
@@ -86,17 +86,18 @@ defmodule AdTally.Windows.Server do
 
     # So that what is of long ago is late from the beginning, and opens no window.
     state = state |> Closing.found(found) |> Closing.due()
-    Named.put(name, source.module(), native, value, about(config, counted, others))
+    Named.put(name, source.module(), native, value, about(config, counted, counters))
     {:ok, tick(state)}
   end
 
   # What metrics tell of it.
-  defp about(config, sinks, others) do
-    sinks =
-      for {name, _sink, _options, counters} <- sinks,
-          do: {[:sinks, name], counters, Delivery.totals()}
+  defp about(config, sinks, counters) do
+    sink_counters =
+      for {name, _sink, _options, ref} <- sinks, do: {[:sinks, name], ref, Delivery.totals()}
 
-    config |> Map.take([:store, :names, :clock, :lateness]) |> Map.put(:counters, sinks ++ others)
+    config
+    |> Map.take([:store, :names, :clock, :lateness])
+    |> Map.put(:counters, sink_counters ++ counters)
   end
 
   # The native table, and what tells its start, or that of what is stored of it, from all others.

@@ -60,7 +60,7 @@ defmodule AdTally.Pacer.PeersTest do
   end
 
   test "metrics read how many nodes are lost, disagree or have another clock, as of the last round" do
-    counted = fn peers -> Peers.counted(peers.counters) end
+    counted = fn peers -> Peers.faulty_nodes(peers.counters) end
 
     capture_log(fn ->
       peers = Peers.end_round(peers())
