@@ -137,13 +137,16 @@ defmodule AdTally.Metrics.Parts do
     about
     |> Map.get(:counters, [])
     |> Enum.reduce(%{}, fn {path, counters, names}, totals ->
-      counts =
-        for {name, index} <- Enum.with_index(names, 1),
-            into: %{},
-            do: {name, :counters.get(counters, index)}
-
-      put_in(totals, Enum.map(path, &Access.key(&1, %{})), counts)
+      put_in(totals, Enum.map(path, &Access.key(&1, %{})), counts(counters, names))
     end)
+  end
+
+  @doc "What counters say, by names in their order."
+  @spec counts(:counters.counters_ref(), [atom()]) :: %{atom() => integer()}
+  def counts(counters, names) do
+    for {name, index} <- Enum.with_index(names, 1),
+        into: %{},
+        do: {name, :counters.get(counters, index)}
   end
 
   defp new(module, name) do

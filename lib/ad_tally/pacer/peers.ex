@@ -15,6 +15,8 @@ defmodule AdTally.Pacer.Peers do
   # plans are frames of native code, and totals: one that is lost, comes twice or out of order does no harm. Nothing
   # waits for a node that cannot be reached.
 
+  alias AdTally.Metrics.Parts
+
   require Logger
 
   @enforce_keys [:name, :shown, :others, :fingerprint, :counters]
@@ -117,11 +119,7 @@ defmodule AdTally.Pacer.Peers do
 
   @doc "How many nodes do not answer, are of another configuration, or have a clock that differs, as of the last round."
   @spec faulty_nodes(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
-  def faulty_nodes(counters) do
-    for {what, index} <- Enum.with_index(@counted, 1),
-        into: %{},
-        do: {what, :counters.get(counters, index)}
-  end
+  def faulty_nodes(counters), do: Parts.counts(counters, @counted)
 
   @doc "Begins the next round."
   @spec begin_round(t()) :: t()

@@ -7,6 +7,7 @@ defmodule AdTally.Windows.Delivery do
 
   require Logger
 
+  alias AdTally.Metrics.Parts
   alias AdTally.Windows.{Emitter, Flush, Part, Source}
 
   @first_pause 100
@@ -53,11 +54,7 @@ defmodule AdTally.Windows.Delivery do
 
   @doc "All numbers."
   @spec counted(:counters.counters_ref()) :: %{atom() => non_neg_integer()}
-  def counted(counters) do
-    for {name, index} <- Enum.with_index(@counted, 1),
-        into: %{},
-        do: {name, :counters.get(counters, index)}
-  end
+  def counted(counters), do: Parts.counts(counters, @counted)
 
   # Linked to the server, which calls this.
   # `newest` is the sequence before that of the first window that it will get.
