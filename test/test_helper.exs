@@ -1,3 +1,8 @@
 # `bin/soak` runs what takes minutes. `--exclude slow`, as in `bin/test --quick`, leaves out what takes
 # seconds: most of it measures memory, or how long others have to wait.
-ExUnit.start(exclude: [:exhaustive, :brokers, :durable_broker, :pacer_partition])
+#
+# The time that a test has is there for one that hangs, and not for a machine that is busy.
+ExUnit.start(
+  timeout: 300_000,
+  exclude: [:exhaustive, :brokers, :durable_broker, :pacer_partition]
+)

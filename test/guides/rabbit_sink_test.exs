@@ -12,8 +12,6 @@ defmodule AdTally.Guides.RabbitSinkTest do
   @moduletag :brokers
   @moduletag :tmp_dir
   @moduletag :capture_log
-  @moduletag timeout: 300_000
-
   @sink MyApp.RabbitSink
   @exchange "rollups"
   @kinds ["counters", "reach", "overflow"]

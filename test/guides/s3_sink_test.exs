@@ -13,8 +13,6 @@ defmodule AdTally.Guides.S3SinkTest do
   @moduletag :brokers
   @moduletag :tmp_dir
   @moduletag :capture_log
-  @moduletag timeout: 120_000
-
   @sink MyApp.S3Sink
 
   setup_all do

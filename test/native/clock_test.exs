@@ -21,7 +21,6 @@ defmodule AdTally.Native.ClockTest do
   # A VM compares its clock with the system's once a minute.
   for {mode, followed} <- [no_time_warp: 0, multi_time_warp: 1], sign <- [1, -1] do
     @tag :slow
-    @tag timeout: 180_000
     test "a clock that is stepped by #{sign * 3} hours in #{mode} refuses no event", context do
       {seconds, sign} = {unquote(sign) * @hours, unquote(sign)}
 

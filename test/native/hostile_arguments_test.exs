@@ -72,7 +72,6 @@ defmodule AdTally.Native.HostileArgumentsTest do
     simple ++ in_tuples
   end
 
-  @tag timeout: 300_000
   test "whatever is refused is refused within a millisecond, in a few lines", %{name: name} do
     slow =
       in_a_process_that_collects_no_garbage(fn ->

@@ -53,7 +53,6 @@ defmodule AdTally.Native.MemoryTest do
     assert_in_delta told / grown, 1, 0.1
   end
 
-  @tag timeout: 120_000
   test "reports of ten groups take at most 20 MB, of a million rows as well" do
     %{total: total, resident: resident, spend: spend} =
       FreshVM.call(MillionRows, :report_memory, [])
@@ -81,7 +80,6 @@ defmodule AdTally.Native.MemoryTest do
   # Memory is allocated by whichever schedulers add, and freed by another thread. An allocator may keep
   # such memory for itself: the C library of GNU kept 85 to 100 % of it.
   for {kind, least} <- [counters: 200_000_000, reach: 200_000_000, windows: 200_000_000] do
-    @tag timeout: 120_000
     test "500 tables of 4,000 rows give their memory back when they are dropped: #{kind}" do
       %{before: before, full: full, after: rest} = FreshVM.call(DroppedTables, unquote(kind), [])
 

@@ -38,7 +38,7 @@ defmodule AdTally.Test.NativeStores do
   @spec left_behind(Path.t()) :: Path.t()
   def left_behind(directory) do
     copy = directory()
-    File.cp_r!(directory, copy)
+    {:ok, _report} = Native.store_backup(directory, copy)
     copy
   end
 

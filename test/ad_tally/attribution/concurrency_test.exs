@@ -13,7 +13,6 @@ defmodule AdTally.Attribution.ConcurrencyTest do
 
   # Five seconds of work are to be looked through, which take longer where others use the machine as well.
   @tag :slow
-  @tag timeout: 180_000
   test "of users whom four processes race for no credit is lost or doubled", %{name: name} do
     race(name, 4, 5_000)
   end

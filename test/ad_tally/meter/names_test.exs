@@ -85,7 +85,6 @@ defmodule AdTally.Meter.NamesTest do
   end
 
   if ResidentMemory.known?() do
-    @tag timeout: 120_000
     test "meters that have stopped give their memory back" do
       # Ids of each take 17 MB.
       assert FreshVM.call(TableChurn, :stopped_meters, [40]) < 100_000_000

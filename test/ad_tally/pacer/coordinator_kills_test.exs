@@ -22,7 +22,6 @@ defmodule AdTally.Pacer.CoordinatorKillsTest do
 
   @tag :slow
   @tag :tmp_dir
-  @tag timeout: 120_000
   test "a coordinator that is killed three times grants no money twice", context do
     IO.puts("\nkills of a coordinator, seed #{context.seed}")
     chain(context.tmp_dir, context.seed, 3)

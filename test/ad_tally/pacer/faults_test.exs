@@ -26,7 +26,6 @@ defmodule AdTally.Pacer.FaultsTest do
 
   @tag :slow
   @tag :tmp_dir
-  @tag timeout: 120_000
   test "three nodes that are cut off spend what they say, to the micro, and never more than a budget",
        context do
     {cluster, plans} = start(context.tmp_dir, 2_000)
@@ -39,7 +38,6 @@ defmodule AdTally.Pacer.FaultsTest do
 
   @tag :slow
   @tag :tmp_dir
-  @tag timeout: 120_000
   test "three nodes that are killed never spend more than a budget", context do
     {cluster, plans} = start(context.tmp_dir, 2_000)
     {cluster, count} = run(cluster, plans, 2_000, [:kill, :kill, :cut, :raise], 1_000)

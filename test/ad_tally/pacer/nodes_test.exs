@@ -50,7 +50,6 @@ defmodule AdTally.Pacer.NodesTest do
   defp spent_and_held(status),
     do: status.spent_micros + status.reserved_micros + status.leased_micros
 
-  @tag timeout: 120_000
   test "budgets are spent on three nodes, and survive the stop of their coordinator" do
     dir = Stores.dir()
     on_exit(fn -> for number <- 0..2, do: File.rm_rf!("#{dir}_#{number}") end)

@@ -156,7 +156,7 @@ defmodule AdTally.Pacer.StoreTest do
 
     # What a crash leaves by now.
     crashed = dir <> "_crashed"
-    File.cp_r!(dir, crashed)
+    {:ok, _report} = Store.backup(dir, crashed)
     on_exit(fn -> File.rm_rf!(crashed) end)
     stop_tree(tree)
     start(%{context | dir: crashed})
@@ -220,7 +220,6 @@ defmodule AdTally.Pacer.StoreTest do
   # A few here, and hundreds by bin/soak.
   @kills 6
 
-  @tag timeout: 300_000
   test "a VM that is killed again and again never spends a micro too much", %{dir: dir} do
     budget = 3_000_000
 

@@ -17,7 +17,6 @@ defmodule AdTally.Sink.FilesTest do
     end
 
     @tag :exhaustive
-    @tag timeout: 300_000
     test "writes 2,000,000 rows with at most 64 MB more, and loses none", %{tmp_dir: dir} do
       stop(2_000_000, dir)
     end

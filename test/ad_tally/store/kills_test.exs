@@ -12,7 +12,6 @@ defmodule AdTally.Store.KillsTest do
   end
 
   @tag :tmp_dir
-  @tag timeout: 120_000
   test "a service that is killed five times counts every event once", context do
     run(context, 5)
   end

@@ -99,7 +99,6 @@ defmodule AdTally.Windows.SinksTest do
 
   # Three minutes and a half of pauses would be allowed.
   @tag :exhaustive
-  @tag timeout: 120_000
   test("a sink that fails for half a minute loses nothing", %{name: name},
     do: fails_for(name, 30_000)
   )
