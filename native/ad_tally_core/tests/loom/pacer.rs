@@ -8,15 +8,17 @@ use loom::thread;
 
 use super::book::{Book, Totals};
 use super::reservations::Reservations;
+use super::row::{CELLS, Row};
 use super::till::{Ask, Settled, Taken, Till};
 use crate::journal::Busy;
 use crate::memory::Lines;
 use crate::sync::AtomicU64;
 
-/// A till, and which book is the current one.
+/// A till, which book is the current one, and the row of the campaign.
 struct Node {
     till: Till,
     current: AtomicU64,
+    row: [AtomicU64; CELLS],
 }
 
 impl Node {
@@ -26,7 +28,12 @@ impl Node {
         let till = Till::new(books, Reservations::new(1, 1 << 20).expect("there is room"), is_durable);
         till.book(1).grant(granted);
         till.book(1).give(granted);
-        Arc::new(Self { till, current: AtomicU64::new(1) })
+        let row = std::array::from_fn(|_| AtomicU64::new(0));
+        Arc::new(Self { till, current: AtomicU64::new(1), row })
+    }
+
+    fn row(&self) -> Row<'_> {
+        Row(&self.row)
     }
 
     fn reserve(&self, hash: u64, amount: u64) -> Taken {
@@ -228,7 +235,7 @@ fn what_is_reserved_is_never_read_as_less() {
 }
 
 #[test]
-fn a_book_of_which_something_is_reserved_is_never_one_that_has_nothing() {
+fn a_book_of_which_something_is_reserved_denies_nothing_by_itself() {
     check_with(4, || {
         let node = Node::new(4, true);
         assert!(matches!(node.reserve(1, 2), Taken::New(_)));
@@ -242,9 +249,56 @@ fn a_book_of_which_something_is_reserved_is_never_one_that_has_nothing() {
             assert!(book.take(2));
             book.put_aside(2);
         });
-        assert!(!node.till.book(1).has_neither(3));
+        assert_eq!(node.till.book(1).least_denied(), None);
         thread.join().expect("no panic");
-        assert!(!node.till.book(1).has_neither(3));
+        assert_eq!(node.till.book(1).least_denied(), None);
         node.check(1, 2);
+    });
+}
+
+#[test]
+fn whoever_has_a_reservation_is_not_denied_it_by_what_was_noted_before_or_meanwhile() {
+    for is_noted in [false, true] {
+        check_with(3, move || {
+            let node = Node::new(2, false);
+            node.row().set_book(1, 0, 10);
+            node.row().end_earlier(1);
+            if is_noted {
+                node.row().look_at_money(node.till.book(1));
+                assert!(node.row().is_denied(3, 5));
+            }
+            let other = node.clone();
+            let thread = thread::spawn(move || {
+                assert!(matches!(other.reserve(1, 2), Taken::New(_)));
+                other.row().end_denied();
+                assert!(!other.row().is_denied(3, 5));
+            });
+            node.row().look_at_money(node.till.book(1));
+            thread.join().expect("no panic");
+            assert!(!node.row().is_denied(3, 5));
+            node.check(1, 2);
+        });
+    }
+}
+
+#[test]
+fn what_is_noted_once_all_is_settled_is_what_is_left() {
+    check(|| {
+        let node = Node::new(2, false);
+        node.row().set_book(1, 0, 10);
+        node.row().end_earlier(1);
+        let other = node.clone();
+        let thread = thread::spawn(move || {
+            assert!(matches!(other.reserve(1, 2), Taken::New(_)));
+            other.row().end_denied();
+            assert_eq!(other.confirm(1, 1), Settled::Done);
+        });
+        node.row().look_at_money(node.till.book(1));
+        thread.join().expect("no panic");
+        // As it was before, not at all, or as it is.
+        assert!([0, 3, 2].contains(&node.row().head().denied()));
+        assert!(!node.row().is_denied(1, 5));
+        node.row().look_at_money(node.till.book(1));
+        assert_eq!(node.row().head().denied(), 2);
     });
 }

@@ -62,6 +62,8 @@ impl Both {
 
     fn apply(&mut self, operation: Operation) {
         let now = self.naive.now;
+        // What is reported is looked at, so that what comes next may be denied by what was noted: not so a request after a request.
+        let is_reported = !matches!(operation, Operation::Reserve { .. });
         match operation {
             Operation::Install { campaign } => {
                 self.version += 1;
@@ -128,7 +130,10 @@ impl Both {
             }
             Operation::Pass { pass } => self.pass = pass,
         }
-        self.check();
+        self.naive.check();
+        if is_reported {
+            self.check();
+        }
     }
 
     fn token(&self, which: usize) -> Option<(i64, u64, Token)> {
@@ -136,7 +141,6 @@ impl Both {
     }
 
     fn check(&mut self) {
-        self.naive.check();
         let reports = reports(&self.node, self.naive.now);
         for ((campaign, period), book) in &self.naive.books {
             let report =

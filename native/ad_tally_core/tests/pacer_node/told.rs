@@ -45,6 +45,30 @@ fn a_request_asked_again_has_the_same_reservation() {
 }
 
 #[test]
+fn what_was_denied_when_it_was_reported_is_so_until_there_is_money_or_a_reservation_to_be_found_again() {
+    let node = funded(100);
+    let report = || reports(&node, BEGIN);
+    report();
+    assert_eq!((reserve(&node, 1, 101), reserve(&node, 2, MOST_PRICE)), (Reserved::NoBudget, Reserved::NoBudget));
+    let small = token(&node, 1, 100);
+    assert_eq!(reserve(&node, 1, 101), Reserved::Again(small));
+    report();
+    assert_eq!((reserve(&node, 2, 1), reserve(&node, 1, 101)), (Reserved::NoBudget, Reserved::Again(small)));
+    assert_eq!(node.confirm(&small, 30, BEGIN), Confirmed::Confirmed);
+    report();
+    assert_eq!(reserve(&node, 2, 71), Reserved::NoBudget);
+    let rest = token(&node, 2, 70);
+    assert_eq!(node.confirm(&rest, 70, BEGIN), Confirmed::Confirmed);
+    report();
+    let is_open = || with_key(1, |key| node.is_open(key, 3, BEGIN));
+    assert_eq!((reserve(&node, 3, 1), is_open()), (Reserved::NoBudget, false));
+    node.apply(&[grant(1, report()[0].period.into(), 120)], BEGIN);
+    assert!(is_open());
+    assert_eq!(reserve(&node, 3, 21), Reserved::NoBudget);
+    token(&node, 3, 20);
+}
+
+#[test]
 fn what_is_above_the_reserved_price_or_late_is_booked_as_overspent() {
     let node = funded(100);
     let (over, late) = (token(&node, 1, 40), token(&node, 2, 40));

@@ -19,7 +19,7 @@
 //! from, so money on its way is missed and not read twice, and what is reserved is never read as less than it is. But money that was
 //! available may be reserved and pending before that is read: at most the smaller one of both is read twice.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use crate::memory::ZeroIsEmpty;
 #[cfg(not(loom))]
@@ -152,13 +152,14 @@ impl Book {
         crate::sync::prefetch::fetch_to_write(self);
     }
 
-    /// Takes money to be reserved: whether there was enough.
+    /// Takes money to be reserved: whether there was enough. Whoever has taken some ends what its row says of denied amounts, and
+    /// the change is ordered before that.
     #[inline(always)]
     pub(crate) fn take(&self, amount: u64) -> bool {
         let mut available = to_change(&self.available);
         // Both bounds: a closed book is a large number.
         while available & CLOSED == 0 && available >= amount {
-            match self.available.compare_exchange(available, available - amount, AcqRel, Relaxed) {
+            match self.available.compare_exchange(available, available - amount, SeqCst, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => available = now,
             }
@@ -166,15 +167,11 @@ impl Book {
         false
     }
 
-    /// Whether nothing can be reserved of it, and nothing is that could be found again.
-    #[inline(always)]
-    pub(crate) fn has_neither(&self, amount: u64) -> bool {
-        let available = self.available.load(Acquire);
-        if available & CLOSED == 0 && available >= amount {
-            return false;
-        }
+    /// The least amount that there is no money for, if nothing is reserved or pending: of what there is then, less may be reserved,
+    /// and nothing comes to it but by a grant.
+    pub(crate) fn least_denied(&self) -> Option<u64> {
         let totals = self.totals();
-        totals.available < amount && totals.reserved() == 0 && (totals.available == 0 || totals.pending == 0)
+        (totals.reserved() == 0 && totals.pending == 0).then_some(totals.available + 1)
     }
 
     /// Puts money back that may be used at once. Of a closed book it is returned.

@@ -152,6 +152,9 @@ impl Node {
             } else {
                 book.put_aside(more - used);
             }
+            if more > used {
+                row.end_denied();
+            }
         }
         if grant.spent > 0 || grant.returned > 0 {
             let learned = book.learn(grant.spent, grant.returned);
@@ -190,7 +193,7 @@ impl Node {
             self.roll(campaign, now);
             self.report(campaign, now, writing.as_ref(), into);
             self.let_go(campaign, now, |number| numbers.give_back(number), writing.as_ref());
-            self.look_at_earlier(campaign);
+            self.look_at_current(campaign);
         }
         (end < campaigns.all.len()).then_some(end)
     }
@@ -240,8 +243,8 @@ impl Node {
         totals
     }
 
-    /// Notes once live reservations are of the current book alone.
-    fn look_at_earlier(&self, campaign: &mut Campaign) {
+    /// Notes once live reservations are of the current book alone, and whether it has money.
+    fn look_at_current(&self, campaign: &mut Campaign) {
         let current = campaign.period.and_then(|period| campaign.book(period.number)).map(|book| book.number);
         let Some(current) = current else { return };
         let Some(row) = self.row(HashedKey { hash: campaign.hash, words: &campaign.key }) else { return };
@@ -251,6 +254,7 @@ impl Node {
         if row.head().may_be_earlier() && !campaign.books.iter().any(is_earlier) {
             row.end_earlier(current);
         }
+        row.look_at_money(self.till.book(current));
     }
 
     /// Lets go of books that are long over: nothing that may still come is of them.

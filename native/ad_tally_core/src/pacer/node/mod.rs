@@ -39,7 +39,6 @@ mod reservations;
 mod reserve;
 #[cfg(not(loom))]
 mod restore;
-#[cfg(not(loom))]
 mod row;
 #[cfg(not(loom))]
 mod settle;

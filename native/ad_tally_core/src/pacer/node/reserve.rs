@@ -67,8 +67,8 @@ impl Node {
         match self.takes_part(campaign, request) {
             Ok((row, hash)) => {
                 let head = row.head();
-                // Most likely there is money. Where a request found none a moment ago most likely there is none.
-                if !head.is_wanting() {
+                // Most likely there is money.
+                if head.denied() == 0 {
                     self.till.reservations.fetch(hash);
                     head.book().inspect(|book| self.till.book(*book).fetch());
                 }
@@ -89,6 +89,10 @@ impl Node {
     #[must_use]
     pub fn is_open(&self, campaign: HashedKey<'_>, request: u64, at: u64) -> bool {
         let Ok((row, hash)) = self.takes_part(campaign, request) else { return false };
+        if row.is_denied(1, at) {
+            self.want(row, 0);
+            return false;
+        }
         row.book(at).is_some_and(|book| self.till.book(book).has_money()) || self.is_open_again(row, hash, at)
     }
 
@@ -98,8 +102,7 @@ impl Node {
         if row.book(at).is_some() {
             self.want(row, 0);
         }
-        let has_none = row.only_book(at).is_some_and(|book| self.till.book(book).has_neither(1));
-        !has_none && self.till.live(hash, self.clock.load(Relaxed)).is_some()
+        self.till.live(hash, self.clock.load(Relaxed)).is_some()
     }
 
     /// The row of a campaign and the hash of its reservation, if it takes part in a request.
@@ -150,9 +153,7 @@ impl TakingPart<'_> {
         let expires = (at.max(clock) + ttl.min(MOST_TTL)).min(LAST_EXPIRY);
         // Nothing cannot be reserved: a book knows that something is by how much. No campaign ever has as much as more than the most.
         let amount = amount.clamp(1, MOST_PRICE + 1);
-        // Then the line of the reservation is not waited for.
-        let is_spent = || row.only_book(at).is_some_and(|book| node.till.book(book).has_neither(amount));
-        if row.head().is_wanting() && is_spent() {
+        if row.is_denied(amount, at) {
             return Ok(self.not_taken(Taken::NoMoney, amount, at));
         }
         let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
@@ -162,6 +163,7 @@ impl TakingPart<'_> {
         };
         Ok(match taken {
             Taken::New(entry) => {
+                row.end_denied();
                 node.counts.add(Kind::Reserved as usize);
                 Reserved::Reserved(self.token(&entry, hold))
             }

@@ -7,6 +7,8 @@
 //!                 bit  33     wanting: a request found no money since the last report
 //!                 bit  34     learning: requests that take part are counted
 //!                 bit  35     earlier: live reservations may hold money of books of before
+//!                 bit  36     looking: somebody reads the book, to note this:
+//!                 bits 37..64 denied: nothing is reserved, and there is no money for amounts from this on; 0: there may be
 //! cell 2   begin  when the book's period begins, and
 //! cell 3   until  when it ends, in Unix milliseconds
 //! cell 4   passed: requests that took part by their rate, where it is learning
@@ -15,10 +17,14 @@
 //!
 //! With the key of an integer behind it that is one cache line. Another book becomes the current one in this order: head without a
 //! book, begin, until, head with it. Whoever takes money reads the head before and after that, so it knows which period it has.
+//!
+//! `denied` is noted when a campaign is reported ([`Row::look_at_money`]), so that a request that is denied reads no line but this one.
+//! Where nothing is reserved or pending, only a grant adds to what is available. That ends it, and so does a reservation of less.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-use crate::sync::AtomicU64;
+use super::book::Book;
+use crate::sync::{AtomicU64, fence};
 
 /// Cells of a row.
 pub(super) const CELLS: usize = 6;
@@ -35,6 +41,11 @@ const INSTALLED: u64 = 1 << 32;
 const WANTING: u64 = 1 << 33;
 const LEARNING: u64 = 1 << 34;
 const EARLIER: u64 = 1 << 35;
+const LOOKING: u64 = 1 << 36;
+const DENIED_SHIFT: u32 = 37;
+const DENIED_MASK: u64 = u64::MAX << DENIED_SHIFT;
+/// Where there is as much money as that, nothing is noted.
+const MOST_DENIED: u64 = u64::MAX >> DENIED_SHIFT;
 
 /// A row.
 #[derive(Clone, Copy)]
@@ -67,8 +78,14 @@ impl Head {
     }
 
     #[inline(always)]
-    pub(super) fn is_wanting(self) -> bool {
+    fn is_wanting(self) -> bool {
         self.0 & WANTING != 0
+    }
+
+    /// The least amount that is denied without a look at the book; 0: none is.
+    #[inline(always)]
+    pub(super) fn denied(self) -> u64 {
+        self.0 >> DENIED_SHIFT
     }
 }
 
@@ -96,17 +113,53 @@ impl Row<'_> {
         self.book_of(self.head(), at)
     }
 
-    /// The same, if no reservation of the campaign that lives is of another book.
+    /// Whether it is noted that an amount cannot be reserved, and that the campaign has no reservation that could be found again.
     #[inline(always)]
-    pub(super) fn only_book(self, at: u64) -> Option<u32> {
+    pub(super) fn is_denied(self, amount: u64, at: u64) -> bool {
         let head = self.head();
-        if head.may_be_earlier() { None } else { self.book_of(head, at) }
+        head.denied() != 0 && amount >= head.denied() && self.book_of(head, at).is_some()
     }
 
     #[inline(always)]
     fn book_of(self, head: Head, at: u64) -> Option<u32> {
         let is_in_time = self.0[BEGIN].load(Acquire) <= at && at < self.0[UNTIL].load(Acquire);
         head.book().filter(|_| is_in_time)
+    }
+
+    /// Notes how much there is no money for, as the current book says. Neither by two at once, nor while somebody grants.
+    pub(super) fn look_at_money(self, book: &Book) {
+        if self.head().denied() == self.denied_by(book) {
+            return;
+        }
+        self.0[HEAD].fetch_or(LOOKING, AcqRel);
+        // Whoever reserves now either has reserved before the book is read, or sees that it is, and ends that.
+        fence(SeqCst);
+        let denied = self.denied_by(book);
+        self.change_head(|head| {
+            let is_ended = head & LOOKING == 0;
+            if is_ended { head } else { head & !(LOOKING | DENIED_MASK) | denied << DENIED_SHIFT }
+        });
+    }
+
+    fn denied_by(self, book: &Book) -> u64 {
+        let denied = book.least_denied().filter(|least| *least <= MOST_DENIED && !self.head().may_be_earlier());
+        denied.unwrap_or(0)
+    }
+
+    /// Notes that there may be money, or a reservation that is found again, once there is.
+    #[inline(always)]
+    pub(super) fn end_denied(self) {
+        // Together with `Book::take` and the fence above: loads and changes that are `SeqCst`, or, for loom, a fence as well.
+        #[cfg(loom)]
+        fence(SeqCst);
+        if self.0[HEAD].load(SeqCst) & (LOOKING | DENIED_MASK) != 0 {
+            self.forget_denied();
+        }
+    }
+
+    #[cold]
+    fn forget_denied(self) {
+        self.0[HEAD].fetch_and(!(LOOKING | DENIED_MASK), AcqRel);
     }
 
     /// Notes that no reservation that lives is of a book but the current one, as long as that is this one.
@@ -151,7 +204,7 @@ impl Row<'_> {
 
     /// Has money be taken of another book, for events from `begin` to before `until`; of none for 0.
     pub(super) fn set_book(self, book: u32, begin: u64, until: u64) {
-        self.change_head(|head| head & !BOOK_MASK);
+        self.change_head(|head| head & !(BOOK_MASK | LOOKING | DENIED_MASK));
         self.0[BEGIN].store(begin, Release);
         self.0[UNTIL].store(until, Release);
         self.change_head(|head| head & !BOOK_MASK | EARLIER | u64::from(book));
