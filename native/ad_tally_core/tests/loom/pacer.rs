@@ -263,6 +263,7 @@ fn whoever_has_a_reservation_is_not_denied_it_by_what_was_noted_before_or_meanwh
             let node = Node::new(2, false);
             node.row().set_book(1, 0, 10);
             node.row().end_earlier(1);
+            node.row().want(3);
             if is_noted {
                 node.row().look_at_money(node.till.book(1));
                 assert!(node.row().is_denied(3, 5));
@@ -287,6 +288,7 @@ fn what_is_noted_once_all_is_settled_is_what_is_left() {
         let node = Node::new(2, false);
         node.row().set_book(1, 0, 10);
         node.row().end_earlier(1);
+        node.row().want(3);
         let other = node.clone();
         let thread = thread::spawn(move || {
             assert!(matches!(other.reserve(1, 2), Taken::New(_)));

@@ -191,9 +191,9 @@ impl Node {
             let writing = self.journal.as_ref().map(|journal| journal.begin_anyway());
             let (campaign, mut numbers) = campaigns.with_books(number);
             self.roll(campaign, now);
+            self.look_at_current(campaign);
             self.report(campaign, now, writing.as_ref(), into);
             self.let_go(campaign, now, |number| numbers.give_back(number), writing.as_ref());
-            self.look_at_current(campaign);
         }
         (end < campaigns.all.len()).then_some(end)
     }
@@ -243,7 +243,7 @@ impl Node {
         totals
     }
 
-    /// Notes once live reservations are of the current book alone, and whether it has money.
+    /// Notes once live reservations are of the current book alone, and where a request found no money, how little there is.
     fn look_at_current(&self, campaign: &mut Campaign) {
         let current = campaign.period.and_then(|period| campaign.book(period.number)).map(|book| book.number);
         let Some(current) = current else { return };

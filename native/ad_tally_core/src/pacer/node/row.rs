@@ -18,7 +18,8 @@
 //! With the key of an integer behind it that is one cache line. Another book becomes the current one in this order: head without a
 //! book, begin, until, head with it. Whoever takes money reads the head before and after that, so it knows which period it has.
 //!
-//! `denied` is noted when a campaign is reported ([`Row::look_at_money`]), so that a request that is denied reads no line but this one.
+//! `denied` is noted when a campaign without money is reported ([`Row::look_at_money`]), so that a request that is denied after that reads
+//! no line but this one.
 //! Where nothing is reserved or pending, only a grant adds to what is available. That ends it, and so does a reservation of less.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -126,9 +127,11 @@ impl Row<'_> {
         head.book().filter(|_| is_in_time)
     }
 
-    /// Notes how much there is no money for, as the current book says. Neither by two at once, nor while somebody grants.
+    /// Notes how much there is no money for, as the current book says, if a request found none since the last report. Neither by two at
+    /// once, nor while somebody grants.
     pub(super) fn look_at_money(self, book: &Book) {
-        if self.head().denied() == self.denied_by(book) {
+        let head = self.head();
+        if !head.is_wanting() && head.denied() == 0 || head.denied() == self.denied_by(book) {
             return;
         }
         self.0[HEAD].fetch_or(LOOKING, AcqRel);
