@@ -34,7 +34,7 @@ fn a_grant_that_was_not_synced_is_nobodys() {
     let durable = durable(daily(10_000));
     renew(&durable.ledger, node(1), report(0, 5_000), BEGIN);
     let durable = durable.die(BEGIN);
-    assert_eq!(status(&durable.ledger, BEGIN).leased, 0);
+    assert_eq!(status(&durable.ledger, BEGIN).money.leased, 0);
     assert_eq!(renew(&durable.ledger, node(2), report(0, 5_000), BEGIN).granted, 5_000);
 }
 
@@ -189,13 +189,13 @@ fn accounts_that_are_closed_or_put_together_are_so_after_a_restart() {
     }
     durable.sync();
     durable = durable.die(BEGIN + HOUR);
-    assert_eq!(status(&durable.ledger, BEGIN + HOUR).leased, granted);
+    assert_eq!(status(&durable.ledger, BEGIN + HOUR).money.leased, granted);
     assert!(durable.ledger.tick(BEGIN + 4 * DAY, || true));
-    let wall = status(&durable.ledger, BEGIN + 4 * DAY).budget;
+    let wall = status(&durable.ledger, BEGIN + 4 * DAY).money.budget;
     durable.sync();
     durable = durable.die(BEGIN + 4 * DAY);
     let after = status(&durable.ledger, BEGIN + 4 * DAY);
-    assert_eq!((after.budget, after.leases.len()), (wall, 0));
+    assert_eq!((after.money.budget, after.leases.len()), (wall, 0));
     assert_eq!(wall, (10_000_000 - granted).div_ceil(6));
     // The days that were closed stay closed.
     assert_eq!(durable.ledger.renew(node(2), &[report(0, 1_000)], BEGIN + HOUR), Ok(Vec::new()));
@@ -217,7 +217,7 @@ fn who_knows_of_more_than_was_granted_is_believed() {
     durable = durable.die_with_an_old_disk(1, BEGIN + DAY);
     renew(&durable.ledger, node(1), report(granted, 0), BEGIN + DAY);
     assert!(durable.ledger.tick(BEGIN + DAY + MINUTE, || true));
-    assert_eq!(status(&durable.ledger, BEGIN + DAY + MINUTE).budget, (10_000_000 - granted).div_ceil(9));
+    assert_eq!(status(&durable.ledger, BEGIN + DAY + MINUTE).money.budget, (10_000_000 - granted).div_ceil(9));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_full_journal_refuses_and_changes_nothing() {
     assert_eq!(durable.ledger.delete(key(), BEGIN), Err(Busy));
     assert!(durable.ledger.tick(BEGIN + MINUTE, || true));
     let status = status(&durable.ledger, BEGIN + MINUTE);
-    assert_eq!((status.leased, status.wall, status.version), (0, 10_000, 1));
+    assert_eq!((status.money.leased, status.wall, status.version), (0, 10_000, 1));
 }
 
 #[test]

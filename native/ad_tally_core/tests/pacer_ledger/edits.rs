@@ -1,6 +1,7 @@
 //! Plans that come, change and go.
 
 use ad_tally_core::Error;
+use ad_tally_core::key::integer_words;
 use ad_tally_core::pacer::ledger::{Lease, PutError};
 use ad_tally_core::pacer::message::Report;
 use ad_tally_core::pacer::{Pace, Period, Plan};
@@ -76,7 +77,7 @@ fn of_a_smaller_budget_than_what_is_out_nodes_give_back_their_part() {
         renew(&ledger, *node, *report, BEGIN);
     }
     let status = status(&ledger, BEGIN);
-    assert_eq!((status.wall, status.spent, status.leased), (300_000, 100_000, 200_000));
+    assert_eq!((status.wall, status.money.spent, status.money.leased), (300_000, 100_000, 200_000));
 }
 
 #[test]
@@ -93,10 +94,10 @@ fn a_budget_that_is_spent_already_leaves_nothing_to_keep() {
 #[test]
 fn an_end_that_moves_changes_what_a_day_may_spend() {
     let ledger = ledger(Lease::Whole, flight(10_000_000));
-    assert_eq!(status(&ledger, BEGIN).budget, 1_000_000);
+    assert_eq!(status(&ledger, BEGIN).money.budget, 1_000_000);
     let shorter = Plan { period: Period::Flight { from: BEGIN, to: BEGIN + 5 * DAY }, ..flight(10_000_000) };
     ledger.put(key(), shorter, BEGIN + HOUR).expect("a plan");
-    assert_eq!(status(&ledger, BEGIN + HOUR).budget, 2_000_000);
+    assert_eq!(status(&ledger, BEGIN + HOUR).money.budget, 2_000_000);
     let over = Plan { period: Period::Flight { from: BEGIN, to: BEGIN + HOUR }, ..flight(10_000_000) };
     ledger.put(key(), over, BEGIN + 2 * HOUR).expect("a plan");
     assert_eq!(status(&ledger, BEGIN + 2 * HOUR).period, None);
@@ -121,7 +122,7 @@ fn a_campaign_that_is_deleted_gives_all_back_and_goes_on_where_it_was_if_it_come
     assert_eq!((grant.granted, grant.keep, grant.pass, grant.plan), (5_000, 0, 0, 2));
     assert_eq!(ledger.put(key(), daily(10_000), BEGIN + HOUR), Ok(3));
     let status = status(&ledger, BEGIN + HOUR);
-    assert_eq!((status.spent, status.leased, status.wall), (4_000, 1_000, 10_000));
+    assert_eq!((status.money.spent, status.money.leased, status.wall), (4_000, 1_000, 10_000));
 }
 
 #[test]
@@ -153,4 +154,24 @@ fn a_node_gets_the_plans_that_it_has_not_in_the_order_of_their_versions() {
     let plans = ledger.plans(77, 3, 9).plans;
     assert_eq!((plans[0].key.as_ref(), plans[0].plan.as_ref().map(|plan| plan.budget)), (key().words, Some(20_000)));
     assert_eq!(plans[1].plan, None);
+}
+
+#[test]
+fn campaigns_are_visited_some_at_a_time_without_those_that_were_deleted() {
+    let ledger = ledger(Lease::Whole, daily(1_000));
+    let words: Vec<Vec<u64>> = (1..6).map(|campaign| integer_words(campaign).to_vec()).collect();
+    let keys: Vec<_> = words.iter().map(|words| seed().key(words)).collect();
+    for (key, budget) in keys.iter().zip([1, 10, 100, 10_000, 100_000]) {
+        ledger.put(*key, daily(budget), BEGIN).expect("a plan");
+    }
+    ledger.delete(keys[1], BEGIN).expect("it is there");
+    for most in 1..8 {
+        let (mut budgets, mut after) = (Vec::new(), Some(0));
+        while let Some(from) = after {
+            let seen = budgets.len();
+            after = ledger.visit(from, most, BEGIN, |money| budgets.push(money.budget));
+            assert!(budgets.len() <= seen + most);
+        }
+        assert_eq!(budgets, [1_000, 1, 100, 10_000, 100_000]);
+    }
 }

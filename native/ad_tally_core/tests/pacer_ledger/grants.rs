@@ -51,7 +51,7 @@ fn all_nodes_together_get_no_more_than_the_wall() {
     assert_eq!(granted, [5_000, 5_000, 500]);
     assert_eq!(renew(&ledger, node(1), report(5_000, 50_000), BEGIN).granted, 5_000);
     let status = status(&ledger, BEGIN);
-    assert_eq!((status.wall, status.leased, status.leases.len()), (10_500, 10_500, 3));
+    assert_eq!((status.wall, status.money.leased, status.leases.len()), (10_500, 10_500, 3));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn incarnations_of_a_node_are_put_together_without_losing_money() {
         assert_eq!(renew(&ledger, from, spent, now).granted, 10_000);
     }
     let status = status(&ledger, BEGIN);
-    assert_eq!((status.spent, status.leased), (20_000, 180_000));
+    assert_eq!((status.money.spent, status.money.leased), (20_000, 180_000));
     assert!(status.leases.len() <= 5, "{:?}", status.leases);
     // One that was put together is heard no more, and gets nothing: it may be neither a new one nor the old one.
     let earlier = NodeRef { name: 1, incarnation: 0 };

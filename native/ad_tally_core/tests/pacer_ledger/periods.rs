@@ -58,7 +58,7 @@ fn what_yesterday_spends_late_is_booked_on_yesterday() {
     let grant = renew(&ledger, node(1), late, morning);
     assert_eq!((grant.granted, grant.period, grant.keep), (10_000, TODAY, 0));
     let status = status(&ledger, morning);
-    assert_eq!((status.spent, status.spent_in_all, status.wall), (0, 9_000, 10_000));
+    assert_eq!((status.money.spent, status.spent_in_all, status.wall), (0, 9_000, 10_000));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_rate_follows_what_is_spent() {
     let status = status(&ledger, now);
     assert!((0.25..0.35).contains(&status.pass), "{}", status.pass);
     assert!((0.97..1.03).contains(&status.delivery.expect("a target")), "{status:?}");
-    assert_eq!((status.target, status.spent), (43_200_000, spent));
+    assert_eq!((status.money.target, status.money.spent), (43_200_000, spent));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_campaign_that_spends_what_it_can_takes_part_in_all() {
     assert_eq!(renew(&ledger, node(1), report(0, 1), BEGIN).pass, u64::MAX);
     assert!(ledger.tick(BEGIN + MINUTE, || true));
     let status = status(&ledger, BEGIN + MINUTE);
-    assert_eq!((status.pass, status.target), (1.0, 10_000));
+    assert_eq!((status.pass, status.money.target), (1.0, 10_000));
 }
 
 #[test]

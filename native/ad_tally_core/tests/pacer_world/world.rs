@@ -198,8 +198,8 @@ impl World {
         let process = self.machines[COORDINATOR].process.as_ref().expect("a coordinator that is well");
         let status = process.pacer.ledger.status(seed().key(&self.keys[campaign]), now).expect("a plan");
         let has_stores = self.machines.iter().all(|machine| machine.has_store);
-        let lost = if has_stores { status.presumed } else { status.leased };
-        if covered > status.spent_in_all - status.overspent + lost {
+        let lost = if has_stores { status.money.presumed } else { status.money.leased };
+        if covered > status.spent_in_all - status.money.overspent + lost {
             return Err(format!("campaign {campaign}: {covered} were booked, and in the end there is {status:?}"));
         }
         Ok(())

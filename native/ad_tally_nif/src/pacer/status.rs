@@ -77,16 +77,16 @@ fn encode_status<'a>(env: Env<'a>, pacer: &Table, status: &Status) -> NifResult<
     // There may be more than `encode::map` takes.
     let nodes = Term::map_from_pairs(env, &nodes)?;
     let pairs = [
-        (atoms::budget_micros(), status.budget.encode(env)),
+        (atoms::budget_micros(), status.money.budget.encode(env)),
         (atoms::most_micros(), status.wall.encode(env)),
-        (atoms::spent_micros(), status.spent.encode(env)),
-        (atoms::reserved_micros(), status.reserved.encode(env)),
-        (atoms::leased_micros(), status.leased.encode(env)),
-        (atoms::target_micros(), status.target.encode(env)),
+        (atoms::spent_micros(), status.money.spent.encode(env)),
+        (atoms::reserved_micros(), status.money.reserved.encode(env)),
+        (atoms::leased_micros(), status.money.leased.encode(env)),
+        (atoms::target_micros(), status.money.target.encode(env)),
         (atoms::total_budget_micros(), status.plan.budget.encode(env)),
         (atoms::total_spent_micros(), status.spent_in_all.encode(env)),
-        (atoms::presumed_micros(), status.presumed.encode(env)),
-        (atoms::overspent_micros(), status.overspent.encode(env)),
+        (atoms::presumed_micros(), status.money.presumed.encode(env)),
+        (atoms::overspent_micros(), status.money.overspent.encode(env)),
         (atoms::delivery(), status.delivery.encode(env)),
         (atoms::pass(), status.pass.encode(env)),
         (atoms::from(), time(status.period.map(|period| period.begin))),
@@ -141,16 +141,11 @@ fn outcomes<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
 fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
     let mut summing = pacer.summing.lock();
-    let plans = pacer.ledger().plans(0, summing.after(), AT_ONCE);
-    for plan in &plans.plans {
-        if let Some(status) = pacer.ledger().status(pacer.seed().key(&plan.key), pacer.now()) {
-            summing.add(&status);
-        }
-    }
-    let is_last = plans.plans.len() < AT_ONCE;
-    summing.read(plans.version, is_last);
+    let after = summing.after();
+    let next = pacer.ledger().visit(after, AT_ONCE, pacer.now(), |money| summing.add(money));
+    summing.read(next);
     let sums = summing.last().map(|sums| numbers(env, &sums.named()));
-    Ok((is_last, sums).encode(env))
+    Ok((next.is_none(), sums).encode(env))
 }
 
 impl Metered for Table {

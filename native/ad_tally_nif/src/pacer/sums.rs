@@ -1,6 +1,6 @@
 //! Sums over campaigns, read some at a time.
 
-use ad_tally_core::pacer::ledger::Status;
+use ad_tally_core::pacer::ledger::Money;
 
 /// What campaigns have together whose coordinator this node is, read some campaigns at a time.
 #[derive(Clone, Copy, Default)]
@@ -31,16 +31,16 @@ impl Summing {
     }
 
     /// Adds a campaign.
-    pub(super) fn add(&mut self, status: &Status) {
-        self.so_far.add(status);
+    pub(super) fn add(&mut self, money: &Money) {
+        self.so_far.add(money);
     }
 
-    /// Campaigns are read up to that version, and there are no others.
-    pub(super) fn read(&mut self, version: u32, is_last: bool) {
-        self.after = version;
-        if is_last {
-            *self = Self { after: 0, so_far: Sums::default(), last: Some(self.so_far) };
-        }
+    /// Campaigns are read up to that version, or all of them.
+    pub(super) fn read(&mut self, next: Option<u32>) {
+        *self = match next {
+            Some(after) => Self { after, ..*self },
+            None => Self { after: 0, so_far: Sums::default(), last: Some(self.so_far) },
+        };
     }
 
     /// The sums of all, as they were read last.
@@ -64,16 +64,16 @@ impl Sums {
         ]
     }
 
-    fn add(&mut self, status: &Status) {
+    fn add(&mut self, money: &Money) {
         self.campaigns += 1;
         let sums = [
-            (&mut self.budget, status.budget),
-            (&mut self.spent, status.spent),
-            (&mut self.reserved, status.reserved),
-            (&mut self.leased, status.leased),
-            (&mut self.target, status.target),
-            (&mut self.overspent, status.overspent),
-            (&mut self.presumed, status.presumed),
+            (&mut self.budget, money.budget),
+            (&mut self.spent, money.spent),
+            (&mut self.reserved, money.reserved),
+            (&mut self.leased, money.leased),
+            (&mut self.target, money.target),
+            (&mut self.overspent, money.overspent),
+            (&mut self.presumed, money.presumed),
         ];
         for (sum, amount) in sums {
             *sum = sum.saturating_add(amount);

@@ -49,7 +49,8 @@ impl Ledger {
         }
         let writing = Writing::begin(self.journal.as_ref())?;
         let version = state.next_version(&writing).ok_or(PutError::Full(u32::MAX as usize))?;
-        let campaign = state.campaigns.entry(key.hash).or_insert_with(|| Campaign::new(key.words.into(), version));
+        let campaign =
+            state.campaigns.entry(key.hash).or_insert_with(|| Campaign::new(key.words.into(), version).into());
         let before = campaign.version;
         campaign.rate.follow(&plan.pace);
         campaign.set_plan(Some(plan), version);
@@ -67,8 +68,8 @@ impl Ledger {
     /// [`Busy`] where the journal is full: nothing was done.
     pub fn delete(&self, key: HashedKey<'_>, now: u64) -> Result<bool, Busy> {
         let mut state = self.state.lock();
-        let is_there = |campaign: &Campaign| campaign.plan.is_some() && *campaign.key == *key.words;
-        if !state.campaigns.get(&key.hash).is_some_and(is_there) {
+        let there = state.campaigns.get(&key.hash).filter(|campaign| *campaign.key == *key.words);
+        if there.is_none_or(|campaign| campaign.plan.is_none()) {
             return Ok(false);
         }
         let writing = Writing::begin(self.journal.as_ref())?;

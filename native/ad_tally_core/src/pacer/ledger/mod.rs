@@ -73,7 +73,7 @@ pub use self::config::{Config, Lease};
 pub use self::edit::PutError;
 pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::restore::Restoring;
-pub use self::status::{NodeLease, Status};
+pub use self::status::{Money, NodeLease, Status};
 use crate::journal::Part;
 use crate::key::Seed;
 
@@ -88,7 +88,8 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     /// By the hashes of their keys.
-    campaigns: HashMap<u64, Campaign>,
+    /// Each in a place of its own: those that were put one after the other, and are read so, lie beside each other.
+    campaigns: HashMap<u64, Box<Campaign>>,
     /// By the versions of their plans.
     by_version: BTreeMap<u32, u64>,
     /// The last version that was given.

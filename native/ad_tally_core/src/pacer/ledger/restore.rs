@@ -113,7 +113,7 @@ impl Restoring<'_> {
             let Some(campaign) = campaign_of(&words) else { continue };
             state.version = state.version.max(campaign.version);
             state.by_version.insert(campaign.version, hash);
-            state.campaigns.insert(hash, campaign);
+            state.campaigns.insert(hash, campaign.into());
         }
         state.first = state.version;
         for (_, words) in accounts.into_values() {

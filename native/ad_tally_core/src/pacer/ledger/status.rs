@@ -1,30 +1,21 @@
 //! Where a campaign stands.
 
-use super::Ledger;
+use super::account::Account;
 use super::campaign::Campaign;
+use super::{Ledger, State};
 use crate::key::HashedKey;
 use crate::pacer::message::NodeRef;
 use crate::pacer::plan::{Pace, PeriodOf, Plan};
 
-/// Where a campaign stands, by what nodes have reported. Amounts are in micros.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    /// The version of its plan.
-    pub version: u32,
-    /// The plan.
-    pub plan: Plan,
-    /// The period that time is in: none outside of a flight.
-    pub period: Option<PeriodOf>,
-    /// What the period may spend.
-    pub wall: u64,
+/// What a campaign has, in micros, by what nodes have reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Money {
     /// What the period is to spend.
     pub budget: u64,
     /// What it should have spent by now.
     pub target: u64,
     /// What the period has spent, with `overspent`.
     pub spent: u64,
-    /// What all periods have.
-    pub spent_in_all: u64,
     /// What was spent that no grant was there for, in all periods.
     pub overspent: u64,
     /// What reservations of the period hold.
@@ -33,6 +24,23 @@ pub struct Status {
     pub leased: u64,
     /// What of `leased` counts as spent, because a crash may have lost that it was.
     pub presumed: u64,
+}
+
+/// Where a campaign stands. Amounts are in micros.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The version of its plan.
+    pub version: u32,
+    /// The plan.
+    pub plan: Plan,
+    /// The period that time is in: none outside of a flight.
+    pub period: Option<PeriodOf>,
+    /// What it has.
+    pub money: Money,
+    /// What the period may spend.
+    pub wall: u64,
+    /// What all periods have spent.
+    pub spent_in_all: u64,
     /// The part of requests that take part.
     pub pass: f64,
     /// What of `target` is spent. None while nothing should be.
@@ -64,6 +72,22 @@ impl Ledger {
         campaign.status(now)
     }
 
+    /// Shows what campaigns have, at most `most` of them, in the order of their plans' versions, from those above `after` on: the version
+    /// to go on with, unless these were the last ones.
+    pub fn visit(&self, after: u32, most: usize, now: u64, mut each: impl FnMut(&Money)) -> Option<u32> {
+        let mut state = self.state.lock();
+        let State { campaigns, by_version, .. } = &mut *state;
+        let (mut seen, mut last) = (0, after);
+        for (version, hash) in by_version.range(after.saturating_add(1)..).take(most) {
+            if let Some(campaign) = campaigns.get_mut(hash).filter(|campaign| campaign.plan.is_some()) {
+                campaign.roll(now);
+                each(&campaign.money(now));
+            }
+            (seen, last) = (seen + 1, *version);
+        }
+        (seen == most).then_some(last)
+    }
+
     /// How many campaigns there are, with those that were deleted lately.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -78,37 +102,48 @@ impl Ledger {
 }
 
 impl Campaign {
+    fn money(&self, now: u64) -> Money {
+        let current = self.current.as_ref();
+        let sum = |of: fn(&Account) -> u64| self.of_period().map(of).fold(0, u64::saturating_add);
+        let reserved = sum(|account| account.reserved);
+        let budget = current.map_or(0, |current| current.budget.target);
+        let target = match current {
+            Some(_) if self.plan.as_ref().is_some_and(|plan| plan.pace == Pace::Asap) => budget,
+            Some(current) => (budget as f64 * current.curve.share(current.of.begin, now)) as u64,
+            None => 0,
+        };
+        Money {
+            budget,
+            target,
+            spent: sum(|account| account.totals.spent),
+            overspent: self.totals().overspent,
+            reserved,
+            leased: sum(|account| account.leased()).saturating_sub(reserved),
+            presumed: sum(|account| account.presumed),
+        }
+    }
+
+    /// What nodes have of the current period.
+    fn of_period(&self) -> impl Iterator<Item = &Account> {
+        let period = self.current.as_ref().map(|current| current.of.number);
+        self.accounts.iter().filter(move |account| period == Some(account.period))
+    }
+
     fn status(&self, now: u64) -> Option<Status> {
         let plan = self.plan.clone()?;
         let current = self.current.as_ref();
-        let period = current.map(|current| current.of);
-        let accounts = self.accounts.iter().filter(|account| period.is_some_and(|of| of.number == account.period));
-        let sum = |of: fn(&super::account::Account) -> u64| accounts.clone().map(of).fold(0, u64::saturating_add);
-        let (spent, reserved) = (sum(|account| account.totals.spent), sum(|account| account.reserved));
-        let leased = sum(|account| account.leased()).saturating_sub(reserved);
-        let budget = current.map_or(0, |current| current.budget.target);
-        let target = match (current, &plan.pace) {
-            (Some(current), Pace::Asap) => current.budget.target,
-            (Some(current), _) => (budget as f64 * current.curve.share(current.of.begin, now)) as u64,
-            (None, _) => 0,
-        };
-        let totals = self.totals();
+        let money = self.money(now);
         Some(Status {
             version: self.version,
-            period,
+            period: current.map(|current| current.of),
+            money,
             wall: current.map_or(0, |current| current.budget.wall),
-            budget,
-            target,
-            spent,
-            spent_in_all: totals.spent,
-            overspent: totals.overspent,
-            reserved,
-            leased,
-            presumed: sum(|account| account.presumed),
+            spent_in_all: self.totals().spent,
             pass: self.rate.pass as f64 / u64::MAX as f64,
-            delivery: (target > 0).then(|| spent as f64 / target as f64),
+            delivery: (money.target > 0).then(|| money.spent as f64 / money.target as f64),
             awaits_history: current.is_some_and(|current| current.curve.awaits_history()),
-            leases: accounts
+            leases: self
+                .of_period()
                 .map(|account| NodeLease { node: account.node, leased: account.leased(), seen: account.seen })
                 .collect(),
             plan,

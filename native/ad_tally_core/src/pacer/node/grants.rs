@@ -1,5 +1,7 @@
 //! The coordinator's side of a node: plans and grants that come, reports that go.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Node;
 use super::book::Totals;
 use super::campaigns::{Campaign, OfBook};
@@ -38,6 +40,7 @@ impl Node {
         }
         let row = self.row_at(row);
         if !was_known {
+            self.known.fetch_add(1, Relaxed);
             // How often it takes part is not known before the first grant, without which it has no money.
             row.set_pass(u64::MAX);
         }
@@ -54,6 +57,7 @@ impl Node {
         if campaign.plan.take().is_none() {
             return;
         }
+        self.known.fetch_sub(1, Relaxed);
         if let Some(journal) = &self.journal {
             journal.begin_anyway().campaign(key.hash, version, key.words, &[]);
         }

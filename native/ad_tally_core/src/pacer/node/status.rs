@@ -1,5 +1,7 @@
 //! What a node has, for people to look at.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Node;
 use super::book::Totals;
 use super::outcome::{Counts, Kind};
@@ -55,9 +57,8 @@ impl Node {
     /// The node's numbers.
     #[must_use]
     pub fn info(&self) -> Info {
-        let campaigns = self.campaigns.lock().all.iter().filter(|campaign| campaign.plan.is_some()).count();
         Info {
-            campaigns,
+            campaigns: self.known.load(Relaxed),
             rows: self.rows.keys(),
             counts: Counts::of(|kind: Kind| self.counts.get(kind as usize)),
             memory_bytes: self.memory_bytes(),
