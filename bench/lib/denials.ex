@@ -30,7 +30,7 @@ defmodule AdTally.Bench.Denials do
     end
   end
 
-  @doc "`AdTally.Pacer.reserve/6` of campaigns whose budget is spent."
+  @doc "`AdTally.Pacer.reserve/6` of campaigns whose budget is spent, and which were denied money before."
   @spec no_budget(String.t(), Keys.t(), keyword()) :: Contender.t()
   def no_budget(label, keys, options) do
     {pacer, at} = pacer(keys, budget_micros: @price)
@@ -38,9 +38,10 @@ defmodule AdTally.Bench.Denials do
     for campaign <- keys.inserted do
       {:ok, reservation} = Pacer.reserve(pacer, campaign, 0, @price, at)
       :ok = Pacer.confirm(pacer, reservation, @price, at)
+      :no_budget = Pacer.reserve(pacer, campaign, 0, @price, at)
     end
 
-    # A round of reports, in which it sees that nothing is reserved any more.
+    # A round of reports, in which it sees that there is no money, and nothing is reserved any more.
     :ok = Pacer.tick(pacer, at)
     visits = keys.visited |> Enum.with_index(1)
     denied(label, pacer, visits, at, :no_budget, options)
