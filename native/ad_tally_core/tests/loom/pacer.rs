@@ -39,7 +39,10 @@ impl Node {
     fn reserve(&self, hash: u64, amount: u64) -> Taken {
         let book = || Some(self.current.load(Acquire) as u32);
         let ask = Ask { hash, amount, expires: 5, book };
-        let taken: Result<Taken, ()> = self.till.reserve(&ask, 1, nothing, || Ok(()));
+        let taken: Result<Taken, ()> = self.till.reserve(&ask, 1, nothing, || {
+            self.row().clear_denied();
+            Ok(())
+        });
         taken.expect("nobody denies it")
     }
 
@@ -265,16 +268,15 @@ fn whoever_has_a_reservation_is_not_denied_it_by_what_was_noted_before_or_meanwh
             node.row().end_earlier(1);
             node.row().want(3);
             if is_noted {
-                node.row().look_at_money(node.till.book(1));
+                node.row().note_denied(node.till.book(1));
                 assert!(node.row().is_denied(3, 5));
             }
             let other = node.clone();
             let thread = thread::spawn(move || {
                 assert!(matches!(other.reserve(1, 2), Taken::New(_)));
-                other.row().end_denied();
                 assert!(!other.row().is_denied(3, 5));
             });
-            node.row().look_at_money(node.till.book(1));
+            node.row().note_denied(node.till.book(1));
             thread.join().expect("no panic");
             assert!(!node.row().is_denied(3, 5));
             node.check(1, 2);
@@ -292,15 +294,32 @@ fn what_is_noted_once_all_is_settled_is_what_is_left() {
         let other = node.clone();
         let thread = thread::spawn(move || {
             assert!(matches!(other.reserve(1, 2), Taken::New(_)));
-            other.row().end_denied();
             assert_eq!(other.confirm(1, 1), Settled::Done);
         });
-        node.row().look_at_money(node.till.book(1));
+        node.row().note_denied(node.till.book(1));
         thread.join().expect("no panic");
         // As it was before, not at all, or as it is.
-        assert!([0, 3, 2].contains(&node.row().head().denied()));
+        assert!([0, 3, 2].contains(&node.row().head().denied_from()));
         assert!(!node.row().is_denied(1, 5));
-        node.row().look_at_money(node.till.book(1));
-        assert_eq!(node.row().head().denied(), 2);
+        node.row().note_denied(node.till.book(1));
+        assert_eq!(node.row().head().denied_from(), 2);
+    });
+}
+
+#[test]
+fn whoever_finds_a_reservation_again_is_not_denied_it() {
+    check(|| {
+        let node = Node::new(2, false);
+        node.row().set_book(1, 0, 10);
+        node.row().end_earlier(1);
+        node.row().want(3);
+        node.row().note_denied(node.till.book(1));
+        assert!(node.row().is_denied(3, 5));
+        let other = node.clone();
+        let thread = thread::spawn(move || other.reserve(1, 2));
+        if matches!(node.reserve(1, 2), Taken::Again(_)) {
+            assert!(!node.row().is_denied(3, 5));
+        }
+        thread.join().expect("no panic");
     });
 }

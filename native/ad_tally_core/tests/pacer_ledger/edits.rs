@@ -157,7 +157,7 @@ fn a_node_gets_the_plans_that_it_has_not_in_the_order_of_their_versions() {
 }
 
 #[test]
-fn campaigns_are_visited_some_at_a_time_without_those_that_were_deleted() {
+fn what_campaigns_have_is_read_some_at_a_time_without_those_that_were_deleted() {
     let ledger = ledger(Lease::Whole, daily(1_000));
     let words: Vec<Vec<u64>> = (1..6).map(|campaign| integer_words(campaign).to_vec()).collect();
     let keys: Vec<_> = words.iter().map(|words| seed().key(words)).collect();
@@ -169,7 +169,7 @@ fn campaigns_are_visited_some_at_a_time_without_those_that_were_deleted() {
         let (mut budgets, mut after) = (Vec::new(), Some(0));
         while let Some(from) = after {
             let seen = budgets.len();
-            after = ledger.visit(from, most, BEGIN, |money| budgets.push(money.budget));
+            after = ledger.each_money(from, most, BEGIN, |money| budgets.push(money.budget));
             assert!(budgets.len() <= seen + most);
         }
         assert_eq!(budgets, [1_000, 1, 100, 10_000, 100_000]);

@@ -62,7 +62,7 @@ impl Both {
 
     fn apply(&mut self, operation: Operation) {
         let now = self.naive.now;
-        // What is reported is looked at, so that what comes next may be denied by what was noted: not so a request after a request.
+        // No report is made after a request, so that a request right after another one is tested as well.
         let is_reported = !matches!(operation, Operation::Reserve { .. });
         match operation {
             Operation::Install { campaign } => {

@@ -17,6 +17,8 @@ use crate::resource;
 
 /// Campaigns that one call tells of.
 const AT_ONCE: usize = 64;
+/// Campaigns that are summed while others wait.
+const SUMMED: usize = 8;
 
 impl Table {
     /// What this node has of a campaign, for its coordinator, with a wish for so much more.
@@ -141,11 +143,18 @@ fn outcomes<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
 fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
     let mut summing = pacer.summing.lock();
-    let after = summing.after();
-    let next = pacer.ledger().visit(after, AT_ONCE, pacer.now(), |money| summing.add(money));
-    summing.read(next);
+    let mut is_last = false;
+    // Whoever waits for the ledger goes between.
+    for _ in 0..AT_ONCE / SUMMED {
+        let next = pacer.ledger().each_money(summing.after(), SUMMED, pacer.now(), |money| summing.add(money));
+        summing.go_on_from(next);
+        is_last = next.is_none();
+        if is_last {
+            break;
+        }
+    }
     let sums = summing.last().map(|sums| numbers(env, &sums.named()));
-    Ok((next.is_none(), sums).encode(env))
+    Ok((is_last, sums).encode(env))
 }
 
 impl Metered for Table {

@@ -36,7 +36,7 @@ impl Summing {
     }
 
     /// Campaigns are read up to that version, or all of them.
-    pub(super) fn read(&mut self, next: Option<u32>) {
+    pub(super) fn go_on_from(&mut self, next: Option<u32>) {
         *self = match next {
             Some(after) => Self { after, ..*self },
             None => Self { after: 0, so_far: Sums::default(), last: Some(self.so_far) },

@@ -1,5 +1,7 @@
 //! Plans that come, change and go.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use super::campaign::Campaign;
 use super::journal::Writing;
 use super::{Ledger, State};
@@ -68,8 +70,8 @@ impl Ledger {
     /// [`Busy`] where the journal is full: nothing was done.
     pub fn delete(&self, key: HashedKey<'_>, now: u64) -> Result<bool, Busy> {
         let mut state = self.state.lock();
-        let there = state.campaigns.get(&key.hash).filter(|campaign| *campaign.key == *key.words);
-        if there.is_none_or(|campaign| campaign.plan.is_none()) {
+        let found = state.campaigns.get(&key.hash).filter(|campaign| *campaign.key == *key.words);
+        if found.is_none_or(|campaign| campaign.plan.is_none()) {
             return Ok(false);
         }
         let writing = Writing::begin(self.journal.as_ref())?;
@@ -90,7 +92,7 @@ impl Ledger {
     #[must_use]
     pub fn plans(&self, from: u64, after: u32, most: usize) -> Plans {
         let state = self.state.lock();
-        let versions = state.by_version.range(after.saturating_add(1)..);
+        let versions = state.by_version.range((Excluded(after), Unbounded));
         let plans: Vec<PlanOf> = versions
             .take(most)
             .filter_map(|(version, hash)| {

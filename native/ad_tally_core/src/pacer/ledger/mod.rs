@@ -88,7 +88,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     /// By the hashes of their keys.
-    /// Each in a place of its own: those that were put one after the other, and are read so, lie beside each other.
+    /// Boxed, so that the map stays small. Those that are put one after another mostly lie so in memory, and are read in that order.
     campaigns: HashMap<u64, Box<Campaign>>,
     /// By the versions of their plans.
     by_version: BTreeMap<u32, u64>,

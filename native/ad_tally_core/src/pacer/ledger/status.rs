@@ -1,5 +1,7 @@
 //! Where a campaign stands.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use super::account::Account;
 use super::campaign::Campaign;
 use super::{Ledger, State};
@@ -74,11 +76,12 @@ impl Ledger {
 
     /// Shows what campaigns have, at most `most` of them, in the order of their plans' versions, from those above `after` on: the version
     /// to go on with, unless these were the last ones.
-    pub fn visit(&self, after: u32, most: usize, now: u64, mut each: impl FnMut(&Money)) -> Option<u32> {
+    /// Others wait meanwhile.
+    pub fn each_money(&self, after: u32, most: usize, now: u64, mut each: impl FnMut(&Money)) -> Option<u32> {
         let mut state = self.state.lock();
         let State { campaigns, by_version, .. } = &mut *state;
         let (mut seen, mut last) = (0, after);
-        for (version, hash) in by_version.range(after.saturating_add(1)..).take(most) {
+        for (version, hash) in by_version.range((Excluded(after), Unbounded)).take(most) {
             if let Some(campaign) = campaigns.get_mut(hash).filter(|campaign| campaign.plan.is_some()) {
                 campaign.roll(now);
                 each(&campaign.money(now));
@@ -104,7 +107,7 @@ impl Ledger {
 impl Campaign {
     fn money(&self, now: u64) -> Money {
         let current = self.current.as_ref();
-        let sum = |of: fn(&Account) -> u64| self.of_period().map(of).fold(0, u64::saturating_add);
+        let sum = |of: fn(&Account) -> u64| self.current_accounts().map(of).fold(0, u64::saturating_add);
         let reserved = sum(|account| account.reserved);
         let budget = current.map_or(0, |current| current.budget.target);
         let target = match current {
@@ -124,7 +127,7 @@ impl Campaign {
     }
 
     /// What nodes have of the current period.
-    fn of_period(&self) -> impl Iterator<Item = &Account> {
+    fn current_accounts(&self) -> impl Iterator<Item = &Account> {
         let period = self.current.as_ref().map(|current| current.of.number);
         self.accounts.iter().filter(move |account| period == Some(account.period))
     }
@@ -143,7 +146,7 @@ impl Campaign {
             delivery: (money.target > 0).then(|| money.spent as f64 / money.target as f64),
             awaits_history: current.is_some_and(|current| current.curve.awaits_history()),
             leases: self
-                .of_period()
+                .current_accounts()
                 .map(|account| NodeLease { node: account.node, leased: account.leased(), seen: account.seen })
                 .collect(),
             plan,

@@ -152,8 +152,8 @@ impl Book {
         crate::sync::prefetch::fetch_to_write(self);
     }
 
-    /// Takes money to be reserved: whether there was enough. Whoever has taken some ends what its row says of denied amounts, and
-    /// the change is ordered before that.
+    /// Takes money to be reserved: whether there was enough. After a reservation is made `Row::clear_denied` is called. `SeqCst`, so
+    /// that this change comes before the load there.
     #[inline(always)]
     pub(crate) fn take(&self, amount: u64) -> bool {
         let mut available = to_change(&self.available);
@@ -167,8 +167,8 @@ impl Book {
         false
     }
 
-    /// The least amount that there is no money for, if nothing is reserved or pending: of what there is then, less may be reserved,
-    /// and nothing comes to it but by a grant.
+    /// The smallest amount that it cannot pay, or none while something is reserved or pending. It stays right until a grant:
+    /// reservations make `available` smaller, and give back no more than they took.
     pub(crate) fn least_denied(&self) -> Option<u64> {
         let totals = self.totals();
         (totals.reserved() == 0 && totals.pending == 0).then_some(totals.available + 1)

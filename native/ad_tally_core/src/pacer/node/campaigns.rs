@@ -13,6 +13,8 @@ use crate::pacer::plan::{PeriodOf, Plan};
 pub(super) struct Campaigns {
     numbers: HashMap<u64, usize, RandomState>,
     pub(super) all: Vec<Campaign>,
+    /// How many of them have a plan.
+    pub(super) with_plan: usize,
     /// Books that nobody has any more, and how many were ever used. Number 0 is no book.
     free: Vec<u32>,
     used: u32,

@@ -1,7 +1,5 @@
 //! The coordinator's side of a node: plans and grants that come, reports that go.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::Node;
 use super::book::Totals;
 use super::campaigns::{Campaign, OfBook};
@@ -40,12 +38,12 @@ impl Node {
         }
         let row = self.row_at(row);
         if !was_known {
-            self.known.fetch_add(1, Relaxed);
             // How often it takes part is not known before the first grant, without which it has no money.
             row.set_pass(u64::MAX);
         }
         row.install(true, plan.pace == Pace::Learned);
         self.roll(campaign, now);
+        campaigns.with_plan += usize::from(!was_known);
         Ok(())
     }
 
@@ -57,7 +55,6 @@ impl Node {
         if campaign.plan.take().is_none() {
             return;
         }
-        self.known.fetch_sub(1, Relaxed);
         if let Some(journal) = &self.journal {
             journal.begin_anyway().campaign(key.hash, version, key.words, &[]);
         }
@@ -65,6 +62,7 @@ impl Node {
             row.install(false, false);
         }
         self.roll(campaign, now);
+        campaigns.with_plan -= 1;
     }
 
     /// The versions that campaigns' plans came with, or went.
@@ -156,8 +154,8 @@ impl Node {
             } else {
                 book.put_aside(more - used);
             }
-            if more > used {
-                row.end_denied();
+            if more > used && is_current {
+                row.clear_denied();
             }
         }
         if grant.spent > 0 || grant.returned > 0 {
@@ -195,7 +193,7 @@ impl Node {
             let writing = self.journal.as_ref().map(|journal| journal.begin_anyway());
             let (campaign, mut numbers) = campaigns.with_books(number);
             self.roll(campaign, now);
-            self.look_at_current(campaign);
+            self.note_current(campaign);
             self.report(campaign, now, writing.as_ref(), into);
             self.let_go(campaign, now, |number| numbers.give_back(number), writing.as_ref());
         }
@@ -247,8 +245,8 @@ impl Node {
         totals
     }
 
-    /// Notes once live reservations are of the current book alone, and where a request found no money, how little there is.
-    fn look_at_current(&self, campaign: &mut Campaign) {
+    /// Notes once no earlier book has a reservation, and which amounts the current one has no money for.
+    fn note_current(&self, campaign: &mut Campaign) {
         let current = campaign.period.and_then(|period| campaign.book(period.number)).map(|book| book.number);
         let Some(current) = current else { return };
         let Some(row) = self.row(HashedKey { hash: campaign.hash, words: &campaign.key }) else { return };
@@ -258,7 +256,7 @@ impl Node {
         if row.head().may_be_earlier() && !campaign.books.iter().any(is_earlier) {
             row.end_earlier(current);
         }
-        row.look_at_money(self.till.book(current));
+        row.note_denied(self.till.book(current));
     }
 
     /// Lets go of books that are long over: nothing that may still come is of them.

@@ -67,8 +67,8 @@ impl Node {
         match self.takes_part(campaign, request) {
             Ok((row, hash)) => {
                 let head = row.head();
-                // Most likely there is money.
-                if head.denied() == 0 {
+                // Most likely there is money. Where a request found none a moment ago most likely there is none.
+                if head.denied_from() == 0 && !head.is_wanting() {
                     self.till.reservations.fetch(hash);
                     head.book().inspect(|book| self.till.book(*book).fetch());
                 }
@@ -157,13 +157,14 @@ impl TakingPart<'_> {
             return Ok(self.not_taken(Taken::NoMoney, amount, at));
         }
         let ask = Ask { hash, amount, expires, book: || if amount <= MOST_PRICE { row.book(at) } else { None } };
+        // With the bucket's lock held: whoever finds the reservation is not denied it.
+        let also = || also().inspect(|()| row.clear_denied());
         let taken = match &node.journal {
             None => node.till.reserve(&ask, clock, || Ok(()), also)?,
             Some(journal) => node.till.reserve(&ask, clock, || journal.begin().map(Some), also)?,
         };
         Ok(match taken {
             Taken::New(entry) => {
-                row.end_denied();
                 node.counts.add(Kind::Reserved as usize);
                 Reserved::Reserved(self.token(&entry, hold))
             }

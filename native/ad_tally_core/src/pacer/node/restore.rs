@@ -221,7 +221,7 @@ impl Filling<'_> {
             let row = self.node.row_at(row);
             row.set_pass(u64::MAX);
             row.install(plan.is_some(), plan.as_ref().is_some_and(|plan| plan.pace == Pace::Learned));
-            self.node.known.fetch_add(usize::from(plan.is_some()), Relaxed);
+            campaigns.with_plan += usize::from(plan.is_some());
             let campaign = campaigns.put(*hash, key.words);
             (campaign.version, campaign.plan) = ((version >> 1) as u32, plan);
         }

@@ -7,8 +7,10 @@
 //!                 bit  33     wanting: a request found no money since the last report
 //!                 bit  34     learning: requests that take part are counted
 //!                 bit  35     earlier: live reservations may hold money of books of before
-//!                 bit  36     looking: somebody reads the book, to note this:
-//!                 bits 37..64 denied: nothing is reserved, and there is no money for amounts from this on; 0: there may be
+//!                 bit  36     looking: a report is reading the book, to note `denied`. A reservation that is made meanwhile clears
+//!                             this bit, and then nothing is noted
+//!                 bits 37..64 denied: requests for this amount or more get no money, and the campaign has no live reservation.
+//!                             0: not known, look at the book
 //! cell 2   begin  when the book's period begins, and
 //! cell 3   until  when it ends, in Unix milliseconds
 //! cell 4   passed: requests that took part by their rate, where it is learning
@@ -18,9 +20,10 @@
 //! With the key of an integer behind it that is one cache line. Another book becomes the current one in this order: head without a
 //! book, begin, until, head with it. Whoever takes money reads the head before and after that, so it knows which period it has.
 //!
-//! `denied` is noted when a campaign without money is reported ([`Row::look_at_money`]), so that a request that is denied after that reads
-//! no line but this one.
-//! Where nothing is reserved or pending, only a grant adds to what is available. That ends it, and so does a reservation of less.
+//! `denied` is noted when a campaign is reported, if a request found no money since the last report, and nothing is reserved or pending
+//! ([`Row::note_denied`]). A request that is denied after that reads no line but this one. While nothing is reserved or pending, only a
+//! grant can add money. So a grant clears `denied`. A new reservation clears it too: its request must find it again, and its money may
+//! come back. A denial reads the head once, and may have the times of the next book: that has no money yet.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -45,7 +48,7 @@ const EARLIER: u64 = 1 << 35;
 const LOOKING: u64 = 1 << 36;
 const DENIED_SHIFT: u32 = 37;
 const DENIED_MASK: u64 = u64::MAX << DENIED_SHIFT;
-/// Where there is as much money as that, nothing is noted.
+/// The largest amount that fits into `denied`. If a book has that much or more, nothing is noted.
 const MOST_DENIED: u64 = u64::MAX >> DENIED_SHIFT;
 
 /// A row.
@@ -79,13 +82,13 @@ impl Head {
     }
 
     #[inline(always)]
-    fn is_wanting(self) -> bool {
+    pub(super) fn is_wanting(self) -> bool {
         self.0 & WANTING != 0
     }
 
     /// The least amount that is denied without a look at the book; 0: none is.
     #[inline(always)]
-    pub(super) fn denied(self) -> u64 {
+    pub(super) fn denied_from(self) -> u64 {
         self.0 >> DENIED_SHIFT
     }
 }
@@ -114,11 +117,11 @@ impl Row<'_> {
         self.book_of(self.head(), at)
     }
 
-    /// Whether it is noted that an amount cannot be reserved, and that the campaign has no reservation that could be found again.
+    /// Whether it is noted that there is no money for an amount, and no live reservation.
     #[inline(always)]
     pub(super) fn is_denied(self, amount: u64, at: u64) -> bool {
         let head = self.head();
-        head.denied() != 0 && amount >= head.denied() && self.book_of(head, at).is_some()
+        head.denied_from() != 0 && amount >= head.denied_from() && self.book_of(head, at).is_some()
     }
 
     #[inline(always)]
@@ -127,41 +130,46 @@ impl Row<'_> {
         head.book().filter(|_| is_in_time)
     }
 
-    /// Notes how much there is no money for, as the current book says, if a request found none since the last report. Neither by two at
-    /// once, nor while somebody grants.
-    pub(super) fn look_at_money(self, book: &Book) {
+    /// Notes which amounts the current book has no money for, if a request found none since the last report. The caller holds the lock of
+    /// the campaigns, so nobody else does that, grants, or sets another book.
+    pub(super) fn note_denied(self, book: &Book) {
         let head = self.head();
-        if !head.is_wanting() && head.denied() == 0 || head.denied() == self.denied_by(book) {
+        if !head.is_wanting() && head.denied_from() == 0 {
+            return;
+        }
+        if head.denied_from() == self.least_denied_of(book) {
             return;
         }
         self.0[HEAD].fetch_or(LOOKING, AcqRel);
-        // Whoever reserves now either has reserved before the book is read, or sees that it is, and ends that.
+        // See `clear_denied`.
         fence(SeqCst);
-        let denied = self.denied_by(book);
+        let denied = self.least_denied_of(book);
         self.change_head(|head| {
-            let is_ended = head & LOOKING == 0;
-            if is_ended { head } else { head & !(LOOKING | DENIED_MASK) | denied << DENIED_SHIFT }
+            let was_cleared = head & LOOKING == 0;
+            if was_cleared { head } else { head & !(LOOKING | DENIED_MASK) | denied << DENIED_SHIFT }
         });
     }
 
-    fn denied_by(self, book: &Book) -> u64 {
+    fn least_denied_of(self, book: &Book) -> u64 {
         let denied = book.least_denied().filter(|least| *least <= MOST_DENIED && !self.head().may_be_earlier());
         denied.unwrap_or(0)
     }
 
-    /// Notes that there may be money, or a reservation that is found again, once there is.
+    /// Clears `denied`. To be called after money was granted, and after a reservation was made, before anybody else can find that.
     #[inline(always)]
-    pub(super) fn end_denied(self) {
-        // Together with `Book::take` and the fence above: loads and changes that are `SeqCst`, or, for loom, a fence as well.
+    pub(super) fn clear_denied(self) {
+        // `Book::take` and this load are `SeqCst`, and `note_denied` has a fence between its change of the head and its reads of the
+        // book. So either it sees that money was taken, or this sees that it is looking. loom takes `SeqCst` loads and changes for
+        // `AcqRel`: a model needs a fence here.
         #[cfg(loom)]
         fence(SeqCst);
         if self.0[HEAD].load(SeqCst) & (LOOKING | DENIED_MASK) != 0 {
-            self.forget_denied();
+            self.clear_denied_slowly();
         }
     }
 
     #[cold]
-    fn forget_denied(self) {
+    fn clear_denied_slowly(self) {
         self.0[HEAD].fetch_and(!(LOOKING | DENIED_MASK), AcqRel);
     }
 

@@ -37,8 +37,6 @@ pub struct Node {
     /// How often the node has begun, as far as its journal knows.
     pub(super) begun: AtomicU64,
     pub(super) campaigns: Mutex<Campaigns>,
-    /// How many of them have a plan.
-    pub(super) known: AtomicUsize,
     pub(super) waker: OnceLock<Waker>,
 }
 
@@ -71,7 +69,6 @@ impl Node {
             swept: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             campaigns: Mutex::default(),
-            known: AtomicUsize::new(0),
             waker: OnceLock::new(),
         })
     }

@@ -1,7 +1,5 @@
 //! What a node has, for people to look at.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::Node;
 use super::book::Totals;
 use super::outcome::{Counts, Kind};
@@ -57,8 +55,9 @@ impl Node {
     /// The node's numbers.
     #[must_use]
     pub fn info(&self) -> Info {
+        let campaigns = self.campaigns.lock().with_plan;
         Info {
-            campaigns: self.known.load(Relaxed),
+            campaigns,
             rows: self.rows.keys(),
             counts: Counts::of(|kind: Kind| self.counts.get(kind as usize)),
             memory_bytes: self.memory_bytes(),
