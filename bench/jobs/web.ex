@@ -151,7 +151,7 @@ defmodule AdTally.Bench.Jobs.Web do
       {"overview", ["/api/overview", "/api/series?step=1&" <> Enum.join(of, "&")]},
       {"campaigns", ["/api/campaigns?" <> query]},
       {"one campaign", ["/api/campaign?#{query}&key=i42"]},
-      {"attribution", ["/api/attribution"]},
+      {"attribution", ["/api/attribution?name=#{inspect(@attribution)}"]},
       {"health", ["/api/health"]}
     ]
   end
@@ -210,7 +210,7 @@ defmodule AdTally.Bench.Jobs.Web do
     do: [{"spend_micros", 42 * 2 * windows}, {"spend_micros", 42 * windows}]
 
   defp shown("attribution", campaigns, _windows), do: [{"count", campaigns}]
-  defp shown("health", _campaigns, _windows), do: [{"status", ~s("ok")}]
+  defp shown("health", _campaigns, _windows), do: [{"name", ~s("#{inspect(@ads)}")}]
 
   # What threads have worked meanwhile, as a part of the time that passed.
   defp share(work) do
