@@ -142,11 +142,10 @@ defmodule AdTally.Metrics do
 
   `:outcomes` * of calls on this node, as in `AdTally.Pacer.info/1`; `:campaigns`, `:coordinated`, `:memory_bytes`, `:store`.
   `:faulty_nodes` are the numbers of other nodes that do not answer (`:lost`), have other options (`:disagreeing`), or have a
-  `:clock` that differs, as of the last second. `:budgets`
-  are sums over all campaigns whose coordinator this node is, as of `AdTally.Pacer.status/2`: `:campaigns`,
-  `:budget_micros`, `:spent_micros`, `:reserved_micros`, `:leased_micros`, `:target_micros`, `:overspent_micros` and
-  `:presumed_micros`. A snapshot reads at most 2,048 campaigns: with more of them the sums are as of some snapshots
-  ago, and `nil` before the first time that all were read.
+  `:clock` that differs, as of the last second. `:budgets` are sums over all campaigns whose coordinator this node is:
+  `:campaigns`, `:budget_micros`, `:spent_micros`, `:reserved_micros`, `:leased_micros`, `:target_micros`,
+  `:overspent_micros` and `:presumed_micros`, each as `AdTally.Pacer.status/2` has it of one. A campaign counts as it
+  was when a node last reported it, which each node does every second, or at the last tick.
 
   ## Campaigns
 

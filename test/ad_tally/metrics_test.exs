@@ -272,7 +272,7 @@ defmodule AdTally.MetricsTest do
     assert attribution.users == info.users and attribution.kept_touches == info.kept_touches
   end
 
-  test "a pacer's budgets are summed, some campaigns at a time", %{name: name} do
+  test "a pacer's budgets are summed", %{name: name} do
     child(Pacer, name: name)
     for campaign <- 1..130, do: :ok = Pacer.put(name, campaign, budget_micros: 1_000)
     at = System.system_time(:millisecond)

@@ -569,7 +569,7 @@ defmodule AdTally.Metrics.Catalog do
         gauge(
           of,
           name,
-          &one(&1.budgets && &1.budgets[key]),
+          &one(&1.budgets[key]),
           "#{help}, of all campaigns whose coordinator this node is."
         )
       end

@@ -19,9 +19,6 @@ defmodule AdTally.Metrics.Snapshot do
     AdTally.Pacer => :pacers
   }
 
-  # Of which a pacer's campaigns are read at a time, 64 each.
-  @steps 32
-
   @doc "Has the meters that run keep totals of so many campaigns from now on."
   @spec keep_top([Parts.t()], top :: 0..1_000) :: :ok
   def keep_top(parts, top) do
@@ -95,7 +92,7 @@ defmodule AdTally.Metrics.Snapshot do
   end
 
   defp of(%{module: AdTally.Pacer, about: about}, native, totals, gauges, _now) do
-    others = %{budgets: budgets(native, @steps), faulty_nodes: Peers.faulty_nodes(about.peers)}
+    others = %{budgets: Native.pacer_sums(native), faulty_nodes: Peers.faulty_nodes(about.peers)}
     totals |> Map.merge(gauges) |> Map.merge(others)
   end
 
@@ -168,11 +165,4 @@ defmodule AdTally.Metrics.Snapshot do
 
   defp received(outcomes),
     do: Map.put(outcomes, :received, outcomes |> Map.values() |> Enum.sum())
-
-  defp budgets(native, steps) do
-    case Native.pacer_sums(native) do
-      {false, _sums} when steps > 1 -> budgets(native, steps - 1)
-      {_done, sums} -> sums
-    end
-  end
 end

@@ -96,7 +96,7 @@ defmodule AdTally.Web.Samples do
       for(outcome <- @pacer_outcomes, do: total(of, outcome, pacer.outcomes[outcome])),
       for(
         sum <- @sums,
-        do: {"#{of}:#{sum}", :value, "micros", pacer.budgets && pacer.budgets[sum]}
+        do: {"#{of}:#{sum}", :value, "micros", pacer.budgets[sum]}
       ),
       {of <> ":memory_bytes", :value, "bytes", pacer.memory_bytes}
     ]

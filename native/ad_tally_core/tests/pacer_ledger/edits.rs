@@ -1,7 +1,6 @@
 //! Plans that come, change and go.
 
 use ad_tally_core::Error;
-use ad_tally_core::key::integer_words;
 use ad_tally_core::pacer::ledger::{Lease, PutError};
 use ad_tally_core::pacer::message::Report;
 use ad_tally_core::pacer::{Pace, Period, Plan};
@@ -154,24 +153,4 @@ fn a_node_gets_the_plans_that_it_has_not_in_the_order_of_their_versions() {
     let plans = ledger.plans(77, 3, 9).plans;
     assert_eq!((plans[0].key.as_ref(), plans[0].plan.as_ref().map(|plan| plan.budget)), (key().words, Some(20_000)));
     assert_eq!(plans[1].plan, None);
-}
-
-#[test]
-fn what_campaigns_have_is_read_some_at_a_time_without_those_that_were_deleted() {
-    let ledger = ledger(Lease::Whole, daily(1_000));
-    let words: Vec<Vec<u64>> = (1..6).map(|campaign| integer_words(campaign).to_vec()).collect();
-    let keys: Vec<_> = words.iter().map(|words| seed().key(words)).collect();
-    for (key, budget) in keys.iter().zip([1, 10, 100, 10_000, 100_000]) {
-        ledger.put(*key, daily(budget), BEGIN).expect("a plan");
-    }
-    ledger.delete(keys[1], BEGIN).expect("it is there");
-    for most in 1..8 {
-        let (mut budgets, mut after) = (Vec::new(), Some(0));
-        while let Some(from) = after {
-            let seen = budgets.len();
-            after = ledger.each_money(from, most, BEGIN, |money| budgets.push(money.budget));
-            assert!(budgets.len() <= seen + most);
-        }
-        assert_eq!(budgets, [1_000, 1, 100, 10_000, 100_000]);
-    }
 }

@@ -9,4 +9,5 @@ mod edits;
 mod grants;
 mod messages;
 mod periods;
+mod sums;
 mod support;

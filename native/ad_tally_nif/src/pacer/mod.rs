@@ -4,7 +4,7 @@
 //! * `reserve`: what is called for every request
 //! * `plan`: what a campaign is to spend; `edit`: plans that come and go
 //! * `rounds`: what this node reports to coordinators and is granted, and what it grants as one
-//! * `status`: what is told of campaigns and of the node; `sums`: sums over campaigns
+//! * `status`: what is told of campaigns and of the node
 
 mod arguments;
 mod edit;
@@ -12,7 +12,6 @@ mod plan;
 mod reserve;
 mod rounds;
 mod status;
-mod sums;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,7 +56,6 @@ pub struct Table {
     wake: Arc<Wake>,
     /// Whether a node with a store has begun, see `begin`.
     has_begun: AtomicBool,
-    summing: Mutex<sums::Summing>,
     owner: Owner,
     /// Where it is kept, if it is.
     stored: Option<Box<Stored>>,
@@ -229,7 +227,6 @@ impl Table {
             manual: is_manual.then(AtomicU64::default),
             wake,
             has_begun: AtomicBool::default(),
-            summing: Mutex::default(),
             owner: Owner::nobody("AdTally.Pacer"),
             stored,
         })

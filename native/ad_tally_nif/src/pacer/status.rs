@@ -2,7 +2,7 @@
 
 use ad_tally_core::HashedKey;
 use ad_tally_core::key::KeyRef;
-use ad_tally_core::pacer::ledger::Status;
+use ad_tally_core::pacer::ledger::{Status, Sums};
 use ad_tally_core::pacer::message::Report;
 use ad_tally_core::pacer::node::Counts;
 use rustler::{Atom, Encoder, Env, NifResult, Term};
@@ -17,8 +17,6 @@ use crate::resource;
 
 /// Campaigns that one call tells of.
 const AT_ONCE: usize = 64;
-/// Campaigns that are summed while others wait.
-const SUMMED: usize = 8;
 
 impl Table {
     /// What this node has of a campaign, for its coordinator, with a wish for so much more.
@@ -137,24 +135,22 @@ fn outcomes<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
     encode::map(env, outcomes.into_iter().map(|(name, count)| (name, count.encode(env))))
 }
 
-/// Goes on with the sums of campaigns whose coordinator this node is: whether the last ones were read, and the sums of all as they were
-/// read last, or nil.
+/// Sums over the campaigns whose coordinator this node is.
 #[rustler::nif]
 fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
-    let mut summing = pacer.summing.lock();
-    let mut is_last = false;
-    // Whoever waits for the ledger goes between.
-    for _ in 0..AT_ONCE / SUMMED {
-        let next = pacer.ledger().each_money(summing.after(), SUMMED, pacer.now(), |money| summing.add(money));
-        summing.go_on_from(next);
-        is_last = next.is_none();
-        if is_last {
-            break;
-        }
-    }
-    let sums = summing.last().map(|sums| numbers(env, &sums.named()));
-    Ok((is_last, sums).encode(env))
+    let Sums { campaigns, money } = pacer.ledger().sums();
+    let sums = [
+        ("campaigns", campaigns as u64),
+        ("budget_micros", money.budget),
+        ("spent_micros", money.spent),
+        ("reserved_micros", money.reserved),
+        ("leased_micros", money.leased),
+        ("target_micros", money.target),
+        ("overspent_micros", money.overspent),
+        ("presumed_micros", money.presumed),
+    ];
+    Ok(numbers(env, &sums))
 }
 
 impl Metered for Table {

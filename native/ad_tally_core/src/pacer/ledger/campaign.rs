@@ -6,6 +6,7 @@ use super::super::message::{NodeRef, Report};
 use super::super::plan::{Period, PeriodOf, Plan};
 use super::account::{Account, Totals};
 use super::rate::Rate;
+use super::status::Money;
 
 /// For how long accounts of a period that is over are kept, and campaigns that were deleted. Reservations live for hours at most.
 pub(super) const KEPT_FOR: u64 = 2 * 86_400_000;
@@ -32,6 +33,8 @@ pub(super) struct Campaign {
     /// The curve of a flight with days as one period.
     whole: Option<Curve>,
     pub rate: Rate,
+    /// What it counts with in the sums of all.
+    pub counted: Option<Money>,
 }
 
 /// A period that money is granted of.
@@ -55,6 +58,7 @@ impl Campaign {
             current: None,
             whole: None,
             rate: Rate::default(),
+            counted: None,
         }
     }
 

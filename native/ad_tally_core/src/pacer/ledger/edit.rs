@@ -51,13 +51,14 @@ impl Ledger {
         }
         let writing = Writing::begin(self.journal.as_ref())?;
         let version = state.next_version(&writing).ok_or(PutError::Full(u32::MAX as usize))?;
-        let campaign =
-            state.campaigns.entry(key.hash).or_insert_with(|| Campaign::new(key.words.into(), version).into());
+        let State { campaigns, sums, .. } = &mut *state;
+        let campaign = campaigns.entry(key.hash).or_insert_with(|| Campaign::new(key.words.into(), version).into());
         let before = campaign.version;
         campaign.rate.follow(&plan.pace);
         campaign.set_plan(Some(plan), version);
         campaign.roll(now);
         campaign.begin(now);
+        sums.count(campaign, now);
         writing.campaign(key.hash, campaign);
         state.index(before, version, key.hash);
         Ok(version)
@@ -77,11 +78,13 @@ impl Ledger {
         let writing = Writing::begin(self.journal.as_ref())?;
         // There are as many versions as puts: without one more, the campaign stays until the ledger is made anew.
         let Some(version) = state.next_version(&writing) else { return Err(Busy) };
-        let Some(campaign) = state.campaigns.get_mut(&key.hash) else { return Ok(false) };
+        let State { campaigns, sums, .. } = &mut *state;
+        let Some(campaign) = campaigns.get_mut(&key.hash) else { return Ok(false) };
         let before = campaign.version;
         campaign.set_plan(None, version);
         campaign.deleted_at = now;
         campaign.rate.pass = 0;
+        sums.count(campaign, now);
         writing.campaign(key.hash, campaign);
         state.index(before, version, key.hash);
         Ok(true)

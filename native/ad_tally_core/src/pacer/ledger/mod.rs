@@ -62,6 +62,7 @@ mod rate;
 mod renew;
 mod restore;
 mod status;
+mod sums;
 mod tick;
 
 use std::collections::{BTreeMap, HashMap};
@@ -74,6 +75,7 @@ pub use self::edit::PutError;
 pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::restore::Restoring;
 pub use self::status::{Money, NodeLease, Status};
+pub use self::sums::Sums;
 use crate::journal::Part;
 use crate::key::Seed;
 
@@ -98,6 +100,8 @@ struct State {
     first: u32,
     /// Up to which version campaigns had their tick, while one is going on.
     ticked: u32,
+    /// What all campaigns have together. Boxed, as its numbers are aligned to more than what has the ledger may be.
+    sums: Box<sums::Summed>,
 }
 
 impl Ledger {

@@ -1,9 +1,9 @@
 //! A node says what it has, and is told what it may have.
 
-use super::Ledger;
 use super::campaign::Campaign;
 use super::config::Lease;
 use super::journal::Writing;
+use super::{Ledger, State};
 use crate::journal::Busy;
 use crate::pacer::message::{Grant, NodeRef, Report};
 
@@ -21,10 +21,11 @@ impl Ledger {
         // Begun under the lock, so that no account is in an earlier interval than what it depends on.
         let writing = Writing::begin(self.journal.as_ref())?;
         let mut grants = Vec::with_capacity(reports.len());
+        let State { campaigns, sums, .. } = &mut *state;
         for report in reports {
-            let campaign = state.campaigns.get_mut(&report.campaign);
-            grants
-                .extend(campaign.and_then(|campaign| renew(campaign, node, report, self.config.lease, now, &writing)));
+            let Some(campaign) = campaigns.get_mut(&report.campaign) else { continue };
+            grants.extend(renew(campaign, node, report, self.config.lease, now, &writing));
+            sums.count(campaign, now);
         }
         Ok(grants)
     }

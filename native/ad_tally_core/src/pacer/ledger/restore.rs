@@ -136,6 +136,7 @@ impl Restoring<'_> {
                 campaign.rate.follow(&plan.pace);
             }
             campaign.roll(now);
+            state.sums.count(campaign, now);
         }
         *self.ledger.state.lock() = state;
     }

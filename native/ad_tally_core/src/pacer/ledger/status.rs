@@ -1,10 +1,8 @@
 //! Where a campaign stands.
 
-use std::ops::Bound::{Excluded, Unbounded};
-
+use super::Ledger;
 use super::account::Account;
 use super::campaign::Campaign;
-use super::{Ledger, State};
 use crate::key::HashedKey;
 use crate::pacer::message::NodeRef;
 use crate::pacer::plan::{Pace, PeriodOf, Plan};
@@ -64,6 +62,20 @@ pub struct NodeLease {
     pub seen: u64,
 }
 
+impl Money {
+    pub(super) const PARTS: usize = 7;
+
+    pub(super) fn parts(&self) -> [u64; Self::PARTS] {
+        let Self { budget, target, spent, overspent, reserved, leased, presumed } = *self;
+        [budget, target, spent, overspent, reserved, leased, presumed]
+    }
+
+    pub(super) fn of_parts(parts: [u64; Self::PARTS]) -> Self {
+        let [budget, target, spent, overspent, reserved, leased, presumed] = parts;
+        Self { budget, target, spent, overspent, reserved, leased, presumed }
+    }
+}
+
 impl Ledger {
     /// Where a campaign stands, if there is one.
     #[must_use]
@@ -72,23 +84,6 @@ impl Ledger {
         let campaign = state.campaigns.get_mut(&key.hash).filter(|campaign| *campaign.key == *key.words)?;
         campaign.roll(now);
         campaign.status(now)
-    }
-
-    /// Shows what campaigns have, at most `most` of them, in the order of their plans' versions, from those above `after` on: the version
-    /// to go on with, unless these were the last ones.
-    /// Others wait meanwhile.
-    pub fn each_money(&self, after: u32, most: usize, now: u64, mut each: impl FnMut(&Money)) -> Option<u32> {
-        let mut state = self.state.lock();
-        let State { campaigns, by_version, .. } = &mut *state;
-        let (mut seen, mut last) = (0, after);
-        for (version, hash) in by_version.range((Excluded(after), Unbounded)).take(most) {
-            if let Some(campaign) = campaigns.get_mut(hash).filter(|campaign| campaign.plan.is_some()) {
-                campaign.roll(now);
-                each(&campaign.money(now));
-            }
-            (seen, last) = (seen + 1, *version);
-        }
-        (seen == most).then_some(last)
     }
 
     /// How many campaigns there are, with those that were deleted lately.
@@ -105,7 +100,8 @@ impl Ledger {
 }
 
 impl Campaign {
-    fn money(&self, now: u64) -> Money {
+    /// What it has, in the period that it is in.
+    pub(super) fn money(&self, now: u64) -> Money {
         let current = self.current.as_ref();
         let sum = |of: fn(&Account) -> u64| self.current_accounts().map(of).fold(0, u64::saturating_add);
         let reserved = sum(|account| account.reserved);

@@ -37,6 +37,7 @@ impl State {
             self.ticked = *version;
             let Some(campaign) = self.campaigns.get_mut(hash) else { continue };
             campaign.tick(&ledger.config, *hash, now, writing.as_ref());
+            self.sums.count(campaign, now);
             let is_over = campaign.plan.is_none() && campaign.deleted_at.saturating_add(KEPT_FOR) <= now;
             if let Some(writing) = writing.as_ref().filter(|_| is_over) {
                 writing.campaign_gone(*hash, campaign);
