@@ -46,7 +46,7 @@ defmodule AdTally.Bench.Jobs.Web do
   }
 
   # A part of one core, and of the rate of recording.
-  @most_of_core 0.05
+  @most_of_core 0.01
   @most_slower 0.03
 
   @minute 60_000
