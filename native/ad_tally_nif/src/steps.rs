@@ -208,7 +208,8 @@ fn read_in<'a, L: Layout, T: Load>(
     Ok(items)
 }
 
-/// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest.
+/// Repeats a step from a list to the rest of it until the list is at its end or the time is up: the rest. There is a first step
+/// whatever the time, so that each call gets on.
 pub fn in_steps<'a, E>(
     env: Env<'a>,
     list: Term<'a>,
@@ -217,8 +218,11 @@ pub fn in_steps<'a, E>(
     let begin = Instant::now();
     let in_time = || begin.elapsed() < TIME_LIMIT;
     let mut rest = Raw::from(list);
-    while !is_empty_list(env, rest) && in_time() {
+    while !is_empty_list(env, rest) {
         rest = step(rest, &in_time)?;
+        if !in_time() {
+            break;
+        }
     }
     consume_timeslice(env, begin.elapsed());
     Ok(rest.in_env(env))

@@ -4,7 +4,8 @@ defmodule AdTally.Native.Attribution.WindowsTest do
 
   import AdTally.Test.NativeAttribution
 
-  alias AdTally.{Native, Steps}
+  alias AdTally.Native
+  alias AdTally.Test.Steps
 
   @models [:last_touch, :linear, {:time_decay, 3_600_000}]
 
@@ -79,7 +80,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert Native.attribution_open(attribution, 0) == []
     assert Native.attribution_last_open(attribution) == nil
 
-    rows = window |> Native.attribution_window_credits() |> Steps.collect()
+    rows = window |> Native.attribution_window_credits() |> AdTally.Steps.collect()
     of_last = for row <- rows, elem(row, 0) == :last_touch, do: Tuple.delete_at(row, 0)
 
     assert Enum.sort(of_last) == [
@@ -99,7 +100,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
 
     {walk, []} = Native.attribution_window_touches(window)
 
-    assert walk |> Steps.collect() |> Enum.sort() ==
+    assert walk |> AdTally.Steps.collect() |> Enum.sort() ==
              [{{1, "x"}, :click, 1, 1_250}, {{2, :y}, :view, 1, 7}]
 
     bytes = Native.attribution_window_bytes(window)
@@ -120,7 +121,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert %{value_micros: 101, spend_micros: 7, conversions_ppm: 1_000_000} = rest
     {[{_begin, _end, _rows, window}], false} = Native.attribution_stop(attribution)
     {walk, overflow} = Native.attribution_window_touches(window)
-    assert {Steps.collect(walk), overflow} == {[{{1, "x"}, :click, 1, 1_250}], [{:view, 1, 7}]}
+    assert {AdTally.Steps.collect(walk), overflow} == {[{{1, "x"}, :click, 1, 1_250}], [{:view, 1, 7}]}
   end
 
   test "reports, by dimensions, kind and action" do
@@ -172,8 +173,8 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    assert Native.attribution_report_read(made, windows) == []
-    {:done, rows} = Native.attribution_report_rows(made, [])
+    :ok = Steps.read(windows, &Native.attribution_report_read(made, &1))
+    rows = Steps.rows(&Native.attribution_report_rows(made, &1))
     assert Native.attribution_report_rows(made, [:more]) == {:done, [:more]}
     assert Native.attribution_report_end(made) == :ok
     Enum.reverse(rows)
@@ -203,7 +204,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    [] = Native.attribution_report_read(made, windows)
+    :ok = Steps.read(windows, &Native.attribution_report_read(made, &1))
     assert for(row <- shown(made, [], 0), do: row.v) == Enum.sort(values)
   end
 
@@ -234,22 +235,15 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    assert Native.attribution_paths_read(made, windows) == []
+    :ok = Steps.read(windows, &Native.attribution_paths_read(made, &1))
 
-    assert paths(made, []) == [
+    assert Enum.reverse(Steps.rows(&Native.attribution_paths_rows(made, &1))) == [
              %{path: [{1}, {2}], conversions: 1, value_micros: 101, non_conversions: 0},
              %{path: [{2}], conversions: 0, value_micros: 0, non_conversions: 1}
            ]
 
     assert Native.attribution_paths_end(made) == :ok
     assert Native.attribution_paths_rows(made, []) == {:done, []}
-  end
-
-  defp paths(made, rows) do
-    case Native.attribution_paths_rows(made, rows) do
-      {:more, rows} -> paths(made, rows)
-      {:done, rows} -> Enum.reverse(rows)
-    end
   end
 
   test "what is asked of no window is refused" do
@@ -276,26 +270,28 @@ defmodule AdTally.Native.Attribution.WindowsTest do
 
     for count <- [0, 1, 7, 8, 9, 64, 65, 256] do
       touches = for id <- 1..count//1, do: touch(id: id, user: {count, id})
-      assert Native.attribution_check_touches(attribution, touches, 5) == {[], count + 5}
-      assert Native.attribution_refused_touches(attribution, touches, 0) == {[], count, []}
+      check = &Native.attribution_check_touches(attribution, &1, &2)
+      assert Steps.check(touches, 5, check) == count + 5
+      refused = &Native.attribution_refused_touches(attribution, &1, &2)
+      assert Steps.refused(touches, 0, refused) == {count, []}
       rest = Native.attribution_touch_many(attribution, touches)
       assert all(rest, attribution, &Native.attribution_touch_some/2) == count
 
       conversions =
         for id <- 1..count//1, do: conversion(order: id + 1_000 * count, user: {count, id})
 
-      assert Native.attribution_check_conversions(attribution, conversions, 5) == {[], count + 5}
-
-      assert Native.attribution_refused_conversions(attribution, conversions, 0) ==
-               {[], count, []}
-
+      check = &Native.attribution_check_conversions(attribution, &1, &2)
+      assert Steps.check(conversions, 5, check) == count + 5
+      refused = &Native.attribution_refused_conversions(attribution, &1, &2)
+      assert Steps.refused(conversions, 0, refused) == {count, []}
       rest = Native.attribution_convert_many(attribution, conversions)
       assert all(rest, attribution, &Native.attribution_convert_some/2) == count
     end
 
     assert Native.attribution_touch_many(attribution, List.duplicate(touch(), 257)) == :many
     bad = [touch(id: 1), touch(id: nil), touch(id: 2), :none]
-    {[], 4, [{1, one}, {3, other}]} = Native.attribution_refused_touches(attribution, bad, 0)
+    refused = &Native.attribution_refused_touches(attribution, &1, &2)
+    {4, [{1, one}, {3, other}]} = Steps.refused(bad, 0, refused)
     assert [%ArgumentError{}, %ArgumentError{}] = [one, other]
   end
 

@@ -56,11 +56,11 @@ defmodule AdTally.Native.Store.MeterTest do
     store = open(directory)
     meter = meter(store)
     events = for id <- 1..1_000, do: event(id)
-    assert {[], {64, 0, 0, 0, 0, 0, 0}, []} = record_many(meter, Enum.take(events, 64))
-    assert {[], {936, 64, 0, 0, 0, 0, 0}, []} = record_many(meter, events)
+    assert {{64, 0, 0, 0, 0, 0, 0}, []} = record_many(meter, Enum.take(events, 64))
+    assert {{936, 64, 0, 0, 0, 0, 0}, []} = record_many(meter, events)
     assert sync(store) == :ok
     {_store, again} = restart(directory)
-    assert {[], {0, 1_000, 0, 0, 0, 0, 0}, []} = record_many(again, events)
+    assert {{0, 1_000, 0, 0, 0, 0, 0}, []} = record_many(again, events)
     assert [{_, _, 1, window}] = Native.meter_open(again, 0)
     assert rows(window) == [{{42, :us}, %{impressions: 1_000, clicks: 0}}]
   end
@@ -68,11 +68,11 @@ defmodule AdTally.Native.Store.MeterTest do
   defp record_many(meter, events) do
     case Native.meter_record_many(meter, events) do
       :many -> record_some(meter, events, {0, 0, 0, 0, 0, 0, 0}, [])
-      {rest, {counts, late}} -> {rest, counts, late}
+      {rest, {counts, late}} -> record_some(meter, rest, counts, late)
     end
   end
 
-  defp record_some(_meter, [], counts, late), do: {[], counts, late}
+  defp record_some(_meter, [], counts, late), do: {counts, late}
 
   defp record_some(meter, events, counts, late) do
     {rest, {some, late_ones}} = Native.meter_record_some(meter, events)
