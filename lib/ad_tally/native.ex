@@ -250,6 +250,7 @@ defmodule AdTally.Native do
   def pacer_sweep(_pacer, _from), do: not_loaded()
   def pacer_tick(_pacer, _from), do: not_loaded()
   def pacer_status(_pacer, _campaign), do: not_loaded()
+  def pacer_statuses(_pacer, _campaigns), do: not_loaded()
   def pacer_campaigns(_pacer, _from), do: not_loaded()
   def pacer_info(_pacer), do: not_loaded()
   def pacer_sums(_pacer), do: not_loaded()

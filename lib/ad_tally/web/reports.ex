@@ -5,9 +5,10 @@ defmodule AdTally.Web.Reports do
   #
   #     asked -> made in a process of its own -> kept with the answers that were made of it -> not asked for: forgotten
   #
-  # A report of many rows costs more than one of few. So how often one is made follows from how long it took: two
-  # hundred times as long, at least a second. That is half a percent of one core, whatever the interval of the page,
-  # and leaves as much for answers. Whoever asks in between gets the one before, with its time in it.
+  # A report of many rows costs more than one of few. So how often one is made follows from how long it took: three
+  # hundred times as long, at least a second. That is a third of a percent of one core, whatever the interval of the
+  # page, and as much again is left for its samples, and for answers. Whoever asks in between gets the one before, with
+  # its time in it.
 
   use GenServer
 
@@ -16,7 +17,7 @@ defmodule AdTally.Web.Reports do
   # In milliseconds.
   @soonest 1_000
   @latest 300_000
-  @share 200
+  @share 300
 
   # Milliseconds that whoever asks waits for the first one.
   @patience 10_000

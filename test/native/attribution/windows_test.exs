@@ -121,7 +121,9 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert %{value_micros: 101, spend_micros: 7, conversions_ppm: 1_000_000} = rest
     {[{_begin, _end, _rows, window}], false} = Native.attribution_stop(attribution)
     {walk, overflow} = Native.attribution_window_touches(window)
-    assert {AdTally.Steps.collect(walk), overflow} == {[{{1, "x"}, :click, 1, 1_250}], [{:view, 1, 7}]}
+
+    assert {AdTally.Steps.collect(walk), overflow} ==
+             {[{{1, "x"}, :click, 1, 1_250}], [{:view, 1, 7}]}
   end
 
   test "reports, by dimensions, kind and action" do

@@ -44,6 +44,17 @@ fn pacer_status<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>) -> NifRes
     status.map_or_else(|| Ok(error(env, atoms::unknown())), |status| encode_status(env, pacer, &status))
 }
 
+/// The same of some campaigns: a list of maps, and of `nil` where there is none.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pacer_statuses<'a>(env: Env<'a>, pacer: Term<'a>, campaigns: Vec<Term<'a>>) -> NifResult<Vec<Option<Term<'a>>>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    let status = |campaign: Term<'a>| {
+        let status = keys::with_key(env, pacer.seed(), campaign.into(), |campaign| pacer.status(campaign))?;
+        status.map(|status| encode_status(env, pacer, &status)).transpose()
+    };
+    campaigns.into_iter().map(status).collect()
+}
+
 /// Some campaigns whose coordinator this node is, with where they stand, from a version of plans on:
 /// `{next, [{campaign, map}]}`, where `next` is `done` after the last ones.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -155,7 +166,7 @@ fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
 
 impl Metered for Table {
     fn totals<'a>(&self, env: Env<'a>) -> Term<'a> {
-        named(env, &[("outcomes", outcomes(env, &self.node().info().counts))])
+        named(env, &[("outcomes", outcomes(env, &self.node().counts()))])
     }
 
     fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {

@@ -59,9 +59,15 @@ impl Node {
         Info {
             campaigns,
             rows: self.rows.keys(),
-            counts: Counts::of(|kind: Kind| self.counts.get(kind as usize)),
+            counts: self.counts(),
             memory_bytes: self.memory_bytes(),
         }
+    }
+
+    /// How often what happened.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts::of(|kind: Kind| self.counts.get(kind as usize))
     }
 
     /// Its memory, without what a plan has beside itself.
