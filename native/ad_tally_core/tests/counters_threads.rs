@@ -1,6 +1,8 @@
 //! Many threads at once: nothing is lost and nothing is counted twice.
 #![cfg(not(loom))]
 
+#[path = "support/at_end.rs"]
+mod at_end;
 mod support;
 
 use std::ops::ControlFlow;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use ad_tally_core::counters::Cells;
 use ad_tally_core::{Add, Added, Batch, Counters, KeyWriter, Rows};
+use at_end::AtEnd;
 use support::{Key, Part};
 
 const THREADS: i64 = 8;
@@ -35,6 +38,7 @@ fn drains_beside_adds(keys: i64, max_keys: usize) {
     let done = AtomicBool::new(false);
     let mut drains = 0;
     let taken = thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let adders: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let counters = &counters;
@@ -56,7 +60,7 @@ fn drains_beside_adds(keys: i64, max_keys: usize) {
             taken
         });
         adders.into_iter().for_each(|adder| adder.join().expect("adders do not panic"));
-        done.store(true, Ordering::Release);
+        drop(at_end);
         drainer.join().expect("the drainer does not panic")
     });
     let left = counters.drain();

@@ -1,6 +1,9 @@
 //! Pairs of a frequency cap that leave a table and come into another one: every decision of the week after is the same.
 #![cfg(not(loom))]
 
+#[path = "support/at_end.rs"]
+mod at_end;
+
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -8,6 +11,7 @@ use ad_tally_core::codec::{Frame, FrameError, Imported};
 use ad_tally_core::frequency_cap::{Config, NotTaken, Part, Parts};
 use ad_tally_core::time::Zone;
 use ad_tally_core::{FrequencyCap, Rule, Rules, Seed, Window};
+use at_end::AtEnd;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -286,6 +290,7 @@ fn each_pair_is_exported_once_beside_growth() {
         let is_done = AtomicBool::new(false);
         let mut exported = Vec::new();
         thread::scope(|scope| {
+            let at_end = AtEnd(&is_done);
             scope.spawn(|| {
                 let mut others = others.iter().copied();
                 while !is_done.load(Relaxed) {
@@ -299,7 +304,7 @@ fn each_pair_is_exported_once_beside_growth() {
                     thread::yield_now();
                 }
             }
-            is_done.store(true, Relaxed);
+            drop(at_end);
         });
         for (user, pair) in first.iter().enumerate() {
             assert_eq!(exported.iter().filter(|of| **of == (*pair, 1)).count(), 1, "{user}");

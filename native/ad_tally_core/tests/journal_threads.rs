@@ -1,6 +1,9 @@
 //! Many threads write while another one cuts: every event is in exactly one interval, wholly, and none before what it has seen.
 #![cfg(not(loom))]
 
+#[path = "support/at_end.rs"]
+mod at_end;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
@@ -8,6 +11,7 @@ use std::thread;
 
 use ad_tally_core::journal::{Config, Interval, Journal};
 use ad_tally_core::sync::hazard::{Current, REGISTRY};
+use at_end::AtEnd;
 
 const THREADS: usize = 8;
 const EVENTS: usize = 40_000;
@@ -100,6 +104,7 @@ fn writers_beside_cuts(buffers: Option<usize>) {
     let (written, done) = (Written::default(), AtomicBool::new(false));
     let protected = Current::new(Arc::new(0));
     let found = thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let (journal, written, done, protected) = (&journal, &written, &done, &protected);
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -130,7 +135,7 @@ fn writers_beside_cuts(buffers: Option<usize>) {
             found
         });
         threads.into_iter().for_each(|thread| thread.join().expect("writers do not panic"));
-        done.store(true, Release);
+        drop(at_end);
         cutter.join().expect("nothing is wrong")
     });
     found.check();
@@ -159,6 +164,7 @@ fn the_bound_holds_beside_many_writers_and_loses_nothing() {
         counter.fetch_add(1, Relaxed);
     }));
     let (let_in, records, most) = thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let (journal, done) = (&journal, &done);
         let writers: Vec<_> = (0..THREADS)
             .map(|_| {
@@ -185,7 +191,7 @@ fn the_bound_holds_beside_many_writers_and_loses_nothing() {
             (records + journal.cut().records().count(), most)
         });
         let let_in: usize = writers.into_iter().map(|writer| writer.join().expect("no panic")).sum();
-        done.store(true, Release);
+        drop(at_end);
         let (records, most) = cutter.join().expect("no panic");
         (let_in, records, most)
     });

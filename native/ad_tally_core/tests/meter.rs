@@ -1,6 +1,9 @@
 //! The meter against a plain map: what was recorded is in the closed windows, whole and once.
 #![cfg(not(loom))]
 
+#[path = "support/at_end.rs"]
+mod at_end;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
@@ -11,6 +14,7 @@ use ad_tally_core::key::{self, SHORT_KEY_WORDS};
 use ad_tally_core::meter::{Batch, Closed, Config, Counts, Event, Outcome, Outcomes, ReachConfig, Window, WindowRef};
 use ad_tally_core::sketch::{Coupon, Sketch};
 use ad_tally_core::{Add, Element, Error, KeyWriter, Meter, Seed, dedupe};
+use at_end::AtEnd;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000;
@@ -516,6 +520,7 @@ fn record_beside_one_that_closes(wide: bool) {
     let (applied, duplicate, late) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let done = AtomicBool::new(false);
     let closed = std::thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let closer = scope.spawn(|| {
             let mut closed = Vec::new();
             while !done.load(Relaxed) {
@@ -563,7 +568,7 @@ fn record_beside_one_that_closes(wide: bool) {
             })
             .collect();
         recorders.into_iter().for_each(|recorder| recorder.join().expect("no panic"));
-        done.store(true, Relaxed);
+        drop(at_end);
         closer.join().expect("no panic")
     });
     let numbers: HashSet<u64> = closed.iter().map(|window| window.number).collect();

@@ -1,5 +1,7 @@
 //! A store that opens, commits, and gives back what it was given.
 
+#[path = "support/at_end.rs"]
+mod at_end;
 mod store_support;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ad_tally_core::store::{Event, OpenError, Options, RealDisk, SyncError, backup, inspect};
+use at_end::AtEnd;
 use store_support::disk::{Call, FakeDisk};
 use store_support::part::{COUNT, Held, ID, record};
 use store_support::{DIR, Opened, held, quiet};
@@ -217,6 +220,7 @@ fn a_backup_that_is_taken_while_everything_goes_on_is_a_store_of_one_moment() {
     let part = open.part("ads");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let at_end = AtEnd(&is_over);
         let writer = scope.spawn(|| {
             let mut number = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -243,7 +247,7 @@ fn a_backup_that_is_taken_while_everything_goes_on_is_a_store_of_one_moment() {
         }
         let refused = backup(&disk, Path::new(DIR), Path::new("/backup_3")).unwrap_err().to_string();
         assert!(refused.contains("give an empty directory"), "{refused}");
-        is_over.store(true, Ordering::Relaxed);
+        drop(at_end);
         assert!(writer.join().unwrap() >= before && before > 0);
     });
 }

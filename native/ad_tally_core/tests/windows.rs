@@ -1,11 +1,15 @@
 //! Windows against a twin that is a map and some numbers: which times are taken, which windows begin, what closes.
 #![cfg(not(loom))]
 
+#[path = "support/at_end.rs"]
+mod at_end;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ad_tally_core::Error;
 use ad_tally_core::windows::{Closed, Config, NotBegun, Windows};
+use at_end::AtEnd;
 use proptest::prelude::*;
 
 const LENGTH: u64 = 10;
@@ -225,6 +229,7 @@ fn what_was_written_is_in_one_closed_window() {
     let windows: Windows<Written> = Windows::new(config).expect("a configuration that is right");
     let done = AtomicBool::new(false);
     let (written, closed) = std::thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let closer = scope.spawn(|| {
             let (mut shares, mut counts) = (Vec::new(), 0);
             let mut is_over = false;
@@ -251,7 +256,7 @@ fn what_was_written_is_in_one_closed_window() {
             })
             .collect();
         let written: u64 = writers.into_iter().map(|writer| writer.join().expect("a writer")).sum();
-        done.store(true, Relaxed);
+        drop(at_end);
         (written, closer.join().expect("a closer"))
     });
     let (shares, counts) = closed;

@@ -7,6 +7,7 @@ use std::thread;
 use ad_tally_core::Seed;
 use ad_tally_core::attribution::Attribution;
 
+use crate::at_end::AtEnd;
 use crate::store::{Run, Stored};
 use crate::told::{Answers, BEGIN, Fact, ORDERS, SECOND, config, order, tell};
 
@@ -45,6 +46,7 @@ fn any_intervals_of_several_threads_are_exactly_the_events_in_them() {
         let stored = Stored::new(&config);
         let is_over = AtomicBool::new(false);
         let intervals: Vec<(Run, Told)> = thread::scope(|scope| {
+            let at_end = AtEnd(&is_over);
             let cutter = scope.spawn(|| {
                 let mut intervals = Vec::new();
                 loop {
@@ -73,7 +75,7 @@ fn any_intervals_of_several_threads_are_exactly_the_events_in_them() {
                 })
                 .collect();
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-            is_over.store(true, Relaxed);
+            drop(at_end);
             cutter.join().expect("no panic")
         });
         let facts: Vec<Fact> =

@@ -1,6 +1,8 @@
 //! Attribution, out as frames and in again: two tables that were told one half each are, united, one that was told all.
 #![cfg(not(loom))]
 
+#[path = "../support/at_end.rs"]
+mod at_end;
 mod limits;
 mod refusals;
 mod table;

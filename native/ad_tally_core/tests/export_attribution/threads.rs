@@ -8,6 +8,7 @@ use ad_tally_core::codec::{Frame, Imported};
 use ad_tally_core::key::integer_words;
 use ad_tally_core::{HashedKey, Seed};
 
+use super::at_end::AtEnd;
 use super::table::{Atoms, BEGIN, MINUTE, config, names, user};
 
 const USERS: u64 = 50;
@@ -54,6 +55,7 @@ fn touches_and_conversions_go_on_beside_exports_and_imports() {
     let half = frames(&other);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let tellers: Vec<_> = (0..3)
             .map(|part| {
                 scope.spawn({
@@ -70,7 +72,7 @@ fn touches_and_conversions_go_on_beside_exports_and_imports() {
         });
         scope.spawn(|| half.iter().for_each(|frame| import(&one, std::slice::from_ref(frame))));
         tellers.into_iter().for_each(|teller| teller.join().expect("a teller"));
-        done.store(true, Relaxed);
+        drop(at_end);
     });
     let info = one.info();
     assert_eq!((info.users, info.kept_touches, info.orders), (USERS as usize, TOUCHES as usize, ORDERS as usize));

@@ -1,8 +1,6 @@
 //! Interleavings of requests for one campaign with each other, with the end of a reservation's time, and with the coordinator:
 //! money is neither lost nor given out twice. The real `Till`, `Book` and buckets on loom's atomics.
 
-use std::sync::atomic::Ordering::{Acquire, Release};
-
 use loom::sync::Arc;
 use loom::thread;
 
@@ -14,22 +12,38 @@ use crate::journal::Busy;
 use crate::memory::Lines;
 use crate::sync::AtomicU64;
 
-/// A till, which book is the current one, and the row of the campaign.
+/// When all events are.
+const AT: u64 = 5;
+
+/// A till, and the row of the campaign.
 struct Node {
     till: Till,
-    current: AtomicU64,
     row: [AtomicU64; CELLS],
 }
 
 impl Node {
-    /// Whose first book has been granted so much.
+    /// Whose first book, the current one, has been granted so much.
     fn new(granted: u64, is_durable: bool) -> Arc<Self> {
         let books = Lines::<Book>::new(3).expect("there is room");
         let till = Till::new(books, Reservations::new(1, 1 << 20).expect("there is room"), is_durable);
         till.book(1).grant(granted);
         till.book(1).give(granted);
-        let row = std::array::from_fn(|_| AtomicU64::new(0));
-        Arc::new(Self { till, current: AtomicU64::new(1), row })
+        let node = Self { till, row: std::array::from_fn(|_| AtomicU64::new(0)) };
+        node.begin(1);
+        node.row().end_earlier(1);
+        Arc::new(node)
+    }
+
+    /// Which has granted 2, of which 3 were wanted.
+    fn wanting() -> Arc<Self> {
+        let node = Self::new(2, false);
+        node.row().want(3);
+        node
+    }
+
+    /// Has the current one be another book.
+    fn begin(&self, book: u32) {
+        self.row().set_book(book, 0, AT + 1);
     }
 
     fn row(&self) -> Row<'_> {
@@ -37,8 +51,7 @@ impl Node {
     }
 
     fn reserve(&self, hash: u64, amount: u64) -> Taken {
-        let book = || Some(self.current.load(Acquire) as u32);
-        let ask = Ask { hash, amount, expires: 5, book };
+        let ask = Ask { hash, amount, expires: AT, book: || self.row().book(AT) };
         let taken: Result<Taken, ()> = self.till.reserve(&ask, 1, nothing, || {
             self.row().clear_denied();
             Ok(())
@@ -47,7 +60,7 @@ impl Node {
     }
 
     fn confirm(&self, hash: u64, price: u64) -> Settled {
-        self.till.confirm(hash, 5, price, 5, nothing)
+        self.till.confirm(hash, AT, price, AT, nothing)
     }
 
     /// All money of a book is somewhere, and what nobody has accounted for is what live reservations hold.
@@ -145,11 +158,11 @@ fn a_period_ends_while_its_money_is_reserved_or_given_back() {
         let other = node.clone();
         let thread = thread::spawn(move || {
             other.till.book(2).grant(2);
-            other.current.store(2, Release);
+            other.begin(2);
             other.till.book(1).close();
             other.till.book(2).give(2);
         });
-        let settled = node.till.release(1, 5, nothing, || ());
+        let settled = node.till.release(1, AT, nothing, || ());
         let taken = node.reserve(2, 2);
         thread.join().expect("no panic");
         assert_eq!(settled, Settled::Done);
@@ -263,22 +276,19 @@ fn a_book_of_which_something_is_reserved_denies_nothing_by_itself() {
 fn whoever_has_a_reservation_is_not_denied_it_by_what_was_noted_before_or_meanwhile() {
     for is_noted in [false, true] {
         check_with(3, move || {
-            let node = Node::new(2, false);
-            node.row().set_book(1, 0, 10);
-            node.row().end_earlier(1);
-            node.row().want(3);
+            let node = Node::wanting();
             if is_noted {
                 node.row().note_denied(node.till.book(1));
-                assert!(node.row().is_denied(3, 5));
+                assert!(node.row().is_denied(3, AT));
             }
             let other = node.clone();
             let thread = thread::spawn(move || {
                 assert!(matches!(other.reserve(1, 2), Taken::New(_)));
-                assert!(!other.row().is_denied(3, 5));
+                assert!(!other.row().is_denied(3, AT));
             });
             node.row().note_denied(node.till.book(1));
             thread.join().expect("no panic");
-            assert!(!node.row().is_denied(3, 5));
+            assert!(!node.row().is_denied(3, AT));
             node.check(1, 2);
         });
     }
@@ -287,10 +297,7 @@ fn whoever_has_a_reservation_is_not_denied_it_by_what_was_noted_before_or_meanwh
 #[test]
 fn what_is_noted_once_all_is_settled_is_what_is_left() {
     check(|| {
-        let node = Node::new(2, false);
-        node.row().set_book(1, 0, 10);
-        node.row().end_earlier(1);
-        node.row().want(3);
+        let node = Node::wanting();
         let other = node.clone();
         let thread = thread::spawn(move || {
             assert!(matches!(other.reserve(1, 2), Taken::New(_)));
@@ -300,7 +307,7 @@ fn what_is_noted_once_all_is_settled_is_what_is_left() {
         thread.join().expect("no panic");
         // As it was before, not at all, or as it is.
         assert!([0, 3, 2].contains(&node.row().head().denied_from()));
-        assert!(!node.row().is_denied(1, 5));
+        assert!(!node.row().is_denied(1, AT));
         node.row().note_denied(node.till.book(1));
         assert_eq!(node.row().head().denied_from(), 2);
     });
@@ -309,17 +316,38 @@ fn what_is_noted_once_all_is_settled_is_what_is_left() {
 #[test]
 fn whoever_finds_a_reservation_again_is_not_denied_it() {
     check(|| {
-        let node = Node::new(2, false);
-        node.row().set_book(1, 0, 10);
-        node.row().end_earlier(1);
-        node.row().want(3);
+        let node = Node::wanting();
         node.row().note_denied(node.till.book(1));
-        assert!(node.row().is_denied(3, 5));
+        assert!(node.row().is_denied(3, AT));
         let other = node.clone();
         let thread = thread::spawn(move || other.reserve(1, 2));
         if matches!(node.reserve(1, 2), Taken::Again(_)) {
-            assert!(!node.row().is_denied(3, 5));
+            assert!(!node.row().is_denied(3, AT));
         }
         thread.join().expect("no panic");
+    });
+}
+
+#[test]
+fn whoever_has_a_reservation_is_not_denied_it_by_what_is_noted_of_the_next_period() {
+    check_with(3, || {
+        let node = Node::wanting();
+        let other = node.clone();
+        let thread = thread::spawn(move || {
+            // As a node does it that reports after midnight.
+            let (row, before) = (other.row(), other.till.book(1));
+            other.begin(2);
+            before.close();
+            if before.totals().reserved() == 0 {
+                row.end_earlier(2);
+            }
+            row.note_denied(other.till.book(2));
+        });
+        let is_reserved = matches!(node.reserve(1, 2), Taken::New(_));
+        assert!(!is_reserved || !node.row().is_denied(3, AT));
+        thread.join().expect("no panic");
+        assert!(!is_reserved || !node.row().is_denied(3, AT));
+        node.check(1, if is_reserved { 2 } else { 0 });
+        node.check(2, 0);
     });
 }

@@ -1,5 +1,7 @@
 //! A node of a pacer: against a naive twin, by many threads, over restarts, and what it says to what is wrong.
 
+#[path = "../support/at_end.rs"]
+mod at_end;
 mod books;
 mod forgotten;
 #[path = "../support/in_memory.rs"]

@@ -131,8 +131,9 @@ impl Both {
             Operation::Pass { pass } => self.pass = pass,
         }
         self.naive.check();
+        self.check_statuses();
         if is_reported {
-            self.check();
+            self.check_reports();
         }
     }
 
@@ -140,7 +141,15 @@ impl Both {
         (!self.tokens.is_empty()).then(|| self.tokens[which % self.tokens.len()])
     }
 
-    fn check(&mut self) {
+    fn check_statuses(&self) {
+        for ((campaign, period), book) in self.naive.books.iter().filter(|(_, book)| !book.is_closed) {
+            let Some(status) = with_key(*campaign, |key| self.node.status(key)) else { continue };
+            assert_eq!(status.current, book.totals);
+            assert_eq!(status.current.reserved(), self.naive.reserved(*campaign, *period));
+        }
+    }
+
+    fn check_reports(&self) {
         let reports = reports(&self.node, self.naive.now);
         for ((campaign, period), book) in &self.naive.books {
             let report =
@@ -155,11 +164,6 @@ impl Both {
                 }
                 // Nobody has to be told.
                 None => assert!(book.is_closed && reserved == 0),
-            }
-            let current = with_key(*campaign, |key| self.node.status(key)).filter(|_| !book.is_closed);
-            if let Some(status) = current {
-                assert_eq!(status.current, *totals);
-                assert_eq!(status.current.reserved(), reserved);
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! `PACER_RUNS=1000 cargo test --release -p ad_tally_core --test pacer_node threads` has more runs.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -9,11 +10,16 @@ use std::thread;
 
 use ad_tally_core::pacer::message::Grant;
 use ad_tally_core::pacer::node::{Confirmed, Released, Reserved};
-use ad_tally_core::pacer::{Node, Token};
+use ad_tally_core::pacer::{MOST_PRICE, Node, Token};
 
+use super::at_end::AtEnd;
 use super::support::{BEGIN, DAY, config, fund, grant, hash, reports, seed, with_key};
 
 const THREADS: u64 = 32;
+/// Threads above it have the same requests as the first ones.
+const DISTINCT: u64 = 24;
+/// Those with requests that no other one has.
+const OWN_REQUESTS: Range<u64> = THREADS - DISTINCT..DISTINCT;
 const REQUESTS: u64 = 500;
 const CAMPAIGNS: i64 = 3;
 const DAYS: u64 = 3;
@@ -38,12 +44,18 @@ fn ask(node: &Node, thread: u64, salt: u64, now: &AtomicU64, shared: &Mutex<Vec<
         let at = now.load(Relaxed);
         let campaign = (random % CAMPAIGNS as u64) as i64;
         // Requests of some threads are the same.
-        let request = (thread % 24) << 32 | number;
+        let request = (thread % DISTINCT) << 32 | number;
         let reserved = with_key(campaign, |key| node.reserve(key, request, 1 + random % 50, at, 60_000, || at));
         let mut token = match reserved {
             Reserved::Reserved(token) | Reserved::Again(token) => token,
             _ => continue,
         };
+        if OWN_REQUESTS.contains(&thread) {
+            // Whoever has a reservation is told of it again, for any amount, as long as it lives: there may not be money for another one.
+            let again = with_key(campaign, |key| node.reserve(key, request, MOST_PRICE, at, 60_000, || at));
+            let is_told = again == Reserved::Again(token);
+            assert!(is_told || now.load(Relaxed) > token.expires(), "salt {salt}: {again:?} after {token:?}");
+        }
         if random >> 8 & 7 == 0 {
             let mut shared = shared.lock().expect("no panic");
             shared.push(token);
@@ -99,6 +111,7 @@ fn race(salt: u64) {
     let mut granted = [[0; DAYS as usize]; CAMPAIGNS as usize];
     granted.iter_mut().for_each(|days| days[0] = 20_000);
     thread::scope(|scope| {
+        let at_end = AtEnd(&is_over);
         let keeper = scope.spawn(|| keep(&node, salt, &now, &is_over, &mut granted));
         let asking: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -107,7 +120,7 @@ fn race(salt: u64) {
             })
             .collect();
         asking.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        is_over.store(true, Relaxed);
+        drop(at_end);
         keeper.join().expect("no panic");
     });
     // All that lives expires: then nothing is reserved, and all that was granted is available, spent or returned.

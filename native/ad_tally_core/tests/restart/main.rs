@@ -2,6 +2,8 @@
 //! them. There are no files here: an interval is written as a run and read again.
 #![cfg(not(loom))]
 
+#[path = "../support/at_end.rs"]
+mod at_end;
 mod drains;
 mod hostile;
 #[path = "../support/in_memory.rs"]

@@ -13,6 +13,7 @@ use ad_tally_core::meter::{Batch, Config, Event, Numbered, Outcome, Outcomes, Re
 use ad_tally_core::sketch::{Coupon, Sketch};
 use ad_tally_core::{Add, Element, KeyWriter, Meter, Seed, dedupe, key};
 
+use crate::at_end::AtEnd;
 use crate::journal::{cut, part, take_back};
 
 const BEGIN: u64 = 1_780_272_000_000;
@@ -137,6 +138,7 @@ fn each_event_is_wholly_in_the_prefixes_from_its_interval_on() {
     };
     let fold = meter.fold();
     let (counted, mut intervals) = std::thread::scope(|scope| {
+        let at_end = AtEnd(&done);
         let cutter = scope.spawn(|| {
             let mut intervals = Vec::new();
             while !done.load(Relaxed) {
@@ -158,7 +160,7 @@ fn each_event_is_wholly_in_the_prefixes_from_its_interval_on() {
             })
             .collect();
         let counted: Vec<Vec<Of>> = recorders.into_iter().map(|recorder| recorder.join().expect("no panic")).collect();
-        done.store(true, Relaxed);
+        drop(at_end);
         closer.join().expect("no panic");
         (counted, cutter.join().expect("no panic"))
     });

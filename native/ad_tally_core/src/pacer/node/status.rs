@@ -56,12 +56,7 @@ impl Node {
     #[must_use]
     pub fn info(&self) -> Info {
         let campaigns = self.campaigns.lock().with_plan;
-        Info {
-            campaigns,
-            rows: self.rows.keys(),
-            counts: self.counts(),
-            memory_bytes: self.memory_bytes(),
-        }
+        Info { campaigns, rows: self.rows.keys(), counts: self.counts(), memory_bytes: self.memory_bytes() }
     }
 
     /// How often what happened.
