@@ -5,8 +5,8 @@ use super::super::flight::{DayBudget, day_budget};
 use super::super::message::{NodeRef, Report};
 use super::super::plan::{Period, PeriodOf, Plan};
 use super::account::{Account, Totals};
+use super::money::Money;
 use super::rate::Rate;
-use super::status::Money;
 
 /// For how long accounts of a period that is over are kept, and campaigns that were deleted. Reservations live for hours at most.
 pub(super) const KEPT_FOR: u64 = 2 * 86_400_000;

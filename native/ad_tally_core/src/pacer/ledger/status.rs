@@ -1,30 +1,12 @@
 //! Where a campaign stands.
 
 use super::Ledger;
-use super::account::Account;
 use super::campaign::Campaign;
+use super::money::Money;
+use super::sums::Sums;
 use crate::key::HashedKey;
 use crate::pacer::message::NodeRef;
-use crate::pacer::plan::{Pace, PeriodOf, Plan};
-
-/// What a campaign has, in micros, by what nodes have reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Money {
-    /// What the period is to spend.
-    pub budget: u64,
-    /// What it should have spent by now.
-    pub target: u64,
-    /// What the period has spent, with `overspent`.
-    pub spent: u64,
-    /// What was spent that no grant was there for, in all periods.
-    pub overspent: u64,
-    /// What reservations of the period hold.
-    pub reserved: u64,
-    /// What the period's nodes have beside that, or may have lost.
-    pub leased: u64,
-    /// What of `leased` counts as spent, because a crash may have lost that it was.
-    pub presumed: u64,
-}
+use crate::pacer::plan::{PeriodOf, Plan};
 
 /// Where a campaign stands. Amounts are in micros.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,20 +44,6 @@ pub struct NodeLease {
     pub seen: u64,
 }
 
-impl Money {
-    pub(super) const PARTS: usize = 7;
-
-    pub(super) fn parts(&self) -> [u64; Self::PARTS] {
-        let Self { budget, target, spent, overspent, reserved, leased, presumed } = *self;
-        [budget, target, spent, overspent, reserved, leased, presumed]
-    }
-
-    pub(super) fn of_parts(parts: [u64; Self::PARTS]) -> Self {
-        let [budget, target, spent, overspent, reserved, leased, presumed] = parts;
-        Self { budget, target, spent, overspent, reserved, leased, presumed }
-    }
-}
-
 impl Ledger {
     /// Where a campaign stands, if there is one.
     #[must_use]
@@ -84,6 +52,12 @@ impl Ledger {
         let campaign = state.campaigns.get_mut(&key.hash).filter(|campaign| *campaign.key == *key.words)?;
         campaign.roll(now);
         campaign.status(now)
+    }
+
+    /// What all campaigns with a plan have together.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        self.state.lock().sums.all()
     }
 
     /// How many campaigns there are, with those that were deleted lately.
@@ -100,34 +74,6 @@ impl Ledger {
 }
 
 impl Campaign {
-    /// What it has, in the period that it is in.
-    pub(super) fn money(&self, now: u64) -> Money {
-        let current = self.current.as_ref();
-        let sum = |of: fn(&Account) -> u64| self.current_accounts().map(of).fold(0, u64::saturating_add);
-        let reserved = sum(|account| account.reserved);
-        let budget = current.map_or(0, |current| current.budget.target);
-        let target = match current {
-            Some(_) if self.plan.as_ref().is_some_and(|plan| plan.pace == Pace::Asap) => budget,
-            Some(current) => (budget as f64 * current.curve.share(current.of.begin, now)) as u64,
-            None => 0,
-        };
-        Money {
-            budget,
-            target,
-            spent: sum(|account| account.totals.spent),
-            overspent: self.totals().overspent,
-            reserved,
-            leased: sum(|account| account.leased()).saturating_sub(reserved),
-            presumed: sum(|account| account.presumed),
-        }
-    }
-
-    /// What nodes have of the current period.
-    fn current_accounts(&self) -> impl Iterator<Item = &Account> {
-        let period = self.current.as_ref().map(|current| current.of.number);
-        self.accounts.iter().filter(move |account| period == Some(account.period))
-    }
-
     fn status(&self, now: u64) -> Option<Status> {
         let plan = self.plan.clone()?;
         let current = self.current.as_ref();
