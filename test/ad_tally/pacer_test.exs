@@ -295,6 +295,11 @@ defmodule AdTally.PacerTest do
     assert Pacer.open(name, [], "r", @begin) == []
     assert Pacer.open(name, [2, 2, 3, 2], "r", @begin) == [2, 2, 2]
 
+    # As long as they may be, so that a call takes only some of them.
+    long = for campaign <- 1..40, do: String.duplicate(<<campaign>>, 65_536)
+    for campaign <- long, do: :ok = Pacer.put(name, campaign, budget_micros: 100)
+    assert Pacer.open(name, long, "r", @begin) == long
+
     assert_raise ArgumentError, ~r/\(at index 150 of the list\)/, fn ->
       Pacer.open(name, Enum.to_list(1..150) ++ [1.5], "r", @begin)
     end

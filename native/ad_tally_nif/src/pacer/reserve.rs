@@ -1,5 +1,8 @@
 //! What is called for every request: reservations, confirms, releases, and which campaigns are open.
 
+use std::cell::RefCell;
+
+use ad_tally_core::Batch;
 use ad_tally_core::pacer::Token;
 use ad_tally_core::pacer::node::{Confirmed, Reason, Released, Reserved};
 use arrayvec::ArrayVec;
@@ -12,8 +15,9 @@ use crate::decode::{self, BadArgument, Layout, Raw, bad_argument, keys, with_lay
 use crate::encode;
 use crate::hot::{At, Index, hot};
 use crate::resource;
+use crate::steps;
 
-/// Campaigns that one call looks at.
+/// Campaigns that one call looks at, at most.
 const CAMPAIGNS: usize = 64;
 
 hot! {
@@ -121,6 +125,12 @@ fn elsewhere<'a>(env: Env<'a>, pacer: &Table, node: u64) -> Term<'a> {
     pacer.node_of(node).map_or_else(|| error(env, atoms::unknown()), |node| (atoms::elsewhere(), node).encode(env))
 }
 
+thread_local! {
+    static BATCH: RefCell<Batch<()>> = RefCell::default();
+}
+
+/// Which of the first campaigns of a list are open. They are read first, so that the lookups of one overlap those of others: 20 of
+/// 10,000 took a quarter less.
 fn open_some<'a, L: Layout>(
     env: Env<'a>,
     pacer: &Table,
@@ -129,23 +139,22 @@ fn open_some<'a, L: Layout>(
     at: u64,
     from: usize,
 ) -> Result<Term<'a>, BadArgument> {
-    let node = pacer.node();
-    let mut open = ArrayVec::<Raw<'a>, CAMPAIGNS>::new();
-    let mut rest = campaigns;
-    for index in from..from + CAMPAIGNS {
-        let Some([campaign, tail]) = decode::list_cell::<L>(env, rest) else {
-            let is_end = decode::is_empty_list::<L>(env, rest);
-            let wrong = || bad_argument::list(rest.in_env(env), "campaign", index);
-            return if is_end { Ok(encode::list(env, &open)) } else { Err(wrong()) };
-        };
-        let is_open = keys::with_key(env, pacer.seed(), campaign, |campaign| node.is_open(campaign, request, at));
-        if is_open.map_err(|error| error.at_index(index))? {
-            open.push(campaign);
+    BATCH.with_borrow_mut(|batch| {
+        batch.clear();
+        let mut read = ArrayVec::<Raw<'a>, CAMPAIGNS>::new();
+        let mut rest = campaigns;
+        while !read.is_full() && !steps::is_full(batch) && !decode::is_empty_list::<L>(env, rest) {
+            let index = from + read.len();
+            let cell = decode::list_cell::<L>(env, rest);
+            let [campaign, tail] = cell.ok_or_else(|| bad_argument::list(rest.in_env(env), "campaign", index))?;
+            steps::push::<L, ()>(env, batch, pacer.seed(), campaign, ()).map_err(|error| error.at_index(index))?;
+            read.push(campaign);
+            rest = tail;
         }
-        rest = tail;
-    }
-    if decode::is_empty_list::<L>(env, rest) {
-        return Ok(encode::list(env, &open));
-    }
-    Ok((encode::list(env, &open), rest.in_env(env), from + CAMPAIGNS).encode(env))
+        let mut open = ArrayVec::<Raw<'a>, CAMPAIGNS>::new();
+        pacer.node().each_open(batch, request, at, |number| open.push(read[number]));
+        let open = encode::list(env, &open);
+        let is_end = decode::is_empty_list::<L>(env, rest);
+        Ok(if is_end { open } else { (open, rest.in_env(env), from + read.len()).encode(env) })
+    })
 }

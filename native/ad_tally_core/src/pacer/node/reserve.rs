@@ -12,6 +12,7 @@ use super::till::{Ask, Taken};
 use crate::error::TIMES;
 use crate::key::{Domain, HashedKey};
 use crate::pacer::token::{Parts, Token};
+use crate::table::Batch;
 
 /// What is to be reserved of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Node {
     /// [`Reserved::Unknown`] and [`Reserved::Paced`].
     #[inline(always)]
     pub fn ask(&self, campaign: HashedKey<'_>, request: u64) -> Result<TakingPart<'_>, Reserved> {
-        match self.takes_part(campaign, request) {
+        match self.takes_part(self.row(campaign), campaign, request) {
             Ok((row, hash)) => {
                 let head = row.head();
                 // Most likely there is money. Where a request found none a moment ago most likely there is none.
@@ -88,7 +89,28 @@ impl Node {
     /// Whether a campaign would reserve for a request: it takes part, and has the request's reservation or money.
     #[must_use]
     pub fn is_open(&self, campaign: HashedKey<'_>, request: u64, at: u64) -> bool {
-        let Ok((row, hash)) = self.takes_part(campaign, request) else { return false };
+        self.is_open_in(self.row(campaign), campaign, request, at)
+    }
+
+    /// Shows which campaigns of a batch would do that, by their numbers in it.
+    pub fn each_open(&self, campaigns: &Batch<()>, request: u64, at: u64, mut show: impl FnMut(usize)) {
+        let mut number = 0;
+        self.rows.for_each(
+            campaigns,
+            || true,
+            |row, campaign, ()| {
+                if self.is_open_in(row.map(|row| self.row_at(row)), campaign, request, at) {
+                    show(number);
+                }
+                number += 1;
+                false
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn is_open_in(&self, row: Option<Row<'_>>, campaign: HashedKey<'_>, request: u64, at: u64) -> bool {
+        let Ok((row, hash)) = self.takes_part(row, campaign, request) else { return false };
         if row.is_denied(1, at) {
             self.want(row, 0);
             return false;
@@ -107,10 +129,14 @@ impl Node {
 
     /// The row of a campaign and the hash of its reservation, if it takes part in a request.
     #[inline(always)]
-    fn takes_part(&self, campaign: HashedKey<'_>, request: u64) -> Result<(Row<'_>, u64), Reserved> {
+    fn takes_part<'n>(
+        &self,
+        row: Option<Row<'n>>,
+        campaign: HashedKey<'_>,
+        request: u64,
+    ) -> Result<(Row<'n>, u64), Reserved> {
         let hash = self.reservation(campaign.hash, request);
-        let row = self.row(campaign).filter(|row| row.head().is_installed());
-        let Some(row) = row else { return Err(Reserved::Unknown) };
+        let Some(row) = row.filter(|row| row.head().is_installed()) else { return Err(Reserved::Unknown) };
         if row.takes_part(hash) { Ok((row, hash)) } else { Err(Reserved::Paced) }
     }
 
