@@ -6,6 +6,9 @@ defmodule AdTally.Bench.Jobs.Web do
   #
   # Time is that of the VM's threads that they worked. The VM's idle threads look for work for a while before they
   # sleep, which the operating system counts too, and which says little of a page.
+  #
+  # The least of the turns has no report in it if those of a view are made less often than every turn. Their interval
+  # follows from how long they take (AdTally.Web.Reports), so that they take a third of a percent of a core.
 
   @behaviour AdTally.Bench.Job
 
@@ -83,6 +86,7 @@ defmodule AdTally.Bench.Jobs.Web do
       row(["no page", percent(without), 0]),
       row(["more with one", percent(alone), 0]),
       for({view, taken, bytes} <- views, do: row([view, percent(taken), bytes])),
+      "\nReports that are made less often than every #{size[:seconds]} s are not in it: at most a third of a percent more.\n",
       "\n### record/2 of one process, beside an overview and a scrape of /metrics once a second\n\n",
       recorded(recording)
     ]

@@ -76,8 +76,8 @@ defmodule AdTally.Web do
   It takes a snapshot each second (`AdTally.Metrics.snapshot/0`), and keeps at most 1,000 series of twelve kilobytes each.
 
   Campaigns and attribution come from reports. A report is made only while somebody looks, and once for all viewers.
-  After it the page waits 300 times as long as it took: after a report of 10 ms, three seconds. So an open page takes at
-  most about a hundredth of a core. Figures of ten thousand campaigns may be a minute old. Each answer has the time
+  After it the page waits 300 times as long as it took: after a report of 10 ms, three seconds. So reports take at most a
+  third of a percent of a core, and an open page about a hundredth in all. Figures of ten thousand campaigns may be a minute old. Each answer has the time
   of its data.
 
   These reports are about windows that are open or retained: see `:retain` of `AdTally.Meter.start_link/1`. Of more than

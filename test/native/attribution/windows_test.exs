@@ -4,8 +4,8 @@ defmodule AdTally.Native.Attribution.WindowsTest do
 
   import AdTally.Test.NativeAttribution
 
-  alias AdTally.Native
-  alias AdTally.Test.Steps
+  alias AdTally.{Native, Steps}
+  alias AdTally.Test.NativeSteps
 
   @models [:last_touch, :linear, {:time_decay, 3_600_000}]
 
@@ -80,7 +80,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert Native.attribution_open(attribution, 0) == []
     assert Native.attribution_last_open(attribution) == nil
 
-    rows = window |> Native.attribution_window_credits() |> AdTally.Steps.collect()
+    rows = window |> Native.attribution_window_credits() |> Steps.collect()
     of_last = for row <- rows, elem(row, 0) == :last_touch, do: Tuple.delete_at(row, 0)
 
     assert Enum.sort(of_last) == [
@@ -100,7 +100,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
 
     {walk, []} = Native.attribution_window_touches(window)
 
-    assert walk |> AdTally.Steps.collect() |> Enum.sort() ==
+    assert walk |> Steps.collect() |> Enum.sort() ==
              [{{1, "x"}, :click, 1, 1_250}, {{2, :y}, :view, 1, 7}]
 
     bytes = Native.attribution_window_bytes(window)
@@ -122,7 +122,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     {[{_begin, _end, _rows, window}], false} = Native.attribution_stop(attribution)
     {walk, overflow} = Native.attribution_window_touches(window)
 
-    assert {AdTally.Steps.collect(walk), overflow} ==
+    assert {Steps.collect(walk), overflow} ==
              {[{{1, "x"}, :click, 1, 1_250}], [{:view, 1, 7}]}
   end
 
@@ -175,8 +175,8 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    :ok = Steps.read(windows, &Native.attribution_report_read(made, &1))
-    rows = Steps.rows(&Native.attribution_report_rows(made, &1))
+    :ok = NativeSteps.read(windows, &Native.attribution_report_read(made, &1))
+    rows = NativeSteps.rows(&Native.attribution_report_rows(made, &1))
     assert Native.attribution_report_rows(made, [:more]) == {:done, [:more]}
     assert Native.attribution_report_end(made) == :ok
     Enum.reverse(rows)
@@ -206,7 +206,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    :ok = Steps.read(windows, &Native.attribution_report_read(made, &1))
+    :ok = NativeSteps.read(windows, &Native.attribution_report_read(made, &1))
     assert for(row <- shown(made, [], 0), do: row.v) == Enum.sort(values)
   end
 
@@ -237,9 +237,9 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     windows =
       for {_begin, _end, _rows, window} <- Native.attribution_open(attribution, 0), do: window
 
-    :ok = Steps.read(windows, &Native.attribution_paths_read(made, &1))
+    :ok = NativeSteps.read(windows, &Native.attribution_paths_read(made, &1))
 
-    assert Enum.reverse(Steps.rows(&Native.attribution_paths_rows(made, &1))) == [
+    assert Enum.reverse(NativeSteps.rows(&Native.attribution_paths_rows(made, &1))) == [
              %{path: [{1}, {2}], conversions: 1, value_micros: 101, non_conversions: 0},
              %{path: [{2}], conversions: 0, value_micros: 0, non_conversions: 1}
            ]
@@ -273,9 +273,9 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     for count <- [0, 1, 7, 8, 9, 64, 65, 256] do
       touches = for id <- 1..count//1, do: touch(id: id, user: {count, id})
       check = &Native.attribution_check_touches(attribution, &1, &2)
-      assert Steps.check(touches, 5, check) == count + 5
+      assert NativeSteps.check(touches, 5, check) == count + 5
       refused = &Native.attribution_refused_touches(attribution, &1, &2)
-      assert Steps.refused(touches, 0, refused) == {count, []}
+      assert NativeSteps.refused(touches, 0, refused) == {count, []}
       rest = Native.attribution_touch_many(attribution, touches)
       assert all(rest, attribution, &Native.attribution_touch_some/2) == count
 
@@ -283,9 +283,9 @@ defmodule AdTally.Native.Attribution.WindowsTest do
         for id <- 1..count//1, do: conversion(order: id + 1_000 * count, user: {count, id})
 
       check = &Native.attribution_check_conversions(attribution, &1, &2)
-      assert Steps.check(conversions, 5, check) == count + 5
+      assert NativeSteps.check(conversions, 5, check) == count + 5
       refused = &Native.attribution_refused_conversions(attribution, &1, &2)
-      assert Steps.refused(conversions, 0, refused) == {count, []}
+      assert NativeSteps.refused(conversions, 0, refused) == {count, []}
       rest = Native.attribution_convert_many(attribution, conversions)
       assert all(rest, attribution, &Native.attribution_convert_some/2) == count
     end
@@ -293,7 +293,7 @@ defmodule AdTally.Native.Attribution.WindowsTest do
     assert Native.attribution_touch_many(attribution, List.duplicate(touch(), 257)) == :many
     bad = [touch(id: 1), touch(id: nil), touch(id: 2), :none]
     refused = &Native.attribution_refused_touches(attribution, &1, &2)
-    {4, [{1, one}, {3, other}]} = Steps.refused(bad, 0, refused)
+    {4, [{1, one}, {3, other}]} = NativeSteps.refused(bad, 0, refused)
     assert [%ArgumentError{}, %ArgumentError{}] = [one, other]
   end
 

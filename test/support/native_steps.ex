@@ -1,4 +1,4 @@
-defmodule AdTally.Test.Steps do
+defmodule AdTally.Test.NativeSteps do
   @moduledoc false
   # Native calls that stop when their time is up, repeated until all is done: how many calls that takes depends on what else
   # the machine does.
