@@ -60,8 +60,8 @@ defmodule AdTally.MixProject do
 
   defp description do
     "Measures paid promotions inside an Elixir service: exact counters, unique reach by mergeable " <>
-      "HyperLogLog sketches, frequency caps and attribution, shared by all processes, kept in Rust " <>
-      "behind a NIF."
+      "HyperLogLog sketches, frequency caps, attribution and budgets, in Rust behind a NIF, kept on disk, " <>
+      "with metrics and a live page."
   end
 
   defp package do

@@ -133,7 +133,8 @@ defmodule AdTally.Counters do
       iex> AdTally.Counters.add(Clicks, 42, :clicks)
       :ok
   """
-  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()} | {:store, AdTally.Store.name()}]) ::
+          GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
 
   defp kind,
@@ -332,7 +333,8 @@ defmodule AdTally.Counters do
 
   `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
   the tables differ: `:metrics` must be the same, in the same order. Nothing of that frame is in the table then. The frames before it are, and stay:
-  repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+  repeat the import once the cause is gone. Raises `ArgumentError` as other functions, and if
+  `frames` is not an enumerable of binaries.
 
       iex> [one, other] = for _ <- 1..2, do: AdTally.Counters.new(metrics: [:clicks])
       iex> AdTally.Counters.add(one, 42, :clicks, 5)

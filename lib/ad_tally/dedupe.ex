@@ -120,7 +120,8 @@ defmodule AdTally.Dedupe do
       iex> AdTally.Dedupe.first?(Clicks.Ids, 7)
       true
   """
-  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()} | {:store, AdTally.Store.name()}]) ::
+          GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
 
   defp kind,
@@ -153,8 +154,8 @@ defmodule AdTally.Dedupe do
 
   It is `true` or `false`, and nothing else. Where the table's store has no room, see `AdTally.Store`, it raises
   `AdTally.StoreError` with the kind `:busy`: nobody knows then whether the event is a copy, and nothing is
-  remembered. Do not count the event, and take it again later, as a queue does that delivers it again. A
-  `AdTally.Store.sync/1` that returns `:ok` makes room, and with more `:buffer_bytes` it comes later.
+  remembered. Do not count the event, and take it again later, as a queue does that delivers it again. An
+  `AdTally.Store.sync/1` that returns `:ok` has made room. With larger `:buffer_bytes` of the store this comes later.
 
   Raises `ArgumentError` for a bad id, such as `nil` or `""`, and for a negative time.
 
@@ -219,8 +220,8 @@ defmodule AdTally.Dedupe do
   the tables differ: `:seed`, `:window` and `:fingerprint_bits` must be the same. `:capacity` may differ: a table of
   another size puts an id of 28 bits wherever it may belong, so until the window has passed more ids than usual look alike
   and are dropped. No copy passes. A table of less than a 256th of the size is refused. Nothing of that frame is in the table then. The frames before it are, and
-  stay: repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for
-  what is no enumerable of binaries.
+  stay: repeat the import once the cause is gone. Raises `ArgumentError` as other functions, and if
+  `frames` is not an enumerable of binaries.
 
       iex> [one, other] = for _ <- 1..2, do: AdTally.Dedupe.new(capacity: 1_000, seed: 7)
       iex> AdTally.Dedupe.first?(one, 42)

@@ -1,7 +1,7 @@
 defmodule AdTally.FrequencyCap do
   @moduledoc """
-  Frequency caps: how often a user may be shown an ad, decided exactly over rolling
-  windows, in one atomic call from any process.
+  Frequency caps: how often a user may be shown an ad in rolling windows, decided and counted in one
+  atomic call from any process. A cap is never passed, and may deny some minutes too long.
 
       iex> caps = AdTally.FrequencyCap.new(capacity: 100_000)
       iex> rules = AdTally.FrequencyCap.rules!([{1, :timer.minutes(30)}, {3, :timer.hours(24)}])
@@ -60,9 +60,9 @@ defmodule AdTally.FrequencyCap do
   takes a plain list of rules, which it compiles at each call (about a microsecond), or what
   `rules!/1` has compiled once. Compiled rules belong to their node: send other nodes the list.
 
-  A rule is served by the finest tier whose horizon covers its window. A window that is shorter
-  than that tier's granularity would stay closed for a whole granule, so it raises
-  `ArgumentError` when it is used.
+  A table keeps times in ticks, of 5 minutes by default, for a horizon of 14 days. It may have several tiers of
+  ticks and horizons, see `:tiers` of `new/1`. A rule is served by the finest tier whose horizon covers its
+  window. A window that is shorter than a tick of that tier raises `ArgumentError` when it is used.
 
   ## What is promised
 
@@ -71,9 +71,9 @@ defmodule AdTally.FrequencyCap do
       ever passed by events that were counted and not released. All that is approximate errs
       to the side of denying.
     * **Nothing denied counts.** An event that a rule blocks leaves no trace, in any scope.
-    * **Open again in time.** Times are kept in ticks of the tier's granularity, so a window
-      may stay closed for up to one granule longer than by the true times (two for an
-      event that is older than one that was counted), and never shorter. A calendar day is exact.
+    * **Open again in time.** Times are kept in ticks, so a window may stay closed for up to one
+      tick longer than by the true times (two for an event that is older than one that was
+      counted), and never shorter. A calendar day is exact.
     * **Aliases.** Pairs of scope and user are told apart by their bucket and a fingerprint of 16
       bits; two with the same fingerprint count together and may be denied early, one decision in
       several thousand at most. With `fingerprint_bits: 64` it is 64 bits. Release only what
@@ -206,7 +206,8 @@ defmodule AdTally.FrequencyCap do
       iex> AdTally.FrequencyCap.record(Shown, {:ad, 7}, "user-7")
       :ok
   """
-  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()} | {:store, AdTally.Store.name()}]) ::
+          GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
 
   defp kind,
@@ -633,8 +634,8 @@ defmodule AdTally.FrequencyCap do
   a table of another capacity puts a pair of 16 bits wherever it may belong, so until its events expire more pairs than
   usual look alike, and are denied early. No rule is passed. `:max_capacity` makes no difference. A table of less than a
   256th of the capacity is refused. Nothing of that frame is in the table then. The frames before it are, and
-  stay: repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for
-  what is no enumerable of binaries.
+  stay: repeat the import once the cause is gone. Raises `ArgumentError` as other functions, and if
+  `frames` is not an enumerable of binaries.
 
       iex> [one, other] = for _ <- 1..2, do: AdTally.FrequencyCap.new(capacity: 1_000, seed: 7)
       iex> for caps <- [one, other], do: AdTally.FrequencyCap.record(caps, :home, "ann")

@@ -13,10 +13,9 @@ defmodule AdTally.Metrics do
   ## Totals never fall
 
   Numbers that count something are cumulative since the start of the VM. When a process crashes or is stopped, and
-  another one of the same name starts, its numbers go on from those of the one before, which is more than what
-  `AdTally.Meter.info/2` has, whose numbers begin with the process. So the difference of two snapshots is what has
-  happened in between, whatever was restarted. Not in them is what somebody counted in the last moment of a process
-  that was killed.
+  another one of the same name starts, its numbers go on from those of the one before. (The numbers of
+  `AdTally.Meter.info/2` begin with the process.) So the difference of two snapshots is what has happened in between,
+  whatever was restarted. Calls in the last moment of a process that is killed may be missing.
 
   Where a metric gets amounts below 0, as corrections, two numbers tell of it, which never fall either: `:metrics`
   and `:corrections`. What was counted is their difference. `:excluded` has the net amounts instead.
@@ -85,8 +84,8 @@ defmodule AdTally.Metrics do
   has crashed and none of that name has started since, or it reads its state from its store. They are in none of
   the maps until they run again, and their totals go on then.
 
-  `:crashes` * has, of all names that there ever were, how many processes had started and ended without being stopped, or
-  because their store was stopped. A supervisor usually starts the next one before a snapshot finds the name missing, so
+  `:crashes` * has a number for each name that ever ran: how many of its processes ended without being stopped, or because
+  their store was stopped. A supervisor usually starts the next one before a snapshot finds the name missing, so
   watch this number. Crashes during a start are not counted.
 
   Totals are marked with a *, all other numbers rise and fall. `:store` is the name of the store that keeps a part,
@@ -156,10 +155,10 @@ defmodule AdTally.Metrics do
   with the highest total of `:spend_micros`, `:cost_micros`, `:spent_micros` or `:media_cost_micros`, or else of the first metric
   that has `spend` or `cost` in its name, or else of the first one.
 
-  What windows have is counted that are closed after that. When one is closed, free places are given to
-  its largest campaigns, which keep them until the VM ends, over restarts of the meter too. What a campaign had before it got
-  its place stays with the others. So no total falls, and there are never more than n of them: the largest n that were
-  there first, and not those of today, for which there is `AdTally.Meter.report/2`.
+  Only windows that close after that are counted. When one closes, its largest campaigns get the places that are free, and
+  keep them until the VM ends, over restarts of the meter too. What a campaign had before it got its place stays with the
+  others. So no total falls, and there are never more than n. They are not the largest campaigns of today: for those
+  there is `AdTally.Meter.report/2`.
 
       iex> {:ok, _meter} = AdTally.Meter.start_link(name: Snapped, dimensions: [:campaign], metrics: [:clicks])
       iex> now = System.system_time(:millisecond)

@@ -219,7 +219,7 @@ defmodule AdTally.Options do
   @spec seed_doc(String.t()) :: String.t()
   def seed_doc(hashed) do
     "`:seed` - the number under which #{hashed} are hashed, from 0 to 2^64 - 1. Tables of ids and of " <>
-      "caps that exchange exports need the same one. Who knows it can choose #{hashed} that collide. Default: `nil`, for a " <>
+      "caps that exchange exports need the same one. Whoever knows it can choose #{hashed} that collide. Default: `nil`, for a " <>
       "random one."
   end
 

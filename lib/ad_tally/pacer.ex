@@ -1,7 +1,7 @@
 defmodule AdTally.Pacer do
   @moduledoc """
   Spends budgets evenly or with the traffic, until the end of the day or flight, and never a micro over, on one
-  node or many.
+  node or many, as long as confirms come in time and at most at the reserved price.
 
       children = [
         {AdTally.Store, name: MyApp.Store, dir: "/var/lib/my_app/ads"},
@@ -171,8 +171,10 @@ defmodule AdTally.Pacer do
       Default: 1,000,000.
     * `:max_ahead` - how many milliseconds ahead of the system's time the `at` of a reservation may be. Default: 60,000.
     * `:seed` - the number under which campaigns and requests are hashed, from 0 to 2^64 - 1, the same on all nodes.
-      Whoever knows it can choose ids of requests that are never paced. So set one of your own where clients choose
-      these ids. Default: one that is derived from the name.
+      Whoever knows it can choose ids of requests that are never paced, and make reservations that were never granted.
+      So set a random one of your own where clients choose these ids, or where reservations pass through them:
+      `:crypto.strong_rand_bytes(8) |> :binary.decode_unsigned()`, once, in the configuration of all nodes. Default:
+      one that is derived from the name, which is no secret.
 
   Raises `ArgumentError` for an option that is missing, unknown or out of range, if the store does not run, and if
   the options do not fit what is stored: the message says what differs.
@@ -455,7 +457,7 @@ defmodule AdTally.Pacer do
     * `:spent_micros` - what was booked in the period
     * `:reserved_micros` - what reservations hold
     * `:leased_micros` - what nodes have leased in addition. The three together are at most `:most_micros`, except for
-      overspend
+      overspend, and for a budget that was cut below what was spent and leased
     * `:target_micros` - what should be spent by now
     * `:delivery` - `:spent_micros` divided by `:target_micros`, `nil` while the target is 0
     * `:pass` - the share of requests that the campaign takes part in, from 0.0 to 1.0
@@ -498,8 +500,8 @@ defmodule AdTally.Pacer do
       * and events that are not calls: `:expired`, reservations whose `:ttl` ended, and `:no_book`, grants that this
         node had no room for. Their campaigns have no money here, because `:max_campaigns` is too small
     * `:lost_nodes` - other nodes that have not answered for five seconds
-    * `:disagreeing_nodes` - other nodes that have other `:nodes`, another `:seed` or another version of the library. While
-      there is one, this node leases nothing, and takes no plan
+    * `:disagreeing_nodes` - other nodes that have other `:nodes`, another `:seed`, or a version of the library with another
+      protocol of pacers. While there is one, this node leases nothing, and takes no plan
     * `:clock_offsets` - other nodes whose clocks differ by more than five seconds, and by how many milliseconds they
       are ahead
     * `:memory_bytes` - the memory of its tables

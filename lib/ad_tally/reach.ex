@@ -173,7 +173,8 @@ defmodule AdTally.Reach do
       iex> AdTally.Reach.info(Viewers).precision
       14
   """
-  @spec start_link([option() | {:name, name()}]) :: GenServer.on_start()
+  @spec start_link([option() | {:name, name()} | {:store, AdTally.Store.name()}]) ::
+          GenServer.on_start()
   def start_link(options), do: TableOwner.start_link(__MODULE__, options, kind())
 
   defp kind,
@@ -332,6 +333,9 @@ defmodule AdTally.Reach do
   precision of the key. A sketch of another secret, or with one where the table has none, is
   refused with `{:error, :different_secret}`. Nothing is changed then.
 
+  Returns `:overflow` if the table has no row for the key, and its users went to the overflow sketch, and
+  `:busy` if nothing was merged, because the table's store has no room, see `AdTally.Store`.
+
       iex> reach = AdTally.Reach.new(precision: 12)
       iex> AdTally.Reach.merge(reach, 42, AdTally.Sketch.from_users([1, 2, 3], precision: 14))
       :ok
@@ -344,7 +348,7 @@ defmodule AdTally.Reach do
       {:error, {:coarser_precision, 11}}
   """
   @spec merge(table(), key(), Sketch.t()) ::
-          :ok | :overflow | {:error, :different_secret | {:coarser_precision, 4..18}}
+          :ok | :overflow | :busy | {:error, :different_secret | {:coarser_precision, 4..18}}
   def merge(reach, key, sketch), do: Native.reach_merge(table(reach), key, sketch)
 
   @doc """
@@ -431,7 +435,8 @@ defmodule AdTally.Reach do
 
   `{:error, %AdTally.FrameError{}}` names the frame and the byte that is wrong, or the option in which
   the tables differ: `:precision` and `:secret` must be the same. Nothing of that frame is in the table then. The frames before it are, and stay:
-  repeat the import when the mistake is mended. Raises `ArgumentError` as other functions, and for what is no enumerable of binaries.
+  repeat the import once the cause is gone. Raises `ArgumentError` as other functions, and if
+  `frames` is not an enumerable of binaries.
 
       iex> [one, other] = for _ <- 1..2, do: AdTally.Reach.new()
       iex> AdTally.Reach.add_many(one, [{42, "ann"}, {42, "ben"}])

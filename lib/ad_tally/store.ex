@@ -11,7 +11,7 @@ defmodule AdTally.Store do
         MyApp.AdEvents
       ]
 
-      Supervisor.start_link(children, strategy: :rest_for_one)
+      Supervisor.start_link(children, strategy: :one_for_one)
 
   Start the store first, then what it keeps, and then the processes that record. A child that has a `:store` has started
   once everything that is stored of it has been read.
@@ -28,7 +28,7 @@ defmodule AdTally.Store do
   A queue that delivers at least once brings the missing events again, if they are acknowledged only after `sync/1`. With
   ids, every event is then counted once:
 
-      AdTally.Meter.record_many(MyApp.Ads, events)
+      %{busy: 0} = AdTally.Meter.record_many(MyApp.Ads, events)
       :ok = AdTally.Store.sync(MyApp.Store)
       # Acknowledge now.
 

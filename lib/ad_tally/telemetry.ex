@@ -176,7 +176,8 @@ defmodule AdTally.Telemetry do
   They are sums and counters of what has happened, last values of what rises and falls, and summaries of how long something took,
   in milliseconds. Tags are names: `:meter`, `:attribution`, `:store`, `:pacer`, `:sink`; and `:part`, where an event may be of a
   meter or of an attribution. What events have by metric, and `[:pacer, :campaign]`, are not among them, because their names or
-  their number are the project's.
+  their number are the project's. Events that a start or a fault of a store has (`[:store, :loaded]`, `[:store, :torn]`, …) are
+  not either: attach a handler to those.
 
   A sum is of what a reporter has got, from when it was attached. `AdTally.Metrics.snapshot/0` has the totals of the VM.
 

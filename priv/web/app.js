@@ -1251,7 +1251,12 @@
 
   // Campaigns: the columns of a row, as the service names the metrics and their roles.
 
-  const modelName = (model) => words(model);
+  /** "time_decay:604800000" has its half-life in milliseconds. */
+  function modelName(model) {
+    const [name, halfLife] = model.split(":");
+    return halfLife ? `${words(name)}, ${duration(halfLife)}` : words(name);
+  }
+
   const ofModel = (row, model, key) => (row.by_model && row.by_model[model] ? row.by_model[model][key] : null);
 
   /** For each model conversions; what they cost and return by `model`, the one that is chosen. */

@@ -110,9 +110,14 @@ defmodule AdTally.Guides.PacingTest do
     Code.eval_string(snippets.alerts)
     alerts = MyApp.BudgetAlerts
     event = [:ad_tally, :pacer, :tick]
-    apply(alerts, :handle, [event, %{overspent_micros: 0}, %{pacer: MyApp.Pacer}, nil])
-    apply(alerts, :handle, [event, %{overspent_micros: 7}, %{pacer: MyApp.Pacer}, nil])
-    assert_received {:alert, "MyApp.Pacer has overspent 7 micros"}
+    # A sum over all periods alone is no alert at each tick.
+    for {late, over_price} <- [{0, 0}, {1, 2}] do
+      tick = %{late: late, over_price: over_price, overspent_micros: 7}
+      apply(alerts, :handle, [event, tick, %{pacer: MyApp.Pacer}, nil])
+    end
+
+    assert_received {:alert, "MyApp.Pacer: 1 confirms came too late and 2 were above" <> rest}
+    assert rest =~ "7 micros"
     refute_received {:alert, _text}
   end
 

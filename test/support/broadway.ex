@@ -6,6 +6,11 @@ unless Code.ensure_loaded?(Broadway) do
 
     def update_data(message, fun), do: %{message | data: fun.(message.data)}
 
+    def configure_ack(%{acknowledger: {module, reference, data}} = message, options) do
+      {:ok, data} = module.configure(reference, data, options)
+      %{message | acknowledger: {module, reference, data}}
+    end
+
     def failed(message, reason), do: %{message | status: {:failed, reason}}
   end
 

@@ -8,7 +8,7 @@ defmodule AdTally.Metrics.StatsD do
         {AdTally.Meter, name: MyApp.Ads, ...}
       ]
 
-  Counters are told from its start on: start it before what it tells of, and all is told.
+  It sends the growth of counters since its own start. So start it before the parts that it reports.
 
   Every `:interval` it reads a snapshot and sends a line for each counter that has grown, with by how much, and for each gauge.
   Nothing is sent for an event. Names are those of `AdTally.Metrics.Prometheus`, with `adtally.` in place of `adtally_` and
@@ -81,7 +81,7 @@ defmodule AdTally.Metrics.StatsD do
   end
 
   @doc """
-  It as a child of a supervisor.
+  The child specification. Its id is the `:name`, or this module.
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options) do

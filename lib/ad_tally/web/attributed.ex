@@ -16,13 +16,14 @@ defmodule AdTally.Web.Attributed do
            Parts.find(config.name, :attributions, Query.get(query, "name")),
          %{dimensions: dimensions, models: models} = info.names,
          {:ok, dimension} <- dimension(config, query, dimensions),
-         {:ok, order} <- order(query, models) do
+         texts = Enum.map(models, &Names.model/1),
+         {:ok, order} <- order(query, texts) do
       more = %{
         name: Names.name(name),
         names: Enum.map(names, &Names.name/1),
         dimension: dimension,
         dimensions: dimensions,
-        models: models
+        models: texts
       }
 
       make = fn -> Campaigns.reporting(fn -> make(name, dimension, models) end) end

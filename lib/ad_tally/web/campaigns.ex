@@ -24,7 +24,7 @@ defmodule AdTally.Web.Campaigns do
           metrics: [atom()],
           roles: Roles.t(),
           attribution: atom() | nil,
-          models: [atom()],
+          models: [AdTally.Attribution.Window.model()],
           nodes: :this | :all
         }
 
@@ -84,10 +84,12 @@ defmodule AdTally.Web.Campaigns do
     ArgumentError -> {nil, []}
   end
 
-  @doc "The models that a row has, in their order."
-  @spec models(shape()) :: [atom()]
-  def models(%{roles: %{conversions: _metric}, models: models}), do: [:recorded | models]
-  def models(%{models: models}), do: models
+  @doc "The models that a row has, as text and in their order."
+  @spec models(shape()) :: [binary()]
+  def models(%{roles: %{conversions: _metric}} = shape), do: ["recorded" | credited(shape)]
+  def models(shape), do: credited(shape)
+
+  defp credited(%{models: models}), do: Enum.map(models, &Names.model/1)
 
   @doc "What an answer says of its rows."
   @spec described(shape()) :: map()
@@ -170,7 +172,7 @@ defmodule AdTally.Web.Campaigns do
   def row(row, shape, credits) do
     value = Map.fetch!(row, shape.dimension)
     credited = if credit = credits[value], do: credit.by_model, else: %{}
-    none = Map.new(shape.models, &{&1, %{ppm: 0, value: 0}})
+    none = Map.new(credited(shape), &{&1, %{ppm: 0, value: 0}})
     Figures.row(row, {:key, value}, shape.metrics, shape.roles, Map.merge(none, credited))
   end
 
@@ -182,7 +184,7 @@ defmodule AdTally.Web.Campaigns do
 
   defp total(total, [], shape, credits) do
     by_model = if credits, do: credits.by_model, else: %{}
-    none = Map.new(shape.models, &{&1, %{ppm: 0, value: 0}})
+    none = Map.new(credited(shape), &{&1, %{ppm: 0, value: 0}})
     Figures.row(total, nil, shape.metrics, shape.roles, Map.merge(none, by_model))
   end
 

@@ -3,16 +3,17 @@ defmodule AdTally.Web.Credits do
   # What an attribution credits to each value of a dimension, under each of its models. Reports of attributions have
   # as many rows as there are values, so rows are read as a stream, and only some are kept.
 
-  alias AdTally.Attribution.{Report, Source}
+  alias AdTally.Attribution.{Report, Source, Window}
+  alias AdTally.Web.Names
   alias AdTally.Windows.{Deadline, Reader}
 
   @timeout 30_000
 
-  @typedoc "What a value has, with the touches and their cost, which are the same under all models."
+  @typedoc "What a value has, by model as text, with the touches and their cost, which are the same under all models."
   @type credited :: %{
           touches: non_neg_integer(),
           cost: integer(),
-          by_model: %{atom() => AdTally.Web.Figures.credit()}
+          by_model: %{binary() => AdTally.Web.Figures.credit()}
         }
 
   @typedoc """
@@ -28,8 +29,8 @@ defmodule AdTally.Web.Credits do
         }
 
   @doc "Those of some values, of a map, or those of `most` with most conversions under the first model."
-  @spec read(atom(), reference(), dimension :: atom(), models :: [atom()], map() | pos_integer()) ::
-          t()
+  @spec read(atom(), reference(), dimension, models, map() | pos_integer()) :: t()
+        when dimension: atom(), models: [Window.model(), ...]
   def read(name, native, dimension, [first | _] = models, keep) do
     none = %{
       rows: %{},
@@ -46,7 +47,7 @@ defmodule AdTally.Web.Credits do
 
       {Source, name}
       |> Reader.stream(Report, native, [by: [dimension], model: model], &deadline/0)
-      |> Enum.reduce(%{read | model: model}, &add(&1, &2, dimension, keep))
+      |> Enum.reduce(%{read | model: Names.model(model)}, &add(&1, &2, dimension, keep))
       |> cut(keep)
     end)
   end

@@ -15,9 +15,9 @@ defmodule AdTally.Web.Figures do
 
   @doc """
   A row of a report. `key` is the value of its dimension, or `nil` for a total. `credits` are those of an
-  attribution by model.
+  attribution by model as text.
   """
-  @spec row(map(), {:key, term()} | nil, [atom()], map(), %{atom() => credit()}) :: map()
+  @spec row(map(), {:key, term()} | nil, [atom()], map(), %{binary() => credit()}) :: map()
   def row(row, key, metrics, roles, credits) do
     amounts = Map.new(metrics, &{&1, Map.get(row, &1, 0)})
     of = fn role -> if metric = roles[role], do: amounts[metric] end
@@ -46,10 +46,10 @@ defmodule AdTally.Web.Figures do
   defp recorded(credits, nil, _value), do: credits
 
   defp recorded(credits, conversions, value),
-    do: Map.put(credits, :recorded, %{ppm: conversions * @millionths, value: value})
+    do: Map.put(credits, "recorded", %{ppm: conversions * @millionths, value: value})
 
   @doc "What models say, with what that costs."
-  @spec by_model(%{atom() => credit()}, spend :: integer() | nil) :: map()
+  @spec by_model(%{binary() => credit()}, spend :: integer() | nil) :: map()
   def by_model(credits, spend) do
     Map.new(credits, fn {model, %{ppm: ppm, value: value}} ->
       {model,
@@ -63,7 +63,7 @@ defmodule AdTally.Web.Figures do
   end
 
   # What a meter has counted is a whole number.
-  defp conversions(:recorded, ppm), do: div(ppm, @millionths)
+  defp conversions("recorded", ppm), do: div(ppm, @millionths)
   defp conversions(_model, ppm), do: ppm / @millionths
 
   defp reach(%{reach: estimate, reach_low: low, reach_high: high}) when is_number(estimate),

@@ -3,10 +3,15 @@ defmodule AdTally.Web.Names do
   # Names of parts and values of dimensions as text, and back.
 
   alias AdTally.Metrics.Catalog
+  alias AdTally.Sink.Files.AttributionLines
 
   @doc "The name of a part, or of a node: `MyApp.Ads`, `ads`. Different parts have different names, the same as in metrics."
   @spec name(atom()) :: binary()
   def name(atom), do: Catalog.name(atom)
+
+  @doc "A model of an attribution, as in the files of sinks: `last_touch`, `time_decay:604800000`."
+  @spec model(AdTally.Attribution.Window.model()) :: binary()
+  def model(model), do: AttributionLines.model(model)
 
   @typedoc "A value of a dimension, or a campaign of a pacer, which may be a tuple of these."
   @type value :: integer() | atom() | binary() | tuple()

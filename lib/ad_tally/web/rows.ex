@@ -37,7 +37,7 @@ defmodule AdTally.Web.Rows do
         }
 
   @doc "What a request asks for. `names` are those of `sort` that a table has, the first one by default."
-  @spec order(Query.t(), names :: [binary()], models :: [atom()], metrics :: [atom()]) ::
+  @spec order(Query.t(), names :: [binary()], models :: [binary()], metrics :: [atom()]) ::
           {:ok, order()} | {:error, 400, binary()}
   def order(query, names, models, metrics) do
     by_model = for name <- Map.keys(@by_model), model <- models, do: "#{name}:#{model}"
@@ -47,7 +47,7 @@ defmodule AdTally.Web.Rows do
          {:ok, order} <- Query.one_of(query, "order", orders(sort)),
          {:ok, limit} <- Query.integer(query, "limit", @default, 1..@most) do
       search = query |> Query.get("search") |> Kernel.||("") |> String.downcase()
-      by = by(sort, models, metrics)
+      by = by(sort, metrics)
       {:ok, %{sort: sort, order: order, limit: limit, search: search, by: by}}
     end
   end
@@ -56,14 +56,14 @@ defmodule AdTally.Web.Rows do
   defp orders("name"), do: ["asc", "desc"]
   defp orders(_sort), do: ["desc", "asc"]
 
-  defp by("reach", _models, _metrics), do: &(&1.reach && &1.reach.estimate)
+  defp by("reach", _metrics), do: &(&1.reach && &1.reach.estimate)
 
-  defp by("metric:" <> metric, _models, metrics) do
+  defp by("metric:" <> metric, metrics) do
     metric = Enum.find(metrics, &(Atom.to_string(&1) == metric))
     & &1.metrics[metric]
   end
 
-  defp by(sort, models, _metrics) do
+  defp by(sort, _metrics) do
     case String.split(sort, ":", parts: 2) do
       ["name"] ->
         &{String.downcase(&1.name), &1.name}
@@ -73,9 +73,7 @@ defmodule AdTally.Web.Rows do
         &Map.get(&1, field)
 
       [name, model] ->
-        {field, model} =
-          {Map.fetch!(@by_model, name), Enum.find(models, &(Atom.to_string(&1) == model))}
-
+        field = Map.fetch!(@by_model, name)
         &(&1.by_model[model] || %{})[field]
     end
   end

@@ -22,7 +22,7 @@ defmodule AdTally.Web.CampaignsTest do
       dimensions: [:campaign],
       clock: :events,
       touches: [click: 600 * @minute],
-      models: [:last_touch, :first_touch],
+      models: [:last_touch, :first_touch, {:time_decay, 604_800_000}],
       conversions: [purchase: :every]
     ]
 
@@ -134,7 +134,7 @@ defmodule AdTally.Web.CampaignsTest do
     :ok = Attribution.convert(names[Attribution], order)
 
     answer = get(page, "/api/campaigns", meter: meter)
-    assert answer["models"] == ["recorded", "last_touch", "first_touch"]
+    assert answer["models"] == ["recorded", "last_touch", "first_touch", "time_decay:604800000"]
     assert answer["attribution"] == text(names[Attribution])
     [first, last] = answer["rows"]
 
@@ -156,6 +156,12 @@ defmodule AdTally.Web.CampaignsTest do
                "value_micros" => 0,
                "cpa_micros" => nil,
                "roas" => 0.0
+             },
+             "time_decay:604800000" => %{
+               "conversions" => 0.5,
+               "value_micros" => 450_000,
+               "cpa_micros" => 600_000,
+               "roas" => 1.5
              }
            }
 
@@ -165,8 +171,15 @@ defmodule AdTally.Web.CampaignsTest do
     by_model = get(page, "/api/campaigns", meter: meter, sort: "conversions:last_touch")
     assert names(by_model) == ["43", "42"]
 
+    decayed = get(page, "/api/campaigns", meter: meter, sort: "roas:time_decay:604800000")
+    assert decayed["sort"] == "roas:time_decay:604800000"
+    assert names(decayed) == ["43", "42"]
+    campaign = get(page, "/api/campaign", meter: meter, key: "i42")
+    assert campaign["models"] == answer["models"]
+    assert campaign["row"]["by_model"] == first["by_model"]
+
     attribution = get(page, "/api/attribution", name: text(names[Attribution]))
-    assert attribution["models"] == ["last_touch", "first_touch"]
+    assert attribution["models"] == ["last_touch", "first_touch", "time_decay:604800000"]
     assert names(attribution) == ["43", "42"]
     [row | _rows] = attribution["rows"]
     assert {row["touches"], row["cost_micros"]} == {1, 100_000}

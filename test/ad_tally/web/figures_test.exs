@@ -28,7 +28,7 @@ defmodule AdTally.Web.FiguresTest do
     assert {row.spend_micros, row.ecpm_micros, row.cpc_micros} == {162_000_000, 1_350_000, 33_750}
 
     assert row.by_model == %{
-             recorded: %{
+             "recorded" => %{
                conversions: 130,
                value_micros: 810_000_000,
                cpa_micros: 1_246_154,
@@ -48,7 +48,7 @@ defmodule AdTally.Web.FiguresTest do
     assert {row.ctr, row.ecpm_micros, row.cpc_micros, row.reach, row.frequency} ==
              {nil, nil, nil, nil, nil}
 
-    assert row.by_model.recorded == %{
+    assert row.by_model["recorded"] == %{
              conversions: 0,
              value_micros: 0,
              cpa_micros: nil,
@@ -81,8 +81,8 @@ defmodule AdTally.Web.FiguresTest do
   end
 
   test "conversions of a model are parts of one, and cost what they cost to the micro" do
-    credits = %{linear: %{ppm: 333_333, value: 20_000_000}}
-    %{linear: linear} = row([spend_micros: 5_000_000], credits).by_model
+    credits = %{"linear" => %{ppm: 333_333, value: 20_000_000}}
+    %{"linear" => linear} = row([spend_micros: 5_000_000], credits).by_model
     assert linear.conversions == 0.333333
     assert linear.cpa_micros == round(5_000_000 * 1_000_000 / 333_333)
     assert linear.roas == 4.0
@@ -154,13 +154,13 @@ defmodule AdTally.Web.FiguresTest do
                 clicks: clicks,
                 ctr: ctr,
                 metrics: %{likes: -clicks},
-                by_model: %{linear: %{conversions: clicks / 2}}
+                by_model: %{"linear" => %{conversions: clicks / 2}}
               }
 
     defp take(text) do
       {:ok, query} = Query.parse(text)
 
-      with {:ok, order} <- Rows.order(query, ~w(clicks name ctr), [:linear], [:likes]) do
+      with {:ok, order} <- Rows.order(query, ~w(clicks name ctr), ["linear"], [:likes]) do
         {rows, count} = Rows.take(@rows, order)
         {Enum.map(rows, & &1.name), count}
       end
