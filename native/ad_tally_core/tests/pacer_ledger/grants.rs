@@ -77,6 +77,36 @@ fn a_node_may_keep_twice_what_it_wants() {
 }
 
 #[test]
+fn who_looks_between_two_rounds_takes_nothing_away() {
+    let ledger = ledger(SHARED, daily(1_000_000));
+    renew(&ledger, node(1), report(0, 100_000), BEGIN);
+    // The node makes its report, spends more, and somebody looks before that report comes.
+    let earlier = Report { spent: 1_000, ..report(100_000, 100_000) };
+    let now = Report { spent: 5_000, reserved: 2_000, wanted: 0, ..earlier };
+    assert_eq!(ledger.look(node(1), &now, BEGIN), Ok(()));
+    let seen = status(&ledger, BEGIN);
+    assert_eq!((seen.money.spent, seen.money.reserved, seen.money.leased), (5_000, 2_000, 93_000));
+    let grant = renew(&ledger, node(1), earlier, BEGIN);
+    assert_eq!((grant.granted, grant.keep), (107_000, u64::MAX));
+    assert_eq!(renew(&ledger, node(1), Report { wanted: 10_000, ..now }, BEGIN).keep, 20_000);
+    // Who looks grants nothing, not even what is wanted, and opens no account.
+    assert_eq!(ledger.look(node(1), &Report { wanted: 500_000, ..now }, BEGIN), Ok(()));
+    assert_eq!(ledger.look(node(2), &report(0, 500_000), BEGIN), Ok(()));
+    assert_eq!(status(&ledger, BEGIN).leases.len(), 1);
+    assert_eq!(renew(&ledger, node(1), Report { wanted: 10_000, ..now }, BEGIN).granted, 107_000);
+}
+
+#[test]
+fn a_report_that_is_overtaken_may_still_have_to_give_back_what_was_cut() {
+    let ledger = ledger(SHARED, daily(1_000_000));
+    renew(&ledger, node(1), report(0, 100_000), BEGIN);
+    let spent = Report { spent: 10_000, ..report(100_000, 100_000) };
+    renew(&ledger, node(1), spent, BEGIN);
+    ledger.put(key(), daily(40_000), BEGIN).expect("a plan");
+    assert_eq!(renew(&ledger, node(1), report(100_000, 100_000), BEGIN).keep, 30_000);
+}
+
+#[test]
 fn one_node_without_a_store_gets_all_at_once() {
     let ledger = ledger(Lease::Whole, daily(1_000_000));
     let grant = renew(&ledger, node(1), report(0, 1_000), BEGIN);

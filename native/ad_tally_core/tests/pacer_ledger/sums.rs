@@ -14,7 +14,7 @@ const CAMPAIGNS: u64 = 4;
 enum Operation {
     Put { campaign: u64, budget: u64, pace: Pace, is_flight: bool },
     Delete { campaign: u64 },
-    Renew { campaign: u64, node: u64, wanted: u64, spent: u64, reserved: u64 },
+    Renew { campaign: u64, node: u64, wanted: u64, spent: u64, reserved: u64, is_look: bool },
     Advance { by: u64 },
     Die,
 }
@@ -28,8 +28,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (campaign(), budget, pace, any::<bool>())
             .prop_map(|(campaign, budget, pace, is_flight)| Put { campaign, budget, pace, is_flight }),
         1 => campaign().prop_map(|campaign| Delete { campaign }),
-        12 => (campaign(), 1..3_u64, 0..100_000_u64, 0..200_000_u64, 0..1_000_u64)
-            .prop_map(|(campaign, node, wanted, spent, reserved)| Renew { campaign, node, wanted, spent, reserved }),
+        12 => (campaign(), 1..3_u64, 0..100_000_u64, 0..200_000_u64, 0..1_000_u64, prop::bool::weighted(0.2)).prop_map(
+            |(campaign, node, wanted, spent, reserved, is_look)| {
+                Renew { campaign, node, wanted, spent, reserved, is_look }
+            }
+        ),
         3 => prop_oneof![3 => 0..60 * SECOND, 1 => 0..3 * DAY].prop_map(|by| Advance { by }),
         1 => Just(Die),
     ]
@@ -73,7 +76,7 @@ proptest! {
                 Operation::Delete { campaign } => {
                     durable.ledger.delete(seed().key(&integer_words(campaign as i64)), now).expect("there is room");
                 }
-                Operation::Renew { campaign, node: name, wanted, spent, reserved } => {
+                Operation::Renew { campaign, node: name, wanted, spent, reserved, is_look } => {
                     let words = integer_words(campaign as i64);
                     let period = TODAY + ((now - BEGIN) / DAY) as u32;
                     let so_far: &mut u64 = spent_by.entry((campaign, name, period)).or_default();
@@ -89,7 +92,11 @@ proptest! {
                         wanted,
                         ..Report::default()
                     };
-                    durable.ledger.renew(node(name), &[report], now).expect("there is room");
+                    if is_look {
+                        durable.ledger.look(node(name), &report, now).expect("there is room");
+                    } else {
+                        durable.ledger.renew(node(name), &[report], now).expect("there is room");
+                    }
                 }
                 Operation::Advance { by } => {
                     now += by;

@@ -84,7 +84,8 @@ fn never_a_micro_over_without_faults_and_next_to_nothing_refused() {
 
 #[test]
 fn never_a_micro_over_with_faults() {
-    let all = run_all(100, 1, Rules::default());
+    // What is stranded differs much from day to day.
+    let all = run_all(100, 4, Rules::default());
     println!("{all}");
     assert!(all.stranded_part() <= MOST_STRANDED, "{all}");
     assert!(all.faults >= 10 && all.overspent > 0, "{all}");

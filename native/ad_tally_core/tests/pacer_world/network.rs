@@ -80,8 +80,14 @@ impl World {
     /// The coordinator answers reports.
     fn renew(&mut self, machine: usize, frame: &[u8]) -> Result<(), String> {
         let (now, at) = (self.clock(machine), self.schedule.at);
-        let Some(process) = &self.machines[machine].process else { return Ok(()) };
+        if self.machines[machine].process.is_none() {
+            return Ok(());
+        }
         let Reports { from, coordinator, has, reports } = read_reports(seed(), frame).expect("a message");
+        if self.random.chance(50) {
+            self.look(machine);
+        }
+        let Some(process) = &self.machines[machine].process else { return Ok(()) };
         let ledger = &process.pacer.ledger;
         let Ok(grants) = ledger.renew(from, &reports, now) else { return Ok(()) };
         let plans = ledger.plans(FROM, if coordinator == FROM { has } else { 0 }, 100);
@@ -114,6 +120,25 @@ impl World {
             }
         }
         periods.into_iter().try_for_each(|(campaign, period)| self.check(campaign, period))
+    }
+
+    /// Somebody asks the coordinator where campaigns stand, which looks at what it has spent itself.
+    fn look(&mut self, machine: usize) {
+        let now = self.clock(machine);
+        let Some(process) = &self.machines[machine].process else { return };
+        let mut reports = Vec::new();
+        for words in &self.keys {
+            let Some(status) = process.pacer.node.status(seed().key(words)) else { continue };
+            let Some(period) = status.period else { continue };
+            let report = status.current.report(seed().key(words).hash, period);
+            process.pacer.ledger.look(process.me, &Report { wanted: status.wanted, ..report }, now).unwrap_or_default();
+            reports.push((process.me, report));
+        }
+        for (from, report) in reports {
+            self.note_report(&report);
+            let campaign = self.campaign(report.campaign);
+            self.observed[campaign].reported(from, &report);
+        }
     }
 
     fn apply(&mut self, machine: usize, frame: &[u8]) {

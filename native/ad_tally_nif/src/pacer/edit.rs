@@ -14,9 +14,6 @@ use crate::decode::{bad_argument, keys};
 use crate::encode;
 use crate::resource;
 
-/// Prices that a node needs of a budget that is new.
-const AT_FIRST: u64 = 5;
-
 /// The node that coordinates the budget of a campaign.
 #[rustler::nif]
 fn pacer_coordinator<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>) -> NifResult<Atom> {
@@ -42,8 +39,7 @@ fn pacer_put<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>, plan: Term<'
         let version = pacer.ledger().put(key, plan.clone(), now)?;
         // Without a grant it has no money yet.
         let installed = pacer.node().install(key, version, &plan, now);
-        let wanted = plan.price.saturating_mul(AT_FIRST);
-        Ok::<_, PutError>(installed.ok().map(|()| granted(env, pacer, key, wanted)))
+        Ok::<_, PutError>(installed.ok().map(|()| granted(env, pacer, key)))
     })?;
     Ok(match put {
         Ok(Some(granted)) => (atoms::ok(), granted).encode(env),
@@ -53,28 +49,28 @@ fn pacer_put<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>, plan: Term<'
     })
 }
 
-/// Takes the plan of a campaign away, on its coordinator: as `pacer_put`, or `{:error, unknown | busy}`.
+/// Takes the plan of a campaign away, on its coordinator: as `pacer_put`, with nothing granted, or `{:error, unknown | busy}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn pacer_delete<'a>(env: Env<'a>, pacer: Term<'a>, campaign: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
     let now = pacer.now();
     let deleted = keys::with_key(env, pacer.seed(), campaign.into(), |key| {
         let is_there = pacer.ledger().delete(key, now)?;
-        Ok::<_, Busy>(is_there.then(|| {
+        if is_there {
             pacer.node().remove(key, pacer.ledger().version(), now);
-            granted(env, pacer, key, 0)
-        }))
+        }
+        Ok::<_, Busy>(is_there)
     })?;
     Ok(match deleted {
-        Ok(Some(granted)) => (atoms::ok(), granted).encode(env),
-        Ok(None) => error(env, atoms::unknown()),
+        Ok(true) => (atoms::ok(), Vec::<Term<'a>>::new()).encode(env),
+        Ok(false) => error(env, atoms::unknown()),
         Err(_busy) => busy(env, pacer)?,
     })
 }
 
-/// What this node is granted of one campaign, as frames. `wanted` is what it needs at first.
-fn granted<'a>(env: Env<'a>, pacer: &Table, campaign: HashedKey<'_>, wanted: u64) -> Vec<Term<'a>> {
-    let Some(report) = pacer.report(campaign, wanted) else { return Vec::new() };
+/// What this node is granted of one campaign, as frames.
+fn granted<'a>(env: Env<'a>, pacer: &Table, campaign: HashedKey<'_>) -> Vec<Term<'a>> {
+    let Some(report) = pacer.report(campaign) else { return Vec::new() };
     // With no room in the journal it is granted in the next round.
     let grants = pacer.ledger().renew(pacer.own_ref(), &[report], pacer.now()).unwrap_or_default();
     let grants = Grants { to: pacer.own_ref(), grants };

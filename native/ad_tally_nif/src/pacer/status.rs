@@ -19,18 +19,18 @@ use crate::resource;
 const AT_ONCE: usize = 64;
 
 impl Table {
-    /// What this node has of a campaign, for its coordinator, with a wish for so much more.
-    pub(super) fn report(&self, campaign: HashedKey<'_>, wanted: u64) -> Option<Report> {
+    /// What this node has of a campaign, for its coordinator.
+    pub(super) fn report(&self, campaign: HashedKey<'_>) -> Option<Report> {
         let status = self.node().status(campaign)?;
-        Some(Report { wanted, ..status.current.report(campaign.hash, status.period?) })
+        Some(Report { wanted: status.wanted, ..status.current.report(campaign.hash, status.period?) })
     }
 
     /// Where a campaign stands, with what this node has spent until now.
     fn status(&self, campaign: HashedKey<'_>) -> Option<Status> {
         let now = self.now();
-        if let Some(report) = self.report(campaign, 0) {
+        if let Some(report) = self.report(campaign) {
             // Where the journal has no room, as of the last round.
-            let _ = self.ledger().renew(self.own_ref(), &[report], now);
+            let _ = self.ledger().look(self.own_ref(), &report, now);
         }
         self.ledger().status(campaign, now)
     }

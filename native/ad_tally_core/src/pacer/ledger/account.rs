@@ -26,6 +26,15 @@ pub(super) struct Account {
     pub is_unwritten: bool,
 }
 
+/// What was new in a report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    /// Nothing is: a later one came before it.
+    pub is_old: bool,
+    /// What is to be written down with the next grant, because what is free depends on it.
+    pub is_changed: bool,
+}
+
 /// Totals of one account, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Totals {
@@ -88,8 +97,8 @@ impl Account {
         Self { node, period, begin, end, totals, reserved: 0, presumed: 0, wanted: 0, seen: 0, is_unwritten: false }
     }
 
-    /// Takes what the node says: whether that is to be written down with the next grant, because what is free depends on it.
-    pub fn take(&mut self, report: &Report, now: u64) -> bool {
+    /// Takes what the node says.
+    pub fn take(&mut self, report: &Report, now: u64) -> Taken {
         let is_old = self.totals.is_ahead_of(report);
         let (granted, returned) = (self.totals.granted, self.totals.returned);
         self.is_unwritten |= self.totals.raise(report);
@@ -97,7 +106,7 @@ impl Account {
             (self.reserved, self.presumed, self.wanted) = (report.reserved, report.presumed, report.wanted);
             self.seen = now;
         }
-        self.totals.granted > granted || self.totals.returned > returned
+        Taken { is_old, is_changed: self.totals.granted > granted || self.totals.returned > returned }
     }
 
     /// Its period.

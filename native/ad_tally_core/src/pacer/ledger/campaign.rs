@@ -73,6 +73,11 @@ impl Campaign {
         self.plan.as_ref().is_some_and(|plan| plan.period == Period::Daily)
     }
 
+    /// Whether time is in a period.
+    pub fn is_in(&self, period: u32) -> bool {
+        self.current.as_ref().is_some_and(|current| current.of.number == period)
+    }
+
     /// What is out of a period.
     pub fn out_of(&self, period: u32) -> u64 {
         let of = self.accounts.iter().filter(|account| account.period == period);

@@ -1,6 +1,6 @@
 //! How much a node gets of what is free, and how much it may keep.
 
-use super::account::Account;
+use super::account::{Account, Taken};
 use super::campaign::Campaign;
 use super::config::Lease;
 
@@ -30,12 +30,14 @@ impl Campaign {
         granted
     }
 
-    /// How much an account may keep available.
-    pub fn keep(&self, at: usize, lease: Lease) -> u64 {
+    /// How much an account may keep available, whose last report brought that.
+    pub fn keep(&self, at: usize, lease: Lease, taken: Taken) -> u64 {
         let account = &self.accounts[at];
-        let is_current = self.current.as_ref().is_some_and(|current| current.of.number == account.period);
+        let is_current = self.is_in(account.period);
         let hoard = match lease {
             Lease::Whole if is_current => u64::MAX,
+            // What it wants now is not known.
+            _ if taken.is_old => u64::MAX,
             // The clock of a node may still be in a period that is over here: then it still wants something of it.
             _ => account.wanted.saturating_mul(2),
         };

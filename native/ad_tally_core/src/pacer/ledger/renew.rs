@@ -1,5 +1,6 @@
 //! A node says what it has, and is told what it may have.
 
+use super::account::{Account, Taken};
 use super::campaign::Campaign;
 use super::config::Lease;
 use super::journal::Writing;
@@ -29,6 +30,38 @@ impl Ledger {
         }
         Ok(grants)
     }
+
+    /// Takes what a node has of a campaign between two of its rounds, and grants nothing: what it wants is what it last said. Of a period that
+    /// it has no account of this takes nothing.
+    ///
+    /// # Errors
+    /// [`Busy`] where the journal is full: nothing was done.
+    pub fn look(&self, node: NodeRef, report: &Report, now: u64) -> Result<(), Busy> {
+        let mut state = self.state.lock();
+        let writing = Writing::begin(self.journal.as_ref())?;
+        let State { campaigns, sums, .. } = &mut *state;
+        let Some(campaign) = campaigns.get_mut(&report.campaign) else { return Ok(()) };
+        campaign.roll(now);
+        let is_it = |account: &Account| account.period == report.period && account.node == node;
+        let Some(at) = campaign.accounts.iter().position(is_it) else { return Ok(()) };
+        let report = Report { wanted: campaign.accounts[at].wanted, ..*report };
+        if take(campaign, at, &report, now).is_changed {
+            campaign.accounts[at].is_unwritten = true;
+            writing.accounts(report.campaign, &mut campaign.accounts);
+        }
+        sums.count(campaign, now);
+        Ok(())
+    }
+}
+
+/// Takes a report into the account at a place.
+fn take(campaign: &mut Campaign, at: usize, report: &Report, now: u64) -> Taken {
+    let taken = campaign.accounts[at].take(report, now);
+    if taken.is_changed && !campaign.is_in(report.period) {
+        // What a day of a flight gives back, or spends after its end, is another one's.
+        campaign.settle();
+    }
+    taken
 }
 
 fn renew(
@@ -50,14 +83,10 @@ fn renew(
         }
         at = campaign.account(node, report)?;
     }
-    let is_changed = campaign.accounts[at].take(report, now);
-    let is_current = campaign.current.as_ref().is_some_and(|current| current.of.number == report.period);
-    if is_changed && !is_current {
-        // What a day of a flight gives back, or spends after its end, is another one's.
-        campaign.settle();
-    }
+    let taken = take(campaign, at, report, now);
+    let is_current = campaign.is_in(report.period);
     let granted = if is_current { campaign.grant(at, lease) } else { 0 };
-    if is_changed || granted > 0 {
+    if taken.is_changed || granted > 0 {
         campaign.accounts[at].is_unwritten = true;
         writing.accounts(report.campaign, &mut campaign.accounts);
     }
@@ -72,7 +101,7 @@ fn renew(
         granted: account.totals.granted,
         spent: account.totals.spent,
         returned: account.totals.returned,
-        keep: campaign.keep(at, lease),
+        keep: campaign.keep(at, lease, taken),
         pass: campaign.rate.pass,
         plan: campaign.version,
     })

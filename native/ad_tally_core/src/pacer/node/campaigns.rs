@@ -70,6 +70,11 @@ impl Campaign {
         Self { hash, key: key.into(), version: 0, plan: None, period: None, books: Vec::new(), usage: Usage::default() }
     }
 
+    /// What an impression costs by its plan.
+    pub(super) fn price(&self) -> u64 {
+        self.plan.as_ref().map_or(0, |plan| plan.price)
+    }
+
     /// The book of a period.
     pub(super) fn book(&mut self, period: u32) -> Option<&mut OfBook> {
         self.books.iter_mut().find(|book| book.period == period)

@@ -207,11 +207,11 @@ impl Node {
         let current = campaign.period.map(|period| period.number);
         let hash = campaign.hash;
         let report = |period, totals: &Totals, passed, wanted| Report { wanted, passed, ..totals.report(hash, period) };
-        let price = campaign.plan.as_ref().map_or(0, |plan| plan.price);
+        let price = campaign.price();
         let is_first = current.is_some_and(|period| campaign.books.iter().all(|book| book.period != period));
         if let Some(period) = current.filter(|_| is_first) {
             let wanted = campaign.usage.wanted(price, asked, is_wanting);
-            into.push(report(period, &Default::default(), 0, wanted));
+            into.push(report(period, &Totals::default(), 0, wanted));
         }
         let mut usage = campaign.usage;
         for of_book in &mut campaign.books {
@@ -220,7 +220,7 @@ impl Node {
             let is_current = current == Some(of_book.period);
             if is_current {
                 usage.look(of_book.number, &totals, now);
-                let price = totals.spent.checked_div(totals.confirms).unwrap_or(price);
+                let price = totals.price().unwrap_or(price);
                 into.push(report(of_book.period, &totals, passed, usage.wanted(price, asked, is_wanting)));
             } else if !of_book.is_settled(&totals) {
                 into.push(report(of_book.period, &totals, passed, 0));

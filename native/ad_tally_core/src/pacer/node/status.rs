@@ -18,6 +18,8 @@ pub struct Status {
     pub current: Totals,
     /// The money of all periods that are still known.
     pub all: Totals,
+    /// What it would like to have available of that period, by what it used in the last rounds.
+    pub wanted: u64,
 }
 
 /// The node's numbers.
@@ -49,7 +51,9 @@ impl Node {
                 current = totals;
             }
         }
-        Some(Status { version: campaign.version, pass: row.pass(), period, current, all })
+        let price = current.price().unwrap_or(campaign.price());
+        let wanted = campaign.usage.wanted(price, 0, false);
+        Some(Status { version: campaign.version, pass: row.pass(), period, current, all, wanted })
     }
 
     /// The node's numbers.
@@ -79,6 +83,11 @@ impl Node {
 }
 
 impl Totals {
+    /// What an impression costs in the mean, if there were some.
+    pub(super) fn price(&self) -> Option<u64> {
+        self.spent.checked_div(self.confirms)
+    }
+
     fn add(&mut self, other: &Self) {
         let Self { available, spent, pending, confirms, presumed, overspent, granted, returned } = *other;
         self.available += available;

@@ -6,6 +6,9 @@ use super::Node;
 use super::outcome::Kind;
 use crate::journal::META_NEWEST;
 
+/// Books that are gone through before somebody else may use the campaigns.
+const AT_ONCE: u32 = 512;
+
 /// How much had become pending in each book by some moment, in all: once what was written until then is on disk it may be used
 /// again. A total, so that it does no harm to free it twice, or after a later one, or never.
 #[derive(Debug, Default)]
@@ -48,23 +51,33 @@ impl Node {
     /// What is pending now. To be freed by [`Node::free_pending`] once what was written until now is on disk.
     #[must_use]
     pub fn note_pending(&self) -> Noted {
-        let mut campaigns = self.campaigns.lock();
-        let used = campaigns.used_books();
-        let freed = campaigns.freed();
-        let pending = used.map(|book| (book, self.till.book(book).totals().pending));
-        let pending = pending.filter(|(_, pending)| *pending > 0);
-        Noted(pending.map(|(book, pending)| (book, pending + freed.get(&book).copied().unwrap_or(0))).collect())
+        let (mut noted, mut next) = (Vec::new(), 1);
+        loop {
+            let mut campaigns = self.campaigns.lock();
+            let end = *campaigns.used_books().end();
+            let some = next..=end.min(next + (AT_ONCE - 1));
+            let freed = campaigns.freed();
+            let pending = some.map(|book| (book, self.till.book(book).totals().pending));
+            let pending = pending.filter(|(_, pending)| *pending > 0);
+            noted.extend(pending.map(|(book, pending)| (book, pending + freed.get(&book).copied().unwrap_or(0))));
+            next += AT_ONCE;
+            if next > end {
+                return Noted(noted);
+            }
+        }
     }
 
     /// Frees what was pending.
     pub fn free_pending(&self, noted: &Noted) {
-        let mut campaigns = self.campaigns.lock();
-        let freed = campaigns.freed();
-        for (book, total) in &noted.0 {
-            let freed = freed.entry(*book).or_default();
-            let more = total.saturating_sub(*freed);
-            *freed += more;
-            self.till.book(*book).free(more);
+        for some in noted.0.chunks(AT_ONCE as usize) {
+            let mut campaigns = self.campaigns.lock();
+            let freed = campaigns.freed();
+            for (book, total) in some {
+                let freed = freed.entry(*book).or_default();
+                let more = total.saturating_sub(*freed);
+                *freed += more;
+                self.till.book(*book).free(more);
+            }
         }
     }
 
