@@ -245,6 +245,7 @@ defmodule AdTally.Native do
   def pacer_note_pending(_pacer), do: not_loaded()
   def pacer_free_pending(_pacer, _noted), do: not_loaded()
   def pacer_reports(_pacer, _from), do: not_loaded()
+  def pacer_ask(_pacer, _node), do: not_loaded()
   def pacer_renew(_pacer, _node, _reports, _last), do: not_loaded()
   def pacer_apply(_pacer, _node, _granted), do: not_loaded()
   def pacer_sweep(_pacer, _from), do: not_loaded()

@@ -140,7 +140,7 @@ defmodule AdTally.Pacer do
 
   # How long other nodes may take to answer.
   @timeout 5_000
-  @renewed_within 1_000
+  @answered_within 1_000
 
   @doc """
   The child specification of a pacer. A supervisor may have several pacers.
@@ -224,7 +224,8 @@ defmodule AdTally.Pacer do
   To change a plan, put the whole of it. A change takes effect at the next tick. If a budget is cut below what is
   spent and leased, nothing more is leased, and nodes give back what they have not reserved.
 
-  Raises `ArgumentError` for a wrong plan, with nothing changed.
+  Raises `ArgumentError` for a wrong plan, with nothing changed. So it does where the coordinator cannot take it, as one
+  with a time zone that the coordinator's database does not have.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Putting)
       iex> AdTally.Pacer.put(Putting, {:campaign, 42}, budget_micros: 5_000_000_000, period: {:daily, "Europe/Berlin"})
@@ -259,7 +260,7 @@ defmodule AdTally.Pacer do
     coordinator = coordinator(name, campaign)
 
     with :ok <- call(name, coordinator, {:of, campaign, request}) do
-      if coordinator != node(), do: renewed(name, coordinator)
+      if coordinator != node(), do: ask(name, coordinator)
       :ok
     end
   end
@@ -267,9 +268,9 @@ defmodule AdTally.Pacer do
   defp coordinator(name, campaign),
     do: Native.pacer_coordinator(native!(name), campaign)
 
-  # This node has it too once the coordinator has answered it. If that takes long, it has it later.
-  defp renewed(name, coordinator) do
-    GenServer.call(name, {:renewed, coordinator}, @renewed_within)
+  # This node has it too once the coordinator has answered. If that takes long, it has it later.
+  defp ask(name, coordinator) do
+    GenServer.call(name, {:ask, coordinator}, @answered_within)
   catch
     :exit, _later -> :ok
   end
@@ -285,7 +286,13 @@ defmodule AdTally.Pacer do
   end
 
   defp call(name, node, request) do
-    {name, node} |> GenServer.call(request, @timeout) |> answer()
+    case GenServer.call({name, node}, request, @timeout) do
+      {:refused, message} ->
+        answer({:refused, "#{node}, which coordinates this budget: #{message}"})
+
+      answer ->
+        answer(answer)
+    end
   catch
     :exit, _unreachable -> {:error, :no_coordinator}
   end
@@ -295,6 +302,7 @@ defmodule AdTally.Pacer do
           "expected AdTally.Pacer.tick/2 to be called first: a pacer with clock: :manual has no time before"
   end
 
+  defp answer({:refused, message}), do: raise(ArgumentError, message)
   defp answer(answer), do: answer
 
   @doc """

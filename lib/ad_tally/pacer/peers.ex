@@ -174,11 +174,14 @@ defmodule AdTally.Pacer.Peers do
 
   @doc "What another node has sent, if it is one of these and is of the same configuration."
   @spec read(t(), tuple()) :: {:ok, node(), term()} | {:refused, t()}
-  def read(peers, {:ad_tally_pacer, fingerprint, node, what}) do
+  def read(peers, {:ad_tally_pacer, fingerprint, node, what}) when is_atom(node) do
     if fingerprint == peers.fingerprint and node in peers.others,
       do: {:ok, node, what},
       else: {:refused, refuse(peers, node, what)}
   end
+
+  # A mistake of somebody in this system.
+  def read(peers, _message), do: {:refused, peers}
 
   # It is told, as it may not hear of this node otherwise.
   defp refuse(peers, node, what) do
@@ -198,14 +201,20 @@ defmodule AdTally.Pacer.Peers do
   def agree?(peers), do: peers.disagreeing == []
 
   defp log_refused(peers, node) do
+    log_refusal(
+      peers,
+      "a message has come of #{inspect(node)}, which has other :nodes, another :seed or another version of the library. " <>
+        consequence(peers, node) <> ": give all nodes the same"
+    )
+  end
+
+  @doc "Logs that something was refused, at most once a minute, because it comes each second."
+  @spec log_refusal(t(), String.t()) :: t()
+  def log_refusal(peers, text) do
     now = milliseconds()
 
     if peers.refused_at == nil or now - peers.refused_at >= @log_pause do
-      Logger.error(
-        "#{peers.shown} has got a message of #{inspect(node)}, which has other :nodes, another :seed or another version " <>
-          "of the library. " <> consequence(peers, node) <> ": give all nodes the same"
-      )
-
+      Logger.error("#{peers.shown}: #{text}")
       %{peers | refused_at: now}
     else
       peers

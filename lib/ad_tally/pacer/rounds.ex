@@ -8,15 +8,15 @@ defmodule AdTally.Pacer.Rounds do
 
   require Logger
 
-  alias AdTally.Native
+  alias AdTally.{Native, Options}
   alias AdTally.Pacer.{Events, Peers, Syncs}
 
   # Between two rounds that are asked for: at first, and where some always are.
   @soonest 50
   @latest 1_000
 
-  # For how many rounds somebody waits for an answer.
-  @rounds 10
+  # Whoever has asked for longer than that does not wait any more.
+  @asked_for 20_000
 
   @type state :: map()
 
@@ -26,7 +26,7 @@ defmodule AdTally.Pacer.Rounds do
     state = free(state, [])
     peers = Peers.begin_round(state.peers)
     own = report(native, peers, Native.pacer_reports(native, 0), [])
-    state = %{end_waits(state) | peers: Peers.end_round(peers), renewed_at: milliseconds()}
+    state = %{forget(state) | peers: Peers.end_round(peers), renewed_at: milliseconds()}
 
     granted =
       for {frame, last?} <- own,
@@ -35,7 +35,7 @@ defmodule AdTally.Pacer.Rounds do
           frame <- granted,
           do: frame
 
-    later(state, [{:apply, granted}, {:answered, peers.round}])
+    later(state, if(granted == [], do: [], else: [{:apply, granted}]))
   end
 
   # Those for other coordinators are sent, and those for this node returned.
@@ -52,15 +52,27 @@ defmodule AdTally.Pacer.Rounds do
   # Not while nodes disagree about who coordinates what, nor while so much waits for the disk already.
   defp grants?(state), do: Peers.agree?(state.peers) and not Syncs.full?(state.syncs)
 
-  # Of callers whose coordinator has not answered in time.
-  defp end_waits(state) do
-    {waiting, gone} =
-      Enum.split_with(state.waiting, fn {_from, _node, round} ->
-        round > state.peers.round - @rounds
-      end)
+  @doc """
+  Asks a coordinator for the plans that this node lacks, for a caller who is answered once they are here. That is one
+  small message, so many callers may ask, and says nothing of what was spent: that has its rounds.
+  """
+  @spec ask(state(), node(), GenServer.from()) :: state()
+  def ask(state, coordinator, from) do
+    asked = make_ref()
+    frame = Native.pacer_ask(state.native, coordinator)
+    Peers.tell(state.peers, coordinator, {:reports, frame, true})
+    Peers.tell(state.peers, coordinator, {:round, asked})
+    %{state | waiting: Map.put(state.waiting, asked, {from, milliseconds()})}
+  end
 
-    for {from, _node, _round} <- gone, do: GenServer.reply(from, :ok)
-    %{state | waiting: waiting}
+  # Callers whose coordinator has not answered.
+  defp forget(state) do
+    now = milliseconds()
+
+    waiting =
+      for {asked, {_from, since}} = one <- state.waiting, now - since < @asked_for, do: one
+
+    %{state | waiting: Map.new(waiting)}
   end
 
   @doc "A round is asked for: soon, but less and less so while others are."
@@ -84,7 +96,7 @@ defmodule AdTally.Pacer.Rounds do
 
   @doc "What another node has said."
   @spec told(state(), node(), term()) :: state()
-  def told(state, node, {:reports, frame, last?}) do
+  def told(state, node, {:reports, frame, last?}) when is_binary(frame) and is_boolean(last?) do
     with true <- grants?(state),
          {:ok, granted} <- Native.pacer_renew(state.native, node, frame, last?) do
       later(state, for(frame <- granted, do: {:tell, node, {:granted, frame}}))
@@ -98,22 +110,35 @@ defmodule AdTally.Pacer.Rounds do
   def told(state, node, {:round, round}),
     do: later(state, [{:tell_answered, node, round}])
 
-  def told(state, node, {:granted, frame}), do: apply_granted(state, node, [frame])
+  def told(state, node, {:granted, frame}) when is_binary(frame),
+    do: apply_granted(state, node, [frame])
 
-  def told(state, node, {:answered, round, time}),
-    do: answered(%{state | peers: Peers.answered(state.peers, node, round, time)}, node, round)
+  def told(state, node, {:answered, round, time}) when is_integer(time),
+    do: answered(%{state | peers: Peers.answered(state.peers, node, round, time)}, round)
 
   def told(state, _node, :changed), do: wake(state)
 
-  # Of a later version of the library.
+  # Of a later version of the library, or of nobody who knows what is said here.
   def told(state, _node, _what), do: state
 
-  @doc "Does something once all that was recorded until now is in the store."
+  @doc """
+  Does something once all that was recorded until now is in the store. While so much waits for a disk that does not
+  answer, what the next round brings again is left out.
+  """
   @spec later(state(), [Syncs.action()]) :: state()
   def later(state, actions) do
+    actions =
+      if Syncs.full?(state.syncs), do: Enum.reject(actions, &comes_again?/1), else: actions
+
     {actions, syncs} = Syncs.add(state.syncs, actions)
     act(%{state | syncs: syncs}, actions, :ok)
   end
+
+  defp comes_again?({:tell_answered, _node, _round}), do: true
+  defp comes_again?({:tell, _node, _what}), do: true
+  defp comes_again?({:apply, _granted}), do: true
+  defp comes_again?(:tick), do: true
+  defp comes_again?(_action), do: false
 
   @doc "Does what has waited for a sync, unless the disk has refused it."
   @spec act(state(), [Syncs.action()], :ok | {:error, term()}) :: state()
@@ -145,7 +170,6 @@ defmodule AdTally.Pacer.Rounds do
   end
 
   defp act(state, {:apply, granted}), do: apply_granted(state, node(), granted)
-  defp act(state, {:answered, round}), do: answered(state, node(), round)
 
   defp act(state, {:tell, node, what}) do
     Peers.tell(state.peers, node, what)
@@ -181,8 +205,9 @@ defmodule AdTally.Pacer.Rounds do
 
   defp apply_frame(state, node, frame) do
     case Native.pacer_apply(state.native, node, frame) do
-      {:ok, new, without_room} ->
+      {:ok, new, without_room, unreadable} ->
         warn_of_room(state, without_room)
+        tell_of_unreadable(state, node, unreadable)
         # What is new here has no money yet.
         if new > 0, do: wake(%{state | pause: @soonest}), else: state
 
@@ -230,19 +255,29 @@ defmodule AdTally.Pacer.Rounds do
   defp refused(state, _node, :busy), do: state
 
   defp refused(state, node, reason) do
-    Logger.error("#{state.peers.shown}: what #{node} has sent is refused: #{reason}")
-    state
+    text = "what #{node} has sent is refused: #{reason}"
+    %{state | peers: Peers.log_refusal(state.peers, text)}
   end
 
-  # Whoever waits for this round, or an earlier one.
-  defp answered(state, node, round) do
-    {over, waiting} =
-      Enum.split_with(state.waiting, fn {_from, whose, since} ->
-        whose == node and since <= round
-      end)
+  # Told once for each change of a plan.
+  defp tell_of_unreadable(_state, _node, []), do: :ok
 
-    for {from, _node, _round} <- over, do: GenServer.reply(from, :ok)
-    %{state | waiting: waiting}
+  defp tell_of_unreadable(state, node, [{campaign, reason} | _] = unreadable) do
+    Logger.error(
+      "#{state.peers.shown}: this node cannot read #{length(unreadable)} plans of #{node}, so it has no money for their " <>
+        "campaigns. One is that of #{Options.shown(campaign)}: #{reason}. Give all nodes the same version of AdTally " <>
+        "and the same database of time zones, and put the plans again"
+    )
+  end
+
+  # Whoever asked that. Rounds have numbers, and nobody waits for them.
+  defp answered(state, asked) do
+    with {{from, _since}, waiting} <- Map.pop(state.waiting, asked) do
+      GenServer.reply(from, :ok)
+      %{state | waiting: waiting}
+    else
+      {nil, _waiting} -> state
+    end
   end
 
   @doc "Calls a native function from step to step."

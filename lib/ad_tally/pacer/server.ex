@@ -33,8 +33,8 @@ defmodule AdTally.Pacer.Server do
       syncs: Syncs.new(config.part && fn -> Part.begin_sync(config.part) end),
       peers: Peers.new(config),
       events: events,
-      # Callers who wait until a coordinator has answered a round.
-      waiting: [],
+      # Callers who wait until a coordinator has answered what it was asked, and since when.
+      waiting: %{},
       # Whether money is noted that waits for the store, and who waits for what comes after it.
       freeing: Rounds.idle(),
       # When the last round began; whether one is asked for, and was in the last second; how long after the last one the
@@ -120,12 +120,16 @@ defmodule AdTally.Pacer.Server do
     if own? and (request == :status or Peers.agree?(state.peers)),
       do: coordinate(request, campaign, from, state),
       else: {:reply, {:error, :no_coordinator}, state}
+  rescue
+    # What the caller's node takes, as a time zone that it knows, this one may not.
+    error in ArgumentError -> {:reply, {:refused, Exception.message(error)}, state}
   end
 
-  # Once a coordinator has answered what this node reports from now on.
-  def handle_call({:renewed, coordinator}, from, state) do
-    state = Rounds.renew(state)
-    {:noreply, %{state | waiting: [{from, coordinator, state.peers.round} | state.waiting]}}
+  # Once this node has the plans that another coordinator has now.
+  def handle_call({:ask, coordinator}, from, state) do
+    if coordinator in state.peers.others,
+      do: {:noreply, Rounds.ask(state, coordinator, from)},
+      else: {:reply, {:error, :no_coordinator}, state}
   end
 
   # Of reservations of this node that another node confirms or releases.
@@ -183,6 +187,10 @@ defmodule AdTally.Pacer.Server do
 
   defp coordinate(:status, campaign, _from, state),
     do: {:reply, Native.pacer_status(state.native, campaign), state}
+
+  # Of a later version of the library.
+  defp coordinate(_request, _campaign, _from, state),
+    do: {:reply, {:error, :no_coordinator}, state}
 
   defp changed({:ok, granted}, from, state) do
     actions = [{:apply, granted}, {:reply_free, from}, :changed]

@@ -128,7 +128,7 @@ fn messages_are_read_as_they_were_written() {
     }
     for sent in [plans(), Plans { from: 77, after: 2, version: 2, plans: Vec::new() }] {
         let bytes = only(write_plans(&seed(), &sent, &Atoms).expect("atoms that are known"));
-        assert_eq!(read_plans(&seed(), &bytes, &mut Atoms), Ok(sent));
+        assert_eq!(read_plans(&seed(), &bytes, &mut Atoms), Ok((sent, Vec::new())));
     }
 }
 
@@ -167,7 +167,7 @@ fn plans_of_several_frames_follow_each_other_without_a_gap() {
     assert!(frames.len() > 3 && frames.iter().all(|frame| frame.len() <= MAX_FRAME_BYTES));
     let (mut has, mut read) = (4, Vec::new());
     for frame in &frames {
-        let plans = read_plans(&seed(), frame, &mut Atoms).expect("a frame");
+        let (plans, _) = read_plans(&seed(), frame, &mut Atoms).expect("a frame");
         assert_eq!((plans.from, plans.after), (77, has));
         has = plans.version;
         read.extend(plans.plans);
@@ -213,6 +213,21 @@ fn plans_out_of_order_or_past_their_version_are_refused() {
     assert!(refused(|plans| plans.after = 3).starts_with("version: 3, expected above 3"));
     assert!(refused(|plans| plans.version = 8).starts_with("version: 9, expected above 5 and at most 8"));
     assert!(refused(|plans| plans.version = 1).starts_with("version of plans: 1, expected 2 or more"));
+}
+
+/// One that only its coordinator can read must not keep back those that come with it and after it.
+#[test]
+fn a_plan_that_cannot_be_read_is_none_and_the_others_are_there() {
+    let mut sent = plans();
+    let of_later_version = Plan { budget: 0, ..plan(Pace::Even) };
+    sent.plans[1].plan = Some(of_later_version);
+    let bytes = only(write_plans(&seed(), &sent, &Atoms).expect("atoms that are known"));
+    let (read, unreadable) = read_plans(&seed(), &bytes, &mut Atoms).expect("a frame");
+    let key = sent.plans[1].key.clone();
+    sent.plans[1].plan = None;
+    assert_eq!(read, sent);
+    assert_eq!(unreadable.iter().map(|one| &one.key).collect::<Vec<_>>(), [&key]);
+    assert!(unreadable[0].error.to_string().starts_with("budget: 0, expected 1 to"), "{}", unreadable[0].error);
 }
 
 #[test]

@@ -69,6 +69,18 @@ defmodule AdTally.Pacer.NodesTest do
         assert :erpc.call(node, Native, :pacer_coordinator, [native, campaign]) == owner
       end
 
+      # Many that another one coordinates are there once put/3 returns, and take no round each.
+      rounds = fn -> :sys.get_state(Process.whereis(@pacer)).peers.round end
+      before = rounds.()
+      native = Named.fetch!(Pacer, @pacer)
+      elsewhere = for n <- 2_000..2_600, Native.pacer_coordinator(native, n) == first, do: n
+      for n <- elsewhere, do: :ok = Pacer.put(@pacer, n, budget_micros: 1_000_000)
+      assert length(elsewhere) > 100
+      assert rounds.() - before < length(elsewhere) / 4
+
+      for n <- elsewhere,
+          do: assert(Pacer.reserve(@pacer, n, 1, 1_000_000_000, now()) == :no_budget)
+
       # Each node spends of each budget.
       for node <- nodes, {_owner, campaign} <- campaigns do
         reservation = reserve(node, campaign, {:first, node}, 1_000)

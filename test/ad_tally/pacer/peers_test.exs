@@ -5,7 +5,7 @@ defmodule AdTally.Pacer.PeersTest do
   import ExUnit.CaptureLog
 
   alias AdTally.{Named, Native, Pacer}
-  alias AdTally.Pacer.{Peers, Plan}
+  alias AdTally.Pacer.{Peers, Plan, Rounds, Syncs}
 
   require Named
 
@@ -103,6 +103,64 @@ defmodule AdTally.Pacer.PeersTest do
     send(pid, {:ad_tally_pacer, fingerprint, @other, {:answered, 0, at}})
     assert Pacer.info(name).disagreeing_nodes == []
     assert Pacer.put(name, campaign, budget_micros: 2_000_000) == :ok
+  end
+
+  test "a plan that the coordinator cannot take, or a request that it does not know, does not end it" do
+    name = Module.concat(__MODULE__, Coordinating)
+    pid = start_supervised!({Pacer, name: name})
+    plan = Plan.new!(budget_micros: 1_000_000, period: {:daily, "Europe/Berlin"})
+    wrong = put_elem(plan, 2, "Mars/Olympus")
+    assert {:refused, message} = GenServer.call(pid, {:of, 42, {:put, wrong}})
+    assert message =~ "Mars/Olympus"
+    assert GenServer.call(pid, {:of, 42, {:reverse, 1}}) == {:error, :no_coordinator}
+    assert GenServer.call(pid, {:of, 42, {:put, plan}}) == :ok
+    assert Process.whereis(name) == pid
+  end
+
+  test "messages that nobody has written who knows what is said here do no harm" do
+    name = Module.concat(__MODULE__, Hearing)
+    pid = start_supervised!({Pacer, name: name, nodes: [node(), @other]})
+    %{peers: %{fingerprint: fingerprint}} = :sys.get_state(pid)
+    at = System.system_time(:millisecond)
+
+    whats = [
+      {:reports, :none, true},
+      {:reports, "", :maybe},
+      {:granted, nil},
+      {:answered, 1, :now},
+      {:answered, make_ref(), at},
+      {:round, {}},
+      :changed,
+      "text"
+    ]
+
+    log =
+      capture_log(fn ->
+        for what <- whats, do: send(pid, {:ad_tally_pacer, fingerprint, @other, what})
+        for node <- [42, nil, {name, node()}], do: send(pid, {:ad_tally_pacer, 0, node, :changed})
+        # What cannot be read comes each second.
+        for _ <- 1..50, do: send(pid, {:ad_tally_pacer, fingerprint, @other, {:granted, "?"}})
+        assert GenServer.call(pid, {:ask, :"nobody@127.0.0.1"}) == {:error, :no_coordinator}
+      end)
+
+    assert Process.whereis(name) == pid
+    lines = String.split(log, "\n")
+    assert Enum.count(lines, &(&1 =~ inspect(name) and &1 =~ "has sent is refused")) <= 1
+  end
+
+  test "while the disk does not answer no more waits than what does not come again" do
+    state = %{syncs: Syncs.new(fn -> make_ref() end)}
+
+    state =
+      Enum.reduce(1..5_000, state, fn round, state ->
+        actions = [{:tell_answered, @other, round}, {:apply, []}, :tick]
+        Rounds.later(state, actions)
+      end)
+
+    # The first action has begun a sync.
+    assert length(state.syncs.waiting) in 1_000..1_003
+    state = Rounds.later(state, [{:apply, []}, {:reply_free, {self(), make_ref()}}])
+    assert [{:reply_free, _from} | _] = state.syncs.waiting
   end
 
   test "a budget that another node coordinates is not taken from a node that has other :nodes" do

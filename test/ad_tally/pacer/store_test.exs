@@ -58,6 +58,29 @@ defmodule AdTally.Pacer.StoreTest do
     {status.spent_micros, status.reserved_micros, status.presumed_micros, status.overspent_micros}
   end
 
+  test "to put a plan again, or to look at it, takes no lease away", %{pacer: pacer} = context do
+    start(context)
+    plan = [budget_micros: 1_000_000_000, price_micros: 1_000]
+    :ok = Pacer.put(pacer, 42, plan)
+
+    # It uses some hundred prices a second, and has a lease for that.
+    for second <- 1..20 do
+      for n <- 1..200, {:ok, held} <- [Pacer.reserve(pacer, 42, {second, n}, 1_000, @begin)] do
+        :ok = Pacer.confirm(pacer, held, 1_000, @begin)
+      end
+
+      tick(pacer, @begin + second * 1_000)
+    end
+
+    leased = Pacer.status(pacer, 42).leased_micros
+    assert leased > 100_000
+    for _ <- 1..10, do: assert(Pacer.status(pacer, 42).leased_micros == leased)
+    :ok = Pacer.put(pacer, 42, plan)
+    assert Pacer.status(pacer, 42).leased_micros >= leased
+    :ok = Pacer.put(pacer, 42, Keyword.put(plan, :budget_micros, 900_000_000))
+    assert Pacer.status(pacer, 42).leased_micros >= leased
+  end
+
   test "after an orderly stop all is as it was, and nothing is presumed",
        %{pacer: pacer} = context do
     tree = start(context)

@@ -79,9 +79,9 @@ defmodule AdTally.Test.PacerNodes.Member do
 
   @doc "Waits until all coordinators know what this node has spent by now."
   def reported do
-    for node <- [node() | Node.list()],
-        do: :ok = GenServer.call(@pacer, {:renewed, node}, 15_000)
-
+    # A round, and what is asked after it.
+    send(@pacer, :renew_woken)
+    for node <- Node.list(), do: :ok = GenServer.call(@pacer, {:ask, node}, 15_000)
     :ok
   end
 

@@ -38,6 +38,14 @@ enum Shape {
 }
 
 impl Curve {
+    /// What it has on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.shape {
+            Shape::Weekly(of) => size_of_val(&*of.weights) + of.days.capacity() * size_of::<(u64, f64)>(),
+            Shape::Even | Shape::Falling(_) => 0,
+        }
+    }
+
     /// That of one of the plan's periods. A plan that is paced by what is learned is even until enough is.
     #[must_use]
     pub fn new(plan: &Plan, learned: Option<&Learned>, period: PeriodOf) -> Self {

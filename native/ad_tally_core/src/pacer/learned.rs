@@ -40,6 +40,10 @@ impl Default for Learned {
 }
 
 impl Learned {
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.hours)
+    }
+
     /// Notes how many requests passed the rate `p` in a range of time that was watched: a tick. Answers whether an hour has
     /// ended with it, so that what [`to_words`](Self::to_words) returns is worth keeping.
     ///

@@ -76,6 +76,11 @@ pub struct PeriodOf {
 }
 
 impl Plan {
+    /// What it has on the heap, beside its zone.
+    pub(super) fn heap_bytes(&self) -> usize {
+        if let Pace::Traffic(weights) = &self.pace { size_of_val(&**weights) } else { 0 }
+    }
+
     /// Whether there can be such a plan.
     ///
     /// # Errors

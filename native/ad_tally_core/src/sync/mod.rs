@@ -16,6 +16,9 @@ pub(crate) use std::{
 };
 
 #[cfg(not(loom))]
+pub(crate) mod last_seen;
+
+#[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;
 
 /// A cell that is told of every access, for loom to see those that race.

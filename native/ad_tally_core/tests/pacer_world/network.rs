@@ -154,7 +154,7 @@ impl World {
     fn install(&mut self, machine: usize, frame: &[u8]) {
         let now = self.clock(machine);
         let Some(process) = &mut self.machines[machine].process else { return };
-        let plans = read_plans(seed(), frame, &mut NoAtoms).expect("a message");
+        let (plans, _) = read_plans(seed(), frame, &mut NoAtoms).expect("a message");
         let has = if process.coordinator == plans.from { process.has } else { 0 };
         if plans.after > has {
             return;

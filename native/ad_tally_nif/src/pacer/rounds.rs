@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ad_tally_core::codec::{Frame, FrameError, Kind};
+use ad_tally_core::key::KeyRef;
 use ad_tally_core::pacer::message::{
-    Grants, Plans, Report, Reports, read_grants, read_plans, read_reports, write_grants, write_plans, write_reports,
+    Grants, Plans, Report, Reports, Unreadable, read_grants, read_plans, read_reports, write_grants, write_plans,
+    write_reports,
 };
 use ad_tally_core::pacer::node::Noted;
 use parking_lot::Mutex;
@@ -73,8 +75,7 @@ fn pacer_reports<'a>(env: Env<'a>, pacer: Term<'a>, from: usize) -> NifResult<Te
         if reports.is_empty() && next.is_some() {
             continue;
         }
-        let (coordinator, has) = *member.plans.lock();
-        let written = write_reports(pacer.seed(), &Reports { from: pacer.own_ref(), coordinator, has, reports });
+        let written = write(pacer, member, reports);
         let last = written.len() - 1;
         for (at, frame) in written.iter().enumerate() {
             frames.push((member.atom, encode::binary(env, frame), next.is_none() && at == last));
@@ -82,6 +83,20 @@ fn pacer_reports<'a>(env: Env<'a>, pacer: Term<'a>, from: usize) -> NifResult<Te
     }
     let next = next.map_or_else(|| atoms::done().to_term(env), |next| next.encode(env));
     Ok((next, frames).encode(env))
+}
+
+/// A report of no campaign, by which a coordinator is asked for plans that this node lacks.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pacer_ask<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom) -> NifResult<Term<'a>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    let frames = write(pacer, pacer.member(node)?, Vec::new());
+    Ok(encode::binary(env, &frames[0]))
+}
+
+/// Reports for a coordinator as frames, one at least, with which of its plans this node has.
+fn write(pacer: &Table, coordinator: &Member, reports: Vec<Report>) -> Vec<Vec<u8>> {
+    let (start, has) = *coordinator.plans.lock();
+    write_reports(pacer.seed(), &Reports { from: pacer.own_ref(), coordinator: start, has, reports })
 }
 
 /// Takes a node's reports, and grants it what it needs: `{:ok, frames}`, to be sent once all that was recorded until then is in the
@@ -122,8 +137,8 @@ fn pacer_renew<'a>(
     Ok((atoms::ok(), frames).encode(env))
 }
 
-/// Takes what a coordinator has granted: `{:ok, new, without_room}`, of how many campaigns there are plans that were not known, and for
-/// how many there is no room, or `{:error, text}`.
+/// Takes what a coordinator has granted: `{:ok, new, without_room, unreadable}`, of how many campaigns there are plans that were not known,
+/// for how many there is no room, and `[{campaign, text}]` whose plans this node cannot read, or `{:error, text}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
@@ -131,7 +146,10 @@ fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a
     let kind = Frame::read(&granted).map(|frame| frame.kind);
     let applied = match kind {
         Ok(Kind::PacerPlans) => {
-            read_plans(pacer.seed(), &granted, &mut ImportedAtoms::new(env)).map(|plans| install(pacer, member, &plans))
+            read_plans(pacer.seed(), &granted, &mut ImportedAtoms::new(env)).map(|(plans, unreadable)| {
+                let (new, without_room) = install(pacer, member, &plans);
+                (new, without_room, unreadable)
+            })
         }
         _ => read_grants(pacer.seed(), &granted).map(|grants| {
             if grants.to == pacer.own_ref() {
@@ -139,11 +157,15 @@ fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a
                 let grants: Vec<_> = grants.grants.into_iter().filter(|grant| of(grant.campaign)).collect();
                 pacer.node().apply(&grants, pacer.now());
             }
-            (0, 0)
+            (0, 0, Vec::new())
         }),
     };
     Ok(match applied {
-        Ok((new, without_room)) => (atoms::ok(), new, without_room).encode(env),
+        Ok((new, without_room, unreadable)) => {
+            let of = |one: &Unreadable| (encode::key(env, KeyRef::new(&one.key)), one.error.to_string());
+            let unreadable: Vec<_> = unreadable.iter().map(of).collect();
+            (atoms::ok(), new, without_room, unreadable).encode(env)
+        }
         Err(fault) => wrong(env, &fault),
     })
 }

@@ -113,10 +113,11 @@ fn encode_status<'a>(env: Env<'a>, pacer: &Table, status: &Status) -> NifResult<
 fn pacer_info<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
     let info = pacer.node().info();
+    let memory = info.memory_bytes + pacer.ledger().memory_bytes();
     let pairs = [
         (atoms::campaigns(), info.campaigns.encode(env)),
         (atoms::coordinated(), pacer.ledger().len().encode(env)),
-        (atoms::memory_bytes(), info.memory_bytes.encode(env)),
+        (atoms::memory_bytes(), memory.encode(env)),
         (atoms::outcomes(), outcomes(env, &info.counts)),
     ];
     Ok(encode::map(env, pairs.into_iter()))
@@ -171,7 +172,12 @@ impl Metered for Table {
 
     fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
         let info = self.node().info();
-        let (coordinated, memory) = (self.ledger().len() as u64, info.memory_bytes as u64);
-        numbers(env, &[("campaigns", info.campaigns as u64), ("coordinated", coordinated), ("memory_bytes", memory)])
+        let memory = info.memory_bytes + self.ledger().memory_bytes();
+        let numbers_of = [
+            ("campaigns", info.campaigns as u64),
+            ("coordinated", self.ledger().len() as u64),
+            ("memory_bytes", memory as u64),
+        ];
+        numbers(env, &numbers_of)
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Campaign {
     pub rate: Rate,
     /// What it counts with in the sums of all.
     pub counted: Option<Money>,
+    pub counted_bytes: usize,
 }
 
 /// A period that money is granted of.
@@ -59,6 +60,7 @@ impl Campaign {
             whole: None,
             rate: Rate::default(),
             counted: None,
+            counted_bytes: 0,
         }
     }
 
@@ -66,6 +68,17 @@ impl Campaign {
     pub fn set_plan(&mut self, plan: Option<Plan>, version: u32) {
         (self.plan, self.version) = (plan, version);
         (self.current, self.whole) = (None, None);
+    }
+
+    /// Its memory.
+    pub fn bytes(&self) -> usize {
+        let curves = self.current.iter().map(|current| &current.curve).chain(&self.whole);
+        size_of::<Self>()
+            + size_of_val(&*self.key)
+            + self.accounts.capacity() * size_of::<Account>()
+            + self.plan.as_ref().map_or(0, Plan::heap_bytes)
+            + curves.map(Curve::heap_bytes).sum::<usize>()
+            + self.rate.heap_bytes()
     }
 
     /// Whether each period has the whole budget, so that those before do not matter.

@@ -76,10 +76,12 @@ pub use self::edit::PutError;
 pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::money::Money;
 pub use self::restore::Restoring;
+use self::status::Seen;
 pub use self::status::{NodeLease, Status};
 pub use self::sums::Sums;
 use crate::journal::Part;
 use crate::key::Seed;
+use crate::sync::last_seen::LastSeen;
 
 /// The coordinator of the budgets of some campaigns.
 pub struct Ledger {
@@ -87,6 +89,7 @@ pub struct Ledger {
     seed: Seed,
     journal: Option<Part>,
     state: Mutex<State>,
+    seen: LastSeen<Seen>,
 }
 
 #[derive(Default)]
@@ -106,11 +109,20 @@ struct State {
     sums: Box<sums::Summed>,
 }
 
+impl State {
+    /// Its memory.
+    fn bytes(&self) -> usize {
+        let by_hash = self.campaigns.capacity() * size_of::<(u64, Box<Campaign>)>();
+        let by_version = self.by_version.len() * size_of::<(u32, u64)>();
+        by_hash + by_version + size_of::<sums::Summed>() + self.sums.bytes
+    }
+}
+
 impl Ledger {
     /// An empty one. Its seed is that of all pacers of the same name.
     #[must_use]
     pub fn new(config: Config, seed: Seed, journal: Option<Part>) -> Self {
-        Self { config, seed, journal, state: Mutex::default() }
+        Self { config, seed, journal, state: Mutex::default(), seen: LastSeen::new() }
     }
 
     /// The seed that hashes of campaigns are of.

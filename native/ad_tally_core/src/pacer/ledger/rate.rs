@@ -47,6 +47,11 @@ impl Default for Rate {
 }
 
 impl Rate {
+    /// What it has on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.learned.as_ref().map_or(0, |learned| size_of::<Learned>() + learned.heap_bytes())
+    }
+
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
         self.last.at > 0

@@ -44,6 +44,14 @@ pub struct NodeLease {
     pub seen: u64,
 }
 
+/// What a ledger has in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    sums: Sums,
+    campaigns: usize,
+    bytes: usize,
+}
+
 impl Ledger {
     /// Where a campaign stands, if there is one.
     #[must_use]
@@ -54,16 +62,31 @@ impl Ledger {
         campaign.status(now)
     }
 
-    /// What all campaigns with a plan have together.
+    /// What all campaigns with a plan have together. This, and what follows, waits for nobody who uses the ledger for long, and is what
+    /// was seen last then.
     #[must_use]
     pub fn sums(&self) -> Sums {
-        self.state.lock().sums.all()
+        self.seen().sums
     }
 
     /// How many campaigns there are, with those that were deleted lately.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state.lock().campaigns.len()
+        self.seen().campaigns
+    }
+
+    /// Its memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.seen().bytes
+    }
+
+    fn seen(&self) -> Seen {
+        self.seen.read(&self.state, |state| Seen {
+            sums: state.sums.all(),
+            campaigns: state.campaigns.len(),
+            bytes: state.bytes(),
+        })
     }
 
     /// Whether there is none.

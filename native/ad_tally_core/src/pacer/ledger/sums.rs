@@ -21,6 +21,8 @@ pub struct Sums {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Summed {
     campaigns: usize,
+    /// The memory of all of them, with those that were deleted.
+    pub(super) bytes: usize,
     parts: [u128; Money::PARTS],
 }
 
@@ -36,6 +38,13 @@ impl Summed {
             self.campaigns += 1;
             self.parts.iter_mut().zip(money.parts()).for_each(|(sum, part)| *sum += u128::from(part));
         }
+        let bytes = campaign.bytes();
+        self.bytes = self.bytes - std::mem::replace(&mut campaign.counted_bytes, bytes) + bytes;
+    }
+
+    /// Has a campaign that was deleted count no more.
+    pub(super) fn forget(&mut self, campaign: &Campaign) {
+        self.bytes -= campaign.counted_bytes;
     }
 
     pub(super) fn all(&self) -> Sums {

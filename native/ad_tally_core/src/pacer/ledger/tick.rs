@@ -41,7 +41,9 @@ impl State {
             let is_over = campaign.plan.is_none() && campaign.deleted_at.saturating_add(KEPT_FOR) <= now;
             if let Some(writing) = writing.as_ref().filter(|_| is_over) {
                 writing.campaign_gone(*hash, campaign);
-                self.campaigns.remove(hash);
+                if let Some(gone) = self.campaigns.remove(hash) {
+                    self.sums.forget(&gone);
+                }
                 self.by_version.remove(version);
             }
         }

@@ -15,7 +15,7 @@ mod frames;
 mod plans;
 
 pub use self::frames::{Grants, Reports, read_grants, read_reports, write_grants, write_reports};
-pub use self::plans::{PlanOf, Plans, read_plans, write_plans};
+pub use self::plans::{PlanOf, Plans, Unreadable, read_plans, write_plans};
 
 /// Totals of an account are below this. Budgets are at most half of it.
 pub const MOST_TOTAL: u64 = 1 << 63;

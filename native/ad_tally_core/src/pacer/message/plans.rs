@@ -60,26 +60,44 @@ pub fn write_plans(seed: &Seed, plans: &Plans, atoms: &impl AtomNames) -> Result
     Ok(frames)
 }
 
-/// Reads a frame of plans of pacers of that seed.
+/// A plan that this node cannot read: of a time zone that its database does not have, or of a later version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The words of the campaign's key.
+    pub key: Box<[u64]>,
+    /// Why.
+    pub error: FrameError,
+}
+
+/// Reads a frame of plans of pacers of that seed, and which of them cannot be read. Those are none in the result, so that a campaign has no
+/// money where its plan is not known, and all others go on.
 ///
 /// # Errors
-/// The first field that is wrong. Nothing is to be applied then, but atoms may have been made.
-pub fn read_plans(seed: &Seed, bytes: &[u8], atoms: &mut impl AtomNames) -> Result<Plans, FrameError> {
+/// The first field that is wrong beside plans. Nothing is to be applied then, but atoms may have been made.
+pub fn read_plans(
+    seed: &Seed,
+    bytes: &[u8],
+    atoms: &mut impl AtomNames,
+) -> Result<(Plans, Vec<Unreadable>), FrameError> {
     let frame = read_frame(Kind::PacerPlans, seed, bytes)?;
     let (from, after) = (frame.settings.number(Name::Coordinator), number_of(&frame, Name::After)?);
     let version = number_of(&frame, Name::Version)?;
     if version < after {
         return Err(frame.setting_error(Name::Version, version, format_args!("{after} or more, which it comes after")));
     }
-    let mut plans = Vec::new();
+    let (mut plans, mut unreadable) = (Vec::new(), Vec::new());
     let mut last = after;
     frame.check_rows(|reader| {
-        let plan = read_row(reader, last, version, atoms)?;
-        last = plan.version;
-        plans.push(plan);
+        let (version, key, plan) = read_row(reader, last, version, atoms)?;
+        last = version;
+        let plan = plan.unwrap_or_else(|error| {
+            unreadable.push(Unreadable { key: key.clone(), error });
+            None
+        });
+        plans.push(PlanOf { version, key, plan });
         Ok(())
     })?;
-    Ok(Plans { from, after, version, plans })
+    Ok((Plans { from, after, version, plans }, unreadable))
 }
 
 /// What a frame has room for beside its header and settings.
@@ -111,7 +129,9 @@ fn frame(seed: &Seed, from: u64, [after, version]: [u32; 2], rows: &[Vec<u8>]) -
     writer.finish(true)
 }
 
-fn read_row(reader: &mut Reader<'_>, last: u32, most: u32, atoms: &mut impl AtomNames) -> Result<PlanOf, FrameError> {
+type Row = (u32, Box<[u64]>, Result<Option<Plan>, FrameError>);
+
+fn read_row(reader: &mut Reader<'_>, last: u32, most: u32, atoms: &mut impl AtomNames) -> Result<Row, FrameError> {
     let at = reader.at();
     let version = read_u32(reader, "version")?;
     if version <= last || version > most {
@@ -123,11 +143,8 @@ fn read_row(reader: &mut Reader<'_>, last: u32, most: u32, atoms: &mut impl Atom
     let at = reader.at();
     let bytes = reader.bytes("plan", length)?;
     let plan = match bytes {
-        [] => None,
-        bytes => {
-            let plan = Plan::from_bytes(bytes);
-            Some(plan.map_err(|error| FrameError { at: at + error.at, ..error })?)
-        }
+        [] => Ok(None),
+        bytes => Plan::from_bytes(bytes).map(Some).map_err(|error| FrameError { at: at + error.at, ..error }),
     };
-    Ok(PlanOf { version, key: key.into(), plan })
+    Ok((version, key.into(), plan))
 }

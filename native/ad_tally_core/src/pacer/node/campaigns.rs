@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::book::Totals;
+use super::book::{Book, Totals};
 use super::usage::Usage;
 use crate::pacer::plan::{PeriodOf, Plan};
 
@@ -82,6 +82,14 @@ impl Campaign {
 }
 
 impl Campaigns {
+    /// Its memory, with its books, and without the keys and plans of campaigns.
+    pub(super) fn bytes(&self) -> usize {
+        (self.used as usize + 1) * size_of::<Book>()
+            + self.all.capacity() * size_of::<Campaign>()
+            + self.numbers.capacity() * size_of::<(u64, usize)>()
+            + self.freed.capacity() * size_of::<(u32, u64)>()
+    }
+
     pub(super) fn get(&mut self, hash: u64) -> Option<&mut Campaign> {
         self.all.get_mut(*self.numbers.get(&hash)?)
     }

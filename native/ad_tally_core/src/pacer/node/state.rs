@@ -18,6 +18,7 @@ use crate::error::{Error, TIMES};
 use crate::journal;
 use crate::key::{HashedKey, Seed};
 use crate::memory::Lines;
+use crate::sync::last_seen::LastSeen;
 use crate::sync::sharded_counter::ShardedCounter;
 use crate::table::{Keyed, RowRef};
 
@@ -37,6 +38,8 @@ pub struct Node {
     /// How often the node has begun, as far as its journal knows.
     pub(super) begun: AtomicU64,
     pub(super) campaigns: Mutex<Campaigns>,
+    /// How many campaigns there are, and their memory.
+    pub(super) seen: LastSeen<(usize, usize)>,
     pub(super) waker: OnceLock<Waker>,
 }
 
@@ -69,6 +72,7 @@ impl Node {
             swept: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             campaigns: Mutex::default(),
+            seen: LastSeen::new(),
             waker: OnceLock::new(),
         })
     }

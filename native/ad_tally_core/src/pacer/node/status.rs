@@ -56,29 +56,19 @@ impl Node {
         Some(Status { version: campaign.version, pass: row.pass(), period, current, all, wanted })
     }
 
-    /// The node's numbers.
+    /// The node's numbers. Where others use its campaigns for long, how many those are is as it was seen last.
     #[must_use]
     pub fn info(&self) -> Info {
-        let campaigns = self.campaigns.lock().with_plan;
-        Info { campaigns, rows: self.rows.keys(), counts: self.counts(), memory_bytes: self.memory_bytes() }
+        let (campaigns, known_bytes) = self.seen.read(&self.campaigns, |all| (all.with_plan, all.bytes()));
+        let memory_bytes =
+            size_of::<Self>() + self.rows.bytes() + self.till.reservations.bytes() + self.counts.bytes() + known_bytes;
+        Info { campaigns, rows: self.rows.keys(), counts: self.counts(), memory_bytes }
     }
 
     /// How often what happened.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts::of(|kind: Kind| self.counts.get(kind as usize))
-    }
-
-    /// Its memory, without what a plan has beside itself.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        let campaigns = self.campaigns.lock();
-        size_of::<Self>()
-            + self.rows.bytes()
-            + self.till.reservations.bytes()
-            + (*campaigns.used_books().end() as usize + 1) * size_of::<super::book::Book>()
-            + campaigns.all.capacity() * size_of::<super::campaigns::Campaign>()
-            + self.counts.bytes()
     }
 }
 
