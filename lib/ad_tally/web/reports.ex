@@ -9,6 +9,9 @@ defmodule AdTally.Web.Reports do
   # hundred times as long, at least a second. That is a third of a percent of one core, whatever the interval of the
   # page, and as much again is left for its samples, and for answers. Whoever asks in between gets the one before, with
   # its time in it.
+  #
+  # Each campaign has a report of its own, and a client may ask for all of them. So only a few reports wait to be made,
+  # and one that all who have waited for it have given up is not made.
 
   use GenServer
 
@@ -21,6 +24,9 @@ defmodule AdTally.Web.Reports do
 
   # Milliseconds that whoever asks waits for the first one.
   @patience 10_000
+
+  # Reports that wait while another one is made.
+  @most_queued 32
 
   # What nobody has asked for is forgotten.
   @forgotten 30_000
@@ -57,7 +63,7 @@ defmodule AdTally.Web.Reports do
         ) :: {:ok, answer} | {:error, pos_integer(), binary()}
         when answer: term()
   def get(name, key, make, view, answer, patience \\ @patience) do
-    GenServer.call(server(name), {:get, key, make, view, answer}, patience)
+    GenServer.call(server(name), {:get, key, make, view, answer, patience}, patience)
   catch
     :exit, {:timeout, _call} ->
       {:error, 503, "this report takes longer than #{patience} ms: ask again"}
@@ -70,41 +76,87 @@ defmodule AdTally.Web.Reports do
   def init(clock) do
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :forget, @forgotten)
-    {:ok, %{clock: clock, kept: %{}, queue: :queue.new(), making: nil}}
+    {:ok, %{clock: clock, kept: %{}, queue: [], making: nil}}
   end
 
   @impl true
-  def handle_call({:get, key, make, view, answer}, from, state) do
+  def handle_call({:get, key, make, view, answer, patience}, from, state) do
     now = state.clock.()
-    state = update_in(state.kept, &Map.put_new(&1, key, new()))
-    state = put_in(state.kept[key].asked, now)
-    kept = state.kept[key]
-    state = if due?(kept, now), do: ask(state, key, make), else: state
+    state = if is_map_key(state.kept, key), do: state, else: make_room(state)
+    kept = %{Map.get(state.kept, key, new()) | asked: now}
+    {asked, state} = if due?(kept, now), do: ask(state, key, make), else: {:ok, state}
 
-    if kept.made != nil and now - kept.made_at < shown_for(kept),
-      do: reply(from, key, view, answer, state),
-      else: {:noreply, update_in(state.kept[key].waiting, &[{from, view, answer} | &1])}
+    cond do
+      shown?(kept, now) ->
+        reply(from, key, view, answer, put_in(state.kept[key], kept))
+
+      asked == :full ->
+        {:reply,
+         {:error, 503,
+          "#{@most_queued} other reports wait to be made before this one: ask again in a few seconds"},
+         state}
+
+      true ->
+        kept = %{kept | waiting: [{from, view, answer, now + patience} | kept.waiting]}
+        {:noreply, put_in(state.kept[key], kept)}
+    end
   end
 
   defp new do
     %{made: nil, made_at: nil, at: nil, took: 0, answers: %{}, waiting: [], asked: nil}
   end
 
-  defp due?(%{made: nil, waiting: waiting}, _now), do: waiting == []
+  defp due?(%{made: nil}, _now), do: true
   defp due?(kept, now), do: now - kept.made_at >= interval(kept)
+
+  defp shown?(%{made: nil}, _now), do: false
+  defp shown?(kept, now), do: now - kept.made_at < shown_for(kept)
 
   defp interval(%{took: took}), do: (took * @share) |> max(@soonest) |> min(@latest)
 
   # Who comes back after a while does not get what was there when he left.
   defp shown_for(kept), do: 2 * interval(kept) + @soonest
 
-  defp ask(%{making: nil} = state, key, make), do: begin(state, key, make)
-  defp ask(%{making: {_pid, key, _began}} = state, key, _make), do: state
+  defp ask(%{making: nil} = state, key, make), do: {:ok, begin(state, key, make)}
+  defp ask(%{making: {_pid, key, _began}} = state, key, _make), do: {:ok, state}
 
   defp ask(state, key, make) do
-    if List.keymember?(:queue.to_list(state.queue), key, 0),
-      do: state,
-      else: %{state | queue: :queue.in({key, make}, state.queue)}
+    if List.keymember?(state.queue, key, 0),
+      do: {:ok, state},
+      else: state |> drop_given_up() |> queue(key, make)
+  end
+
+  defp queue(%{queue: queue} = state, _key, _make) when length(queue) >= @most_queued,
+    do: {:full, state}
+
+  defp queue(state, key, make), do: {:ok, %{state | queue: state.queue ++ [{key, make}]}}
+
+  # Those that all who have waited for them have given up.
+  defp drop_given_up(state) do
+    now = state.clock.()
+
+    {queue, given_up} =
+      Enum.split_with(state.queue, fn {key, _make} -> wanted?(state.kept[key], now) end)
+
+    kept = Enum.reduce(given_up, state.kept, fn {key, _make}, kept -> give_up(kept, key) end)
+    %{state | queue: queue, kept: kept}
+  end
+
+  # It was forgotten.
+  defp wanted?(nil, _now), do: false
+
+  # Whoever has asked got the one before, and asks again.
+  defp wanted?(%{waiting: []}, _now), do: true
+
+  defp wanted?(%{waiting: waiting}, now),
+    do: Enum.any?(waiting, fn {_from, _view, _answer, until} -> until > now end)
+
+  defp give_up(kept, key) do
+    case kept do
+      %{^key => %{made: nil}} -> Map.delete(kept, key)
+      %{^key => one} -> %{kept | key => %{one | waiting: []}}
+      _forgotten -> kept
+    end
   end
 
   defp begin(state, key, make) do
@@ -125,6 +177,17 @@ defmodule AdTally.Web.Reports do
 
   def handle_info(:forget, state) do
     Process.send_after(self(), :forget, @forgotten)
+    # What was forgotten was most of this heap.
+    {:noreply, forget(state), :hibernate}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+
+  # A client may ask for thousands of campaigns in half a minute.
+  defp make_room(state) when map_size(state.kept) < 2 * @most_kept, do: state
+  defp make_room(state), do: forget(state)
+
+  defp forget(state) do
     oldest = state.clock.() - @forgotten
     {awaited, others} = Enum.split_with(state.kept, fn {_key, kept} -> kept.waiting != [] end)
 
@@ -136,11 +199,8 @@ defmodule AdTally.Web.Reports do
       |> Map.new()
       |> Map.merge(Map.new(awaited))
 
-    # What was forgotten was most of this heap.
-    {:noreply, %{state | kept: kept}, :hibernate}
+    %{state | kept: kept}
   end
-
-  def handle_info(_other, state), do: {:noreply, state}
 
   defp made(state, key, made, began) do
     case state.kept do
@@ -159,7 +219,7 @@ defmodule AdTally.Web.Reports do
         waiting = Enum.reverse(kept.waiting)
         state = put_in(state.kept[key], %{kept | waiting: []})
 
-        Enum.reduce(waiting, state, fn {from, view, answer}, state ->
+        Enum.reduce(waiting, state, fn {from, view, answer, _until}, state ->
           {:noreply, state} = reply(from, key, view, answer, state)
           state
         end)
@@ -170,9 +230,9 @@ defmodule AdTally.Web.Reports do
   end
 
   defp next(state) do
-    case :queue.out(state.queue) do
-      {{:value, {key, make}}, queue} -> begin(%{state | queue: queue}, key, make)
-      {:empty, _queue} -> state
+    case drop_given_up(state) do
+      %{queue: [{key, make} | queue]} = state -> begin(%{state | queue: queue}, key, make)
+      state -> state
     end
   end
 

@@ -36,10 +36,13 @@ defmodule AdTally.Web.ReportsTest do
   defp only(made, _at, _took), do: made
 
   # Requests of one process come in their order, and none is waited for.
-  defp request(name, key, make, view) do
+  defp request(name, key, make, view, patience \\ 10_000) do
     answer = fn made, _at, took -> {view, made, took} end
-    :gen_server.send_request(Reports.server(name), {:get, key, make, view, answer})
+    :gen_server.send_request(Reports.server(name), {:get, key, make, view, answer, patience})
   end
+
+  # Returns once all that was requested before has come.
+  defp come(name), do: :sys.get_state(Reports.server(name))
 
   defp answer(request) do
     assert {:reply, answer} = :gen_server.receive_response(request, 10_000)
@@ -150,19 +153,95 @@ defmodule AdTally.Web.ReportsTest do
 
   test "that somebody waits for is not forgotten, however many there are", context do
     %{name: name, time: time} = context
-    asked = for key <- 1..40, do: request(name, key, held(self()), key)
+    asked = for key <- 1..33, do: request(name, key, held(self()), key, 100_000)
     # All of them have been asked for, and nobody has asked again for a minute.
-    :sys.get_state(Reports.server(name))
+    come(name)
     later(time, 60_000)
     send(Reports.server(name), :forget)
 
-    for _ <- 1..40 do
+    for _ <- 1..33 do
       assert_receive {:making, maker}, 10_000
       send(maker, :go)
     end
 
-    for {request, key} <- Enum.zip(asked, 1..40),
+    for {request, key} <- Enum.zip(asked, 1..33),
         do: assert({:ok, {^key, :made, _took}} = answer(request))
+  end
+
+  test "is refused at once where 32 others wait, and made once there is room", context do
+    %{name: name, made: made} = context
+    asked = for key <- 1..33, do: request(name, key, held(self()), key)
+    assert {:error, 503, message} = get(name, made, 34)
+
+    assert message ==
+             "32 other reports wait to be made before this one: ask again in a few seconds"
+
+    # One that waits already takes no room.
+    asked = asked ++ [request(name, 33, held(self()), 33)]
+    assert_receive {:making, maker}, 10_000
+    send(maker, :go)
+    assert_receive {:making, maker}, 10_000
+    asked = asked ++ [request(name, 34, held(self()), 34)]
+    send(maker, :go)
+
+    for _ <- 3..34 do
+      assert_receive {:making, maker}, 10_000
+      send(maker, :go)
+    end
+
+    for {request, key} <- Enum.zip(asked, Enum.to_list(1..33) ++ [33, 34]),
+        do: assert({:ok, {^key, :made, 0}} = answer(request))
+
+    assert :counters.get(made, 1) == 0
+  end
+
+  test "that was made before is shown, however many others wait", context do
+    %{name: name, made: made, time: time} = context
+    assert {:ok, {:all, 1, at, 0}} = get(name, made, :a)
+    later(time, 1_000)
+    for key <- 1..33, do: request(name, key, held(self()), key)
+    assert {:ok, {:all, 1, ^at, 0}} = get(name, made, :a)
+  end
+
+  test "that all who have waited for it have given up is not made", context do
+    %{name: name, time: time} = context
+    first = request(name, 1, held(self()), 1, 30_000)
+    assert_receive {:making, maker}, 10_000
+    for key <- 2..10, do: request(name, key, held(self()), key)
+    come(name)
+    later(time, 1)
+    second = request(name, 2, held(self()), 2)
+    third = request(name, 11, held(self()), 11, 9_999)
+    come(name)
+    later(time, 9_999)
+    send(maker, :go)
+    assert {:ok, {1, :made, 10_000}} = answer(first)
+    # Of the second one somebody has given up, and somebody waits.
+    assert_receive {:making, maker}, 10_000
+    send(maker, :go)
+    assert {:ok, {2, :made, 0}} = answer(second)
+    finish(name)
+    refute_received {:making, _maker}
+    assert :gen_server.receive_response(third, 0) == :timeout
+  end
+
+  test "that is asked for again after all had given up is made", context do
+    %{name: name, made: made, time: time} = context
+    request(name, 1, held(self()), 1)
+    assert_receive {:making, maker}, 10_000
+    for key <- 2..33, do: request(name, key, held(self()), key)
+    come(name)
+    later(time, 10_000)
+    # The others take no room any more.
+    again = request(name, 34, held(self()), 34)
+    come(name)
+    later(time, 1)
+    send(maker, :go)
+    assert_receive {:making, maker}, 10_000
+    send(maker, :go)
+    assert {:ok, {34, :made, 0}} = answer(again)
+    assert {:ok, {:all, 1, _at, 0}} = get(name, made, 2)
+    refute_received {:making, _maker}
   end
 
   test "that was asked for before many others is forgotten", context do
@@ -177,6 +256,18 @@ defmodule AdTally.Web.ReportsTest do
     for key <- 9..40, do: assert({:ok, {:all, ^key, _at, 0}} = get(name, made, key))
     for key <- 1..8, do: assert({:ok, {:all, _made, _at, 0}} = get(name, made, key))
     assert :counters.get(made, 1) == 48
+  end
+
+  test "of each of a thousand campaigns is not kept for half a minute", context do
+    %{name: name, made: made, time: time} = context
+
+    for key <- 1..1_000 do
+      assert {:ok, {:all, ^key, _at, 0}} = get(name, made, {:campaign, key})
+      if rem(key, 10) == 0, do: later(time, 1)
+    end
+
+    assert {:ok, {:all, 1_000, _at, 0}} = get(name, made, {:campaign, 1_000})
+    assert {:ok, {:all, 1_001, _at, 0}} = get(name, made, {:campaign, 900})
   end
 
   test "that fails, or crashes, is an error for who has asked, and is tried again", context do
