@@ -112,9 +112,15 @@ defmodule AdTally.Web.Reports do
   defp shown?(%{made: nil}, _now), do: false
   defp shown?(kept, now), do: now - kept.made_at < shown_for(kept)
 
+  # What has failed may succeed a moment later. One that took longer than anybody waits, such as one that timed out, is
+  # not made again at once.
+  defp interval(%{made: {:error, _status, _message}, took: took}),
+    do: if(took < @patience, do: @soonest, else: @patience)
+
   defp interval(%{took: took}), do: (took * @share) |> max(@soonest) |> min(@latest)
 
-  # Who comes back after a while does not get what was there when he left.
+  # Who comes back after a while does not get what was there when he left, and nobody gets an error that is over.
+  defp shown_for(%{made: {:error, _status, _message}} = kept), do: interval(kept)
   defp shown_for(kept), do: 2 * interval(kept) + @soonest
 
   defp ask(%{making: nil} = state, key, make), do: {:ok, begin(state, key, make)}
@@ -161,15 +167,29 @@ defmodule AdTally.Web.Reports do
 
   defp begin(state, key, make) do
     began = state.clock.()
-    %{state | making: {spawn_link(fn -> exit({:made, make.()}) end), key, began}}
+    %{state | making: {spawn_link(fn -> exit({:made, attempt(make)}) end), key, began}}
+  end
+
+  # The VM logs exceptions of such a process, but no exits.
+  defp attempt(make) do
+    make.()
+  catch
+    kind, reason ->
+      log("made", Exception.format(kind, reason, __STACKTRACE__))
+      could_not("made")
   end
 
   @impl true
   def handle_info({:EXIT, pid, reason}, %{making: {pid, key, began}} = state) do
     made =
       case reason do
-        {:made, made} -> made
-        _crash -> {:error, 503, "this report could not be made: see the log"}
+        {:made, made} ->
+          made
+
+        # Somebody else has ended it.
+        reason ->
+          log("made", Exception.format_exit(reason))
+          could_not("made")
       end
 
     {:noreply, %{state | making: nil} |> made(key, made, began) |> next()}
@@ -260,11 +280,11 @@ defmodule AdTally.Web.Reports do
     {:ok, answer.(made, kept.at, kept.took)}
   catch
     kind, reason ->
-      Logger.error(
-        "a report of AdTally.Web could not be shown: " <>
-          Exception.format(kind, reason, __STACKTRACE__)
-      )
-
-      {:error, 503, "this report could not be shown: see the log"}
+      log("shown", Exception.format(kind, reason, __STACKTRACE__))
+      could_not("shown")
   end
+
+  defp log(what, why), do: Logger.error("a report of AdTally.Web could not be #{what}: #{why}")
+
+  defp could_not(what), do: {:error, 503, "this report could not be #{what}: see the log"}
 end

@@ -270,13 +270,52 @@ defmodule AdTally.Web.ReportsTest do
     assert {:ok, {:all, 1_001, _at, 0}} = get(name, made, {:campaign, 900})
   end
 
-  test "that fails, or crashes, is an error for who has asked, and is tried again", context do
+  test "that fails is an error for who has asked, and no longer than a second", context do
     %{name: name, made: made, time: time} = context
-    assert get(name, made, :a, made: {:error, 404, "no meter"}) == {:error, 404, "no meter"}
-    assert {:error, 503, message} = Reports.get(name, :b, fn -> exit(:crashed) end, :all, &only/3)
-    assert message =~ "could not be made"
-    later(time, 1_000)
+    # However long it took.
+    failing = [made: {:error, 404, "no meter"}, takes: fn -> later(time, 9_999) end]
+    assert get(name, made, :a, failing) == {:error, 404, "no meter"}
+    later(time, 999)
     assert get(name, made, :a) == {:error, 404, "no meter"}
-    await(fn -> match?({:ok, {:all, 2, _at, 0}}, get(name, made, :a)) end)
+    assert :counters.get(made, 1) == 1
+    later(time, 1)
+    assert {:ok, {:all, 2, _at, 0}} = get(name, made, :a)
+  end
+
+  test "that fails after longer than anybody waits is not made again for as long", context do
+    %{name: name, made: made, time: time} = context
+    failing = [made: {:error, 503, "too long"}, takes: fn -> later(time, 30_000) end]
+    assert {:error, 503, "too long"} = get(name, made, :a, failing)
+    later(time, 9_999)
+    assert {:error, 503, "too long"} = get(name, made, :a)
+    assert :counters.get(made, 1) == 1
+    later(time, 1)
+    assert {:ok, {:all, 2, _at, 0}} = get(name, made, :a)
+  end
+
+  test "that crashes, in whatever way, is an error for who has asked, and is logged", context do
+    %{name: name, made: made} = context
+    server = Process.whereis(Reports.server(name))
+
+    for {make, why} <- [
+          {fn -> exit({:noproc, {GenServer, :call, [Ended, :report, 5_000]}}) end,
+           "** (exit) exited in: GenServer.call(Ended, :report, 5000)"},
+          {fn -> raise "no report" end, "** (RuntimeError) no report"},
+          {fn -> throw(:no_report) end, "** (throw) :no_report"},
+          {fn -> Process.exit(self(), {:ended_by, :another}) end, "{:ended_by, :another}"}
+        ] do
+      log =
+        capture_log(fn ->
+          assert Reports.get(name, make_ref(), make, :all, &only/3) ==
+                   {:error, 503, "this report could not be made: see the log"}
+        end)
+
+      # Once.
+      assert [before, _after] = String.split(log, why)
+      assert String.ends_with?(before, "a report of AdTally.Web could not be made: ")
+    end
+
+    assert {:ok, {:all, 1, _at, 0}} = get(name, made, :a)
+    assert Process.whereis(Reports.server(name)) == server
   end
 end
