@@ -28,7 +28,8 @@ defmodule AdTally.Web.Reports do
   # Reports that wait while another one is made.
   @most_queued 32
 
-  # What nobody has asked for is forgotten.
+  # What nobody has asked for is forgotten, once it may be made again: whoever asks once a minute must not have it made
+  # each time. Of more than these, those that were asked for last are kept.
   @forgotten 30_000
   @most_kept 32
   @most_answers 32
@@ -208,12 +209,12 @@ defmodule AdTally.Web.Reports do
   defp make_room(state), do: forget(state)
 
   defp forget(state) do
-    oldest = state.clock.() - @forgotten
+    now = state.clock.()
     {awaited, others} = Enum.split_with(state.kept, fn {_key, kept} -> kept.waiting != [] end)
 
     kept =
       others
-      |> Enum.filter(fn {_key, kept} -> kept.asked >= oldest end)
+      |> Enum.filter(fn {_key, kept} -> now - kept.asked <= @forgotten or not due?(kept, now) end)
       |> Enum.sort_by(fn {_key, kept} -> -kept.asked end)
       |> Enum.take(max(@most_kept - length(awaited), 0))
       |> Map.new()

@@ -258,6 +258,22 @@ defmodule AdTally.Web.ReportsTest do
     assert :counters.get(made, 1) == 48
   end
 
+  test "that takes long is not made each time for somebody who comes once a minute", context do
+    %{name: name, made: made, time: time} = context
+    assert {:ok, {:all, 1, at, 500}} = get(name, made, :a, takes: fn -> later(time, 500) end)
+
+    for _minute <- 1..2 do
+      later(time, 60_000)
+      send(Reports.server(name), :forget)
+      assert {:ok, {:all, 1, ^at, 500}} = get(name, made, :a)
+    end
+
+    # Once it may be made again, it is forgotten.
+    later(time, 30_001)
+    send(Reports.server(name), :forget)
+    assert {:ok, {:all, 2, _at, 0}} = get(name, made, :a)
+  end
+
   test "of each of a thousand campaigns is not kept for half a minute", context do
     %{name: name, made: made, time: time} = context
 
