@@ -76,9 +76,12 @@ defmodule AdTally.Web do
   It takes a snapshot each second (`AdTally.Metrics.snapshot/0`), and keeps at most 1,000 series of twelve kilobytes each.
 
   Campaigns and attribution come from reports. A report is made only while somebody looks, and once for all viewers.
-  After it the page waits 300 times as long as it took: after a report of 10 ms, three seconds. So reports take at most a
-  third of a percent of a core, and an open page about a hundredth in all. Figures of ten thousand campaigns may be a minute old. Each answer has the time
-  of its data.
+  After it the page waits 300 times as long as it took, at most 300 seconds: after a report of 10 ms, three seconds. So
+  each report takes at most a third of a percent of a core, unless it takes more than a second. Each view and each
+  campaign that somebody looks at has a report of its own. With one view open, the page takes about a hundredth of a core
+  in all. Figures of ten thousand campaigns may be a minute old. Each answer has the time of its data.
+
+  One report is made at a time, and at most 32 others wait. A report for which there is no room is answered with 503.
 
   These reports are about windows that are open or retained: see `:retain` of `AdTally.Meter.start_link/1`. Of more than
   10,000 campaigns the page shows those with the highest spend.
@@ -124,7 +127,7 @@ defmodule AdTally.Web do
       Default: 4040.
     * `:ip` - the address that it listens on, a tuple. Default: `{127, 0, 0, 1}`.
     * `:token` - what a client has to send to see anything, at least 16 bytes of visible ASCII. Required unless `:ip`
-      is a loopback address. Default: `nil`, for none.
+      is a loopback address or `:port` is `false`. Default: `nil`, for none.
     * `:hosts` - names by which clients reach it, without port: `["ads.example.com"]`. On a loopback address
       `localhost`, `127.0.0.1` and `[::1]` are always among them. Elsewhere every name is right if none is given.
     * `:roles` - which metrics are `:impressions`, `:clicks`, `:conversions`, `:spend` and `:value` (the last two in

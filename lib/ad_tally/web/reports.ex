@@ -6,9 +6,10 @@ defmodule AdTally.Web.Reports do
   #     asked -> made in a process of its own -> kept with the answers that were made of it -> not asked for: forgotten
   #
   # A report of many rows costs more than one of few. So how often one is made follows from how long it took: three
-  # hundred times as long, at least a second. That is a third of a percent of one core, whatever the interval of the
-  # page, and as much again is left for its samples, and for answers. Whoever asks in between gets the one before, with
-  # its time in it.
+  # hundred times as long, at least a second, and at most five minutes. That is a third of a percent of one core for each
+  # report that somebody looks at, a view or a campaign, whatever the interval of the page. Only one that takes more than
+  # a second takes more. As much again is left for samples, and for answers. Whoever asks in between gets the one before,
+  # with its time in it.
   #
   # Each campaign has a report of its own, and a client may ask for all of them. So only a few reports wait to be made,
   # and one that all who have waited for it have given up is not made.
