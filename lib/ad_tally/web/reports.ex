@@ -104,6 +104,12 @@ defmodule AdTally.Web.Reports do
     end
   end
 
+  # A message that was sent by mistake must not end the process, and lose its reports.
+  def handle_call(_other, _from, state), do: {:reply, {:error, :unknown_call}, state}
+
+  @impl true
+  def handle_cast(_other, state), do: {:noreply, state}
+
   defp new do
     %{made: nil, made_at: nil, at: nil, took: 0, answers: %{}, waiting: [], asked: nil}
   end

@@ -143,12 +143,18 @@ defmodule AdTally.Web.Series do
   end
 
   @impl true
-  def handle_cast({:watch, campaign}, state) do
+  def handle_cast({:watch, {_pacer, _key} = campaign}, state) do
     now = System.monotonic_time()
 
     {:noreply,
      %{state | campaigns: state.campaigns |> Map.put(campaign, now) |> drop_campaigns()}}
   end
+
+  # A message that was sent by mistake must not end the process, and lose the curves of a day.
+  def handle_cast(_other, state), do: {:noreply, state}
+
+  @impl true
+  def handle_call(_other, _from, state), do: {:reply, {:error, :unknown_call}, state}
 
   @impl true
   def handle_info(:sample, state), do: {:noreply, sample(state)}
