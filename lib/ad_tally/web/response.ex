@@ -43,9 +43,15 @@ defmodule AdTally.Web.Response do
   @spec to(Config.t(), binary(), binary(), binary(), [{binary(), binary()}]) :: t()
   def to(config, method, path, query, headers) do
     {status, fields, body} = answer(config, method, path, query, headers)
-    fields = fields ++ @headers ++ [{"content-length", Integer.to_string(IO.iodata_length(body))}]
+    fields = fields ++ @headers ++ content_length(status, body)
     {status, fields, if(method == "HEAD", do: "", else: body)}
   end
+
+  # That of a 304, which has no body, would be the length of the file (RFC 9110, 8.6).
+  defp content_length(304, _body), do: []
+
+  defp content_length(_status, body),
+    do: [{"content-length", Integer.to_string(IO.iodata_length(body))}]
 
   # Who may not see anything is not told what there is.
   defp answer(config, method, path, query, headers) do

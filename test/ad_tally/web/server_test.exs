@@ -89,6 +89,33 @@ defmodule AdTally.Web.ServerTest do
     assert %{"names" => _names} = WebJSON.decode!(body)
   end
 
+  test "a file that a client has already comes without a body and without a length", context do
+    %{name: name, address: address, port: port} = context
+    assert {200, %{"etag" => etag}, _body} = request(:get, address <> "app.js")
+
+    for method <- ["GET", "HEAD"] do
+      headers = [{"host", "localhost"}, {"if-none-match", etag}]
+      assert {304, headers, ""} = Web.response(method, "/app.js", "", headers, name: name)
+      assert {"etag", etag} in headers
+      refute List.keymember?(headers, "content-length", 0)
+      refute List.keymember?(headers, "transfer-encoding", 0)
+
+      # A connection goes on after it.
+      both =
+        "#{method} /app.js HTTP/1.1\r\nhost: localhost\r\nif-none-match: #{etag}\r\n\r\n" <>
+          "GET /api/series HTTP/1.1\r\n" <> @closing
+
+      assert [head, next, body] = port |> exchange(both) |> String.split("\r\n\r\n")
+      assert head =~ ~r/\AHTTP\/1.1 304 /
+      assert head =~ etag
+      refute head =~ ~r/^(content-length|transfer-encoding):/im
+      assert next =~ ~r/\AHTTP\/1.1 200 /
+      assert %{"names" => _names} = WebJSON.decode!(body)
+    end
+
+    assert {304, _headers, ""} = request(:get, address <> "app.js", [{"if-none-match", etag}])
+  end
+
   test "what would change something is refused, with what would not", %{
     address: address,
     port: port
