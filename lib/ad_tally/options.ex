@@ -77,19 +77,20 @@ defmodule AdTally.Options do
     end
   end
 
-  def milliseconds!(options, name, default, most \\ @most_milliseconds) do
+  def milliseconds!(options, name, default, most \\ @most_milliseconds, least \\ 1) do
     case Keyword.get(options, name, default) do
-      milliseconds when is_integer(milliseconds) and milliseconds in 1..most//1 ->
+      milliseconds when is_integer(milliseconds) and milliseconds in least..most//1 ->
         milliseconds
 
       other ->
         raise ArgumentError,
-              "expected #{inspect(name)} to be milliseconds, an integer from 1 to #{most}, got: #{shown(other)}"
+              "expected #{inspect(name)} to be milliseconds, an integer from #{least} to #{most}, got: #{shown(other)}"
     end
   end
 
   # Milliseconds that a timer is set for.
-  def timer!(options, name, default), do: milliseconds!(options, name, default, @longest_timeout)
+  def timer!(options, name, default, least \\ 1),
+    do: milliseconds!(options, name, default, @longest_timeout, least)
 
   def timeout!(options, default) do
     case Keyword.get(options, :timeout, default) do

@@ -52,7 +52,7 @@ defmodule AdTally.Metrics.StatsD do
 
     * `:host`, `:port` - where the agent gets UDP. The host is a name or an address as text. Default: `"127.0.0.1"` and 8125
     * `:socket` - the path of the agent's unix socket for datagrams, in place of these
-    * `:interval` - milliseconds between two sends. Default: 10,000
+    * `:interval` - milliseconds between two sends, from 10 to 4,294,967,295. Default: 10,000
     * `:tags` - a keyword list of tags for all lines. Default: none
     * `:max_packet` - the most bytes of a packet. Default: 1,432, with `:socket` 8,192. A line that is longer is a packet of its own
     * `:top` - of how many campaigns of each meter there are lines, see `AdTally.Metrics.snapshot/0`. Default: 0
@@ -95,7 +95,7 @@ defmodule AdTally.Metrics.StatsD do
     %{
       to: to,
       top: Metrics.top!(options),
-      interval: integer!(options, :interval, 10_000, 10),
+      interval: Options.timer!(options, :interval, 10_000, 10),
       max_packet: integer!(options, :max_packet, packet, 64),
       tags: tags!(Keyword.get(options, :tags, []))
     }

@@ -188,6 +188,12 @@ defmodule AdTally.Metrics.StatsDTest do
     assert :sys.get_state(stats_d).dropped > 0
   end
 
+  test "the longest interval that a timer can have is taken" do
+    {_agent, port} = udp()
+    stats_d = start_supervised!({StatsD, port: port, interval: 4_294_967_295})
+    assert Process.alive?(stats_d)
+  end
+
   test "options that are wrong are refused" do
     refused = fn options, message ->
       assert_raise ArgumentError, message, fn -> StatsD.start_link(options) end
@@ -204,7 +210,13 @@ defmodule AdTally.Metrics.StatsDTest do
       ~r/expected :socket to be a path of at most 107 bytes/
     )
 
-    refused.([interval: 1], ~r/expected :interval to be an integer of at least 10/)
+    for interval <- [9, 4_294_967_296] do
+      refused.(
+        [interval: interval],
+        ~r/expected :interval to be milliseconds, an integer from 10 to 4294967295, got: #{interval}/
+      )
+    end
+
     refused.([max_packet: 1], ~r/expected :max_packet to be an integer of at least 64/)
     refused.([tags: ["a:b"]], ~r/expected :tags to be a keyword list/)
   end
