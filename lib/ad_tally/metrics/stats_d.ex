@@ -198,7 +198,7 @@ defmodule AdTally.Metrics.StatsD do
 
   # Each packet that was sent makes what it has told, and no other does.
   defp flush(state) do
-    state = Map.put(state, :give_up_at, milliseconds() + @patience)
+    state = Map.merge(state, %{give_up_at: milliseconds() + @patience, unopened: nil})
 
     state
     |> read()
@@ -277,13 +277,16 @@ defmodule AdTally.Metrics.StatsD do
     end
   end
 
-  # Opened when it is needed, and again after an error: an agent that is restarted has another socket.
-  defp transmit(text, %{socket: nil} = state) do
+  # Opened when it is needed, and again after an error: an agent that is restarted has another socket. One that could not be
+  # opened is tried again with the next flush: a resolver that does not answer would hold up each packet for seconds.
+  defp transmit(text, %{socket: nil, unopened: nil} = state) do
     case open(state.config.to) do
       {:ok, socket} -> transmit(text, %{state | socket: socket})
-      {:error, reason} -> {{:error, reason}, state}
+      {:error, reason} -> {{:error, reason}, %{state | unopened: reason}}
     end
   end
+
+  defp transmit(_text, %{socket: nil, unopened: reason} = state), do: {{:error, reason}, state}
 
   defp transmit(text, %{socket: socket} = state) do
     case send_to(socket, state.config.to, text) do

@@ -188,6 +188,33 @@ defmodule AdTally.Metrics.StatsDTest do
     assert :sys.get_state(stats_d).dropped > 0
   end
 
+  test "a name without an address is looked up once in a flush, which drops all its packets", %{
+    name: name
+  } do
+    stats_d = start(host: "a..b", max_packet: 64)
+    record(name, 1)
+    :erlang.trace_pattern({:inet, :getaddr, 2}, true, [:global])
+    on_exit(fn -> :erlang.trace_pattern({:inet, :getaddr, 2}, false, [:global]) end)
+    :erlang.trace(stats_d, true, [:call])
+
+    for flush <- 1..2 do
+      before = :sys.get_state(stats_d).dropped
+      assert flush(stats_d).dropped > before + 1, "flush #{flush}"
+      # As an address of either kind.
+      delivered = :erlang.trace_delivered(stats_d)
+      assert_receive {:trace_delivered, ^stats_d, ^delivered}, 5_000
+      assert looked_up(stats_d) == [:inet, :inet6]
+    end
+  end
+
+  defp looked_up(pid) do
+    receive do
+      {:trace, ^pid, :call, {:inet, :getaddr, [~c"a..b", family]}} -> [family | looked_up(pid)]
+    after
+      0 -> []
+    end
+  end
+
   test "the longest interval that a timer can have is taken" do
     {_agent, port} = udp()
     stats_d = start_supervised!({StatsD, port: port, interval: 4_294_967_295})
