@@ -38,7 +38,7 @@ defmodule AdTally.Windows.Delivery do
     # Sequences of the newest window and of the last one that was dropped.
     newest: 0,
     newest_dropped: 0,
-    # Callers of await/3: {sequence of the last window that one waits for, caller}.
+    # Callers of await/3: {sequence of the last window that one waits for, caller, until when it does}.
     awaiting: []
   ]
 
@@ -75,7 +75,13 @@ defmodule AdTally.Windows.Delivery do
   # Returns once all windows up to a sequence are delivered, or {:error, :dropped} once one of them after an
   # earlier sequence is dropped.
   def await(delivery, sequences, timeout),
-    do: GenServer.call(delivery, {:await, sequences}, timeout)
+    do: GenServer.call(delivery, {:await, sequences, until(timeout)}, timeout)
+
+  # Any integer is before :infinity.
+  defp until(:infinity), do: :infinity
+  defp until(timeout), do: milliseconds() + timeout
+
+  defp milliseconds, do: System.monotonic_time(:millisecond)
 
   def info(delivery, timeout), do: GenServer.call(delivery, :info, timeout)
 
@@ -121,13 +127,16 @@ defmodule AdTally.Windows.Delivery do
     {:reply, Map.put(info, :waiting, state.length), state}
   end
 
-  def handle_call({:await, {before, _last}}, _from, %{newest_dropped: dropped} = state)
+  def handle_call({:await, {before, _last}, _until}, _from, %{newest_dropped: dropped} = state)
       when dropped > before,
       do: {:reply, {:error, :dropped}, state}
 
-  def handle_call({:await, {_before, last}}, from, state) do
-    # Nor does this.
-    state = %{resume(state) | awaiting: [{last, from} | state.awaiting]}
+  def handle_call({:await, {_before, last}, until}, from, state) do
+    now = milliseconds()
+    # While a sink fails, who has given up on it makes room for who comes.
+    awaiting = for {_last, _from, until} = caller <- state.awaiting, until > now, do: caller
+    # Nor does this wait for the rest of a long pause.
+    state = %{resume(state) | awaiting: [{last, from, until} | awaiting]}
     {:noreply, state |> answer_awaiting() |> go_on()}
   end
 
@@ -215,8 +224,10 @@ defmodule AdTally.Windows.Delivery do
   end
 
   defp answer(state, answer, whom) do
-    {answered, awaiting} = Enum.split_with(state.awaiting, fn {last, _from} -> whom.(last) end)
-    Enum.each(answered, fn {_last, from} -> GenServer.reply(from, answer) end)
+    {answered, awaiting} =
+      Enum.split_with(state.awaiting, fn {last, _from, _until} -> whom.(last) end)
+
+    Enum.each(answered, fn {_last, from, _until} -> GenServer.reply(from, answer) end)
     %{state | awaiting: awaiting}
   end
 

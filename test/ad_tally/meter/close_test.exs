@@ -135,6 +135,37 @@ defmodule AdTally.Meter.CloseTest do
     assert Meter.close(name) == :ok
   end
 
+  test "who has given up on a sink that fails is forgotten, and who waits on is told", %{
+    name: name
+  } do
+    taking = :atomics.new(1, [])
+
+    answer = fn _window ->
+      if :atomics.get(taking, 1) == 1, do: :ok, else: {:error, :busy}
+    end
+
+    meter = start(name, sinks: [{Telling, to: self(), answer: answer}])
+    assert Meter.record(name, event(@begin)) == :ok
+
+    waiting =
+      for timeout <- [:infinity, 60_000], do: Task.async(fn -> Meter.close(name, timeout) end)
+
+    for _ <- 1..20, do: assert(Meter.close(name, 5) == {:error, :timeout})
+    {:links, links} = Process.info(meter, :links)
+    [delivery] = Enum.filter(links, &delivery?/1)
+    # Those two, and the last ones, which the next would forget.
+    assert length(:sys.get_state(delivery).awaiting) <= 4
+    :atomics.put(taking, 1, 1)
+    # It does not wait for the pause.
+    assert Meter.close(name) == :ok
+    assert Task.await_many(waiting) == [:ok, :ok]
+    assert :sys.get_state(delivery).awaiting == []
+  end
+
+  defp delivery?(pid) do
+    is_pid(pid) and :proc_lib.translate_initial_call(pid) == {AdTally.Windows.Delivery, :init, 1}
+  end
+
   test "a sink that hangs is waited for until the time is up", %{name: name} do
     hang = fn _window -> Process.sleep(:infinity) end
     start(name, flush: 50, sinks: [{Telling, to: self(), answer: hang}])
