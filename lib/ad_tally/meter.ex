@@ -475,7 +475,7 @@ defmodule AdTally.Meter do
 
     info
     |> Map.drop([:id_bytes, :closed_bytes])
-    |> Map.update!(:events, &Source.measurements/1)
+    |> Map.update!(:events, &Source.received/1)
     |> Map.merge(shared)
     |> Map.merge(late_info(name, elem(value, 1), time_left))
   end

@@ -5,7 +5,7 @@ defmodule AdTally.Telemetry do
 
   | event | measurements | metadata |
   | --- | --- | --- |
-  | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `no_window`, `overflow`, `refused`, `duration` | `meter` |
+  | `[:ad_tally, :meter, :events]` | `received`, `applied`, `duplicate`, `late`, `future`, `no_window`, `overflow`, `refused`, `busy`, `duration` | `meter` |
   | `[:ad_tally, :meter, :memory]` | `bytes`, `open_windows`, `retained_windows` | `meter` |
   | `[:ad_tally, :attribution, :events]` | `touches_…`, `conversions_…` and `adjustments_…` by outcome, and others: see below | `attribution` |
   | `[:ad_tally, :attribution, :memory]` | `bytes`, `open_windows`, `retained_windows` | `attribution` |
@@ -39,11 +39,11 @@ defmodule AdTally.Telemetry do
     * `[:meter, :events]` and `[:meter, :memory]` come every 10 seconds, see `:telemetry_interval` of
       `AdTally.Meter.start_link/1`, whether or not a window closes. The counts of `[:meter, :events]`
       are events since the last one, which was `duration` ago: sums of them are those of
-      `AdTally.Meter.info/1`. A last one comes when the meter is stopped. With a store, `busy` is among them.
+      `AdTally.Meter.info/1`. A last one comes when the meter is stopped. Without a store, `busy` is 0.
     * `[:attribution, :events]` and `[:attribution, :memory]` come as often. The counts are those since the
       last one, which was `duration` ago: `touches_received`, and of those `touches_applied`,
-      `touches_duplicate`, `touches_late`, `touches_future` and `touches_refused`; the same of
-      `conversions_…`; `adjustments_received`, and of those `adjustments_applied`,
+      `touches_duplicate`, `touches_late`, `touches_future`, `touches_refused` and, 0 without a store,
+      `touches_busy`; the same of `conversions_…`; `adjustments_received`, and of those `adjustments_applied`,
       `adjustments_superseded` by a newer one, `adjustments_unknown`, `adjustments_retracted`,
       `adjustments_future` and `adjustments_refused`; final conversions that are `attributed` or
       `unattributed`, and `repeated` ones, that do not count because another one does; how often
@@ -175,9 +175,12 @@ defmodule AdTally.Telemetry do
 
   They are sums and counters of what has happened, last values of what rises and falls, and summaries of how long something took,
   in milliseconds. Tags are names: `:meter`, `:attribution`, `:store`, `:pacer`, `:sink`; and `:part`, where an event may be of a
-  meter or of an attribution. What events have by metric, and `[:pacer, :campaign]`, are not among them, because their names or
-  their number are the project's. Events that a start or a fault of a store has (`[:store, :loaded]`, `[:store, :torn]`, …) are
-  not either: attach a handler to those.
+  meter or of an attribution. There is a sum for every outcome, so those of a meter's events add up to `received`, as do those of
+  touches, conversions and adjustments; those of `[:pacer, :tick]` are `:outcomes` of `AdTally.Pacer.info/1`.
+
+  What windows have beside their rows, and `[:pacer, :campaign]`, are not among them: names of metrics and numbers of campaigns
+  are the project's. Events that a start or a fault of a store has (`[:store, :loaded]`, `[:store, :torn]`, …) are not either:
+  attach a handler to those.
 
   A sum is of what a reporter has got, from when it was attached. `AdTally.Metrics.snapshot/0` has the totals of the VM.
 

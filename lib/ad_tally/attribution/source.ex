@@ -90,8 +90,11 @@ defmodule AdTally.Attribution.Source do
     Map.merge(info.counts, received)
   end
 
+  # Also without a store, where none are busy: what is defined of an event is always in it.
   @impl true
   def measurements(counts) do
+    counts = Map.merge(%{touches_busy: 0, conversions_busy: 0}, counts)
+
     Map.merge(counts, %{
       touches_received: sum(counts, :touches),
       conversions_received: sum(counts, :conversions),
@@ -101,7 +104,7 @@ defmodule AdTally.Attribution.Source do
 
   defp sum(counts, what) do
     @received[what]
-    |> Enum.map(fn {name, _outcome} -> Map.get(counts, name, 0) end)
+    |> Enum.map(fn {name, _outcome} -> Map.fetch!(counts, name) end)
     |> Enum.sum()
   end
 

@@ -95,8 +95,13 @@ defmodule AdTally.Meter.Source do
   @impl true
   def counts(info), do: info.events
 
+  # Also without a store, where none are busy: what is defined of an event is always in it.
   @impl true
-  def measurements(counts), do: Map.put(counts, :received, counts |> Map.values() |> Enum.sum())
+  def measurements(counts), do: counts |> received() |> Map.put_new(:busy, 0)
+
+  @doc "Counts with their sum."
+  @spec received(map()) :: map()
+  def received(counts), do: Map.put(counts, :received, counts |> Map.values() |> Enum.sum())
 
   @diagnosed %{
     one: "event",

@@ -7,11 +7,30 @@ defmodule AdTally.Telemetry.Definitions do
   @typedoc "A metric: the event, the measurement, tags, and the unit of the measurement with that which is wanted."
   @type t :: {kind(), event :: [atom()], measurement :: atom(), tags :: [atom()], unit :: term()}
 
-  @outcomes [:applied, :duplicate, :late, :future, :no_window, :overflow, :refused]
-  @touches [:applied, :duplicate, :late, :future, :refused]
+  @outcomes [:applied, :duplicate, :late, :future, :no_window, :overflow, :refused, :busy]
+  @touches [:applied, :duplicate, :late, :future, :refused, :busy]
   @adjustments [:applied, :superseded, :unknown, :retracted, :future, :refused]
   @settled [:attributed, :unattributed, :repeated, :revised, :finalised_early]
   @evicted [:evicted_touches, :evicted_users, :evicted_orders, :overflow, :linked, :forgotten]
+  @calls [
+    :reserved,
+    :again,
+    :paced,
+    :no_budget,
+    :unknown,
+    :future,
+    :full,
+    :busy,
+    :confirmed,
+    :late,
+    :over_price,
+    :duplicate,
+    :unknown_reservation,
+    :elsewhere,
+    :released,
+    :expired,
+    :no_book
+  ]
   @budgets [
     :budget_micros,
     :spent_micros,
@@ -40,6 +59,7 @@ defmodule AdTally.Telemetry.Definitions do
       of(:last_value, [:sink, :failed], [:waiting, :failures], [:part, :sink]),
       of(:counter, [:sink, :dropped], [:waiting], [:part, :sink]),
       for(what <- [:handed, :failed, :dropped], do: of(:sum, [:late, what], [:events], [:meter])),
+      of(:sum, [:pacer, :tick], @calls, [:pacer]),
       of(:last_value, [:pacer, :tick], [:campaigns, :lost_nodes | @budgets], [:pacer]),
       took([:pacer, :tick], :duration, [:pacer]),
       of(:last_value, [:store, :state], [:lag], [:store], :millisecond),

@@ -1,8 +1,12 @@
 defmodule AdTally.Telemetry.DefinitionsTest do
   use ExUnit.Case, async: true
 
-  alias AdTally.Telemetry
+  import AdTally.Test.Stores, only: [dir: 0, names: 1]
+
+  alias AdTally.{Attribution, Meter, Named, Pacer, Store, Telemetry}
   alias AdTally.Telemetry.Definitions
+
+  require Named
 
   # The library is no dependency, so this has its functions, unless it is there.
   unless Code.ensure_loaded?(Elixir.Telemetry.Metrics) do
@@ -40,12 +44,15 @@ defmodule AdTally.Telemetry.DefinitionsTest do
     rows = documented()
     assert map_size(rows) > 20
 
-    for {_kind, event, measurement, _tags, _unit} <- Definitions.all() do
+    for {kind, event, measurement, _tags, _unit} <- Definitions.all() do
       assert %{^event => measured} = rows
-      # Counts of an attribution are named in the text.
-      assert measured =~ "`#{measurement}`" or event == [:ad_tally, :attribution, :events]
+      assert measured =~ "`#{measurement}`" or in_text?(kind, event)
     end
   end
+
+  # Counts of an attribution, and outcomes of a pacer's calls, are not in the table.
+  defp in_text?(_kind, [:ad_tally, :attribution, :events]), do: true
+  defp in_text?(kind, event), do: {kind, event} == {:sum, [:ad_tally, :pacer, :tick]}
 
   test "names differ, and durations are told in milliseconds" do
     metrics = Telemetry.metrics()
@@ -61,23 +68,45 @@ defmodule AdTally.Telemetry.DefinitionsTest do
 
   defp find(metrics, name), do: Enum.find(metrics, &(&1.name == name))
 
-  test "the counts of a meter and of an attribution are those of their events" do
-    measured = fn event ->
-      for {:sum, ^event, measurement, _tags, _unit} <- Definitions.all(), do: measurement
+  # The sums of an event.
+  defp sums(event),
+    do: for({:sum, ^event, measurement, _tags, _unit} <- Definitions.all(), do: measurement)
+
+  # Only with a store may any be busy, but what an event has does not depend on that.
+  for {where, in_store?} <- [{"without a store", false}, {"with a store", true}] do
+    test "the counts of a meter and of an attribution #{where} are those of their events",
+         context do
+      %{store: store, meter: meter, attribution: attribution} = names(context)
+      in_store = if unquote(in_store?), do: [store: store], else: []
+      if in_store != [], do: start_supervised!({Store, name: store, dir: dir()})
+
+      options = [name: meter, dimensions: [:page], metrics: [:views]]
+      start_supervised!({Meter, options ++ in_store})
+      {native, _late} = Named.fetch!(Meter, meter)
+      assert Enum.sort(sums([:ad_tally, :meter, :events])) == measured(Meter.Source, native)
+      # As in info/2, which has those that there may be.
+      counts = Meter.info(meter).events |> Map.keys()
+      assert :busy in counts == unquote(in_store?)
+      assert Enum.uniq([:busy | counts]) |> Enum.sort() == measured(Meter.Source, native)
+
+      options = [dimensions: [:page], touches: [click: 1_000], conversions: [purchase: :every]]
+      start_supervised!({Attribution, [name: attribution] ++ options ++ in_store})
+      native = Named.fetch!(Attribution, attribution)
+      measured = measured(Attribution.Source, native)
+      assert Enum.sort(sums([:ad_tally, :attribution, :events])) == measured
     end
+  end
 
-    {:ok, _meter} =
-      AdTally.Meter.start_link(name: __MODULE__.Ads, dimensions: [:campaign], metrics: [:clicks])
+  test "the counts of a pacer's ticks are its outcomes", context do
+    name = Module.concat(__MODULE__, "Pacer#{context.line}")
+    start_supervised!({Pacer, name: name, clock: :manual})
+    outcomes = Pacer.info(name).outcomes |> Map.keys()
+    assert Enum.sort(sums([:ad_tally, :pacer, :tick])) == Enum.sort(outcomes)
+  end
 
-    counts = AdTally.Meter.info(__MODULE__.Ads).events |> Map.keys()
-    assert Enum.sort(measured.([:ad_tally, :meter, :events])) == Enum.sort(counts)
-
-    options = [dimensions: [:campaign], touches: [click: 1_000], conversions: [purchase: :every]]
-    {:ok, _attribution} = AdTally.Attribution.start_link([{:name, __MODULE__.Credits} | options])
-    require AdTally.Named
-    native = AdTally.Named.fetch!(AdTally.Attribution, __MODULE__.Credits)
-    source = AdTally.Attribution.Source
-    counts = native |> source.info() |> source.counts() |> source.measurements() |> Map.keys()
-    assert Enum.sort(measured.([:ad_tally, :attribution, :events])) == Enum.sort(counts)
+  # The names of what its event of counts has.
+  defp measured(source, native) do
+    counts = native |> source.info() |> source.counts()
+    counts |> source.measurements() |> Map.keys() |> Enum.sort()
   end
 end
