@@ -66,7 +66,7 @@ defmodule AdTally.Telemetry do
       answered for five seconds. Its counts are calls on the node since
       the last one, as in `:outcomes` of `AdTally.Pacer.info/1`.
     * `[:pacer, :campaign]` comes after it for each of these campaigns, with what `AdTally.Pacer.status/2` returns of it, but for
-      `:nodes`. With
+      `:nodes`. One that is put while the handlers run may have none until the next tick, or two. With
       many campaigns a handler of it has as many calls a tick. While handlers are slower than ticks, some ticks have
       none of either.
     * `[:store, :state]` comes every `:telemetry_interval` of `AdTally.Store.start_link/1`, whatever happens. `lag` is

@@ -64,46 +64,40 @@ defmodule AdTally.Pacer.Events do
   defp event({:tick, measured}, %{native: native, name: name, told: told} = state) do
     counts = counts(native)
     since = Map.new(counts, fn {what, count} -> {what, count - Map.fetch!(told, what)} end)
-    measured = Map.merge(since, measured)
+    measured = since |> Map.merge(measured) |> Map.merge(Native.pacer_sums(native))
     {fn -> tell(native, name, measured) end, %{state | told: counts}}
   end
 
-  @sums [
+  # The sums of all campaigns, and then each. This is another process, which ends then.
+  defp tell(native, name, measured) do
+    Telemetry.execute([:pacer, :tick], measured, %{pacer: name})
+    campaigns(native, name, 0, measured.campaigns)
+  end
+
+  @measured [
     :budget_micros,
     :spent_micros,
     :reserved_micros,
     :leased_micros,
     :target_micros,
     :overspent_micros,
-    :presumed_micros
+    :presumed_micros,
+    :pass
   ]
 
-  # Each campaign, and then the sums of all. This is another process, which ends then.
-  defp tell(native, name, measured) do
-    none = @sums |> Map.new(&{&1, 0}) |> Map.put(:campaigns, 0)
-    sums = campaigns(native, name, Native.pacer_campaigns(native, 0), none)
-    Telemetry.execute([:pacer, :tick], Map.merge(measured, sums), %{pacer: name})
-  end
+  # They come in the order in which they were put, and one that is put again meanwhile comes again at the end. So no more
+  # are told than there were at the tick: a handler that puts each of them again would never be done.
+  defp campaigns(native, name, from, left) do
+    {next, page} = Native.pacer_campaigns(native, from)
 
-  defp campaigns(native, name, {next, page}, sums) do
-    sums =
-      Enum.reduce(page, sums, fn {campaign, status}, sums ->
-        {measured, others} = Map.split(status, [:pass | @sums])
-        metadata = others |> Map.delete(:nodes) |> Map.merge(%{pacer: name, campaign: campaign})
-        Telemetry.execute([:pacer, :campaign], measured, metadata)
-        add(sums, measured)
-      end)
+    for {campaign, status} <- Enum.take(page, left) do
+      {measured, others} = Map.split(status, @measured)
+      metadata = others |> Map.delete(:nodes) |> Map.merge(%{pacer: name, campaign: campaign})
+      Telemetry.execute([:pacer, :campaign], measured, metadata)
+    end
 
-    if next == :done,
-      do: sums,
-      else: campaigns(native, name, Native.pacer_campaigns(native, next), sums)
-  end
-
-  defp add(sums, measured) do
-    Map.new(sums, fn
-      {:campaigns, count} -> {:campaigns, count + 1}
-      {name, sum} -> {name, sum + Map.fetch!(measured, name)}
-    end)
+    left = left - length(page)
+    if next != :done and left > 0, do: campaigns(native, name, next, left)
   end
 
   defp counts(native), do: Native.pacer_info(native).outcomes
