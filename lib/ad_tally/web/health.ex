@@ -84,11 +84,14 @@ defmodule AdTally.Web.Health do
     end
   end
 
-  defp leased(name) do
+  @doc "Those of a pacer, by node."
+  @spec leased(atom()) :: [map()]
+  def leased(name) do
     native = Named.fetch!(Pacer, name)
 
     native
     |> leased(Native.pacer_campaigns(native, 0), 0, %{})
+    |> sums()
     |> Enum.map(fn {node, {campaigns, micros}} ->
       %{
         pacer: Names.name(name),
@@ -103,17 +106,20 @@ defmodule AdTally.Web.Health do
     ArgumentError -> []
   end
 
-  defp leased(native, {next, some}, read, nodes) do
-    nodes =
-      for {_campaign, status} <- some, {node, micros} <- status.nodes, reduce: nodes do
-        nodes -> Map.update(nodes, node, {1, micros}, fn {n, sum} -> {n + 1, sum + micros} end)
-      end
-
+  # By campaign, because one that is put again meanwhile comes again.
+  defp leased(native, {next, some}, read, leases) do
+    leases = for {campaign, status} <- some, into: leases, do: {campaign, status.nodes}
     read = read + length(some)
 
     if next == :done or read >= @most_campaigns,
-      do: nodes,
-      else: leased(native, Native.pacer_campaigns(native, next), read, nodes)
+      do: leases,
+      else: leased(native, Native.pacer_campaigns(native, next), read, leases)
+  end
+
+  defp sums(leases) do
+    for {_campaign, nodes} <- leases, {node, micros} <- nodes, reduce: %{} do
+      sums -> Map.update(sums, node, {1, micros}, fn {n, sum} -> {n + 1, sum + micros} end)
+    end
   end
 
   defp windows(snapshot, kind, text) do

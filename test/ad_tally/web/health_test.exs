@@ -7,7 +7,7 @@ defmodule AdTally.Web.HealthTest do
 
   alias AdTally.{Counters, Event, Meter, Pacer, Web}
   alias AdTally.Test.WebJSON
-  alias AdTally.Web.{Config, Problems, Reports}
+  alias AdTally.Web.{Config, Health, Problems, Reports}
 
   defmodule Failing do
     @moduledoc false
@@ -159,5 +159,23 @@ defmodule AdTally.Web.HealthTest do
 
     assert %{"lost_nodes" => [], "clock_offsets" => %{}} =
              Enum.find(answer["pacers"], &(&1["name"] == text(name)))
+  end
+
+  test "a campaign that is put again while leases are read counts once", %{page: page} do
+    name = Module.concat(page, Pacer)
+    start_supervised!({Pacer, name: name})
+    for campaign <- 1..1_000, do: :ok = Pacer.put(name, campaign, budget_micros: 5_000_000)
+    await(fn -> match?([%{campaigns: 1_000}], Health.leased(name)) end)
+
+    start_supervised!(
+      {Task,
+       fn ->
+         for budget <- Stream.iterate(5_000_001, &(&1 + 1)),
+             campaign <- 1..1_000,
+             do: Pacer.put(name, campaign, budget_micros: budget)
+       end}
+    )
+
+    for _ <- 1..50, do: assert([%{campaigns: 1_000}] = Health.leased(name))
   end
 end
