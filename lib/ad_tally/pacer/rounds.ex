@@ -70,7 +70,7 @@ defmodule AdTally.Pacer.Rounds do
     now = milliseconds()
 
     waiting =
-      for {asked, {_from, since}} = one <- state.waiting, now - since < @asked_for, do: one
+      for {_asked, {_from, since}} = one <- state.waiting, now - since < @asked_for, do: one
 
     %{state | waiting: Map.new(waiting)}
   end
