@@ -76,7 +76,6 @@ pub use self::edit::PutError;
 pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::money::Money;
 pub use self::restore::Restoring;
-use self::status::Seen;
 pub use self::status::{NodeLease, Status};
 pub use self::sums::Sums;
 use crate::journal::Part;
@@ -89,7 +88,7 @@ pub struct Ledger {
     seed: Seed,
     journal: Option<Part>,
     state: Mutex<State>,
-    seen: LastSeen<Seen>,
+    seen: LastSeen<sums::Seen>,
 }
 
 #[derive(Default)]

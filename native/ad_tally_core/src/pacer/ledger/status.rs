@@ -3,7 +3,7 @@
 use super::Ledger;
 use super::campaign::Campaign;
 use super::money::Money;
-use super::sums::Sums;
+use super::sums::{Seen, Sums};
 use crate::key::HashedKey;
 use crate::pacer::message::NodeRef;
 use crate::pacer::plan::{PeriodOf, Plan};
@@ -42,14 +42,6 @@ pub struct NodeLease {
     pub leased: u64,
     /// When it last said something, by the ledger's clock.
     pub seen: u64,
-}
-
-/// What a ledger has in all.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Seen {
-    sums: Sums,
-    campaigns: usize,
-    bytes: usize,
 }
 
 impl Ledger {

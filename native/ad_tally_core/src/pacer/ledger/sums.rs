@@ -17,6 +17,15 @@ pub struct Sums {
     pub money: Money,
 }
 
+/// What a ledger has in all.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) sums: Sums,
+    /// With those that were deleted lately.
+    pub(super) campaigns: usize,
+    pub(super) bytes: usize,
+}
+
 /// The sums as they are kept.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Summed {
