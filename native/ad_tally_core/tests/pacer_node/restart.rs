@@ -223,13 +223,18 @@ proptest! {
         let mut stored = Stored::new();
         stored.fund(1);
         let (mut granted, mut paid, mut late, mut tokens) = (1, 0, 0, Vec::<Token>::new());
+        let mut confirmed = Vec::<Token>::new();
         for operation in operations {
             match operation {
                 Operation::Grant(more) => {
                     granted += more;
                     stored.fund(granted);
                 }
-                Operation::Reserve { request, amount } => tokens.extend(stored.reserve(request, amount).token()),
+                // After a crash that has lost a confirm, its request is told of its reservation again.
+                Operation::Reserve { request, amount } => {
+                    let token = stored.reserve(request, amount).token();
+                    tokens.extend(token.filter(|token| !confirmed.contains(token)));
+                }
                 Operation::Confirm { which, part } if !tokens.is_empty() => {
                     let which = which % tokens.len();
                     let price = tokens[which].amount() * part / 100;
@@ -242,6 +247,7 @@ proptest! {
                     // Who has confirmed it does not do so again: what a crash has lost of it is not known to the node.
                     let token = tokens.swap_remove(which);
                     tokens.retain(|other| *other != token);
+                    confirmed.push(token);
                 }
                 Operation::Release { which } if !tokens.is_empty() => {
                     let token = tokens.swap_remove(which % tokens.len());
