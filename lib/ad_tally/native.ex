@@ -255,6 +255,7 @@ defmodule AdTally.Native do
   def pacer_campaigns(_pacer, _from), do: not_loaded()
   def pacer_info(_pacer), do: not_loaded()
   def pacer_sums(_pacer), do: not_loaded()
+  def pacer_last_sums(_pacer), do: not_loaded()
   def dedupe_new(_window, _capacity, _wide, _seed), do: not_loaded()
   def dedupe_new_in(_stored, _window, _capacity, _wide, _seed), do: not_loaded()
   def dedupe_info(_table), do: not_loaded()

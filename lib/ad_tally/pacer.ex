@@ -1,7 +1,8 @@
 defmodule AdTally.Pacer do
   @moduledoc """
   Spends budgets evenly or with the traffic, until the end of the day or flight, and never a micro over, on one
-  node or many, as long as confirms come in time and at most at the reserved price.
+  node or many. Only a confirm that comes too late, or above the reserved price, can exceed a budget; or the budget is
+  cut below what is spent and leased already.
 
       children = [
         {AdTally.Store, name: MyApp.Store, dir: "/var/lib/my_app/ads"},
@@ -224,8 +225,8 @@ defmodule AdTally.Pacer do
   To change a plan, put the whole of it. A change takes effect at the next tick. If a budget is cut below what is
   spent and leased, nothing more is leased, and nodes give back what they have not reserved.
 
-  Raises `ArgumentError` for a wrong plan, with nothing changed. So it does where the coordinator cannot take it, as one
-  with a time zone that the coordinator's database does not have.
+  Raises `ArgumentError` for a wrong plan, with nothing changed. It also raises if the coordinator refuses the plan, for
+  example because its database of time zones does not have the zone.
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Putting)
       iex> AdTally.Pacer.put(Putting, {:campaign, 42}, budget_micros: 5_000_000_000, period: {:daily, "Europe/Berlin"})

@@ -92,7 +92,11 @@ defmodule AdTally.Metrics.Snapshot do
   end
 
   defp of(%{module: AdTally.Pacer, about: about}, native, totals, gauges, _now) do
-    others = %{budgets: Native.pacer_sums(native), faulty_nodes: Peers.faulty_nodes(about.peers)}
+    others = %{
+      budgets: Native.pacer_last_sums(native),
+      faulty_nodes: Peers.faulty_nodes(about.peers)
+    }
+
     totals |> Map.merge(gauges) |> Map.merge(others)
   end
 

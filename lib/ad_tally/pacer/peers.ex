@@ -28,7 +28,7 @@ defmodule AdTally.Pacer.Peers do
                 lost: [],
                 clock_offsets: %{},
                 disagreeing: [],
-                refused_at: nil,
+                refused_at: %{},
                 called_at: nil
               ]
 
@@ -203,21 +203,24 @@ defmodule AdTally.Pacer.Peers do
   defp log_refused(peers, node) do
     log_refusal(
       peers,
+      :message,
       "a message has come of #{inspect(node)}, which has other :nodes, another :seed or another version of the library. " <>
         consequence(peers, node) <> ": give all nodes the same"
     )
   end
 
-  @doc "Logs that something was refused, at most once a minute, because it comes each second."
-  @spec log_refusal(t(), String.t()) :: t()
-  def log_refusal(peers, text) do
+  @doc "Logs that something of a kind was refused, at most once a minute, because it comes each second."
+  @spec log_refusal(t(), kind :: atom(), String.t()) :: t()
+  def log_refusal(peers, kind, text) do
     now = milliseconds()
 
-    if peers.refused_at == nil or now - peers.refused_at >= @log_pause do
-      Logger.error("#{peers.shown}: #{text}")
-      %{peers | refused_at: now}
-    else
-      peers
+    case peers.refused_at do
+      %{^kind => at} when now - at < @log_pause ->
+        peers
+
+      refused_at ->
+        Logger.error("#{peers.shown}: #{text}")
+        %{peers | refused_at: Map.put(refused_at, kind, now)}
     end
   end
 

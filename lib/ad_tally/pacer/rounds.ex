@@ -118,7 +118,7 @@ defmodule AdTally.Pacer.Rounds do
 
   def told(state, _node, :changed), do: wake(state)
 
-  # Of a later version of the library, or of nobody who knows what is said here.
+  # Of a later version of the library, or malformed.
   def told(state, _node, _what), do: state
 
   @doc """
@@ -256,27 +256,29 @@ defmodule AdTally.Pacer.Rounds do
 
   defp refused(state, node, reason) do
     text = "what #{node} has sent is refused: #{reason}"
-    %{state | peers: Peers.log_refusal(state.peers, text)}
+    %{state | peers: Peers.log_refusal(state.peers, :frame, text)}
   end
 
-  # Told once for each change of a plan.
+  # Once for each change of a plan, since this node asks for it once.
   defp tell_of_unreadable(_state, _node, []), do: :ok
 
   defp tell_of_unreadable(state, node, [{campaign, reason} | _] = unreadable) do
     Logger.error(
       "#{state.peers.shown}: this node cannot read #{length(unreadable)} plans of #{node}, so it has no money for their " <>
         "campaigns. One is that of #{Options.shown(campaign)}: #{reason}. Give all nodes the same version of AdTally " <>
-        "and the same database of time zones, and put the plans again"
+        "and the same database of time zones. Then start this pacer again"
     )
   end
 
   # Whoever asked that. Rounds have numbers, and nobody waits for them.
   defp answered(state, asked) do
-    with {{from, _since}, waiting} <- Map.pop(state.waiting, asked) do
-      GenServer.reply(from, :ok)
-      %{state | waiting: waiting}
-    else
-      {nil, _waiting} -> state
+    case Map.pop(state.waiting, asked) do
+      {nil, _waiting} ->
+        state
+
+      {{from, _since}, waiting} ->
+        GenServer.reply(from, :ok)
+        %{state | waiting: waiting}
     end
   end
 

@@ -120,9 +120,6 @@ defmodule AdTally.Pacer.Server do
     if own? and (request == :status or Peers.agree?(state.peers)),
       do: coordinate(request, campaign, from, state),
       else: {:reply, {:error, :no_coordinator}, state}
-  rescue
-    # What the caller's node takes, as a time zone that it knows, this one may not.
-    error in ArgumentError -> {:reply, {:refused, Exception.message(error)}, state}
   end
 
   # Once this node has the plans that another coordinator has now.
@@ -180,10 +177,10 @@ defmodule AdTally.Pacer.Server do
 
   # The answer waits until the plan is in the store, and this node has its first lease.
   defp coordinate({:put, plan}, campaign, from, state),
-    do: changed(Native.pacer_put(state.native, campaign, plan), from, state)
+    do: change(fn -> put(state.native, campaign, plan) end, from, state)
 
   defp coordinate(:delete, campaign, from, state),
-    do: changed(Native.pacer_delete(state.native, campaign), from, state)
+    do: change(fn -> Native.pacer_delete(state.native, campaign) end, from, state)
 
   defp coordinate(:status, campaign, _from, state),
     do: {:reply, Native.pacer_status(state.native, campaign), state}
@@ -192,12 +189,24 @@ defmodule AdTally.Pacer.Server do
   defp coordinate(_request, _campaign, _from, state),
     do: {:reply, {:error, :no_coordinator}, state}
 
-  defp changed({:ok, granted}, from, state) do
-    actions = [{:apply, granted}, {:reply_free, from}, :changed]
-    {:noreply, Rounds.later(state, actions)}
+  # While the disk does not answer nobody may wait for it without a bound.
+  defp change(change, from, state) do
+    with false <- Syncs.full?(state.syncs),
+         {:ok, granted} <- change.() do
+      actions = [{:apply, granted}, {:reply_free, from}, :changed]
+      {:noreply, Rounds.later(state, actions)}
+    else
+      true -> {:reply, {:error, :busy}, state}
+      other -> {:reply, other, state}
+    end
   end
 
-  defp changed(other, _from, state), do: {:reply, other, state}
+  # What the caller's node takes, such as a time zone that it knows, this one may not.
+  defp put(native, campaign, plan) do
+    Native.pacer_put(native, campaign, plan)
+  rescue
+    error in ArgumentError -> {:refused, Exception.message(error)}
+  end
 
   # With a reservation of `AdTally.Admission` this node has counted an event, in the caps of that name.
   defp release(native, caps, reservation) do

@@ -217,16 +217,16 @@ fn plans_out_of_order_or_past_their_version_are_refused() {
 
 /// One that only its coordinator can read must not keep back those that come with it and after it.
 #[test]
-fn a_plan_that_cannot_be_read_is_none_and_the_others_are_there() {
+fn a_plan_that_cannot_be_read_is_apart_and_the_others_are_there() {
     let mut sent = plans();
     let of_later_version = Plan { budget: 0, ..plan(Pace::Even) };
     sent.plans[1].plan = Some(of_later_version);
     let bytes = only(write_plans(&seed(), &sent, &Atoms).expect("atoms that are known"));
     let (read, unreadable) = read_plans(&seed(), &bytes, &mut Atoms).expect("a frame");
-    let key = sent.plans[1].key.clone();
-    sent.plans[1].plan = None;
+    let kept_back = sent.plans.remove(1);
     assert_eq!(read, sent);
-    assert_eq!(unreadable.iter().map(|one| &one.key).collect::<Vec<_>>(), [&key]);
+    let of: Vec<_> = unreadable.iter().map(|one| (one.version, &one.key)).collect();
+    assert_eq!(of, [(kept_back.version, &kept_back.key)]);
     assert!(unreadable[0].error.to_string().starts_with("budget: 0, expected 1 to"), "{}", unreadable[0].error);
 }
 

@@ -1,4 +1,4 @@
-//! Numbers that lie behind a lock, for who may not wait for it.
+//! The last value that was read from behind a lock, for callers that must not wait for it.
 
 use std::time::Duration;
 
@@ -7,21 +7,27 @@ use parking_lot::Mutex;
 /// How long a thread waits that holds a scheduler of the VM: a tenth of the time that it may take.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// A copy of some numbers, as of when they were read last.
-pub struct LastSeen<T>(Mutex<T>);
+/// A copy of a value, as of when it was read last.
+pub struct LastSeen<T>(Mutex<Option<T>>);
 
-impl<T: Copy + Default> LastSeen<T> {
-    /// None were read yet.
+impl<T: Copy> LastSeen<T> {
+    /// It was not read yet.
     pub fn new() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(None))
     }
 
-    /// What is read of `locked`. If others have that for longer than this may wait, it is what was read last.
+    /// What is read of `locked`, or what was read last if others have that for long. Only the first time this waits for them.
     pub fn read<L>(&self, locked: &Mutex<L>, read: impl FnOnce(&L) -> T) -> T {
-        let Some(locked) = locked.try_lock_for(PATIENCE) else { return *self.0.lock() };
-        let seen = read(&locked);
-        *self.0.lock() = seen;
-        seen
+        let locked = match (locked.try_lock_for(PATIENCE), || *self.0.lock()) {
+            (Some(locked), _) => locked,
+            (None, last) => match last() {
+                Some(last) => return last,
+                None => locked.lock(),
+            },
+        };
+        let now = read(&locked);
+        *self.0.lock() = Some(now);
+        now
     }
 }
 
@@ -38,5 +44,18 @@ mod tests {
         assert_eq!(seen.read(&numbers, |number| *number), 1);
         drop(locked);
         assert_eq!(seen.read(&numbers, |number| *number), 2);
+    }
+
+    #[test]
+    fn the_first_one_waits_until_there_is_a_value() {
+        let (numbers, seen) = (Mutex::new(1), LastSeen::new());
+        std::thread::scope(|scope| {
+            let mut locked = numbers.lock();
+            let first = scope.spawn(|| seen.read(&numbers, |number| *number));
+            std::thread::sleep(10 * PATIENCE);
+            *locked = 2;
+            drop(locked);
+            assert_eq!(first.join().expect("no fault"), 2);
+        });
     }
 }

@@ -4,6 +4,8 @@ pub mod epochs;
 pub mod hazard;
 mod hazard_slot;
 #[cfg(not(loom))]
+pub(crate) mod last_seen;
+#[cfg(not(loom))]
 pub(crate) mod prefetch;
 #[cfg(not(loom))]
 pub(crate) mod sharded_counter;
@@ -14,9 +16,6 @@ pub(crate) use std::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, fence},
     thread::yield_now,
 };
-
-#[cfg(not(loom))]
-pub(crate) mod last_seen;
 
 #[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;

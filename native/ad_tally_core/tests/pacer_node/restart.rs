@@ -134,6 +134,21 @@ fn a_campaign_that_was_removed_leaves_its_room_to_another_one_after_a_restart() 
     assert_eq!((without_room, stored.node.info().rows), (WithoutRoom::default(), 1));
 }
 
+/// A node that cannot read a plan takes the campaign away as of before that plan.
+#[test]
+fn a_plan_that_could_not_be_read_is_taken_after_a_restart_that_can() {
+    let mut stored = Stored::new();
+    stored.fund(100);
+    stored.sync();
+    let token = stored.token(1, 30);
+    with_key(1, |key| stored.node.remove(key, 1, BEGIN));
+    assert_eq!(stored.reserve(2, 10), Reserved::Unknown);
+    let stored = stored.stop();
+    assert_eq!(stored.reserve(2, 10), Reserved::Unknown);
+    with_key(1, |key| stored.node.install(key, 2, &plan(), BEGIN)).expect("there is room");
+    assert_eq!(stored.reserve(1, 10), Reserved::Again(token));
+}
+
 #[test]
 fn a_crash_right_after_an_orderly_start_is_a_crash() {
     let mut stored = Stored::new();

@@ -145,12 +145,8 @@ fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a
     let member = pacer.member(node)?;
     let kind = Frame::read(&granted).map(|frame| frame.kind);
     let applied = match kind {
-        Ok(Kind::PacerPlans) => {
-            read_plans(pacer.seed(), &granted, &mut ImportedAtoms::new(env)).map(|(plans, unreadable)| {
-                let (new, without_room) = install(pacer, member, &plans);
-                (new, without_room, unreadable)
-            })
-        }
+        Ok(Kind::PacerPlans) => read_plans(pacer.seed(), &granted, &mut ImportedAtoms::new(env))
+            .map(|(plans, unreadable)| install(pacer, member, &plans, unreadable)),
         _ => read_grants(pacer.seed(), &granted).map(|grants| {
             if grants.to == pacer.own_ref() {
                 let of = |campaign| std::ptr::eq(&pacer.nodes[pacer.coordinator(campaign)], member);
@@ -170,8 +166,14 @@ fn pacer_apply<'a>(env: Env<'a>, pacer: Term<'a>, node: Atom, granted: Binary<'a
     })
 }
 
-/// Installs the plans of a coordinator: how many were not known, and for how many there is no room.
-fn install(pacer: &Table, member: &Member, plans: &Plans) -> (usize, usize) {
+/// Installs the plans of a coordinator: how many were not known, for how many there is no room, and which of those that cannot be read
+/// were not known.
+fn install(
+    pacer: &Table,
+    member: &Member,
+    plans: &Plans,
+    mut unreadable: Vec<Unreadable>,
+) -> (usize, usize, Vec<Unreadable>) {
     let mut known = member.plans.lock();
     if known.0 != plans.from {
         // Another start of it, with other versions.
@@ -179,12 +181,18 @@ fn install(pacer: &Table, member: &Member, plans: &Plans) -> (usize, usize) {
     }
     if plans.after > known.1 {
         // Those before them are asked for in the next round.
-        return (0, 0);
+        return (0, 0, Vec::new());
+    }
+    let coordinates = |campaign: u64| std::ptr::eq(&pacer.nodes[pacer.coordinator(campaign)], member);
+    unreadable.retain(|plan| plan.version > known.1 && coordinates(pacer.seed().key(&plan.key).hash));
+    for plan in &unreadable {
+        // Whose plan is not known has no money. As of before this plan, which is taken once it can be read.
+        pacer.node().remove(pacer.seed().key(&plan.key), plan.version - 1, pacer.now());
     }
     let (mut new, mut without_room) = (0, 0);
     for plan in plans.plans.iter().filter(|plan| plan.version > known.1) {
         let key = pacer.seed().key(&plan.key);
-        if !std::ptr::eq(&pacer.nodes[pacer.coordinator(key.hash)], member) {
+        if !coordinates(key.hash) {
             continue;
         }
         match &plan.plan {
@@ -196,7 +204,7 @@ fn install(pacer: &Table, member: &Member, plans: &Plans) -> (usize, usize) {
         }
     }
     known.1 = known.1.max(plans.version);
-    (new, without_room)
+    (new, without_room, unreadable)
 }
 
 fn refused<'a>(env: Env<'a>, why: &str) -> Term<'a> {

@@ -148,10 +148,20 @@ fn outcomes<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
 }
 
 /// Sums over the campaigns whose coordinator this node is.
-#[rustler::nif]
+#[rustler::nif(schedule = "DirtyCpu")]
 fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
     let pacer: &Table = resource::expect(pacer)?;
-    let Sums { campaigns, money } = pacer.ledger().sums();
+    Ok(encode_sums(env, pacer.ledger().sums()))
+}
+
+/// The same, or those that were seen last while many campaigns are renewed.
+#[rustler::nif]
+fn pacer_last_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
+    let pacer: &Table = resource::expect(pacer)?;
+    Ok(encode_sums(env, pacer.ledger().seen().sums))
+}
+
+fn encode_sums(env: Env<'_>, Sums { campaigns, money }: Sums) -> Term<'_> {
     let sums = [
         ("campaigns", campaigns as u64),
         ("budget_micros", money.budget),
@@ -162,7 +172,7 @@ fn pacer_sums<'a>(env: Env<'a>, pacer: Term<'a>) -> NifResult<Term<'a>> {
         ("overspent_micros", money.overspent),
         ("presumed_micros", money.presumed),
     ];
-    Ok(numbers(env, &sums))
+    numbers(env, &sums)
 }
 
 impl Metered for Table {
@@ -171,13 +181,9 @@ impl Metered for Table {
     }
 
     fn gauges<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let info = self.node().info();
-        let memory = info.memory_bytes + self.ledger().memory_bytes();
-        let numbers_of = [
-            ("campaigns", info.campaigns as u64),
-            ("coordinated", self.ledger().len() as u64),
-            ("memory_bytes", memory as u64),
-        ];
-        numbers(env, &numbers_of)
+        let (node, ledger) = (self.node().seen(), self.ledger().seen());
+        let memory = (node.memory_bytes + ledger.bytes) as u64;
+        let (campaigns, coordinated) = (node.campaigns as u64, ledger.campaigns as u64);
+        numbers(env, &[("campaigns", campaigns), ("coordinated", coordinated), ("memory_bytes", memory)])
     }
 }

@@ -30,7 +30,7 @@ impl Campaign {
         granted
     }
 
-    /// How much an account may keep available, whose last report brought that.
+    /// How much an account may keep available. `taken` is what its last report has changed.
     pub fn keep(&self, at: usize, lease: Lease, taken: Taken) -> u64 {
         let account = &self.accounts[at];
         let is_current = self.is_in(account.period);

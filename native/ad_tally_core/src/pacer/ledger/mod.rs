@@ -77,7 +77,7 @@ pub(super) use self::journal::{FIRST_KIND, FIRST_TABLE};
 pub use self::money::Money;
 pub use self::restore::Restoring;
 pub use self::status::{NodeLease, Status};
-pub use self::sums::Sums;
+pub use self::sums::{Seen, Sums};
 use crate::journal::Part;
 use crate::key::Seed;
 use crate::sync::last_seen::LastSeen;
@@ -88,7 +88,7 @@ pub struct Ledger {
     seed: Seed,
     journal: Option<Part>,
     state: Mutex<State>,
-    seen: LastSeen<sums::Seen>,
+    seen: LastSeen<Seen>,
 }
 
 #[derive(Default)]
@@ -109,11 +109,11 @@ struct State {
 }
 
 impl State {
-    /// Its memory.
-    fn bytes(&self) -> usize {
+    fn seen(&self) -> Seen {
         let by_hash = self.campaigns.capacity() * size_of::<(u64, Box<Campaign>)>();
         let by_version = self.by_version.len() * size_of::<(u32, u64)>();
-        by_hash + by_version + size_of::<sums::Summed>() + self.sums.bytes
+        let bytes = size_of::<Ledger>() + size_of::<sums::Summed>() + by_hash + by_version + self.sums.bytes;
+        Seen { sums: self.sums.all(), campaigns: self.campaigns.len(), bytes }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where a campaign stands.
 
-use super::Ledger;
 use super::campaign::Campaign;
 use super::money::Money;
 use super::sums::{Seen, Sums};
+use super::{Ledger, State};
 use crate::key::HashedKey;
 use crate::pacer::message::NodeRef;
 use crate::pacer::plan::{PeriodOf, Plan};
@@ -54,31 +54,28 @@ impl Ledger {
         campaign.status(now)
     }
 
-    /// What all campaigns with a plan have together. This, and what follows, waits for nobody who uses the ledger for long, and is what
-    /// was seen last then.
+    /// What all campaigns with a plan have together.
     #[must_use]
     pub fn sums(&self) -> Sums {
-        self.seen().sums
+        self.state.lock().sums.all()
     }
 
     /// How many campaigns there are, with those that were deleted lately.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seen().campaigns
+        self.state.lock().campaigns.len()
+    }
+
+    /// What it has in all. The last value that is known where the ledger is locked for longer than 100 us.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.seen.read(&self.state, State::seen)
     }
 
     /// Its memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.seen().bytes
-    }
-
-    fn seen(&self) -> Seen {
-        self.seen.read(&self.state, |state| Seen {
-            sums: state.sums.all(),
-            campaigns: state.campaigns.len(),
-            bytes: state.bytes(),
-        })
+        self.state.lock().seen().bytes
     }
 
     /// Whether there is none.

@@ -18,12 +18,14 @@ pub struct Sums {
 }
 
 /// What a ledger has in all.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Seen {
-    pub(super) sums: Sums,
-    /// With those that were deleted lately.
-    pub(super) campaigns: usize,
-    pub(super) bytes: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// What all campaigns with a plan have together.
+    pub sums: Sums,
+    /// How many campaigns there are, with those that were deleted lately.
+    pub campaigns: usize,
+    /// Its memory.
+    pub bytes: usize,
 }
 
 /// The sums as they are kept.

@@ -2,6 +2,8 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
+use parking_lot::MutexGuard;
+
 use super::campaign::{Campaign, KEPT_FOR};
 use super::config::Config;
 use super::journal::Writing;
@@ -17,11 +19,13 @@ impl Ledger {
     /// Gives each campaign its tick, for as long as `go_on` says so, which is asked every few of them: whether all have had it. If not,
     /// the next call goes on with the others.
     pub fn tick(&self, now: u64, mut go_on: impl FnMut() -> bool) -> bool {
+        let mut state = self.state.lock();
         loop {
-            let is_done = self.state.lock().tick(self, now);
+            let is_done = state.tick(self, now);
             if is_done || !go_on() {
                 return is_done;
             }
+            MutexGuard::bump(&mut state);
         }
     }
 }

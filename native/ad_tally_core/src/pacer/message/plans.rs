@@ -63,14 +63,15 @@ pub fn write_plans(seed: &Seed, plans: &Plans, atoms: &impl AtomNames) -> Result
 /// A plan that this node cannot read: of a time zone that its database does not have, or of a later version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
+    /// The version of the coordinator's plans that it came with.
+    pub version: u32,
     /// The words of the campaign's key.
     pub key: Box<[u64]>,
     /// Why.
     pub error: FrameError,
 }
 
-/// Reads a frame of plans of pacers of that seed, and which of them cannot be read. Those are none in the result, so that a campaign has no
-/// money where its plan is not known, and all others go on.
+/// Reads a frame of plans of pacers of that seed. Plans that cannot be read are apart, and keep back no others.
 ///
 /// # Errors
 /// The first field that is wrong beside plans. Nothing is to be applied then, but atoms may have been made.
@@ -90,11 +91,10 @@ pub fn read_plans(
     frame.check_rows(|reader| {
         let (version, key, plan) = read_row(reader, last, version, atoms)?;
         last = version;
-        let plan = plan.unwrap_or_else(|error| {
-            unreadable.push(Unreadable { key: key.clone(), error });
-            None
-        });
-        plans.push(PlanOf { version, key, plan });
+        match plan {
+            Ok(plan) => plans.push(PlanOf { version, key, plan }),
+            Err(error) => unreadable.push(Unreadable { version, key, error }),
+        }
         Ok(())
     })?;
     Ok((Plans { from, after, version, plans }, unreadable))

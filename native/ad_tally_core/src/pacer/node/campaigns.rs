@@ -82,12 +82,13 @@ impl Campaign {
 }
 
 impl Campaigns {
-    /// Its memory, with its books, and without the keys and plans of campaigns.
-    pub(super) fn bytes(&self) -> usize {
-        (self.used as usize + 1) * size_of::<Book>()
+    /// How many campaigns have a plan, and the memory of all and their books, without keys and plans.
+    pub(super) fn seen(&self) -> (usize, usize) {
+        let bytes = (self.used as usize + 1) * size_of::<Book>()
             + self.all.capacity() * size_of::<Campaign>()
             + self.numbers.capacity() * size_of::<(u64, usize)>()
-            + self.freed.capacity() * size_of::<(u32, u64)>()
+            + self.freed.capacity() * size_of::<(u32, u64)>();
+        (self.with_plan, bytes)
     }
 
     pub(super) fn get(&mut self, hash: u64) -> Option<&mut Campaign> {

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::book::Totals;
+use super::campaigns::Campaigns;
 use super::outcome::{Counts, Kind};
 use crate::key::HashedKey;
 
@@ -56,12 +57,21 @@ impl Node {
         Some(Status { version: campaign.version, pass: row.pass(), period, current, all, wanted })
     }
 
-    /// The node's numbers. Where others use its campaigns for long, how many those are is as it was seen last.
+    /// The node's numbers.
     #[must_use]
     pub fn info(&self) -> Info {
-        let (campaigns, known_bytes) = self.seen.read(&self.campaigns, |all| (all.with_plan, all.bytes()));
-        let memory_bytes =
-            size_of::<Self>() + self.rows.bytes() + self.till.reservations.bytes() + self.counts.bytes() + known_bytes;
+        self.info_of(self.campaigns.lock().seen())
+    }
+
+    /// The same. The last value that is known where its campaigns are locked for longer than 100 us.
+    #[must_use]
+    pub fn seen(&self) -> Info {
+        self.info_of(self.seen.read(&self.campaigns, Campaigns::seen))
+    }
+
+    fn info_of(&self, (campaigns, known_bytes): (usize, usize)) -> Info {
+        let tables = self.rows.bytes() + self.till.reservations.bytes() + self.counts.bytes();
+        let memory_bytes = size_of::<Self>() + tables + known_bytes;
         Info { campaigns, rows: self.rows.keys(), counts: self.counts(), memory_bytes }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use parking_lot::MutexGuard;
+
 use super::Node;
 use super::outcome::Kind;
 use crate::journal::META_NEWEST;
@@ -52,8 +54,8 @@ impl Node {
     #[must_use]
     pub fn note_pending(&self) -> Noted {
         let (mut noted, mut next) = (Vec::new(), 1);
+        let mut campaigns = self.campaigns.lock();
         loop {
-            let mut campaigns = self.campaigns.lock();
             let end = *campaigns.used_books().end();
             let some = next..=end.min(next + (AT_ONCE - 1));
             let freed = campaigns.freed();
@@ -64,13 +66,15 @@ impl Node {
             if next > end {
                 return Noted(noted);
             }
+            MutexGuard::bump(&mut campaigns);
         }
     }
 
     /// Frees what was pending.
     pub fn free_pending(&self, noted: &Noted) {
+        let mut campaigns = self.campaigns.lock();
         for some in noted.0.chunks(AT_ONCE as usize) {
-            let mut campaigns = self.campaigns.lock();
+            MutexGuard::bump(&mut campaigns);
             let freed = campaigns.freed();
             for (book, total) in some {
                 let freed = freed.entry(*book).or_default();
