@@ -1,8 +1,8 @@
 defmodule AdTally.Pacer do
   @moduledoc """
   Spends budgets evenly or with the traffic, until the end of the day or flight, and never a micro over, on one
-  node or many. Only a confirm that comes too late, or above the reserved price, can exceed a budget; or the budget is
-  cut below what is spent and leased already.
+  node or many. Two things can exceed a budget: a confirm that comes too late or above the reserved price, and a cut of
+  the budget below what is spent and leased already.
 
       children = [
         {AdTally.Store, name: MyApp.Store, dir: "/var/lib/my_app/ads"},
@@ -513,7 +513,7 @@ defmodule AdTally.Pacer do
       protocol of pacers. While there is one, this node leases nothing, and takes no plan
     * `:clock_offsets` - other nodes whose clocks differ by more than five seconds, and by how many milliseconds they
       are ahead
-    * `:memory_bytes` - the memory of its tables
+    * `:memory_bytes` - the memory of its tables and of the budgets that it coordinates
 
       iex> {:ok, _pacer} = AdTally.Pacer.start_link(name: Informed)
       iex> AdTally.Pacer.reserve(Informed, 42, "r-1", 3_000, System.system_time(:millisecond))
