@@ -161,6 +161,15 @@ defmodule AdTally.Pacer.PeersTest do
     assert length(state.syncs.waiting) in 1_000..1_003
     state = Rounds.later(state, [{:apply, []}, {:reply_free, {self(), make_ref()}}])
     assert [{:reply_free, _from} | _] = state.syncs.waiting
+
+    # Whoever puts or deletes meanwhile does not wait, and changes nothing.
+    name = Module.concat(__MODULE__, Hanging)
+    pid = start_supervised!({Pacer, name: name})
+    :ok = Pacer.put(name, 42, budget_micros: 1_000)
+    :sys.replace_state(pid, &%{&1 | syncs: state.syncs})
+    assert Pacer.put(name, 42, budget_micros: 2_000) == {:error, :busy}
+    assert Pacer.delete(name, 42) == {:error, :busy}
+    assert %{budget_micros: 1_000} = Pacer.status(name, 42)
   end
 
   test "a budget that another node coordinates is not taken from a node that has other :nodes" do

@@ -18,12 +18,15 @@ impl<T: Copy> LastSeen<T> {
 
     /// What is read of `locked`, or what was read last if others have that for long. Only the first time this waits for them.
     pub fn read<L>(&self, locked: &Mutex<L>, read: impl FnOnce(&L) -> T) -> T {
-        let locked = match (locked.try_lock_for(PATIENCE), || *self.0.lock()) {
-            (Some(locked), _) => locked,
-            (None, last) => match last() {
-                Some(last) => return last,
-                None => locked.lock(),
-            },
+        let locked = match locked.try_lock_for(PATIENCE) {
+            Some(locked) => locked,
+            None => {
+                let last = *self.0.lock();
+                if let Some(last) = last {
+                    return last;
+                }
+                locked.lock()
+            }
         };
         let now = read(&locked);
         *self.0.lock() = Some(now);

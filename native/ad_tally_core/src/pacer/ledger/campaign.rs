@@ -186,14 +186,18 @@ impl Campaign {
         of_period.min(of_all)
     }
 
+    /// The place of the account that a node has of a period, if it has one.
+    pub fn known_account(&self, node: NodeRef, period: u32) -> Option<usize> {
+        self.accounts.iter().position(|account| account.period == period && account.node == node)
+    }
+
     /// The place of the account that a report is of. One is opened for a node that is new in the current period, or that knows of
     /// grants that this ledger has forgotten, because its store was replaced by an older one.
     pub fn account(&mut self, node: NodeRef, report: &Report) -> Option<usize> {
         if node.incarnation == EARLIER {
             return None;
         }
-        let is_it = |account: &Account| account.period == report.period && account.node == node;
-        if let Some(at) = self.accounts.iter().position(is_it) {
+        if let Some(at) = self.known_account(node, report.period) {
             return Some(at);
         }
         let current = self.current.as_ref()?;
@@ -223,8 +227,7 @@ impl Campaign {
             let account = self.accounts.remove(oldest);
             gone.push((account.node, period));
             let earlier = NodeRef { name: node.name, incarnation: EARLIER };
-            let is_it = |account: &Account| account.period == period && account.node == earlier;
-            let place = self.accounts.iter().position(is_it).unwrap_or_else(|| {
+            let place = self.known_account(earlier, period).unwrap_or_else(|| {
                 self.accounts.push(Account::new(earlier, of));
                 self.accounts.len() - 1
             });

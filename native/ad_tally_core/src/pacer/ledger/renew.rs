@@ -1,6 +1,6 @@
 //! A node says what it has, and is told what it may have.
 
-use super::account::{Account, Taken};
+use super::account::Taken;
 use super::campaign::Campaign;
 use super::config::Lease;
 use super::journal::Writing;
@@ -42,8 +42,7 @@ impl Ledger {
         let State { campaigns, sums, .. } = &mut *state;
         let Some(campaign) = campaigns.get_mut(&report.campaign) else { return Ok(()) };
         campaign.roll(now);
-        let is_it = |account: &Account| account.period == report.period && account.node == node;
-        let Some(at) = campaign.accounts.iter().position(is_it) else { return Ok(()) };
+        let Some(at) = campaign.known_account(node, report.period) else { return Ok(()) };
         let report = Report { wanted: campaign.accounts[at].wanted, ..*report };
         if take(campaign, at, &report, now).is_changed {
             campaign.accounts[at].is_unwritten = true;
