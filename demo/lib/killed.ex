@@ -41,7 +41,7 @@ defmodule AdTally.Demo.Killed do
           acknowledged(state, batch)
       end
 
-    :ok = Service.call(state.service, {__MODULE__, :finish, []})
+    state = finished(state)
     Service.stop(state.service)
     {counted, windows} = counted(dir)
 
@@ -62,6 +62,14 @@ defmodule AdTally.Demo.Killed do
     case Service.call(state.service, {__MODULE__, :record, [batch]}) do
       {:ok, duplicates} -> %{state | duplicates: state.duplicates + duplicates}
       :killed -> acknowledged(%{state | service: start(state.dir)}, batch)
+    end
+  end
+
+  # The same for the end of all.
+  defp finished(state) do
+    case Service.call(state.service, {__MODULE__, :finish, []}) do
+      :ok -> state
+      :killed -> finished(%{state | service: start(state.dir)})
     end
   end
 
@@ -102,7 +110,7 @@ defmodule AdTally.Demo.Killed do
 
   @doc "Closes all windows, and returns once they are in files."
   @spec finish() :: :ok
-  def finish, do: Meter.close(@name, 60_000)
+  def finish, do: Meter.close(@name, :infinity)
 
   defp event({impression, number}) do
     clicks = if impression.clicked?, do: 1, else: 0

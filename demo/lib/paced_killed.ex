@@ -68,7 +68,7 @@ defmodule AdTally.Demo.PacedKilled do
 
     # The last ads are paid.
     {state, []} = sent(state, @midnight - 1, [])
-    figures = Service.call(state.service, {__MODULE__, :figures, []})
+    {state, figures} = figures(state)
     Service.stop(state.service)
 
     %{
@@ -79,6 +79,13 @@ defmodule AdTally.Demo.PacedKilled do
       answers: state.answers,
       seconds: (System.monotonic_time(:millisecond) - begun) / 1_000
     }
+  end
+
+  defp figures(state) do
+    case Service.call(state.service, {__MODULE__, :figures, []}) do
+      %{} = figures -> {state, figures}
+      :killed -> figures(restarted(state, @midnight - 1))
+    end
   end
 
   defp row({shown, cost}, figures), do: Map.merge(figures, %{shown: shown, cost: cost})
@@ -102,10 +109,14 @@ defmodule AdTally.Demo.PacedKilled do
         {accounted(state, answers), admitted}
 
       :killed ->
-        # Time does not go back: by the minute's end it has not been later.
-        service = start(state.dir, time(minute + 1) - 1)
-        sent(%{state | service: service, starts: state.starts + 1}, minute, requests)
+        sent(restarted(state, minute), minute, requests)
     end
+  end
+
+  # Time does not go back: by the minute's end it has not been later.
+  defp restarted(state, minute) do
+    service = start(state.dir, time(minute + 1) - 1)
+    %{state | service: service, starts: state.starts + 1}
   end
 
   # An ad that was shown has its price, whatever the pacer says to that.

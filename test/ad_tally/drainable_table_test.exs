@@ -112,11 +112,11 @@ defmodule AdTally.DrainableTableTest do
 
         1..20
         |> Enum.map(&Task.async(fn -> t.add(table, rem(&1, 2), &1) end))
-        |> Task.await_many()
+        |> Task.await_many(:infinity)
 
         task = Task.async(fn -> t.module().drain(table) end)
 
-        assert task |> Task.await() |> Enum.sort() ==
+        assert task |> Task.await(:infinity) |> Enum.sort() ==
                  [{0, t.value(Enum.to_list(2..20//2))}, {1, t.value(Enum.to_list(1..19//2))}]
 
         assert t.module().to_list(table) == []
@@ -260,7 +260,7 @@ defmodule AdTally.DrainableTableTest do
   defp in_another_process(function) do
     caller = self()
     {pid, reference} = spawn_monitor(fn -> send(caller, {self(), function.()}) end)
-    assert_receive {:DOWN, ^reference, :process, ^pid, :normal}, 5_000
+    assert_receive {:DOWN, ^reference, :process, ^pid, :normal}
     assert_received {^pid, result}
     result
   end

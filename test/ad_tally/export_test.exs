@@ -242,7 +242,7 @@ defmodule AdTally.ExportTest do
 
     for _turn <- 1..20, do: Counters.export(table) |> Enum.to_list()
     assert %{complete?: true} = Counters.import!(table, frames)
-    Task.await_many(adders)
+    Task.await_many(adders, :infinity)
 
     for key <- [1, "1", {1}],
         do: assert(Counters.get(table, key, :clicks) == totals[key].clicks + 2_000)

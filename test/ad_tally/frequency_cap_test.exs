@@ -122,7 +122,7 @@ defmodule AdTally.FrequencyCapTest do
         |> Enum.map(fn _ ->
           Task.async(fn -> FrequencyCap.admit(caps, round, :user, rules, @begin) end)
         end)
-        |> Task.await_many()
+        |> Task.await_many(:infinity)
 
       assert Enum.count(said, &(&1 == :ok)) == 3
       assert FrequencyCap.count(caps, round, :user, :lifetime, @begin) == 3

@@ -14,7 +14,6 @@ defmodule AdTally.NamedTablesTest do
   # Microseconds after an owner's death, from which on its table refuses.
   @grace 50_000
   # Milliseconds that a busy machine may need.
-  @timeout 10_000
 
   @options %{
     Counters => [metrics: [:clicks], max_keys: 1_000],
@@ -168,7 +167,7 @@ defmodule AdTally.NamedTablesTest do
   defp kill(pid) do
     monitor = Process.monitor(pid)
     Process.exit(pid, :kill)
-    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, @timeout
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
     now()
   end
 
@@ -273,7 +272,7 @@ defmodule AdTally.NamedTablesTest do
             exit(:crashed)
           end)
 
-        assert_receive {:DOWN, ^monitor, :process, ^pid, :crashed}, @timeout
+        assert_receive {:DOWN, ^monitor, :process, ^pid, :crashed}
         assert counted(@module, name) == 1
       end
 
@@ -306,10 +305,10 @@ defmodule AdTally.NamedTablesTest do
             end)
           end
 
-        for _ <- counting, do: assert_receive(:counts, @timeout)
+        for _ <- counting, do: assert_receive(:counts)
         killed_at = kill(owner)
 
-        for {last, message} <- Task.await_many(counting, @timeout) do
+        for {last, message} <- Task.await_many(counting, :infinity) do
           # One that was refused at its next call has counted nothing since.
           assert last == nil or last - killed_at < @grace
           assert message == Named.not_running(@module, name)
@@ -351,7 +350,7 @@ defmodule AdTally.NamedTablesTest do
 
   test "a table without a name outlives the process that made it" do
     for module <- @tables do
-      table = Task.await(Task.async(fn -> module.new(@options[module]) end))
+      table = Task.await(Task.async(fn -> module.new(@options[module]) end), :infinity)
       assert count(module, table, 1)
       assert counted(module, table) == 1
     end

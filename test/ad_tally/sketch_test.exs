@@ -159,7 +159,10 @@ defmodule AdTally.SketchTest do
         secret <- [nil, "sixteen bytes..."] do
       sketch = Sketch.from_users(users, secret: secret)
       assert sketch |> :erlang.term_to_binary() |> :erlang.binary_to_term() == sketch
-      assert Task.await(Task.async(fn -> Sketch.from_users(users, secret: secret) end)) == sketch
+
+      assert Task.await(Task.async(fn -> Sketch.from_users(users, secret: secret) end), :infinity) ==
+               sketch
+
       assert %{sketch => :found}[Sketch.from_users(Enum.reverse(users), secret: secret)] == :found
     end
   end

@@ -51,7 +51,7 @@ defmodule AdTally.WindowTest do
         |> then(&send(parent, {:most, &1}))
       end)
 
-    assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}, 30_000
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}
     assert_received {:most, most}
     all = 8 * :erts_debug.flat_size(Window.counters(window))
     assert 5 * most < all

@@ -82,7 +82,7 @@ defmodule AdTally.Guides.RabbitSinkTest do
     start_supervised!({Meter, SentLines.meter(Killed, @rows, sink)})
     SentLines.record(Killed, @rows, 1)
     assert Meter.close(Killed, 1) == {:error, :timeout}
-    assert_receive :held, 60_000
+    assert_receive :held
     RabbitMQ.kill(rabbit)
     :atomics.put(url, 1, rabbit.port)
     LogLines.await(:warning, "closed")

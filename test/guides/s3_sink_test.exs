@@ -193,7 +193,7 @@ defmodule AdTally.Guides.S3SinkTest do
     hash = Base.encode16(:crypto.hash(:sha256, body), case: :lower)
     assert head =~ "x-amz-content-sha256: #{hash}\r\n"
     assert head =~ "content-length: #{byte_size(body)}\r\n"
-    assert {:error, {:timeout, _url}} = Task.await(delivery)
+    assert {:error, {:timeout, _url}} = Task.await(delivery, :infinity)
   end
 
   # All that comes until nothing does for a while.

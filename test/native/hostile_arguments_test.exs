@@ -152,7 +152,7 @@ defmodule AdTally.Native.HostileArgumentsTest do
   defp in_a_process_that_collects_no_garbage(fun) do
     options = [:monitor, min_heap_size: 60_000_000, min_bin_vheap_size: 200_000_000]
     {pid, monitor} = :erlang.spawn_opt(fn -> exit({:result, fun.()}) end, options)
-    assert_receive {:DOWN, ^monitor, :process, ^pid, reason}, 280_000
+    assert_receive {:DOWN, ^monitor, :process, ^pid, reason}
     assert {:result, result} = reason
     result
   end

@@ -12,8 +12,8 @@ defmodule AdTally.Test.LogLines do
 
   def stop(id), do: :logger.remove_handler(id)
 
-  @doc "Returns once a line of a level with `part` in it was sent to the calling process; fails after half a minute."
-  def await(level, part, deadline \\ System.monotonic_time(:millisecond) + 30_000) do
+  @doc "Returns once a line of a level with `part` in it was sent to the calling process; fails when a test's time is nearly up."
+  def await(level, part, deadline \\ System.monotonic_time(:millisecond) + 280_000) do
     receive do
       {:logged, ^level, text} -> unless text =~ part, do: await(level, part, deadline)
     after

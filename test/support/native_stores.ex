@@ -30,7 +30,7 @@ defmodule AdTally.Test.NativeStores do
   def sync(store) do
     reference = make_ref()
     Native.store_sync(store, reference)
-    assert_receive {^reference, result}, 5_000
+    assert_receive {^reference, result}
     result
   end
 

@@ -36,7 +36,7 @@ defmodule AdTally.Test.Panics do
     drainer = Task.async(fn -> drain_until_told(counters, 0) end)
     raised = tasks |> Task.await_many(:infinity) |> Enum.concat()
     send(drainer.pid, :stop)
-    %{raised: Enum.frequencies(raised), drained: Task.await(drainer)}
+    %{raised: Enum.frequencies(raised), drained: Task.await(drainer, :infinity)}
   end
 
   defp add_and_panic(counters, n) do

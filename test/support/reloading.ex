@@ -110,7 +110,7 @@ defmodule AdTally.Test.Reloading do
 
     loads = load.()
     for task <- tasks, do: send(task.pid, :stop)
-    results = Task.await_many(tasks, 60_000)
+    results = Task.await_many(tasks, :infinity)
     done = for {:done, done} <- results, do: done
 
     # One single event and two of a list a turn, and as many amounts.

@@ -19,7 +19,7 @@ defmodule AdTally.Admission.RacesTest do
   defp at_once(each) do
     1..@processes
     |> Enum.map(fn process -> Task.async(fn -> each.(process) end) end)
-    |> Task.await_many(60_000)
+    |> Task.await_many(:infinity)
     |> List.flatten()
   end
 
@@ -82,7 +82,7 @@ defmodule AdTally.Admission.RacesTest do
       |> Enum.map(fn some ->
         Task.async(fn -> for {_, one} <- some, do: Admission.release(parts, one) end)
       end)
-      |> Task.await_many()
+      |> Task.await_many(:infinity)
       |> List.flatten()
 
     assert Enum.uniq(released) == [:ok]

@@ -53,8 +53,8 @@ defmodule AdTally.Attribution.ProcessesTest do
     test "by the clock, in order, and not partial", %{name: name} do
       start(name)
       for n <- 0..2, do: assert(Attribution.touch(name, touch(n, after: n * @minute)) == :ok)
-      assert_receive {:window, %Window{sequence: 1, partial: false} = first}, 5_000
-      assert_receive {:window, %Window{sequence: 2, partial: false} = second}, 5_000
+      assert_receive {:window, %Window{sequence: 1, partial: false} = first}
+      assert_receive {:window, %Window{sequence: 2, partial: false} = second}
       assert {first.start, second.start} == {begin(), begin() + @minute}
       refute_received {:window, _third}
       assert Attribution.touch(name, touch(9)) == :late
@@ -199,7 +199,7 @@ defmodule AdTally.Attribution.ProcessesTest do
       assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 1, sink: Forwarding}}
 
       # With the next tick.
-      assert_receive {[:attribution, :memory], memory, metadata}, 5_000
+      assert_receive {[:attribution, :memory], memory, metadata}
       assert %{bytes: bytes, open_windows: 0, retained_windows: 1} = memory
       assert bytes > 0
       assert metadata == %{attribution: name}

@@ -51,7 +51,7 @@ defmodule AdTally.Attribution.StopTest do
     start(name, models: [:linear], lateness: 60_000)
     some(name)
     assert Attribution.touch(name, touch(4, "ann", 600)) == :ok
-    assert_receive {:window, %{sequence: 3, partial: false}, credits, _touches}, 5_000
+    assert_receive {:window, %{sequence: 3, partial: false}, credits, _touches}
     assert length(credits) == 4
     assert Attribution.credits(name, "o").final
     assert Attribution.touch(name, touch(5, "ann", 199)) == :late

@@ -108,7 +108,7 @@ defmodule AdTally.Meter.CloseTest do
     events = for minute <- 0..2_999, do: event(@begin + minute * @minute)
     assert %{ok: 3_000} = Meter.record_many(name, events)
     closing = for _ <- 1..2, do: Task.async(fn -> Meter.close(name, 60_000) end)
-    assert Task.await_many(closing, 60_000) == [:ok, :ok]
+    assert Task.await_many(closing, :infinity) == [:ok, :ok]
     assert length(delivered()) == 3_000
   end
 
@@ -123,14 +123,13 @@ defmodule AdTally.Meter.CloseTest do
     assert Meter.record(name, event(@begin)) == :ok
     assert Meter.close(name, 50) == {:error, :timeout}
     # The other one has it.
-    assert_receive {:window, %{start: @begin, partial: true}, [{{42}, %{clicks: 1}}], _reach},
-                   2_000
+    assert_receive {:window, %{start: @begin, partial: true}, [{{42}, %{clicks: 1}}], _reach}
 
     # Closed it is, and others may wait for it.
     assert Meter.record(name, event(@begin)) == :late
     waiting = Task.async(fn -> Meter.close(name, :infinity) end)
     :atomics.put(taking, 1, 1)
-    assert Task.await(waiting) == :ok
+    assert Task.await(waiting, :infinity) == :ok
     assert [{@begin, 1, true}] = delivered()
     assert Meter.close(name) == :ok
   end
@@ -158,7 +157,7 @@ defmodule AdTally.Meter.CloseTest do
     :atomics.put(taking, 1, 1)
     # It does not wait for the pause.
     assert Meter.close(name) == :ok
-    assert Task.await_many(waiting) == [:ok, :ok]
+    assert Task.await_many(waiting, :infinity) == [:ok, :ok]
     assert :sys.get_state(delivery).awaiting == []
   end
 
@@ -222,9 +221,9 @@ defmodule AdTally.Meter.CloseTest do
       send(test, {:raised, Exception.message(error)})
     end)
 
-    assert_receive {:attempt, 1}, 2_000
+    assert_receive {:attempt, 1}
     Process.exit(pid, :kill)
-    assert_receive {:raised, message}, 2_000
+    assert_receive {:raised, message}
     assert message =~ "no AdTally.Meter named #{inspect(name)} that runs"
   end
 end

@@ -13,8 +13,6 @@ defmodule AdTally.Meter.DeathTest do
   @at 1_780_272_000_000
   # Microseconds after a meter's death, from which on it refuses.
   @grace 50_000
-  # Milliseconds that a busy machine may need.
-  @timeout 10_000
 
   defp name, do: :"#{inspect(__MODULE__)}.#{System.unique_integer([:positive])}"
 
@@ -106,7 +104,7 @@ defmodule AdTally.Meter.DeathTest do
   defp kill(meter) do
     monitor = Process.monitor(meter)
     Process.exit(meter, :kill)
-    assert_receive {:DOWN, ^monitor, :process, ^meter, :killed}, @timeout
+    assert_receive {:DOWN, ^monitor, :process, ^meter, :killed}
     now()
   end
 
@@ -150,10 +148,10 @@ defmodule AdTally.Meter.DeathTest do
     child = Meter.child_spec(options(name))
     child = %{child | start: {__MODULE__, :start_slowly, [options(name), self()]}}
     {:ok, _supervisor} = Supervisor.start_link([child], strategy: :one_for_one)
-    assert_receive {:started, meter}, @timeout
+    assert_receive {:started, meter}
     recorders = start_recorders(name)
     killed_at = kill(meter)
-    assert_receive {:started, _another}, @timeout
+    assert_receive {:started, _another}
     # What is begun from now on is in it.
     runs_at = now()
     await_progress(recorders)
@@ -200,7 +198,7 @@ defmodule AdTally.Meter.DeathTest do
       monitor = Process.monitor(watcher)
       :ok = GenServer.stop(meter)
       {:ok, next} = Meter.start_link(options(name))
-      assert_receive {:DOWN, ^monitor, :process, _pid, _reason}, @timeout
+      assert_receive {:DOWN, ^monitor, :process, _pid, _reason}
       assert Meter.record(name, event(1, 1)) == :ok
       assert Meter.record_many(name, [event(1, 2)]).ok == 1
       assert [%{events: 2}] = Meter.report(name)
@@ -245,7 +243,7 @@ defmodule AdTally.Meter.DeathTest do
       # It is asked, and does not answer.
       await(fn -> asked?(meter) end)
       kill(meter)
-      Task.await(asking)
+      Task.await(asking, :infinity)
     end
   end
 
@@ -267,9 +265,9 @@ defmodule AdTally.Meter.DeathTest do
     closing =
       Task.async(fn -> assert_raise ArgumentError, message, fn -> Meter.close(name) end end)
 
-    assert_receive :delivering, @timeout
+    assert_receive :delivering
     kill(meter)
-    Task.await(closing)
+    Task.await(closing, :infinity)
   end
 
   defp asked?(meter) do
@@ -328,7 +326,7 @@ defmodule AdTally.Meter.DeathTest do
 
     :ok = GenServer.stop(meter)
     assert Native.meter_record_some(native, [event(1, 2)]) == {[], {{0, 0, 1, 0, 0, 0}, [0]}}
-    assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
+    assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}
   end
 
   # What `record` and `record_many` call once they have found the meter.
@@ -354,7 +352,7 @@ defmodule AdTally.Meter.DeathTest do
       end
     end
 
-    assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}, @timeout
+    assert_receive {:window, _window, [{{1}, %{events: 1}}], _reach}
   end
 
   test "a list that is recorded while a meter is stopped is counted or refused, never late" do
@@ -376,7 +374,7 @@ defmodule AdTally.Meter.DeathTest do
 
       await(fn -> Meter.info(name).events.applied > 1_000 end)
       :ok = GenServer.stop(meter)
-      for _ <- recorders, do: assert_receive({:lists, []}, @timeout)
+      for _ <- recorders, do: assert_receive({:lists, []})
     end
   end
 
@@ -396,7 +394,7 @@ defmodule AdTally.Meter.DeathTest do
     epochs =
       1..8
       |> Enum.map(fn _ -> Task.async(fn -> for _ <- 1..1_000, do: Native.epoch(1) end) end)
-      |> Enum.flat_map(&Task.await/1)
+      |> Enum.flat_map(&Task.await(&1, :infinity))
 
     assert epochs |> Enum.uniq() |> length() == 8_000
 
@@ -410,10 +408,10 @@ defmodule AdTally.Meter.DeathTest do
         end)
       end
 
-    epochs = Task.await_many(starts)
+    epochs = Task.await_many(starts, :infinity)
     assert epochs |> Enum.uniq() |> length() == 8
     # They tell when it was started as well.
     now = System.system_time(:microsecond)
-    for epoch <- epochs, do: assert_in_delta(epoch, now, @timeout * 1_000)
+    for epoch <- epochs, do: assert_in_delta(epoch, now, 10_000_000)
   end
 end

@@ -25,7 +25,7 @@ defmodule AdTally.Meter.NamesTest do
         do: :ok = Meter.record(name, @event)
 
     :atomics.put(stop, 1, 1)
-    recorded = Task.await(recorder)
+    recorded = Task.await(recorder, :infinity)
     counts = for name <- names, do: Meter.info(name).events.applied
     assert counts == [recorded | Enum.to_list(0..298)]
     assert recorded > 0

@@ -282,11 +282,11 @@ defmodule AdTally.Meter.NodesTest do
       :ok = :erpc.call(second, MeterNodes, :send_first_frame, [self(), @meter, []])
       kill = signal(second, "KILL")
       report = Task.async(fn -> Meter.report(@meter, nodes: [here, first, second]) end)
-      assert_receive :first_frame, 30_000
+      assert_receive :first_frame
       kill.()
 
       assert %{rows: rows, nodes: nodes, missing: [{^second, reason}]} =
-               Task.await(report, 30_000)
+               Task.await(report, :infinity)
 
       assert reason == "cannot be reached, or was lost before all of its answer was here"
       assert {rows, nodes} == {both.rows, both.nodes}
@@ -299,12 +299,12 @@ defmodule AdTally.Meter.NodesTest do
       :ok = :erpc.call(second, MeterNodes, :fill, [@meter, 50_000])
       :ok = :erpc.call(second, MeterNodes, :send_first_frame, [self(), @meter, []])
       caller = spawn(fn -> Meter.report(@meter, nodes: :all) end)
-      assert_receive {:worker, worker}, 30_000
-      assert_receive :first_frame, 30_000
+      assert_receive {:worker, worker}
+      assert_receive :first_frame
       assert node(worker) == here
       monitor = Process.monitor(worker)
       Process.exit(caller, :kill)
-      assert_receive {:DOWN, ^monitor, :process, _worker, _reason}, 30_000
+      assert_receive {:DOWN, ^monitor, :process, _worker, _reason}
 
       # A server that waits to be asked, and whoever asks ends.
       native = @meter |> :persistent_term.get() |> elem(1) |> elem(0)
@@ -331,7 +331,7 @@ defmodule AdTally.Meter.NodesTest do
       end
 
       asker = spawn(asking)
-      assert_receive {:asked, [_ | _] = frames}, 30_000
+      assert_receive {:asked, [_ | _] = frames}
       assert Enum.all?(frames, &is_binary/1)
       assert :erpc.call(first, MeterNodes, :count_servers, []) == 2
       Process.exit(asker, :kill)

@@ -73,11 +73,11 @@ defmodule AdTally.Meter.OnLateFailuresTest do
     test "a function that #{what} harms nobody", %{name: name} do
       what = unquote(what)
       assert Meter.record(name, event(name, what)) == :late
-      assert_receive {:given, _pid, ^what, 1}, 2_000
+      assert_receive {:given, _pid, ^what, 1}
       # Windows are closed and delivered meanwhile, and the meter answers.
       at = @begin + 120_000
       assert Meter.record(name, event(name, :good, at)) == :ok
-      assert_receive {:window, %{sequence: 1}, _counters, _reach}, 2_000
+      assert_receive {:window, %{sequence: 1}, _counters, _reach}
       assert %{on_late: %{handed: 0}, events: %{late: 1}} = Meter.info(name)
 
       assert_failed(name, what)
@@ -90,20 +90,20 @@ defmodule AdTally.Meter.OnLateFailuresTest do
   defp assert_failed(_name, :sleeps), do: :ok
 
   defp assert_failed(name, _what) do
-    assert_receive {:failed, 1}, 2_000
-    assert_receive {:logged, :error, line}, 2_000
+    assert_receive {:failed, 1}
+    assert_receive {:logged, :error, line}
     assert line =~ "AdTally.Meter.OnLateFailuresTest.late has not taken 1 late events"
     assert Meter.record(name, event(name, :good)) == :late
-    assert_receive {:given, _pid, :good, 1}, 2_000
-    assert_receive {:handed, 1}, 2_000
+    assert_receive {:given, _pid, :good, 1}
+    assert_receive {:handed, 1}
   end
 
   test "a function may call the meter", %{name: name} do
     assert Meter.record(name, event(name, :calls_the_meter)) == :late
-    assert_receive {:answers, :ok, info, report}, 2_000
+    assert_receive {:answers, :ok, info, report}
     assert %{events: %{late: 1, applied: 2}, on_late: %{waiting: 1}} = info
     assert Enum.sort_by(report, & &1.what) == [%{what: :again, n: 1}, %{what: :good, n: 1}]
-    assert_receive {:handed, 1}, 2_000
+    assert_receive {:handed, 1}
   end
 
   test "a function that raises at every list does not fill the log", %{name: name} do
@@ -117,21 +117,21 @@ defmodule AdTally.Meter.OnLateFailuresTest do
 
   test "that events are dropped is told once, not for each", %{name: name} do
     assert Meter.record(name, event(name, :sleeps)) == :late
-    assert_receive {:given, pid, :sleeps, 1}, 2_000
+    assert_receive {:given, pid, :sleeps, 1}
     late = List.duplicate(event(name, :good), 50_000)
     assert %{late: 50_000} = Meter.record_many(name, late)
     assert Meter.info(name).on_late.dropped == 0
     for _ <- 1..3, do: assert(%{late: 50_000} = Meter.record_many(name, late))
     assert %{waiting: 100_000, dropped: 100_001} = Meter.info(name).on_late
-    assert_receive {:dropped, first}, 2_000
+    assert_receive {:dropped, first}
     assert first in 1..100_001
-    assert_receive {:logged, :warning, line}, 2_000
+    assert_receive {:logged, :warning, line}
 
     assert line =~
              "has dropped #{first} late events, because 100000 wait for AdTally.Meter.OnLateFailuresTest.late"
 
     send(pid, :go_on)
-    for _ <- 1..100, do: assert_receive({:handed, _count}, 2_000)
+    for _ <- 1..100, do: assert_receive({:handed, _count})
     refute_received {:dropped, _more}
   end
 

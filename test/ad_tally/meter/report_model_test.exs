@@ -125,7 +125,7 @@ defmodule AdTally.Meter.ReportModelTest do
   end
 
   test "windows of many rows are in order, by values and by metrics, also where these are equal" do
-    name = start(lateness: 10 * @minute, reach: [by: [:creative], max_keys: 5_000])
+    name = start(lateness: 10 * @minute, reach: [by: [:creative], max_keys: 5_000, precision: 6])
 
     for number <- Enum.shuffle(1..13_000) do
       metrics = [clicks: rem(number, 7), spend: rem(number, 1_000) - 500]

@@ -435,7 +435,7 @@ defmodule AdTally.Meter.ReportTest do
       # What ends with it says so.
       capture_log(fn ->
         Process.exit(meter, :kill)
-        message = Task.await(asking).message
+        message = Task.await(asking, :infinity).message
         assert message =~ "there is no AdTally.Meter named #{inspect(name)} that runs"
       end)
     end

@@ -53,8 +53,7 @@ defmodule AdTally.Meter.TelemetryEventsTest do
       assert_raise ArgumentError, fn -> Meter.record(name, event(at: nil)) end
       assert Meter.record(name, event(at: @begin + @minute)) == :ok
 
-      assert_receive {[:window, :closed], closed, %{sequence: 1, partial: false} = metadata},
-                     3_000
+      assert_receive {[:window, :closed], closed, %{sequence: 1, partial: false} = metadata}
 
       assert %{start: @begin, end: end_} = metadata
       assert end_ == @begin + @minute
@@ -66,23 +65,20 @@ defmodule AdTally.Meter.TelemetryEventsTest do
 
       assert Meter.record(name, event()) == :late
 
-      assert_receive {[:sink, :failed], %{failures: 1, waiting: 1, pause: 100}, %{reason: :busy}},
-                     3_000
+      assert_receive {[:sink, :failed], %{failures: 1, waiting: 1, pause: 100}, %{reason: :busy}}
 
-      assert_receive {[:sink, :delivered], %{waiting: 0, duration: _}, %{sink: Telling}}, 3_000
-      assert_receive {[:late, :handed], %{events: 1, duration: _}, _metadata}, 3_000
+      assert_receive {[:sink, :delivered], %{waiting: 0, duration: _}, %{sink: Telling}}
+      assert_receive {[:late, :handed], %{events: 1, duration: _}, _metadata}
 
-      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, retained_windows: _},
-                      _},
-                     3_000
+      assert_receive {[:meter, :memory], %{bytes: bytes, open_windows: _, retained_windows: _}, _}
 
       assert bytes > 0
 
       stop_supervised!(name)
 
-      assert_receive {[:window, :closed], %{rows: 1}, %{partial: true}}, 3_000
+      assert_receive {[:window, :closed], %{rows: 1}, %{partial: true}}
 
-      assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 2}}, 3_000
+      assert_receive {[:sink, :delivered], %{waiting: 0}, %{sequence: 2}}
     end)
   end
 end

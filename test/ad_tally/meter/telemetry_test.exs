@@ -51,7 +51,7 @@ defmodule AdTally.Meter.TelemetryTest do
     if until.(so_far) do
       so_far
     else
-      assert_receive {^name, [:meter, :events], measurements}, 2_000
+      assert_receive {^name, [:meter, :events], measurements}
       assert measurements.duration > 0
 
       sums(
@@ -76,7 +76,7 @@ defmodule AdTally.Meter.TelemetryTest do
     )
 
     # Nothing has happened yet, and that is told as well.
-    assert_receive {^name, [:meter, :events], %{received: 0, meta: meta} = nothing}, 2_000
+    assert_receive {^name, [:meter, :events], %{received: 0, meta: meta} = nothing}
     assert meta == %{meter: name}
 
     assert nothing |> Map.drop([:duration, :meta]) |> Map.keys() |> Enum.sort() ==
@@ -158,10 +158,10 @@ defmodule AdTally.Meter.TelemetryTest do
 
           for step <- 0..9 do
             assert Meter.record(name, event(@begin + 100 * step)) == :ok
-            if step > 0, do: assert_receive({:window, %{sequence: ^step}, _, _}, 2_000)
+            if step > 0, do: assert_receive({:window, %{sequence: ^step}, _, _})
           end
 
-          assert_receive {:handled, [:window, :closed]}, 2_000
+          assert_receive {:handled, [:window, :closed]}
           assert Meter.record(name, event(@begin)) == :late
           assert %{closed_windows: 9, sinks: [%{delivered: 9, failed: 0}]} = Meter.info(name)
           assert [%{clicks: 10}] = Meter.report(name, by: [])
@@ -178,7 +178,7 @@ defmodule AdTally.Meter.TelemetryTest do
 
           for {pid, monitor} <- monitors,
               pid != supervisor,
-              do: assert_receive({:DOWN, ^monitor, :process, ^pid, _reason}, 2_000)
+              do: assert_receive({:DOWN, ^monitor, :process, ^pid, _reason})
         end)
       end
     end
@@ -197,7 +197,7 @@ defmodule AdTally.Meter.TelemetryTest do
       for step <- 0..3, do: assert(Meter.record(name, event(@begin + 100 * step)) == :ok)
 
       for _ <- 1..3, event <- [[:window, :closed], [:sink, :delivered]] do
-        assert_receive {:handled, ^event, %{events: %{applied: 4}}, [%{clicks: 4}]}, 2_000
+        assert_receive {:handled, ^event, %{events: %{applied: 4}}, [%{clicks: 4}]}
       end
 
       # Of the window that is closed when the meter stops it would find no meter.
@@ -220,7 +220,7 @@ defmodule AdTally.Meter.TelemetryTest do
       log =
         capture_log(fn ->
           start(name, telemetry_interval: 10, window: 1, sinks: [])
-          assert_receive {:handled, pid, [:meter, _what], _measurements, _metadata}, 2_000
+          assert_receive {:handled, pid, [:meter, _what], _measurements, _metadata}
           for at <- 0..1_500, do: assert(Meter.record(name, event(@begin + at)) == :ok)
 
           await(fn -> Meter.info(name).closed_windows == 1_500 end)
@@ -262,7 +262,7 @@ defmodule AdTally.Meter.TelemetryTest do
   defp handled(0, events, true), do: Enum.reverse(events)
 
   defp handled(windows, events, told?) do
-    assert_receive {:handled, _pid, event, measured, metadata}, 5_000
+    assert_receive {:handled, _pid, event, measured, metadata}
     windows = if event == [:window, :closed], do: windows - 1, else: windows
     told? = told? or match?(%{applied: applied} when applied > 0, measured)
     handled(windows, [{event, measured, metadata} | events], told?)

@@ -75,7 +75,7 @@ defmodule AdTally.Metrics.FaultsTest do
     await(fn -> value("adtally_store_durable_lag_seconds", labels) > 0.1 end)
 
     File.rename!(dir <> "_away", dir)
-    await(fn -> value("adtally_store_failing", labels) == 0 end, 60_000)
+    await(fn -> value("adtally_store_failing", labels) == 0 end)
     assert value("adtally_store_errors_total", labels) > 0
   end
 
@@ -117,7 +117,7 @@ defmodule AdTally.Metrics.FaultsTest do
     end
 
     name |> Process.whereis() |> Process.exit(:kill)
-    assert_receive {:DOWN, ^monitor, :process, _supervisor, :shutdown}, 10_000
+    assert_receive {:DOWN, ^monitor, :process, _supervisor, :shutdown}
     # That one was stopped with the supervisor, which is known a moment after it has ended.
     await(fn -> crashes.(name) == 3 and other not in Metrics.snapshot().missing end)
     snapshot = Metrics.snapshot()

@@ -147,7 +147,7 @@ defmodule AdTally.Metrics.PrometheusTest do
       end
 
     send(writer.pid, :stop)
-    at = Task.await(writer)
+    at = Task.await(writer, :infinity)
     after_load = not_fallen!(before)[applied]
 
     # Of what was recorded in the last moment of a process that was killed: one call of the writer, for each.

@@ -202,7 +202,7 @@ defmodule AdTally.Metrics.StatsDTest do
       assert flush(stats_d).dropped > before + 1, "flush #{flush}"
       # As an address of either kind.
       delivered = :erlang.trace_delivered(stats_d)
-      assert_receive {:trace_delivered, ^stats_d, ^delivered}, 5_000
+      assert_receive {:trace_delivered, ^stats_d, ^delivered}
       assert looked_up(stats_d) == [:inet, :inet6]
     end
   end

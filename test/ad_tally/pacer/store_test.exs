@@ -171,7 +171,7 @@ defmodule AdTally.Pacer.StoreTest do
     [{id, _pid, _type, _modules} | _others] = Supervisor.which_children(tree)
     :ok = Supervisor.terminate_child(tree, id)
     File.rename!(dir <> "_away", dir)
-    await(fn -> Store.sync(names.store) == :ok end, 60_000)
+    await(fn -> Store.sync(names.store) == :ok end)
     {:ok, _again} = Supervisor.restart_child(tree, id)
     tick(pacer, @begin)
     spent = reserve!(pacer, 3, 3_000)

@@ -42,11 +42,11 @@ defmodule AdTally.Reach.DrainTest do
       1..1_000
       |> Enum.chunk_every(50)
       |> Enum.map(&Task.async(fn -> for user <- &1, do: Reach.add(reach, rem(user, 2), user) end))
-      |> Task.await_many()
+      |> Task.await_many(:infinity)
 
       task = Task.async(fn -> Reach.drain(reach) end)
 
-      assert task |> Task.await() |> Enum.sort() ==
+      assert task |> Task.await(:infinity) |> Enum.sort() ==
                [{0, of(2..1_000//2)}, {1, of(1..999//2)}]
 
       assert Reach.to_list(reach) == []
@@ -92,7 +92,7 @@ defmodule AdTally.Reach.DrainTest do
   defp in_another_process(function) do
     caller = self()
     {pid, reference} = spawn_monitor(fn -> send(caller, {self(), function.()}) end)
-    assert_receive {:DOWN, ^reference, :process, ^pid, :normal}, 5_000
+    assert_receive {:DOWN, ^reference, :process, ^pid, :normal}
     assert_received {^pid, result}
     result
   end

@@ -120,7 +120,7 @@ defmodule AdTally.Sink.FileAttemptsTest do
         {pid, monitor} = spawn_monitor(fn -> Files.deliver(window, dir: dir) end)
         wait_for(moment)
         Process.exit(pid, :kill)
-        assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}, 5_000
+        assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}
 
         finished = for kind <- @kinds, paths(dir, kind) != [], do: kind
         if :counters in finished, do: assert(finished == @kinds)

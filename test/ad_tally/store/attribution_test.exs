@@ -132,7 +132,7 @@ defmodule AdTally.Store.AttributionTest do
       assert credited(name, "o-20") == [{20, {2}}]
 
       # The window of the first minute is closed by that, with all of its rows.
-      assert_receive {:window, window, rows, spend}, 10_000
+      assert_receive {:window, window, rows, spend}
       assert {window.sequence, window.partial} == {1, false}
       assert length(rows) == 11
       assert {"o-2", {77}, 1_000, nil} in rows
@@ -147,7 +147,7 @@ defmodule AdTally.Store.AttributionTest do
     :ok = Attribution.touch(name, touch(1, "ann", 0))
     :ok = Attribution.convert(name, order("o-1", "ann", 0))
     :ok = Attribution.close(name)
-    assert_receive {:window, _window, [{"o-1", {42}, 1_000, nil}], _spend}, 10_000
+    assert_receive {:window, _window, [{"o-1", {42}, 1_000, nil}], _spend}
     stop_tree(tree)
 
     tree = start_tree(children(context))
@@ -159,7 +159,7 @@ defmodule AdTally.Store.AttributionTest do
     start_tree(children(context))
     assert Attribution.credits(name, "o-1").value_micros == 400
     :ok = Attribution.close(name)
-    assert_receive {:window, _window, [{"o-1", {42}, -600, _at}], _spend}, 10_000
+    assert_receive {:window, _window, [{"o-1", {42}, -600, _at}], _spend}
   end
 
   test "an adjustment after a restart is in the window that it would have been in without",
@@ -168,14 +168,14 @@ defmodule AdTally.Store.AttributionTest do
     tree = start_tree(children(context))
     for id <- ["o-1", "o-2"], do: :ok = Attribution.convert(name, order(id, "ann", 0))
     :ok = Attribution.close(name)
-    assert_receive {:window, closed, _credits, _spend}, 10_000
+    assert_receive {:window, closed, _credits, _spend}
     assert Attribution.adjust(name, "o-1", :retract, @at) == :ok
     stop_tree(tree)
 
     start_tree(children(context))
     assert Attribution.adjust(name, "o-2", :retract, @at) == :ok
     :ok = Attribution.close(name)
-    assert_receive {:window, window, adjusted, _spend}, 10_000
+    assert_receive {:window, window, adjusted, _spend}
     assert for({order, _key, _value, _at} <- adjusted, do: order) == ["o-1", "o-2"]
     assert window.start == closed.end
   end
@@ -214,7 +214,7 @@ defmodule AdTally.Store.AttributionTest do
     assert Exception.message(error) =~ "call forget/2 again, until it returns :ok (not on disk: "
 
     File.rename!(dir <> "_away", dir)
-    await(fn -> Store.sync(names.store) == :ok end, 60_000)
+    await(fn -> Store.sync(names.store) == :ok end)
     assert Attribution.forget(name, "ann") == :ok
     stop_tree(tree)
     start_tree(children(context))
@@ -228,10 +228,10 @@ defmodule AdTally.Store.AttributionTest do
     :ok = Attribution.touch(name, touch(1, "ann", 0))
     :ok = Attribution.convert(name, order("o-1", "ann", 0))
     :ok = Attribution.touch(name, touch(2, "ben", 5))
-    assert_receive {:attempt, first}, 10_000
+    assert_receive {:attempt, first}
     kill_tree(tree)
     start_tree(children(context))
-    assert_receive {:window, again, [{"o-1", {42}, 1_000, nil}], [{{42}, 1, 7}]}, 10_000
+    assert_receive {:window, again, [{"o-1", {42}, 1_000, nil}], [{{42}, 1, 7}]}
     assert Sink.window_id(again) == Sink.window_id(first)
   end
 
@@ -330,7 +330,7 @@ defmodule AdTally.Store.AttributionTest do
       assert [%{touch: 1}] = Attribution.credits(name, "o-1").linear
       :ok = Attribution.convert(name, order("o-2", "ann", 0))
       :ok = Attribution.close(name)
-      assert_receive {:window, window, rows, _spend}, 10_000
+      assert_receive {:window, window, rows, _spend}
       assert {window.models, window.sequence} == {[:linear, :first_touch], 1}
       assert rows |> Enum.map(&elem(&1, 0)) |> Enum.frequencies() == %{"o-1" => 2, "o-2" => 2}
     end
@@ -358,7 +358,7 @@ defmodule AdTally.Store.AttributionTest do
     :ok = Attribution.touch(name, touch(1, "ann", 0))
     :ok = Attribution.convert(name, order("o-1", "ann", 0))
     stop_tree(tree)
-    assert_receive {:window, %{partial: true}, [{"o-1", {42}, 1_000, nil}], _spend}, 10_000
+    assert_receive {:window, %{partial: true}, [{"o-1", {42}, 1_000, nil}], _spend}
     start_tree(children(context))
     assert Attribution.credits(name, "o-1").final
     await(fn -> Store.ready?(names.store) end)

@@ -48,21 +48,21 @@ defmodule AdTally.Store.EventsTest do
     %{store: store, events: events} = context
     attach(store, true)
     Events.execute(events, {:loaded, %{bytes: 7}, %{part: :p}})
-    assert_receive {:loaded, _measured, _metadata, pid}, 5_000
+    assert_receive {:loaded, _measured, _metadata, pid}
 
     for {records, duration} <- [{1, 5}, {2, 9}, {3, 7}],
         do: Events.execute(events, committed(records, duration))
 
     for lag <- 1..3, do: Events.execute(events, {:state, %{lag: lag}, %{}})
     send(pid, :go_on)
-    assert_receive {:committed, measured, _metadata, pid}, 5_000
+    assert_receive {:committed, measured, _metadata, pid}
     assert measured == %{commits: 3, records: 6, bytes: 30, duration: 21, longest: 9}
     send(pid, :go_on)
-    assert_receive {:state, %{lag: 3}, _metadata, pid}, 5_000
+    assert_receive {:state, %{lag: 3}, _metadata, pid}
     # The next ones are others.
     Events.execute(events, committed(4, 1))
     send(pid, :go_on)
-    assert_receive {:committed, %{commits: 1, records: 4}, _metadata, pid}, 5_000
+    assert_receive {:committed, %{commits: 1, records: 4}, _metadata, pid}
     send(pid, :go_on)
     refute_receive {_what, _measured, _metadata, _pid}, 100
   end
@@ -71,7 +71,7 @@ defmodule AdTally.Store.EventsTest do
     %{store: store, events: events} = context
     attach(store, true)
     Events.execute(events, {:loaded, %{bytes: 0}, %{}})
-    assert_receive {:loaded, _measured, _metadata, pid}, 5_000
+    assert_receive {:loaded, _measured, _metadata, pid}
 
     log =
       capture_log(fn ->
@@ -83,7 +83,7 @@ defmodule AdTally.Store.EventsTest do
     send(pid, :go_on)
 
     for bytes <- 1..1_000 do
-      assert_receive {:loaded, %{bytes: ^bytes}, _metadata, pid}, 5_000
+      assert_receive {:loaded, %{bytes: ^bytes}, _metadata, pid}
       send(pid, :go_on)
     end
 
@@ -94,7 +94,7 @@ defmodule AdTally.Store.EventsTest do
     %{store: store, events: events} = context
     attach(store, true)
     Events.execute(events, {:loaded, %{bytes: 1}, %{}})
-    assert_receive {:loaded, _measured, _metadata, _pid}, 5_000
+    assert_receive {:loaded, _measured, _metadata, _pid}
     assert Events.flush(events, 50) == :error
 
     log =
@@ -119,10 +119,10 @@ defmodule AdTally.Store.EventsTest do
         Process.sleep(:infinity)
       end)
 
-    assert_receive {:started, events}, 5_000
+    assert_receive {:started, events}
     events_monitor = Process.monitor(events)
     Process.exit(owner, :kill)
-    assert_receive {:DOWN, ^monitor, :process, ^owner, :killed}, 5_000
-    assert_receive {:DOWN, ^events_monitor, :process, ^events, :normal}, 5_000
+    assert_receive {:DOWN, ^monitor, :process, ^owner, :killed}
+    assert_receive {:DOWN, ^events_monitor, :process, ^events, :normal}
   end
 end

@@ -70,7 +70,7 @@ defmodule AdTally.Store.WindowsTest do
     do: for(id <- ids, do: :ok = Meter.record(name, event(id, minute)))
 
   defp assert_window(rows) do
-    assert_receive {:window, window, ^rows}, 10_000
+    assert_receive {:window, window, ^rows}
     window
   end
 
@@ -122,7 +122,7 @@ defmodule AdTally.Store.WindowsTest do
         assert Meter.record(names.meter, event.(4, now - @minute)) == :late
         assert Meter.record(names.meter, event.(5, next)) == :ok
         :ok = Meter.close(names.meter)
-        assert_receive {:window, %{start: ^next}, [{{"home"}, %{views: 1}}]}, 10_000
+        assert_receive {:window, %{start: ^next}, [{{"home"}, %{views: 1}}]}
       end
     end
 
@@ -186,7 +186,7 @@ defmodule AdTally.Store.WindowsTest do
            %{names: names} = context do
         tree = start_tree(children(context, answer: fn _ -> {:error, :down} end, flush: 100))
         for minute <- 0..3, do: record(names.meter, [minute], minute)
-        assert_receive {:attempt, first, rows}, 10_000
+        assert_receive {:attempt, first, rows}
         await(fn -> Meter.info(names.meter).closed_windows == 3 end)
         assert Store.sync(names.store) == :ok
         apply(AdTally.Test.Stores, unquote(ends), [tree])
@@ -215,9 +215,9 @@ defmodule AdTally.Store.WindowsTest do
 
       start_tree(children(context, answer: answer))
       for minute <- 0..1, do: record(names.meter, [minute], minute)
-      assert_receive {:hangs, _attempt}, 10_000
+      assert_receive {:hangs, _attempt}
       kill(names.meter)
-      assert_receive {:hangs, attempt}, 10_000
+      assert_receive {:hangs, attempt}
       send(attempt, :go_on)
       assert assert_window([{{"home"}, %{views: 1}}]).sequence == 1
     end
@@ -268,15 +268,15 @@ defmodule AdTally.Store.WindowsTest do
     # No further file can be made.
     File.rename!(dir, dir <> "_away")
     on_exit(fn -> File.rm_rf!(dir <> "_away") end)
-    await(fn -> match?({:error, _}, fill(names.meter, names.store)) end, 60_000)
+    await(fn -> match?({:error, _}, fill(names.meter, names.store)) end)
     :ok = Meter.record(names.meter, event(:last, 1))
     await(fn -> Meter.info(names.meter).closed_windows == 1 end)
     refute_receive {:attempt, _window, _rows}, 500
     assert Meter.close(names.meter, 100) == {:error, :timeout}
 
     File.rename!(dir <> "_away", dir)
-    assert_receive {:window, %{sequence: 1}, _rows}, 60_000
-    assert_receive {:window, %{sequence: 2}, _rows}, 60_000
+    assert_receive {:window, %{sequence: 1}, _rows}
+    assert_receive {:window, %{sequence: 2}, _rows}
   end
 
   defp fill(name, store) do
@@ -310,7 +310,7 @@ defmodule AdTally.Store.WindowsTest do
       tree = start_tree(children(context))
       for minute <- 0..1, do: record(names.meter, [{round, minute}], 2 * round + minute)
       # Not all of them are taken by then, and not all that are taken are known to be.
-      if round > 2, do: assert_receive({:window, _window, _rows}, 10_000)
+      if round > 2, do: assert_receive({:window, _window, _rows})
       if rem(round, 2) == 0, do: stop_tree(tree), else: kill_tree(tree)
     end
 
@@ -357,7 +357,7 @@ defmodule AdTally.Store.WindowsTest do
     assert Meter.record(names.meter, %{event | id: 2}) == :ok
     assert [%{views: 2}] = Meter.report(names.meter)
     # It goes on after a while, and the window is closed then.
-    assert_receive {:window, %{partial: false}, [{{"home"}, %{views: 2}}]}, 10_000
+    assert_receive {:window, %{partial: false}, [{{"home"}, %{views: 2}}]}
     assert Meter.record(names.meter, %{event | id: 3}) == :late
   end
 
@@ -414,7 +414,7 @@ defmodule AdTally.Store.WindowsTest do
     on_exit(fn -> LogLines.stop(lines) end)
     tree = start_tree(children(context, answer: fn _ -> {:error, :down} end, flush: 50))
     for minute <- 0..1, do: record(names.meter, [minute], minute)
-    assert_receive {:attempt, _window, _rows}, 10_000
+    assert_receive {:attempt, _window, _rows}
     stop_tree(tree)
     LogLines.await(:warning, "1 windows that a sink has not taken")
   end
@@ -423,7 +423,7 @@ defmodule AdTally.Store.WindowsTest do
     tree = start_tree(children(context), :one_for_one)
     monitor = Process.monitor(names.meter)
     :ok = Supervisor.terminate_child(tree, {Store, names.store})
-    assert_receive {:DOWN, ^monitor, :process, _pid, {:shutdown, {:store, :shutdown}}}, 10_000
+    assert_receive {:DOWN, ^monitor, :process, _pid, {:shutdown, {:store, :shutdown}}}
   end
 
   test "while it reads its state, calls say so", %{names: names} do
@@ -438,7 +438,7 @@ defmodule AdTally.Store.WindowsTest do
 
     monitor = Process.monitor(reader)
     Process.exit(reader, :kill)
-    assert_receive {:DOWN, ^monitor, :process, _pid, _reason}, 5_000
+    assert_receive {:DOWN, ^monitor, :process, _pid, _reason}
     error = assert_raise ArgumentError, fn -> Meter.record(names.meter, event(1, 0)) end
     assert error.message =~ "there is no AdTally.Meter named"
     AdTally.Named.read(names.meter)

@@ -89,10 +89,10 @@ defmodule AdTally.Windows.DurableTest do
     assert {[], durable} = synced(durable, {:error, "no space"})
     durable = Durable.closed(durable, [window(3)], false)
     refute_received {:sync, _tag}
-    assert_receive :sync_again, 5_000
+    assert_receive :sync_again
     durable = Durable.again(durable)
     assert {[], durable} = synced(durable, {:error, "no space"})
-    assert_receive :sync_again, 5_000
+    assert_receive :sync_again
     durable = Durable.closed(durable, [window(4)], false)
     durable = Durable.again(durable)
     assert {windows, _durable} = synced(durable, :ok)
@@ -103,9 +103,9 @@ defmodule AdTally.Windows.DurableTest do
     test = self()
     sync = fn -> if Process.get(:runs), do: send(test, make_ref()), else: :error end
     durable = Durable.closed(new(1, sync), [window(1)], false)
-    assert_receive :sync_again, 5_000
+    assert_receive :sync_again
     durable = Durable.again(durable)
-    assert_receive :sync_again, 5_000
+    assert_receive :sync_again
     Process.put(:runs, true)
     durable = Durable.again(durable)
     assert_received tag when is_reference(tag)

@@ -73,7 +73,7 @@ defmodule AdTally.Windows.PartsTest do
             parts = [_, _] = parts(meter)
             monitors = Enum.map([meter | parts], &Process.monitor/1)
             Process.exit(Enum.at([meter | parts], unquote(at)), :kill)
-            for monitor <- monitors, do: assert_receive({:DOWN, ^monitor, _, _, _}, 5_000)
+            for monitor <- monitors, do: assert_receive({:DOWN, ^monitor, _, _, _})
           end)
 
         assert log =~ "#{inspect(Keyed)} has not taken window 1"
@@ -88,7 +88,7 @@ defmodule AdTally.Windows.PartsTest do
       meter = start(name, sinks: [{Hanging, to: self()}], window: 100, lateness: 1)
       assert record(name) == :ok
       assert record(name, @at + 1_000) == :ok
-      assert_receive {:attempt, pid, 1}, 5_000
+      assert_receive {:attempt, pid, 1}
 
       assert checks(meter) =~
                "#{inspect(name)}: the attempt of #{inspect(Hanging)} to take a window"
@@ -105,7 +105,7 @@ defmodule AdTally.Windows.PartsTest do
       meter = start(meter_name, on_late: late, window: 100, lateness: 1, reach: [by: [:page]])
       assert record(meter_name, @at + 1_000) == :ok
       await(fn -> record(meter_name, @at, Atom.to_string(name)) == :late end)
-      assert_receive {:late, pid}, 5_000
+      assert_receive {:late, pid}
 
       assert checks(meter) =~
                "#{inspect(meter_name)}: #{inspect(__MODULE__)}.hang, the function of :on_late"
@@ -127,11 +127,11 @@ defmodule AdTally.Windows.PartsTest do
       on_exit(fn -> :telemetry.detach(name) end)
       meter = start(name, window: 100, lateness: 1)
       for step <- 0..2, do: assert(record(name, @at + 1_000 * step) == :ok)
-      assert_receive {:handled, pid, 1}, 5_000
+      assert_receive {:handled, pid, 1}
       monitor = Process.monitor(pid)
       assert checks(meter) =~ "#{inspect(name)}: a telemetry handler, which is ended now,"
-      assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 5_000
-      assert_receive {:handled, _pid, 2}, 5_000
+      assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
+      assert_receive {:handled, _pid, 2}
     end
 
     # As if two minutes had passed.
@@ -163,15 +163,15 @@ defmodule AdTally.Windows.PartsTest do
     meter = start(name, sinks: [{Hanging, to: self()}], window: 100, lateness: 1)
     assert record(name) == :ok
     assert record(name, @at + 1_000) == :ok
-    assert_receive {:attempt, attempt, 1}, 5_000
+    assert_receive {:attempt, attempt, 1}
     monitor = Process.monitor(attempt)
     {:links, links} = Process.info(attempt, :links)
 
     capture_log(fn ->
       Enum.each(links, &Process.exit(&1, :kill))
-      assert_receive {:DOWN, ^monitor, :process, ^attempt, :killed}, 5_000
+      assert_receive {:DOWN, ^monitor, :process, ^attempt, :killed}
       monitor = Process.monitor(meter)
-      assert_receive {:DOWN, ^monitor, :process, ^meter, _reason}, 5_000
+      assert_receive {:DOWN, ^monitor, :process, ^meter, _reason}
     end)
   end
 end

@@ -46,14 +46,13 @@ defmodule AdTally.Windows.SinksTest do
 
           for step <- 0..3, do: assert(Meter.record(name, event(at: @begin + 100 * step)) == :ok)
           # The second sink has all three long before the first one.
-          for _ <- 1..3, do: assert_receive({:window, _window, _counters, _reach}, 1_000)
+          for _ <- 1..3, do: assert_receive({:window, _window, _counters, _reach})
 
           assert [%{delivered: 0, waiting: 3}, %{delivered: 3, waiting: 0}] =
                    Meter.info(name).sinks
 
           for sequence <- 1..3,
-              do:
-                assert_receive({:window, %Window{sequence: ^sequence}, _counters, _reach}, 6_000)
+              do: assert_receive({:window, %Window{sequence: ^sequence}, _counters, _reach})
 
           assert [%{delivered: 3, failed: 5, waiting: 0, dropped: 0}, _other] =
                    Meter.info(name).sinks

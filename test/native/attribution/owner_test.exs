@@ -32,7 +32,7 @@ defmodule AdTally.Native.Attribution.OwnerTest do
         receive(do: (:never -> :ok))
       end)
 
-    {assert_receive({:attribution, _attribution}, 5_000) |> elem(1), owner, monitor}
+    {assert_receive({:attribution, _attribution}) |> elem(1), owner, monitor}
   end
 
   test "every call is refused once the owner has been killed" do

@@ -136,7 +136,7 @@ defmodule AdTally.Native.Store.AttributionTest do
         end
 
       for task <- recording, do: send(task.pid, :stop)
-      assert recording |> Task.await_many() |> Enum.sum() > 0
+      assert recording |> Task.await_many(:infinity) |> Enum.sum() > 0
 
       counts =
         for copy <- copies do

@@ -208,7 +208,7 @@ defmodule AdTally.Native.Store.PartsTest do
         Process.sleep(1)
         assert Native.table_leave(counters) == :ok
         Process.exit(owner, :kill)
-        before + Enum.sum(Task.await_many(callers))
+        before + Enum.sum(Task.await_many(callers, :infinity))
     end
   end
 

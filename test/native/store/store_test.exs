@@ -20,7 +20,7 @@ defmodule AdTally.Native.StoreTest do
     assert Native.store_info(store).lag_bytes > 0
     reference = make_ref()
     assert is_reference(Native.store_sync(store, reference))
-    assert_receive {^reference, :ok}, 5_000
+    assert_receive {^reference, :ok}
     assert %{lag_bytes: 0, records: 1, intervals: 1, syncs: 1} = Native.store_info(store)
   end
 
@@ -33,7 +33,7 @@ defmodule AdTally.Native.StoreTest do
 
       if Native.store_sync_cancel(waiting),
         do: refute_received({^reference, _}),
-        else: assert_receive({^reference, :ok}, 5_000)
+        else: assert_receive({^reference, :ok})
 
       refute Native.store_sync_cancel(waiting)
     end
@@ -75,7 +75,7 @@ defmodule AdTally.Native.StoreTest do
         receive(do: (:end -> :ok))
       end)
 
-    assert_receive {:opened, store}, 5_000
+    assert_receive {:opened, store}
     on_exit(fn -> Native.store_stop(store) end)
     assert {:error, {:locked, text}} = Native.store_open(directory, [])
     assert text =~ "by another process of this VM"
@@ -121,7 +121,7 @@ defmodule AdTally.Native.StoreTest do
 
     Process.sleep(20)
     assert Native.store_stop(store) == :ok
-    added = adding |> Task.await_many() |> Enum.sum()
+    added = adding |> Task.await_many(:infinity) |> Enum.sum()
     assert added > 0
     assert Native.counters_get(counters(open(directory)), "k", :impressions) == added
   end
@@ -156,14 +156,13 @@ defmodule AdTally.Native.StoreTest do
     told = told_of_loading([])
     assert length(told) in 1..10
     assert told == Enum.sort(told)
-    assert_receive {:ad_tally_store, :loaded, %{part: "counters", entries: entries}}, 5_000
+    assert_receive {:ad_tally_store, :loaded, %{part: "counters", entries: entries}}
     assert entries >= 100_000
   end
 
   # Until all is done.
   defp told_of_loading(told) do
-    assert_receive {:ad_tally_store, :loading, %{part: "counters", done: done, total: total}},
-                   5_000
+    assert_receive {:ad_tally_store, :loading, %{part: "counters", done: done, total: total}}
 
     if done < total, do: told_of_loading(told ++ [done]), else: told ++ [done]
   end

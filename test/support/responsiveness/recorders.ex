@@ -59,7 +59,7 @@ defmodule AdTally.Test.Responsiveness.Recorders do
   defp report_until(name, deadline) do
     Process.sleep(100)
     reporter = Task.async(fn -> Meter.report(name, by: [:campaign]) end)
-    true = length(Task.await(reporter)) <= 20
+    true = length(Task.await(reporter, :infinity)) <= 20
     if now() < deadline, do: report_until(name, deadline)
   end
 
