@@ -7,26 +7,25 @@ defmodule AdTally.Test.AttributionRace do
   alias AdTally.Attribution
   alias AdTally.Test.Attributions
 
-  # As many milliseconds of event time to one of the race.
-  @faster 1_000
+  # So much passes in events' time with each act, and so many acts after each other all windows are closed: by
+  # what was done, and not by the clock, so that what is late is as much on a slow machine.
+  @milliseconds 10
+  @close_every 40_000
+  @least 3 * @close_every
   @users 40
   # Of those who are never forgotten each has an alias, which is linked to them sooner or later.
   @steady 6
   @shared_orders 1_000
   @later 3 * 86_400_000
-  # What is late comes after a close, which takes seconds on a machine that is busy.
-  @least_closes 5
 
   @doc """
-  Has so many processes go on for so many milliseconds, and until windows were closed five times: what they remember, as lists of
-  `{:touch, touch, outcome}`, `{:convert, conversion, outcome}` and `{:adjust, order, change, answer}`.
+  Has so many processes go on for so many milliseconds, and until windows were closed three times: what they
+  remember, as lists of `{:touch, touch, outcome}`, `{:convert, conversion, outcome}` and
+  `{:adjust, order, change, answer}`.
   """
   def run(name, processes, milliseconds) do
     orders = :ets.new(:orders, [:public, :set, write_concurrency: true])
-    until = now() + milliseconds
-    closes = :counters.new(1, [])
-    race = %{name: name, orders: orders, begin: now(), until: until, closes: closes}
-    closer = Task.async(fn -> close(race) end)
+    race = %{name: name, orders: orders, acts: :atomics.new(1, []), until: now() + milliseconds}
 
     racers =
       for process <- 1..processes do
@@ -36,17 +35,15 @@ defmodule AdTally.Test.AttributionRace do
         end)
       end
 
-    told = racers |> Task.await_many(:infinity) |> Enum.concat()
-    :ok = Task.await(closer, :infinity)
-    told
+    racers |> Task.await_many(:infinity) |> Enum.concat()
   end
 
   @doc """
   Converts each of those who are never forgotten, after all else: the order, and the touches of
   the user and of its alias, which they must have.
 
-  What is late is booked in the next window, which the next `close/1` closes: 27 windows of a minute a second, which is a day
-  and more after a minute. Three days later every window is still to come.
+  What is late is booked in the next window, which the next close closes: some twenty windows of a minute a second,
+  which is a day and more after a minute. Three days later every window is still to come.
   """
   def convert_steady(name, told) do
     latest = for({:touch, touch, _outcome} <- told, do: touch.at) |> Enum.max()
@@ -68,26 +65,17 @@ defmodule AdTally.Test.AttributionRace do
     end
   end
 
-  defp close(race) do
-    if over?(race) do
-      :ok
-    else
-      # What comes for some time after a close is late, and what comes then is in time.
-      Process.sleep(400)
-      :ok = Attribution.close(race.name, :infinity)
-      :counters.add(race.closes, 1, 1)
-      close(race)
-    end
-  end
-
   defp go_on(race, process, number, told) do
+    acts = :atomics.add_get(race.acts, 1, 1)
+
+    # What comes for some time after that is late, and what comes then is in time. Nobody waits for its windows.
+    if rem(acts, @close_every) == 0, do: Attribution.close(race.name, 1)
+
     # The clock is asked for once in a while.
-    if rem(number, 64) == 0 and over?(race),
+    if rem(number, 64) == 0 and acts >= @least and now() >= race.until,
       do: told,
       else: go_on(race, process, number + 1, act(race, process, number, told))
   end
-
-  defp over?(race), do: now() >= race.until and :counters.get(race.closes, 1) >= @least_closes
 
   defp act(race, process, number, told) do
     case :rand.uniform(100) do
@@ -187,8 +175,10 @@ defmodule AdTally.Test.AttributionRace do
   end
 
   # Now, but for some minutes to and fro: three windows back, two ahead.
-  defp at(race),
-    do: Attributions.at(0) + (now() - race.begin) * @faster + :rand.uniform(300_000) - 180_000
+  defp at(race) do
+    now = Attributions.at(0) + :atomics.get(race.acts, 1) * @milliseconds
+    now + :rand.uniform(300_000) - 180_000
+  end
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -3,6 +3,7 @@ defmodule AdTally.Native.Store.AttributionTest do
   use ExUnit.Case, async: true
 
   import AdTally.Test.NativeStores
+  import AdTally.Test.Polling, only: [await: 1]
 
   alias AdTally.{Conversion, Event, Native, Steps, Touch}
 
@@ -128,10 +129,13 @@ defmodule AdTally.Native.Store.AttributionTest do
           Task.async(fn -> record_until(meter, attribution, process, 0, test) end)
         end
 
-      # Copies at any moment, as a process that is killed leaves them behind.
+      await(fn -> touched(attribution) > 0 end)
+
+      # Copies at any moment, as a process that is killed leaves them behind, and one after a sync.
       copies =
-        for _ <- 1..10 do
+        for copy <- 1..10 do
           Process.sleep(10)
+          if copy == 10, do: assert(sync(store) == :ok)
           left_behind(directory)
         end
 
