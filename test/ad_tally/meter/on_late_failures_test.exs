@@ -38,7 +38,7 @@ defmodule AdTally.Meter.OnLateFailuresTest do
        clock: :events,
        window: 100,
        lateness: 0,
-       flush: 100,
+       flush: 2_000,
        on_late: {__MODULE__, :late},
        sinks: [{Telling, to: self()}]},
       id: name
