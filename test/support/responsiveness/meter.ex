@@ -3,12 +3,11 @@ defmodule AdTally.Test.Responsiveness.Meter do
 
   @behaviour AdTally.Test.Responsiveness
 
-  alias AdTally.{Event, Meter, Named, Native}
+  alias AdTally.{Event, Native}
+  alias AdTally.Meter.{Config, Source}
   alias AdTally.Sink.Files
   alias AdTally.Test.Responsiveness.Recorders
   alias AdTally.Test.SinkFiles
-
-  require Named
 
   @milliseconds 1_500
   @year 31_536_000_000
@@ -44,7 +43,7 @@ defmodule AdTally.Test.Responsiveness.Meter do
           name: "records events with long #{field}#{if secret, do: ", with a secret"}",
           setup: fn -> long(field, 256) end,
           operation: fn timed, events ->
-            Enum.flat_map(1..50, &long_events_times(timed, &1, secret, events))
+            Enum.flat_map(1..50, fn _pass -> long_events_times(timed, secret, events) end)
           end
         }
       end
@@ -59,9 +58,8 @@ defmodule AdTally.Test.Responsiveness.Meter do
           name: "looks which of a long list are refused: #{what}",
           setup: setup,
           operation: fn timed, events ->
-            with_meter(1, nil, fn native ->
-              for _ <- 1..200, do: refused_time(timed, native, events)
-            end)
+            native = native_meter(nil)
+            for _ <- 1..200, do: refused_time(timed, native, events)
           end
         }
       end
@@ -70,11 +68,10 @@ defmodule AdTally.Test.Responsiveness.Meter do
       name: "records as many events as it takes, each of a new key and in one of many windows",
       setup: fn -> for number <- 1..256, do: of_many_windows(number) end,
       operation: fn timed, events ->
-        for pass <- 1..200 do
-          with_meter(pass, nil, fn native ->
-            {time, _applied} = timed.(fn -> Native.meter_record_many(native, events) end)
-            time
-          end)
+        for _pass <- 1..200 do
+          native = native_meter(nil)
+          {time, _applied} = timed.(fn -> Native.meter_record_many(native, events) end)
+          time
         end
       end
     }
@@ -82,13 +79,12 @@ defmodule AdTally.Test.Responsiveness.Meter do
     long_events ++ refused_events ++ [new_keys]
   end
 
-  defp long_events_times(timed, pass, secret, events) do
-    with_meter(pass, secret, fn native ->
-      {many, _} = timed.(fn -> Native.meter_record_many(native, events) end)
-      {check, _} = timed.(fn -> Native.meter_check_some(native, events, 0) end)
-      {some, _} = timed.(fn -> Native.meter_record_some(native, events) end)
-      [many, check, some]
-    end)
+  defp long_events_times(timed, secret, events) do
+    native = native_meter(secret)
+    {many, _} = timed.(fn -> Native.meter_record_many(native, events) end)
+    {check, _} = timed.(fn -> Native.meter_check_some(native, events, 0) end)
+    {some, _} = timed.(fn -> Native.meter_record_some(native, events) end)
+    [many, check, some]
   end
 
   defp refused_time(timed, native, events) do
@@ -122,12 +118,11 @@ defmodule AdTally.Test.Responsiveness.Meter do
     %Event{id: number, at: at, dimensions: {number, 1}, user: number, metrics: [n: 1]}
   end
 
-  defp with_meter(pass, secret, act) do
-    name = Module.concat(__MODULE__, "Pass#{pass}")
-
-    {:ok, meter} =
-      Meter.start_link(
-        name: name,
+  # Without a process and a name: what is erased with each of hundreds is looked for in all heaps of the VM.
+  defp native_meter(secret) do
+    config =
+      Config.new!(
+        name: __MODULE__,
         dimensions: [:a, :b],
         metrics: [:n],
         clock: :events,
@@ -136,9 +131,6 @@ defmodule AdTally.Test.Responsiveness.Meter do
         dedupe: [window: 600_000, capacity: 100_000]
       )
 
-    {native, _late} = Named.fetch!(Meter, name)
-    result = act.(native)
-    GenServer.stop(meter)
-    result
+    Source.new(config.table)
   end
 end
