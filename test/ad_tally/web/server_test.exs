@@ -4,7 +4,7 @@ defmodule AdTally.Web.ServerTest do
 
   @moduletag :capture_log
 
-  import AdTally.Test.Polling, only: [await: 1, await: 2]
+  import AdTally.Test.Polling, only: [await: 1]
   import ExUnit.CaptureLog
 
   alias AdTally.{Event, Meter, Web}
