@@ -13,7 +13,6 @@ defmodule AdTally.NamedTablesTest do
   @at 1_780_272_000_000
   # Microseconds after an owner's death, from which on its table refuses.
   @grace 50_000
-  # Milliseconds that a busy machine may need.
 
   @options %{
     Counters => [metrics: [:clicks], max_keys: 1_000],

@@ -44,6 +44,20 @@ defmodule AdTally.Native.SchedulerGapsTest do
     end
   end
 
+  # An array of 32 MiB, which no machine makes in the time of 512 KiB.
+  test "a call that takes longer is found" do
+    calls = %{
+      setup: fn -> nil end,
+      operation: fn timed, nil ->
+        for _ <- 1..10, do: fn -> :atomics.new(4_194_304, []) end |> timed.() |> elem(0)
+      end
+    }
+
+    assert_raise ExUnit.AssertionError, ~r/the longest of \d+ calls/, fn ->
+      assert_short_calls(calls)
+    end
+  end
+
   @tag :slow
   test "a merge of many coupons takes no longer for each of them than a union" do
     sketch = Sketch.from_users(Enum.to_list(1..24_000), precision: 18)

@@ -3,6 +3,8 @@ defmodule AdTally.Test.LogLines do
   Sends what is logged to a test while it runs, as `{:logged, level, text}`.
   """
 
+  alias AdTally.Test.Polling
+
   @doc "Sends lines that have `part` in them to the calling process, until `stop/1`."
   def start(part) do
     id = Module.concat(__MODULE__, "Of#{System.unique_integer([:positive])}")
@@ -12,8 +14,8 @@ defmodule AdTally.Test.LogLines do
 
   def stop(id), do: :logger.remove_handler(id)
 
-  @doc "Returns once a line of a level with `part` in it was sent to the calling process; fails when a test's time is nearly up."
-  def await(level, part, deadline \\ System.monotonic_time(:millisecond) + 280_000) do
+  @doc "Returns once a line of a level with `part` in it was sent to the calling process; fails when patience ends."
+  def await(level, part, deadline \\ System.monotonic_time(:millisecond) + Polling.patience()) do
     receive do
       {:logged, ^level, text} -> unless text =~ part, do: await(level, part, deadline)
     after

@@ -3,11 +3,16 @@ defmodule AdTally.Test.Polling do
   Waits for what another process or the operating system does, of which no message tells.
   """
 
+  @patience 280_000
+
   @doc """
-  Returns once `condition` is true; raises after `patience` milliseconds. Those are there for what hangs,
-  and not for a machine that is busy: by default they are nearly as many as a test has.
+  How many milliseconds a test waits for what has no limit of its own. They are there for what hangs, and not
+  for a machine that is busy: nearly as many as a test has, so that what it waited for is told.
   """
-  def await(condition, patience \\ 280_000),
+  def patience, do: @patience
+
+  @doc "Returns once `condition` is true; raises after `patience` milliseconds."
+  def await(condition, patience \\ @patience),
     do: await_until(condition, now() + patience, patience)
 
   defp await_until(condition, deadline, patience) do

@@ -73,7 +73,7 @@ defmodule AdTally.Meter.ClockTest do
     assert Meter.record(name, event(at: now)) == :ok
 
     assert_receive {:window, %Window{end: end_, sequence: 1, partial: false}, _rows, _reach},
-                   6_000
+                   5_000
 
     assert now < end_ and end_ <= now + 500
     assert System.system_time(:millisecond) >= end_ + 500

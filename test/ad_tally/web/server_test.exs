@@ -4,7 +4,7 @@ defmodule AdTally.Web.ServerTest do
 
   @moduletag :capture_log
 
-  import AdTally.Test.Polling, only: [await: 1]
+  import AdTally.Test.Polling, only: [await: 1, await: 2]
   import ExUnit.CaptureLog
 
   alias AdTally.{Event, Meter, Web}
@@ -314,7 +314,7 @@ defmodule AdTally.Web.ServerTest do
     request = "GET /api/series?step=60&#{of} HTTP/1.1\r\nhost: localhost\r\n\r\n"
     Enum.all?(1..1_000, fn _nth -> :gen_tcp.send(socket, request) == :ok end)
     assert {200, _headers, _body} = request(:get, address <> "api/series")
-    await(fn -> :gen_tcp.send(socket, request) not in [:ok, {:error, :timeout}] end)
+    await(fn -> :gen_tcp.send(socket, request) not in [:ok, {:error, :timeout}] end, 60_000)
     assert {200, _headers, _body} = request(:get, address <> "api/series")
   end
 

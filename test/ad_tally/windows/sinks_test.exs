@@ -52,7 +52,8 @@ defmodule AdTally.Windows.SinksTest do
                    Meter.info(name).sinks
 
           for sequence <- 1..3,
-              do: assert_receive({:window, %Window{sequence: ^sequence}, _counters, _reach})
+              do:
+                assert_receive({:window, %Window{sequence: ^sequence}, _counters, _reach}, 6_000)
 
           assert [%{delivered: 3, failed: 5, waiting: 0, dropped: 0}, _other] =
                    Meter.info(name).sinks
